@@ -1,0 +1,129 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "base/spiffe_id.h"
+#include "base/unique_function.h"
+#include "base/limits.h"
+
+namespace hexr {
+namespace {
+
+TEST(Result, CarriesValueOrError) {
+  const auto half = [](int n) -> Result<int> {
+    if (n % 2 != 0) return InvalidArgument("odd");
+    return n / 2;
+  };
+  const auto quarter = [&](int n) -> Result<int> {
+    ASSIGN_OR_RETURN(const int h, half(n));
+    return half(h);
+  };
+  EXPECT_EQ(*quarter(8), 2);
+  EXPECT_EQ(quarter(6).error().code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(quarter(3).error().WithContext("x").ToString(), "INVALID_ARGUMENT: x: odd");
+  EXPECT_DEATH((void)quarter(3).value(), "broken invariant");
+}
+
+TEST(Bytes, EncodingsAreStrictInverses) {
+  SeededRandom random(1);
+  for (size_t n = 0; n < 100; ++n) {
+    Bytes b(n);
+    random.Fill(b);
+    EXPECT_EQ(*HexDecode(HexEncode(b)), b);
+    EXPECT_EQ(*Base64Decode(Base64Encode(b)), b);
+    EXPECT_EQ(*Base64UrlDecode(Base64UrlEncode(b)), b);
+  }
+  EXPECT_EQ(Base64Encode(AsBytes("foob")), "Zm9vYg==");  // RFC 4648 section 10
+  for (const char* bad : {"Zm9vYg", "Zm9vYh==", "Zm9v Yg=", "Zg=a", "=Zg=", "Zg==="}) EXPECT_FALSE(Base64Decode(bad).ok()) << bad;
+  for (const char* bad : {"Zg==", "Zh", "a", "+/"}) EXPECT_FALSE(Base64UrlDecode(bad).ok()) << bad;
+  EXPECT_FALSE(HexDecode("abc").ok());
+  EXPECT_FALSE(HexDecode("zz").ok());
+}
+
+TEST(Bytes, Utf8) {
+  EXPECT_TRUE(IsUtf8("a\u00e9\u20ac\U0001F600"));
+  for (const char* bad : {"\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\x80", "\xE2\x82", "\xFF"}) EXPECT_FALSE(IsUtf8(bad));
+}
+
+TEST(Clock, Rfc3339RoundTrip) {
+  for (const char* t : {"2026-11-24T13:11:25.123456789Z", "1999-12-31T23:59:59.000000001Z", "1969-07-20T20:17:40.000000000Z"}) {
+    EXPECT_EQ(FormatRfc3339(*ParseRfc3339(t), 9), t);
+  }
+  EXPECT_EQ(FormatRfc3339(*ParseRfc3339("2026-01-02T03:04:05+01:00"), 0), "2026-01-02T02:04:05Z");
+  for (const char* bad : {"", "2026-13-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-01-01T00:00:00", "2026-01-01T24:00:00Z",
+                          "2026-01-01T00:00:00.Z", "2026-01-01T00:00:00Zx", "9999-01-01T00:00:00Z"}) {
+    EXPECT_FALSE(ParseRfc3339(bad).ok()) << bad;
+  }
+}
+
+TEST(Clock, Durations) {
+  using std::chrono::milliseconds;
+  EXPECT_EQ(*ParseDuration("1h30m"), milliseconds(5'400'000));
+  EXPECT_EQ(*ParseDuration("250ms"), milliseconds(250));
+  EXPECT_EQ(FormatDuration(*ParseDuration("90061001ms")), "1d1h1m1s1ms");
+  for (const char* bad : {"", "5", "m", "1.5h", "-1m", "1y", "99999999999999999999s", "9999999999999999d"}) {
+    EXPECT_FALSE(ParseDuration(bad).ok()) << bad;
+  }
+}
+
+TEST(SpiffeId, ParsesAndRoundTrips) {
+  const std::string longest = "spiffe://td/" + std::string(limits::kMaxSpiffeIdBytes - 12, 'a');
+  for (const std::string& good : {std::string("spiffe://example.org"), std::string("spiffe://example.org/agent/t/a/r"),
+                                  std::string("spiffe://1.2.3.4/A-b_c.d"), std::string("spiffe://td/..."), longest}) {
+    const auto id = SpiffeId::Parse(good);
+    ASSERT_TRUE(id.ok()) << good;
+    EXPECT_EQ(id->ToString(), good);
+  }
+  EXPECT_EQ(SpiffeId::Parse("SPIFFE://td/a")->ToString(), "spiffe://td/a");
+  for (const std::string& bad :
+       {std::string(""), std::string("spiffe://"), std::string("http://td/a"), std::string("spiffe://TD/a"), std::string("spiffe://td/"),
+        std::string("spiffe://td//a"), std::string("spiffe://td/a/"), std::string("spiffe://td/a/../b"), std::string("spiffe://td/./b"),
+        std::string("spiffe://td/a%20b"), std::string("spiffe://td/a?q"), std::string("spiffe://td/a#f"), std::string("spiffe://u@td/a"),
+        std::string("spiffe://td:80/a"), std::string("spiffe://[::1]/a"), std::string("spiffe://td/\xC3\xA9"), longest + "a",
+        "spiffe://" + std::string(256, 'a'), std::string("spiffe://td/a\0b", 15)}) {
+    EXPECT_FALSE(SpiffeId::Parse(bad).ok()) << bad;
+  }
+}
+
+TEST(SpiffeId, ComposesAndCompares) {
+  const auto td = *TrustDomain::Parse("example.org");
+  const auto seg = [](const char* s) { return *IdSegment::Parse(s); };
+  const SpiffeId id = SpiffeId::ForAgent(td, seg("default"), seg("crew"), seg("main"));
+  EXPECT_EQ(id.ToString(), "spiffe://example.org/agent/default/crew/main");
+  EXPECT_EQ(id.Child("sub/planner")->ToString(), id.ToString() + "/sub/planner");
+  EXPECT_FALSE(id.Child("../x").ok());
+  EXPECT_FALSE(id.Child("").ok());
+  EXPECT_TRUE(id.IsUnder(*SpiffeId::Parse("spiffe://example.org/agent/default")));
+  EXPECT_FALSE(id.IsUnder(*SpiffeId::Parse("spiffe://example.org/agent/def")));
+  EXPECT_FALSE(IdSegment::Parse(std::string(limits::kMaxIdSegmentBytes + 1, 'a')).ok());
+  EXPECT_FALSE(IdSegment::Parse("a/b").ok());
+}
+
+TEST(InstanceId, IsOrderedByTimeAndRoundTrips) {
+  const std::string r(10, '\x7f');
+  const auto a = InstanceId::Make(1'700'000'000'000, r);
+  const auto b = InstanceId::Make(1'700'000'000'001, r);
+  EXPECT_LT(a, b);
+  EXPECT_EQ(*InstanceId::Parse(a.value()), a);
+  EXPECT_FALSE(InstanceId::Parse("short").ok());
+  EXPECT_FALSE(InstanceId::Parse(std::string(26, 'A')).ok());
+}
+
+TEST(Random, SeededRepeatsAndBelowIsInRange) {
+  SeededRandom a(7), b(7);
+  EXPECT_EQ(a.Next64(), b.Next64());
+  for (int i = 0; i < 1000; ++i) EXPECT_LT(a.Below(7), 7u);
+}
+
+TEST(UniqueFunction, HoldsMoveOnly) {
+  UniqueFunction<int(int)> f = [p = std::make_unique<int>(5)](int x) { return *p + x; };
+  UniqueFunction<int(int)> g = std::move(f);
+  EXPECT_EQ(g(1), 6);
+  EXPECT_FALSE(f);
+}
+
+}  // namespace
+}  // namespace hexr

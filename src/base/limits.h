@@ -1,0 +1,20 @@
+// Every bound of the product, in one place. Each has a test that hits it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace hexr::limits {
+
+// Names (SPIFFE-ID.md 2.1, 2.3)
+inline constexpr size_t kMaxTrustDomainBytes = 255;
+inline constexpr size_t kMaxSpiffeIdBytes = 2048;
+inline constexpr size_t kMaxIdSegmentBytes = 128;
+
+// Messages between processes
+inline constexpr size_t kMaxInlineMessageBytes = 60 * 1024;        // larger ones travel as a memfd
+inline constexpr size_t kMaxMessageBytes = 16 * 1024 * 1024;
+inline constexpr size_t kMaxMessageFds = 64;
+inline constexpr size_t kMaxQueuedMessages = 4096;                 // per channel; beyond it the peer is dead to us
+
+}  // namespace hexr::limits
