@@ -1,0 +1,282 @@
+#include "runtime/channel.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "runtime/packet.h"
+
+namespace hexr::runtime {
+namespace {
+
+// First byte of a packet: the envelope follows, or it lies in the memfd that is the last descriptor.
+constexpr uint8_t kInline = 1;
+constexpr uint8_t kMemfd = 2;
+
+Status WriteAll(int fd, ByteView data) {
+  while (!data.empty()) {
+    const ssize_t n = write(fd, data.data(), data.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return ErrnoError("write message", errno);
+    data = data.subspan(static_cast<size_t>(n));
+  }
+  return Ok();
+}
+
+Result<Bytes> Pack(const Envelope& body, std::vector<UniqueFd>& fds) {
+  const size_t size = body.ByteSizeLong();
+  if (size > limits::kMaxMessageBytes) return ResourceExhausted("message over the limit");
+  Bytes data(size + 1);
+  data[0] = kInline;
+  HEXR_CHECK(body.SerializeToArray(data.data() + 1, static_cast<int>(size)));
+  if (data.size() <= limits::kMaxInlineMessageBytes) return data;
+  UniqueFd memfd(memfd_create("hexr-message", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!memfd) return ErrnoError("memfd_create", errno);
+  RETURN_IF_ERROR(WriteAll(memfd.get(), ByteView(data).subspan(1)));
+  if (fcntl(memfd.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+    return ErrnoError("seal message", errno);
+  }
+  fds.push_back(std::move(memfd));
+  return Bytes{kMemfd};
+}
+
+Result<Bytes> ReadMemfd(int fd) {
+  struct stat st {};
+  if (fstat(fd, &st) != 0) return ErrnoError("message memfd", errno);
+  const int seals = fcntl(fd, F_GET_SEALS);
+  if (seals < 0 || (seals & (F_SEAL_WRITE | F_SEAL_SHRINK)) != (F_SEAL_WRITE | F_SEAL_SHRINK)) {
+    return InvalidArgument("message memfd is not sealed");
+  }
+  if (st.st_size < 0 || static_cast<size_t>(st.st_size) > limits::kMaxMessageBytes) return ResourceExhausted("message over the limit");
+  Bytes data(static_cast<size_t>(st.st_size));
+  size_t done = 0;
+  while (done < data.size()) {
+    const ssize_t n = pread(fd, data.data() + done, data.size() - done, static_cast<off_t>(done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return DataLoss("message memfd ends early");
+    done += static_cast<size_t>(n);
+  }
+  return data;
+}
+
+Result<Message> Unpack(Packet p) {
+  Message m;
+  Bytes body;
+  if (p.data[0] == kMemfd && p.data.size() == 1 && !p.fds.empty()) {
+    const UniqueFd memfd = std::move(p.fds.back());
+    p.fds.pop_back();
+    ASSIGN_OR_RETURN(body, ReadMemfd(memfd.get()));
+  } else if (p.data[0] == kInline) {
+    body.assign(p.data.begin() + 1, p.data.end());
+  } else {
+    return DataLoss("not a message");
+  }
+  if (!m.body.ParseFromArray(body.data(), static_cast<int>(body.size()))) return DataLoss("malformed message");
+  m.fds = std::move(p.fds);
+  return m;
+}
+
+std::vector<int> Raw(const std::vector<UniqueFd>& fds) {
+  std::vector<int> raw;
+  raw.reserve(fds.size());
+  for (const UniqueFd& f : fds) raw.push_back(f.get());
+  return raw;
+}
+
+}  // namespace
+
+Channel::Reply::~Reply() {
+  if (call_ != 0) Fail(Internal("the request was dropped without an answer"));
+}
+
+void Channel::Reply::Send(Envelope body, std::vector<UniqueFd> fds) {
+  const uint64_t call = std::exchange(call_, 0);
+  const auto channel = channel_.lock();
+  if (call == 0 || !channel) return;
+  body.set_call(call);
+  body.set_reply(true);
+  if (const Status s = (*channel)->Enqueue(body, std::move(fds)); !s.ok()) {
+    Log(LogLevel::kWarn, "channel.reply_failed", {{"channel", (*channel)->name()}, {"error", s.error()}});
+  }
+}
+
+void Channel::Reply::Ack() {
+  Envelope e;
+  e.mutable_ack();
+  Send(std::move(e));
+}
+
+void Channel::Reply::Fail(const Error& error) {
+  Envelope e;
+  e.mutable_failure()->set_code(static_cast<int>(error.code()));
+  e.mutable_failure()->set_message(error.message());
+  Send(std::move(e));
+}
+
+Channel::Channel(Loop& loop, UniqueFd socket, std::string name, OnRequest on_request, OnClosed on_closed)
+    : loop_(loop),
+      socket_(std::move(socket)),
+      name_(std::move(name)),
+      on_request_(std::move(on_request)),
+      on_closed_(std::move(on_closed)),
+      self_(std::make_shared<Channel*>(this)) {
+  fcntl(socket_.get(), F_SETFL, fcntl(socket_.get(), F_GETFL) | O_NONBLOCK);
+  watch_ = loop_.Watch(
+      socket_.get(), [this] { Readable(); }, [this] { Writable(); });
+}
+
+Channel::~Channel() {
+  on_closed_ = {};
+  Close(Unavailable("channel closed"));
+}
+
+Status Channel::Send(Envelope body, std::vector<UniqueFd> fds) {
+  body.set_call(0);
+  body.set_reply(false);
+  return Enqueue(body, std::move(fds));
+}
+
+void Channel::Call(Envelope body, std::vector<UniqueFd> fds, std::chrono::milliseconds deadline, OnReply done) {
+  const uint64_t call = next_call_++;
+  body.set_call(call);
+  body.set_reply(false);
+  Pending& p = pending_[call];
+  p.done = std::move(done);
+  p.timer = loop_.After(deadline, [this, call] {
+    auto node = pending_.extract(call);
+    if (!node.empty()) node.mapped().done(DeadlineExceeded(name_ + " did not answer in time"));
+  });
+  if (const Status s = Enqueue(body, std::move(fds)); !s.ok()) {
+    // Never from inside Call: the caller may hold state that `done` changes.
+    loop_.Post([weak = std::weak_ptr<Channel*>(self_), call, error = s.error()] {
+      const auto channel = weak.lock();
+      if (!channel) return;
+      auto node = (*channel)->pending_.extract(call);
+      if (!node.empty()) node.mapped().done(error);
+    });
+  }
+}
+
+Status Channel::Enqueue(const Envelope& body, std::vector<UniqueFd> fds) {
+  if (!socket_) return Unavailable(name_ + " has gone");
+  ASSIGN_OR_RETURN(Bytes data, Pack(body, fds));
+  if (queue_.empty()) {
+    bool would_block = false;
+    const Status s = SendPacket(socket_.get(), data, Raw(fds), &would_block);
+    if (s.ok()) return s;
+    if (!would_block) {
+      if (s.error().code() == ErrorCode::kUnavailable) Close(s.error());
+      return s;
+    }
+  }
+  if (queue_.size() >= limits::kMaxQueuedMessages) {
+    const Error e = ResourceExhausted(name_ + " does not read: its queue is full");
+    loop_.Post([weak = std::weak_ptr<Channel*>(self_), e] {
+      if (const auto channel = weak.lock()) (*channel)->Close(e);
+    });
+    return e;
+  }
+  queue_.push_back({std::move(data), std::move(fds)});
+  watch_.WantWrite(true);
+  return Ok();
+}
+
+void Channel::Writable() {
+  while (!queue_.empty()) {
+    bool would_block = false;
+    const Status s = SendPacket(socket_.get(), queue_.front().data, Raw(queue_.front().fds), &would_block);
+    if (would_block) return;
+    if (!s.ok()) return Close(s.error());
+    queue_.pop_front();
+  }
+  watch_.WantWrite(false);
+}
+
+void Channel::Readable() {
+  const std::weak_ptr<Channel*> alive = self_;
+  // A bounded batch, so that one busy peer does not starve the rest of the loop.
+  for (int i = 0; i < 64; ++i) {
+    Result<Packet> p = ReceivePacket(socket_.get());
+    if (!p.ok()) {
+      if (p.error().code() == ErrorCode::kNotFound) return;
+      return Close(p.error());
+    }
+    Result<Message> m = Unpack(std::move(p).value());
+    if (!m.ok()) return Close(m.error());
+    Handle(std::move(m).value());
+    if (alive.expired() || !socket_) return;
+  }
+}
+
+void Channel::Handle(Message m) {
+  if (!m.body.reply()) {
+    Reply reply(self_, m.body.call());
+    on_request_(std::move(m), std::move(reply));
+    return;
+  }
+  auto node = pending_.extract(m.body.call());
+  if (node.empty()) return;  // an answer after its deadline
+  if (m.body.has_failure()) {
+    const int code = m.body.failure().code();
+    const bool known = code >= 1 && code <= 16;
+    node.mapped().done(Error(known ? static_cast<ErrorCode>(code) : ErrorCode::kUnknown, m.body.failure().message()));
+  } else {
+    node.mapped().done(std::move(m));
+  }
+}
+
+void Channel::Close(const Error& why) {
+  if (!socket_) return;
+  watch_ = FdWatch();
+  socket_.reset();
+  queue_.clear();
+  const std::weak_ptr<Channel*> alive = self_;
+  auto pending = std::move(pending_);
+  pending_.clear();
+  OnClosed closed = std::move(on_closed_);
+  for (auto& [call, p] : pending) p.done(Unavailable(name_ + " has gone"));
+  if (closed) closed(why);
+}
+
+namespace {
+
+Status WaitFor(int socket, short events, std::chrono::milliseconds deadline) {
+  pollfd p{socket, events, 0};
+  for (;;) {
+    const int n = poll(&p, 1, static_cast<int>(deadline.count()));
+    if (n > 0) return Ok();
+    if (n == 0) return DeadlineExceeded("the peer did not answer in time");
+    if (errno != EINTR) return ErrnoError("poll", errno);
+  }
+}
+
+}  // namespace
+
+Status SendBlocking(int socket, const Envelope& body, std::span<const int> fds, std::chrono::milliseconds deadline) {
+  std::vector<UniqueFd> extra;
+  ASSIGN_OR_RETURN(const Bytes data, Pack(body, extra));
+  std::vector<int> raw(fds.begin(), fds.end());
+  for (const UniqueFd& f : extra) raw.push_back(f.get());
+  for (;;) {
+    bool would_block = false;
+    const Status s = SendPacket(socket, data, raw, &would_block);
+    if (!would_block) return s;
+    RETURN_IF_ERROR(WaitFor(socket, POLLOUT, deadline));
+  }
+}
+
+Result<Message> ReceiveBlocking(int socket, std::chrono::milliseconds deadline) {
+  for (;;) {
+    Result<Packet> p = ReceivePacket(socket);
+    if (p.ok()) return Unpack(std::move(p).value());
+    if (p.error().code() != ErrorCode::kNotFound) return std::move(p).error();
+    RETURN_IF_ERROR(WaitFor(socket, POLLIN, deadline));
+  }
+}
+
+}  // namespace hexr::runtime
