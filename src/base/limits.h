@@ -17,4 +17,10 @@ inline constexpr size_t kMaxMessageBytes = 16 * 1024 * 1024;
 inline constexpr size_t kMaxMessageFds = 64;
 inline constexpr size_t kMaxQueuedMessages = 4096;                 // per channel; beyond it the peer is dead to us
 
+// JSON texts (wire/json.h): defaults that a caller may narrow or widen
+inline constexpr size_t kMaxJsonBytes = 16 * 1024 * 1024;
+inline constexpr size_t kMaxJsonDepth = 128;
+inline constexpr size_t kMaxJsonValues = 1'000'000;
+inline constexpr size_t kMaxJsonNumberBytes = 4096;
+
 }  // namespace hexr::limits
