@@ -1,4 +1,4 @@
-add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Werror -fno-strict-aliasing
+add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Werror -Wno-missing-field-initializers -fno-strict-aliasing
                     -fstack-protector-strong -fvisibility=hidden)
 add_link_options(-Wl,-z,relro,-z,now -Wl,--as-needed)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")

@@ -1,0 +1,94 @@
+// Reads a YAML mapping field by field and remembers every problem with its place. Internal to this room.
+#pragma once
+
+#include <yaml-cpp/yaml.h>
+
+#include <functional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "config/config.h"
+
+namespace hexr::config {
+
+class Problems {
+ public:
+  explicit Problems(std::string file) : file_(std::move(file)) {}
+  void Add(const YAML::Mark& mark, std::string message);
+  std::vector<Problem> Take();  // in file order
+  bool empty() const { return list_.empty(); }
+
+ private:
+  std::string file_;
+  std::vector<Problem> list_;
+};
+
+// One mapping. Each field is read once; Finish reports keys that nobody asked for, with the nearest that exists.
+class MapReader {
+ public:
+  // `path` is the key path for messages: "egress", "roles[2]".
+  MapReader(const YAML::Node& node, std::string path, Problems& problems);
+
+  void String(const char* key, std::string& out);
+  void Bool(const char* key, bool& out);
+  void Duration(const char* key, milliseconds& out, milliseconds min, milliseconds max);
+  void OptionalDuration(const char* key, std::optional<milliseconds>& out, milliseconds min, milliseconds max);
+  // One string or a list of them.
+  void Strings(const char* key, std::vector<std::string>& out);
+  void Ports(const char* key, std::vector<uint16_t>& out);
+  void StringMap(const char* key, std::map<std::string, std::string>& out);
+
+  // Parses a string with `parse`, which returns a Result.
+  template <class T, class F>
+  void Parsed(const char* key, T& out, F parse) {
+    WithScalar(key, [&](const std::string& text, const YAML::Mark& mark) {
+      auto r = parse(text);
+      if (r.ok()) out = std::move(r).value();
+      else Fail(mark, key, r.error().message());
+    });
+  }
+  // One of a fixed set of words.
+  template <class T>
+  void Choice(const char* key, T& out, const std::vector<std::pair<std::string_view, T>>& choices) {
+    WithScalar(key, [&](const std::string& text, const YAML::Mark& mark) {
+      std::string words;
+      for (const auto& [word, value] : choices) {
+        if (word == text) {
+          out = value;
+          return;
+        }
+        if (!words.empty()) words += ", ";
+        words += word;
+      }
+      Fail(mark, key, "'" + text + "' is not one of: " + words);
+    });
+  }
+  // A list of mappings.
+  void Each(const char* key, const std::function<void(MapReader&)>& read);
+  // A nested mapping; `read` runs only where it is there.
+  void Map(const char* key, const std::function<void(MapReader&)>& read);
+
+  void Required(const char* key);
+  bool Has(const char* key) const;
+  void Fail(const char* key, std::string message);  // at the field, or at the mapping where it is absent
+  void Finish();
+
+ private:
+  YAML::Node Take(const char* key);
+  void WithScalar(const char* key, const std::function<void(const std::string&, const YAML::Mark&)>& f);
+  void Fail(const YAML::Mark& mark, const char* key, const std::string& message);
+  std::string PathOf(const char* key) const;
+
+  YAML::Node node_;
+  std::string path_;
+  Problems& problems_;
+  std::set<std::string> asked_;
+};
+
+// The candidate nearest to `word` by edit distance, or "" when none is near enough to be meant.
+std::string Nearest(std::string_view word, const std::set<std::string>& candidates);
+
+}  // namespace hexr::config

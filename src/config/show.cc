@@ -1,0 +1,144 @@
+#include <yaml-cpp/yaml.h>
+
+#include "base/clock.h"
+#include "config/config.h"
+
+namespace hexr::config {
+namespace {
+
+std::string_view Name(MachineKey k) {
+  switch (k) {
+    case MachineKey::kAuto: return "auto";
+    case MachineKey::kTpm: return "tpm";
+    case MachineKey::kSystemdCredential: return "systemd-credential";
+    case MachineKey::kPassphrase: return "passphrase";
+    case MachineKey::kFile: return "file";
+  }
+  return "auto";
+}
+std::string_view Name(EndpointProfile p) { return p == EndpointProfile::kHttpsSpiffe ? "https_spiffe" : "https_web"; }
+std::string_view Name(LogLevel l) {
+  switch (l) {
+    case LogLevel::kDebug: return "debug";
+    case LogLevel::kInfo: return "info";
+    case LogLevel::kWarn: return "warn";
+    case LogLevel::kError: return "error";
+  }
+  return "info";
+}
+
+class Emitter {
+ public:
+  Emitter() { e_.SetIndent(2); }
+  Emitter& Field(const char* key, std::string_view value) {
+    e_ << YAML::Key << key << YAML::Value << std::string(value);
+    return *this;
+  }
+  Emitter& NonEmpty(const char* key, std::string_view value) { return value.empty() ? *this : Field(key, value); }
+  Emitter& List(const char* key, const std::vector<std::string>& values) {
+    e_ << YAML::Key << key << YAML::Value << YAML::Flow << values;
+    return *this;
+  }
+  void Begin(const char* key) { e_ << YAML::Key << key << YAML::Value << YAML::BeginMap; }
+  void BeginItem() { e_ << YAML::BeginMap; }
+  void End() { e_ << YAML::EndMap; }
+  YAML::Emitter& raw() { return e_; }
+
+ private:
+  YAML::Emitter e_;
+};
+
+template <class T, class F>
+void EmitList(Emitter& e, const char* key, const std::vector<T>& items, F emit) {
+  e.raw() << YAML::Key << key << YAML::Value;
+  if (items.empty()) {
+    e.raw() << YAML::Flow << YAML::BeginSeq << YAML::EndSeq;
+    return;
+  }
+  e.raw() << YAML::BeginSeq;
+  for (const T& item : items) {
+    e.BeginItem();
+    emit(item);
+    e.End();
+  }
+  e.raw() << YAML::EndSeq;
+}
+
+}  // namespace
+
+std::string ToYaml(const Config& c) {
+  Emitter e;
+  e.BeginItem();
+  e.Field("trust_domain", c.trust_domain.name()).Field("tenant", c.tenant.value());
+  e.Field("machine_key", Name(c.machine_key)).NonEmpty("passphrase_file", c.passphrase_file);
+  e.Begin("identity");
+  e.Field("svid_ttl", FormatDuration(c.identity.svid_ttl)).Field("jwt_ttl", FormatDuration(c.identity.jwt_ttl));
+  e.End();
+  EmitList(e, "roles", c.roles, [&](const Role& r) {
+    std::vector<std::string> spawn;
+    for (const SpawnTarget& s : r.spawn) spawn.push_back(s.agent.ToString() + "/" + s.role.ToString());
+    e.Field("tenant", r.tenant.ToString()).Field("agent", r.agent.ToString()).Field("role", r.role.ToString());
+    e.List("exe", r.exe).List("user", r.users);
+    e.Field("children", r.children == Children::kInherit ? "inherit" : "deny").List("spawn", spawn);
+    e.Field("sub_identities", r.sub_identities ? "allow" : "deny");
+  });
+  EmitList(e, "entries", c.entries, [&](const Entry& x) {
+    e.Field("id", x.id).List("selectors", x.selectors);
+    if (x.ttl) e.Field("ttl", FormatDuration(*x.ttl));
+    e.NonEmpty("hint", x.hint);
+  });
+  EmitList(e, "users", c.users, [&](const UserIssuer& u) {
+    e.Field("issuer", u.issuer).Field("audience", u.audience).NonEmpty("ca_file", u.ca_file);
+  });
+  e.Begin("egress");
+  e.Field("default", "deny").List("allow", c.egress.allow);
+  e.raw() << YAML::Key << "ports" << YAML::Value << YAML::Flow << YAML::BeginSeq;
+  for (const uint16_t p : c.egress.ports) e.raw() << p;
+  e.raw() << YAML::EndSeq;
+  e.Begin("resolve");
+  for (const auto& [name, to] : c.egress.resolve) e.Field(name.c_str(), to);
+  e.End();
+  e.List("allow_private", c.egress.allow_private);
+  e.End();
+  if (c.bundle_endpoint) {
+    const BundleEndpoint& b = *c.bundle_endpoint;
+    e.Begin("bundle_endpoint");
+    e.Field("listen", b.listen).Field("profile", Name(b.profile)).NonEmpty("certificate_file", b.certificate_file);
+    e.NonEmpty("key_file", b.key_file).NonEmpty("oidc_issuer", b.oidc_issuer);
+    e.End();
+  }
+  EmitList(e, "federates_with", c.federates_with, [&](const FederatesWith& f) {
+    e.Field("trust_domain", f.trust_domain).Field("url", f.url).Field("profile", Name(f.profile));
+    e.NonEmpty("endpoint_id", f.endpoint_id).NonEmpty("bundle_file", f.bundle_file).NonEmpty("ca_file", f.ca_file);
+  });
+  e.Begin("ledger");
+  e.Field("sync", c.ledger.sync == SyncMode::kDurable ? "durable" : "written");
+  e.Field("checkpoint_interval", FormatDuration(c.ledger.checkpoint_interval));
+  EmitList(e, "witnesses", c.ledger.witnesses,
+           [&](const Witness& w) { e.Field("name", w.name).Field("url", w.url).Field("public_key", w.public_key); });
+  e.End();
+  if (!c.metrics_listen.empty()) {
+    e.Begin("metrics");
+    e.Field("listen", c.metrics_listen);
+    e.End();
+  }
+  e.Begin("log");
+  e.Field("level", Name(c.log.level));
+  e.End();
+  e.End();
+  return std::string(e.raw().c_str()) + "\n";
+}
+
+std::string StarterYaml(const std::string& user) {
+  return "# Written by `hexr up`, since no configuration was there. `hexr config show` prints every default.\n"
+         "trust_domain: hexr.local\n"
+         "\n"
+         "# Who may be started, as what. Narrow this before anyone else uses the node.\n"
+         "roles:\n"
+         "  - {agent: \"*\", role: \"*\", exe: \"*\", user: \"" + user + "\", spawn: [\"*/*\"]}\n"
+         "\n"
+         "# Nothing leaves the node until a line here allows it, for example allow: [\"example.org:443\"].\n"
+         "egress: {default: deny, allow: []}\n";
+}
+
+}  // namespace hexr::config
