@@ -25,8 +25,13 @@ using JsonArray = std::vector<Json>;
 // Members in the order they were written or set; keys are unique.
 class JsonObject {
  public:
-  JsonObject() = default;
+  JsonObject() noexcept;
   JsonObject(std::initializer_list<JsonMember> members);
+  JsonObject(const JsonObject&);
+  JsonObject(JsonObject&&) noexcept;
+  JsonObject& operator=(const JsonObject&);
+  JsonObject& operator=(JsonObject&&) noexcept;
+  ~JsonObject();
 
   // Null when there is no such key. Linear: objects on our paths are small.
   const Json* Find(std::string_view key) const;
@@ -35,7 +40,7 @@ class JsonObject {
   void Set(std::string_view key, Json value);
   bool Erase(std::string_view key);
 
-  bool empty() const { return members_.empty(); }
+  bool empty() const;
   size_t size() const;
   std::vector<JsonMember>::const_iterator begin() const;
   std::vector<JsonMember>::const_iterator end() const;
@@ -125,6 +130,14 @@ struct JsonMember {
   bool operator==(const JsonMember&) const = default;
 };
 
+// Defined here because a member holds a Json, which holds an object.
+inline JsonObject::JsonObject() noexcept = default;
+inline JsonObject::JsonObject(const JsonObject&) = default;
+inline JsonObject::JsonObject(JsonObject&&) noexcept = default;
+inline JsonObject& JsonObject::operator=(const JsonObject&) = default;
+inline JsonObject& JsonObject::operator=(JsonObject&&) noexcept = default;
+inline JsonObject::~JsonObject() = default;
+inline bool JsonObject::empty() const { return members_.empty(); }
 inline size_t JsonObject::size() const { return members_.size(); }
 inline std::vector<JsonMember>::const_iterator JsonObject::begin() const { return members_.begin(); }
 inline std::vector<JsonMember>::const_iterator JsonObject::end() const { return members_.end(); }
