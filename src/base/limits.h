@@ -23,4 +23,13 @@ inline constexpr size_t kMaxJsonDepth = 128;
 inline constexpr size_t kMaxJsonValues = 1'000'000;
 inline constexpr size_t kMaxJsonNumberBytes = 4096;
 
+// Ledger
+inline constexpr size_t kMaxPublicNameBytes = 256;
+inline constexpr size_t kMaxRecordBytes = 32 * 1024;               // an entry of tlog-tiles has at most 65,535
+inline constexpr size_t kMaxRecordDepth = 4;                       // objects and lists inside a record's body
+inline constexpr size_t kMaxNoteBytes = 64 * 1024;
+inline constexpr size_t kMaxNoteSignatures = 64;                   // signed-note asks for 16 or more
+inline constexpr size_t kMaxNoteKeyNameBytes = 255;
+inline constexpr size_t kMaxCheckpointLines = 64;
+
 }  // namespace hexr::limits
