@@ -32,4 +32,11 @@ inline constexpr size_t kMaxNoteSignatures = 64;                   // signed-not
 inline constexpr size_t kMaxNoteKeyNameBytes = 255;
 inline constexpr size_t kMaxCheckpointLines = 64;
 
+// Gateway: what one instance, and what one connection, may hold
+inline constexpr size_t kMaxEgressRules = 4096;                    // egress.allow
+inline constexpr size_t kMaxConnectionsPerInstance = 512;
+inline constexpr size_t kMaxSyntheticNames = 4096;                 // names that DNS has answered, per instance
+inline constexpr size_t kMaxStreamBufferBytes = 256 * 1024;        // unsent bytes of one direction before reading stops
+inline constexpr size_t kMaxDialAttempts = 4;                      // addresses of one name
+
 }  // namespace hexr::limits

@@ -1,0 +1,50 @@
+// The answer to "may this agent do that?", as a type that only a decider can make. Values, thread-compatible.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "base/unique_function.h"
+
+namespace hexr::gateway {
+
+struct Call;
+
+// Held by whoever goes on with a call. There is no public constructor, so the check cannot be skipped.
+class Decision {
+ public:
+  bool allowed() const { return allowed_; }
+  // The rule that decided, as the configuration or policy names it; for "nothing allows it" the name of that default.
+  const std::string& rule() const { return rule_; }
+  // For the agent: which rule, and what to ask for. Empty when allowed.
+  const std::string& message() const { return message_; }
+
+ private:
+  friend class Decider;
+  Decision(bool allowed, std::string rule, std::string message)
+      : allowed_(allowed), rule_(std::move(rule)), message_(std::move(message)) {}
+  bool allowed_;
+  std::string rule_;
+  std::string message_;
+};
+
+// Decides calls. The allow list of the configuration is one; the policy engine another. Belongs to the loop's thread.
+class Decider {
+ public:
+  using Done = UniqueFunction<void(Result<Decision>)>;
+
+  virtual ~Decider() = default;
+  // Whether Decide reads Call::process: only then does a call wait for it.
+  virtual bool WantsProcess() const = 0;
+  // `done` runs once, now or later on the loop; never is a deny (the pipeline has a deadline), so is an error.
+  // `call` stays valid until then.
+  virtual void Decide(const Call& call, Done done) = 0;
+
+ protected:
+  static Decision Allow(std::string rule) { return Decision(true, std::move(rule), {}); }
+  static Decision Deny(std::string rule, std::string message) { return Decision(false, std::move(rule), std::move(message)); }
+};
+
+}  // namespace hexr::gateway

@@ -1,0 +1,69 @@
+#include "gateway/egress/allow_list.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/limits.h"
+
+namespace hexr::gateway {
+namespace {
+
+const char* Verdict(const std::vector<std::string>& rules, std::string_view destination) {
+  const AllowList list = *AllowList::Create(rules);
+  Result<HostPort> parsed = HostPort::Parse(destination);
+  EXPECT_TRUE(parsed.ok()) << destination;
+  return list.Find(*parsed) != nullptr ? "allow" : "deny";
+}
+
+TEST(AllowList, DeniesByDefault) { EXPECT_STREQ(Verdict({}, "example.org:443"), "deny"); }
+
+TEST(AllowList, NamesAndTheirPorts) {
+  const std::vector<std::string> rules = {"Example.org:443", "*.example.net:*", "[2001:db8::/32]:443", "192.0.2.0/24:5432", "192.0.2.7:22"};
+  EXPECT_STREQ(Verdict(rules, "EXAMPLE.ORG:443"), "allow");
+  EXPECT_STREQ(Verdict(rules, "example.org.:443"), "allow");
+  EXPECT_STREQ(Verdict(rules, "example.org:80"), "deny");
+  EXPECT_STREQ(Verdict(rules, "www.example.org:443"), "deny");
+  EXPECT_STREQ(Verdict(rules, "evilexample.org:443"), "deny");
+  EXPECT_STREQ(Verdict(rules, "example.net:443"), "deny");
+  EXPECT_STREQ(Verdict(rules, "a.example.net:1"), "allow");
+  EXPECT_STREQ(Verdict(rules, "a.b.example.net:65535"), "allow");
+  EXPECT_STREQ(Verdict(rules, "evilexample.net:443"), "deny");
+  EXPECT_STREQ(Verdict(rules, "a.example.net.evil.org:443"), "deny");
+  EXPECT_STREQ(Verdict(rules, "192.0.2.200:5432"), "allow");
+  EXPECT_STREQ(Verdict(rules, "192.0.2.200:22"), "deny");
+  EXPECT_STREQ(Verdict(rules, "192.0.2.7:22"), "allow");
+  EXPECT_STREQ(Verdict(rules, "[2001:db8::9]:443"), "allow");
+  EXPECT_STREQ(Verdict(rules, "[2001:db9::9]:443"), "deny");
+}
+
+TEST(AllowList, AnyNameIsNotAnyAddress) {
+  EXPECT_STREQ(Verdict({"*:443"}, "example.org:443"), "allow");
+  EXPECT_STREQ(Verdict({"*:443"}, "8.8.8.8:443"), "deny");
+  EXPECT_STREQ(Verdict({"0.0.0.0/0:443"}, "example.org:443"), "deny");
+  EXPECT_STREQ(Verdict({"0.0.0.0/0:443"}, "8.8.8.8:443"), "allow");
+}
+
+TEST(AllowList, SaysWhichRuleIsWrong) {
+  for (const char* rule : {"example.org", "example.org:", "example.org:https", "exa*mple.org:443", "*example.org:443", "*.*:443",
+                           "10.0.0.1/8:443", "2001:db8::1:443", "https://example.org:443", "example.org:443/path", ":443", "*.:443", ""}) {
+    const Result<AllowList> list = AllowList::Create({"fine.example:443", rule});
+    ASSERT_FALSE(list.ok()) << rule;
+    EXPECT_THAT(list.error().message(), testing::HasSubstr("egress.allow: \"" + std::string(rule) + "\"")) << rule;
+  }
+}
+
+TEST(AllowList, IsBounded) {
+  std::vector<std::string> rules(limits::kMaxEgressRules, "example.org:443");
+  EXPECT_TRUE(AllowList::Create(rules).ok());
+  rules.push_back("example.org:443");
+  EXPECT_EQ(AllowList::Create(rules).error().code(), ErrorCode::kResourceExhausted);
+}
+
+TEST(AllowList, DnsKnowsANameThatSomePortIsOpenFor) {
+  const AllowList list = *AllowList::Create({"example.org:8443", "10.0.0.0/8:443"});
+  EXPECT_NE(list.FindHost(*Host::Parse("example.org")), nullptr);
+  EXPECT_EQ(list.FindHost(*Host::Parse("example.com")), nullptr);
+}
+
+}  // namespace
+}  // namespace hexr::gateway
