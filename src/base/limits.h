@@ -39,4 +39,16 @@ inline constexpr size_t kMaxSyntheticNames = 4096;                 // names that
 inline constexpr size_t kMaxStreamBufferBytes = 256 * 1024;        // unsent bytes of one direction before reading stops
 inline constexpr size_t kMaxDialAttempts = 4;                      // addresses of one name
 
+// Identity: what is read of a process, and how much of it is kept
+inline constexpr size_t kMaxProcFileBytes = 64 * 1024;             // stat, status (groups), cgroup
+inline constexpr size_t kMaxAncestors = 64;
+inline constexpr uint64_t kMaxHashedFileBytes = 1024ULL * 1024 * 1024;
+inline constexpr size_t kMaxCachedDigests = 1024;
+inline constexpr size_t kMaxSelectorBytes = 4096 + 16;             // a path, with its kind
+inline constexpr size_t kMaxSelectorsPerEntry = 64;
+inline constexpr size_t kMaxEntries = 10'000;
+inline constexpr size_t kMaxHintBytes = 1024;                      // SPIFFE_Workload_API.md 5.2
+inline constexpr size_t kMaxInstances = 20'000;
+inline constexpr size_t kMaxLineage = 16;
+
 }  // namespace hexr::limits

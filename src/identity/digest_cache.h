@@ -1,0 +1,39 @@
+// SHA-256 of executables, once per state of a file and not once per call.
+// Belongs to one thread.
+#pragma once
+
+#include <list>
+#include <map>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "crypto/digest.h"
+#include "identity/process.h"
+
+namespace hexr::identity {
+
+class DigestCache {
+ public:
+  explicit DigestCache(const Clock& clock) : clock_(clock) {}
+
+  // The digest of the file that `fd` has open and `file` describes. Files over limits::kMaxHashedFileBytes are
+  // RESOURCE_EXHAUSTED; ABORTED when the file changes while it is read. Reads the whole file on a miss.
+  Result<crypto::Sha256Digest> DigestOf(int fd, const FileIdentity& file);
+
+  uint64_t hits() const { return hits_; }
+  uint64_t misses() const { return misses_; }
+  size_t size() const { return entries_.size(); }
+
+ private:
+  struct Entry {
+    crypto::Sha256Digest digest;
+    std::list<FileIdentity>::iterator age;
+  };
+  const Clock& clock_;
+  std::map<FileIdentity, Entry> entries_;
+  std::list<FileIdentity> by_age_;  // least recently used first
+  uint64_t hits_ = 0;
+  uint64_t misses_ = 0;
+};
+
+}  // namespace hexr::identity

@@ -1,0 +1,95 @@
+// What the kernel says about one process, and how sure that is.
+//
+// Three tiers, by kernel (docs/identity.md): the best one that works is used, a switch forces a lower one in tests.
+// Stateless but for the tier; thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "runtime/unique_fd.h"
+
+namespace hexr::identity {
+
+// Names one process for the life of this boot, also after its pid has been given to another: by the pidfs inode where
+// there is one (start_time may then be 0, not read), else by pid and start time together.
+struct ProcessKey {
+  int64_t pid = 0;           // in the node's PID namespace
+  uint64_t start_time = 0;   // /proc/PID/stat field 22, clock ticks since boot
+  uint64_t pidfd_inode = 0;  // pidfs, unique per boot; 0 before kernel 6.9
+};
+// False for keys that share no evidence.
+bool SameProcess(const ProcessKey& a, const ProcessKey& b);
+
+enum class ProcessTier : uint8_t {
+  kPidfdInfo,  // the kernel handed out a pidfd with the message and answers PIDFD_GET_INFO (6.13)
+  kPidfd,      // a pidfd, handed out (6.5) or opened from the pid (5.3), that was still alive after all reads
+  kProcfs,     // /proc/PID held open, start time and owner the same before and after all reads
+};
+std::string_view ProcessTierName(ProcessTier tier);
+
+// What arrived with a connection or message: the kernel's own words, nothing that the peer wrote.
+struct ProcessEvidence {
+  int64_t pid = 0;
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  runtime::UniqueFd pidfd;  // SO_PEERPIDFD or SCM_PIDFD; none on kernels before 6.5
+};
+
+// Tells one state of a file from another without reading it.
+struct FileIdentity {
+  uint64_t device = 0;
+  uint64_t inode = 0;
+  int64_t ctime_ns = 0;
+  uint64_t size = 0;
+  uint64_t mount_id = 0;
+  auto operator<=>(const FileIdentity&) const = default;
+};
+Result<FileIdentity> FileIdentityOf(int fd);
+Result<FileIdentity> FileIdentityOf(int fd);
+
+struct ProcessFacts {
+  ProcessKey key;
+  ProcessTier tier = ProcessTier::kProcfs;
+  int64_t parent_pid = 0;
+  uint32_t uid = 0;  // effective
+  uint32_t gid = 0;
+  std::vector<uint32_t> groups;   // supplementary
+  std::string exe;                // where /proc/PID/exe points; empty when we may not look
+  // The same path in our mount namespace leads to the same file. False for an image under a private mount: whoever may
+  // make a user namespace can bind any program over any path, so the path alone proves nothing.
+  bool exe_path_holds = false;
+  std::optional<FileIdentity> exe_file;
+  runtime::UniqueFd exe_fd;       // the image itself, for hashing
+  std::string cgroup;             // cgroup v2 path, "/" at least; empty when there is no cgroup v2
+};
+
+class ProcessReader {
+ public:
+  // `best` is the best tier that may be used: tests force the lower ones with it.
+  explicit ProcessReader(ProcessTier best = ProcessTier::kPidfdInfo) : best_(best) {}
+
+  // The name of the process, without reading more than that needs: about 1 µs where there is pidfs.
+  // NOT_FOUND: it has ended. UNAUTHENTICATED: the evidence is contradictory or names nobody.
+  Result<ProcessKey> Identify(const ProcessEvidence& evidence) const;
+
+  // All facts, each of them true of the same process at one moment between call and return. Errors as Identify;
+  // ABORTED: the process changed its image while it was looked at.
+  Result<ProcessFacts> Read(const ProcessEvidence& evidence) const;
+
+  // The process and its ancestors, nearest first, up to PID 1 of our namespace or limits::kMaxAncestors. Ended children
+  // of ended parents appear under whoever adopted them. NOT_FOUND when `process` has ended.
+  Result<std::vector<ProcessKey>> AncestorsOf(const ProcessKey& process) const;
+
+  // Whether the process that `key` names is still there, and still the same one.
+  bool IsAlive(const ProcessKey& key) const;
+
+ private:
+  ProcessTier best_;
+};
+
+}  // namespace hexr::identity

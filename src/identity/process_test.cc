@@ -1,0 +1,366 @@
+#include "identity/process.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "base/limits.h"
+#include "identity/digest_cache.h"
+#include "runtime/process.h"
+
+namespace hexr::identity {
+namespace {
+
+using runtime::UniqueFd;
+
+// A child that does what it is told, one byte at a time, and ends when the pipe closes.
+class Puppet {
+ public:
+  template <class Body>
+  explicit Puppet(Body body) {
+    int go[2], ready[2];
+    EXPECT_EQ(::pipe2(go, O_CLOEXEC), 0);
+    EXPECT_EQ(::pipe2(ready, O_CLOEXEC), 0);
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::close(go[1]);
+      ::close(ready[0]);
+      body(go[0], ready[1]);
+      ::_exit(0);
+    }
+    ::close(go[0]);
+    ::close(ready[1]);
+    go_ = UniqueFd(go[1]);
+    ready_ = UniqueFd(ready[0]);
+  }
+  ~Puppet() { End(); }
+  void AwaitReady() const {
+    char c;
+    EXPECT_EQ(::read(ready_.get(), &c, 1), 1);
+  }
+  void Go() const { EXPECT_EQ(::write(go_.get(), "g", 1), 1); }
+  // Read end: sees end of file when every writer is gone.
+  int ready() const { return ready_.get(); }
+  pid_t pid() const { return pid_; }
+  void End() {
+    if (pid_ <= 0) return;
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+    pid_ = 0;
+  }
+  void KillOnly() const {
+    ::kill(pid_, SIGKILL);
+    siginfo_t info;
+    ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOWAIT);  // a zombie from here on
+  }
+
+ private:
+  pid_t pid_ = 0;
+  UniqueFd go_, ready_;
+};
+
+void Idle(int go, int ready) {
+  char c;
+  if (::write(ready, "r", 1) != 1) ::_exit(1);
+  while (::read(go, &c, 1) == 1) {
+  }
+}
+
+ProcessEvidence EvidenceOf(pid_t pid, bool with_pidfd = true) {
+  ProcessEvidence e{pid, ::geteuid(), ::getegid(), {}};
+  if (with_pidfd) e.pidfd = std::move(*runtime::OpenPidfd(pid));
+  return e;
+}
+
+class EachTier : public testing::TestWithParam<ProcessTier> {
+ protected:
+  ProcessReader reader_{GetParam()};
+};
+
+INSTANTIATE_TEST_SUITE_P(Tiers, EachTier,
+                         testing::Values(ProcessTier::kPidfdInfo, ProcessTier::kPidfd, ProcessTier::kProcfs),
+                         [](const auto& param) {
+                           std::string name(ProcessTierName(param.param));
+                           std::erase(name, '-');
+                           return name;
+                         });
+
+TEST_P(EachTier, ReadsTheFactsOfAProcess) {
+  Puppet child(Idle);
+  child.AwaitReady();
+  const auto facts = reader_.Read(EvidenceOf(child.pid(), GetParam() != ProcessTier::kProcfs));
+  ASSERT_TRUE(facts.ok()) << facts.error().ToString();
+  EXPECT_EQ(facts->key.pid, child.pid());
+  EXPECT_EQ(facts->key.start_time, *runtime::ProcessStartTime(child.pid()));
+  EXPECT_EQ(facts->parent_pid, ::getpid());
+  EXPECT_EQ(facts->uid, ::geteuid());
+  EXPECT_EQ(facts->gid, ::getegid());
+  EXPECT_EQ(facts->exe, std::filesystem::read_symlink("/proc/self/exe").string());
+  EXPECT_TRUE(facts->exe_path_holds);
+  ASSERT_TRUE(facts->exe_file.has_value());
+  EXPECT_EQ(*facts->exe_file, *FileIdentityOf(facts->exe_fd.get()));
+  EXPECT_TRUE(reader_.IsAlive(facts->key));
+  const auto key = reader_.Identify(EvidenceOf(child.pid(), GetParam() != ProcessTier::kProcfs));
+  ASSERT_TRUE(key.ok());
+  EXPECT_TRUE(SameProcess(*key, facts->key));
+}
+
+TEST_P(EachTier, AZombieIsNobody) {
+  Puppet child(Idle);
+  child.AwaitReady();
+  const ProcessEvidence evidence = EvidenceOf(child.pid(), GetParam() != ProcessTier::kProcfs);
+  const auto before = reader_.Read(evidence);
+  ASSERT_TRUE(before.ok());
+  child.KillOnly();
+  const auto facts = reader_.Read(evidence);
+  ASSERT_FALSE(facts.ok());
+  EXPECT_EQ(facts.error().code(), ErrorCode::kNotFound);
+  EXPECT_FALSE(reader_.IsAlive(before->key));
+}
+
+// pid reuse made certain: a PID namespace whose next pid is chosen (ns_last_pid), so that a second process really gets the
+// number of the first.
+TEST_P(EachTier, AReusedPidIsAnotherProcess) {
+  const ProcessTier tier = GetParam();
+  const pid_t outer = ::fork();
+  if (outer == 0) {
+    if (::unshare((::geteuid() == 0 ? 0 : CLONE_NEWUSER) | CLONE_NEWPID | CLONE_NEWNS) != 0) ::_exit(77);
+    const pid_t init = ::fork();
+    if (init != 0) {
+      int status = 0;
+      ::waitpid(init, &status, 0);
+      ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+    }
+    ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+    if (::mount("proc", "/proc", "proc", 0, nullptr) != 0) ::_exit(77);
+    const auto spawn = [] {
+      const pid_t pid = ::fork();
+      if (pid == 0) {
+        ::pause();
+        ::_exit(0);
+      }
+      return pid;
+    };
+    const ProcessReader reader(tier);
+    const pid_t first = spawn();
+    ProcessEvidence evidence = EvidenceOf(first, tier != ProcessTier::kProcfs);
+    const auto before = reader.Read(evidence);
+    if (!before.ok()) ::_exit(2);
+    ::kill(first, SIGKILL);
+    ::waitpid(first, nullptr, 0);
+    // Start times count in ticks of 10 ms: the lowest tier can only tell what is a tick apart.
+    const uint64_t old_tick = before->key.start_time;
+    pid_t second = 0;
+    for (int i = 0; i < 1000; ++i) {
+      std::ofstream("/proc/sys/kernel/ns_last_pid") << (first - 1);
+      second = spawn();
+      if (second != first) ::_exit(77);
+      if (*runtime::ProcessStartTime(second) != old_tick) break;
+      ::kill(second, SIGKILL);
+      ::waitpid(second, nullptr, 0);
+    }
+    if (reader.IsAlive(before->key)) ::_exit(3);
+    const auto after = reader.Read(evidence);
+    if (tier == ProcessTier::kProcfs) {
+      // The number is all there is: it names the new process, whose key is another.
+      if (!after.ok() || SameProcess(after->key, before->key)) ::_exit(4);
+    } else {
+      if (after.ok() || after.error().code() != ErrorCode::kNotFound) ::_exit(5);
+      if (reader.Identify(evidence).ok()) ::_exit(6);
+    }
+    if (reader.AncestorsOf(before->key).ok()) ::_exit(7);
+    ::kill(second, SIGKILL);
+    ::_exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(outer, &status, 0), outer);
+  ASSERT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "no PID namespace here";
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+TEST_P(EachTier, EvidenceThatNamesTwoProcessesIsRefused) {
+  Puppet child(Idle);
+  child.AwaitReady();
+  ProcessEvidence evidence = EvidenceOf(child.pid());
+  evidence.pid = ::getpid();
+  evidence.uid = ::geteuid() + 1;
+  for (const auto code : {reader_.Identify(evidence).error().code(), reader_.Read(evidence).error().code()}) {
+    EXPECT_EQ(code, ErrorCode::kUnauthenticated);
+  }
+}
+
+TEST_P(EachTier, NobodyIsRefused) {
+  const ProcessEvidence evidence{};
+  EXPECT_EQ(reader_.Identify(evidence).error().code(), ErrorCode::kUnauthenticated);
+  EXPECT_EQ(reader_.Read(evidence).error().code(), ErrorCode::kUnauthenticated);
+}
+
+TEST_P(EachTier, APidOfAnotherUserIsNotThePeer) {
+  Puppet child(Idle);
+  child.AwaitReady();
+  ProcessEvidence evidence = EvidenceOf(child.pid(), false);
+  evidence.uid += 1;
+  EXPECT_EQ(reader_.Read(evidence).error().code(), ErrorCode::kUnauthenticated);
+}
+
+TEST_P(EachTier, AncestorsAreNearestFirst) {
+  Puppet child(Idle);
+  child.AwaitReady();
+  const auto facts = reader_.Read(EvidenceOf(child.pid(), false));
+  ASSERT_TRUE(facts.ok());
+  const auto chain = reader_.AncestorsOf(facts->key);
+  ASSERT_TRUE(chain.ok()) << chain.error().ToString();
+  ASSERT_GE(chain->size(), 2U);
+  EXPECT_LE(chain->size(), limits::kMaxAncestors);
+  EXPECT_TRUE(SameProcess((*chain)[0], facts->key));
+  EXPECT_EQ((*chain)[1].pid, ::getpid());
+}
+
+TEST(ProcessReader, AnAncestorChainHasAnEnd) {
+  // A line of more processes than the bound, each the child of the one before.
+  Puppet child([](int go, int ready) {
+    for (size_t i = 0; i < limits::kMaxAncestors + 4; ++i) {
+      const pid_t pid = ::fork();
+      if (pid != 0) {
+        ::waitpid(pid, nullptr, 0);
+        ::_exit(0);
+      }
+    }
+    const pid_t self = ::getpid();
+    if (::write(ready, &self, sizeof self) != sizeof self) ::_exit(1);
+    char c;
+    while (::read(go, &c, 1) == 1) {
+    }
+  });
+  pid_t deepest = 0;
+  ASSERT_EQ(::read(child.ready(), &deepest, sizeof deepest), static_cast<ssize_t>(sizeof deepest));
+  const ProcessReader reader;
+  const auto facts = reader.Read(EvidenceOf(deepest, false));
+  ASSERT_TRUE(facts.ok());
+  const auto chain = reader.AncestorsOf(facts->key);
+  ASSERT_TRUE(chain.ok());
+  EXPECT_EQ(chain->size(), limits::kMaxAncestors);
+  ::kill(deepest, SIGKILL);
+}
+
+// execve keeps pid, start time and pidfd inode: only the image tells.
+TEST(ProcessReader, ExecKeepsTheKeyAndChangesTheImage) {
+  Puppet child([](int go, int ready) {
+    char c;
+    if (::write(ready, "r", 1) != 1 || ::read(go, &c, 1) != 1) ::_exit(1);
+    ::fcntl(ready, F_SETFD, FD_CLOEXEC);
+    ::fcntl(go, F_SETFD, 0);
+    ::dup2(go, 0);
+    ::execl("/bin/cat", "cat", nullptr);
+    ::_exit(1);
+  });
+  child.AwaitReady();
+  const ProcessReader reader;
+  const ProcessEvidence evidence = EvidenceOf(child.pid());
+  const auto before = reader.Read(evidence);
+  ASSERT_TRUE(before.ok());
+  child.Go();
+  char c;
+  ASSERT_EQ(::read(child.ready(), &c, 1), 0);  // closed by exec
+  const auto after = reader.Read(evidence);
+  ASSERT_TRUE(after.ok()) << after.error().ToString();
+  EXPECT_TRUE(SameProcess(before->key, after->key));
+  EXPECT_NE(before->exe, after->exe);
+  EXPECT_NE(before->exe_file, after->exe_file);
+}
+
+// Whoever may make a mount namespace can bind a program of theirs over a trusted path.
+TEST(ProcessReader, APathUnderAPrivateMountProvesNothing) {
+  char dir[] = "/tmp/hexr-process-XXXXXX";
+  ASSERT_NE(::mkdtemp(dir), nullptr);
+  const std::string trusted = std::string(dir) + "/trusted";
+  std::ofstream(trusted) << "x";
+  Puppet child([&trusted](int go, int ready) {
+    if (::unshare((::geteuid() == 0 ? 0 : CLONE_NEWUSER) | CLONE_NEWNS) != 0) ::_exit(1);
+    ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+    if (::mount("/bin/cat", trusted.c_str(), nullptr, MS_BIND, nullptr) != 0) ::_exit(1);
+    ::dup2(go, 0);
+    ::fcntl(ready, F_SETFD, 0);
+    ::dup2(ready, 1);
+    if (::write(ready, "r", 1) != 1) ::_exit(1);
+    ::execl(trusted.c_str(), trusted.c_str(), nullptr);
+    ::_exit(1);
+  });
+  child.AwaitReady();
+  child.Go();          // cat echoes it once it runs
+  child.AwaitReady();
+  const auto facts = ProcessReader().Read(EvidenceOf(child.pid()));
+  ASSERT_TRUE(facts.ok()) << facts.error().ToString();
+  EXPECT_EQ(facts->exe, trusted);  // what the link says
+  EXPECT_FALSE(facts->exe_path_holds);
+  child.End();
+  std::filesystem::remove_all(dir);
+}
+
+TEST(DigestCache, HashesOncePerStateOfAFile) {
+  char dir[] = "/tmp/hexr-digest-XXXXXX";
+  ASSERT_NE(::mkdtemp(dir), nullptr);
+  const std::string path = std::string(dir) + "/program";
+  std::ofstream(path) << "one";
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  ManualClock clock(SystemClock().Wall() + std::chrono::hours(1));
+  DigestCache cache(clock);
+  const FileIdentity one = *FileIdentityOf(fd.get());
+  EXPECT_EQ(*cache.DigestOf(fd.get(), one), crypto::Sha256("one"));
+  EXPECT_EQ(*cache.DigestOf(fd.get(), one), crypto::Sha256("one"));
+  EXPECT_EQ(cache.hits(), 1U);
+  EXPECT_EQ(cache.misses(), 1U);
+
+  std::ofstream(path) << "two!";
+  const FileIdentity two = *FileIdentityOf(fd.get());
+  EXPECT_EQ(*cache.DigestOf(fd.get(), two), crypto::Sha256("two!"));
+  EXPECT_EQ(cache.misses(), 2U);
+  // A caller that looked before the change is told so, and nothing is remembered under the old state.
+  FileIdentity stale = two;
+  stale.inode += 1;
+  EXPECT_EQ(cache.DigestOf(fd.get(), stale).error().code(), ErrorCode::kAborted);
+  std::filesystem::remove_all(dir);
+}
+
+TEST(DigestCache, RemembersNothingThatChangedJustNow) {
+  char path[] = "/tmp/hexr-digest-XXXXXX";
+  const UniqueFd fd(::mkstemp(path));
+  const SystemClock clock;
+  DigestCache cache(clock);
+  const FileIdentity file = *FileIdentityOf(fd.get());
+  ASSERT_TRUE(cache.DigestOf(fd.get(), file).ok());
+  EXPECT_EQ(cache.size(), 0U);
+  ::unlink(path);
+}
+
+TEST(DigestCache, IsBounded) {
+  char path[] = "/tmp/hexr-digest-XXXXXX";
+  const UniqueFd fd(::mkstemp(path));
+  ManualClock clock(SystemClock().Wall() + std::chrono::hours(1));
+  DigestCache cache(clock);
+  FileIdentity file = *FileIdentityOf(fd.get());
+  file.size = limits::kMaxHashedFileBytes + 1;
+  EXPECT_EQ(cache.DigestOf(fd.get(), file).error().code(), ErrorCode::kResourceExhausted);
+  for (size_t i = 0; i < limits::kMaxCachedDigests + 10; ++i) {
+    ASSERT_EQ(::fchmod(fd.get(), i % 2 == 0 ? 0600 : 0640), 0);  // a new ctime
+    const FileIdentity now = *FileIdentityOf(fd.get());
+    ASSERT_TRUE(cache.DigestOf(fd.get(), now).ok());
+  }
+  EXPECT_LE(cache.size(), limits::kMaxCachedDigests);
+  ::unlink(path);
+}
+
+}  // namespace
+}  // namespace hexr::identity

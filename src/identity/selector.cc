@@ -1,0 +1,168 @@
+#include "identity/selector.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <fstream>
+
+#include "base/limits.h"
+
+namespace hexr::identity {
+namespace {
+
+struct KindName {
+  SelectorKind kind;
+  std::string_view prefix;
+};
+constexpr std::array<KindName, 10> kKinds{{
+    {SelectorKind::kUnixUid, "unix:uid:"},
+    {SelectorKind::kUnixUser, "unix:user:"},
+    {SelectorKind::kUnixGid, "unix:gid:"},
+    {SelectorKind::kUnixGroup, "unix:group:"},
+    {SelectorKind::kUnixSupplementaryGid, "unix:supplementary_gid:"},
+    {SelectorKind::kUnixSupplementaryGroup, "unix:supplementary_group:"},
+    {SelectorKind::kUnixPath, "unix:path:"},
+    {SelectorKind::kUnixSha256, "unix:sha256:"},
+    {SelectorKind::kSystemdId, "systemd:id:"},
+    {SelectorKind::kCgroup, "cgroup:"},
+}};
+
+bool IsCanonicalNumber(std::string_view v) {
+  uint32_t n = 0;
+  const auto [end, ec] = std::from_chars(v.data(), v.data() + v.size(), n);
+  return ec == std::errc() && end == v.data() + v.size() && std::to_string(n) == v;
+}
+
+bool IsAbsolutePath(std::string_view v) {
+  return v.starts_with('/') && v.find('\0') == std::string_view::npos;
+}
+
+bool IsName(std::string_view v) { return v.find_first_of(std::string_view("\0\n:/", 4)) == std::string_view::npos; }
+
+std::string_view ValueProblem(SelectorKind kind, std::string_view v) {
+  switch (kind) {
+    case SelectorKind::kUnixUid:
+    case SelectorKind::kUnixGid:
+    case SelectorKind::kUnixSupplementaryGid:
+      return IsCanonicalNumber(v) ? "" : "the value is a number without leading zeros";
+    case SelectorKind::kUnixUser:
+    case SelectorKind::kUnixGroup:
+    case SelectorKind::kUnixSupplementaryGroup:
+    case SelectorKind::kSystemdId:
+      return IsName(v) ? "" : "the value is a name without ':' or '/'";
+    case SelectorKind::kUnixPath:
+    case SelectorKind::kCgroup:
+      return IsAbsolutePath(v) ? "" : "the value is an absolute path";
+    case SelectorKind::kUnixSha256:
+      return v.size() == 64 && v.find_first_not_of("0123456789abcdef") == std::string_view::npos
+                 ? ""
+                 : "the value has 64 lower-case hexadecimal digits";
+  }
+  return "unknown kind";
+}
+
+// The name in field 1 of the line whose field 3 is `number` (passwd(5), group(5)).
+std::optional<std::string> NameOf(const std::string& file, uint32_t number) {
+  std::ifstream in(file);
+  const std::string wanted = std::to_string(number);
+  std::string line;
+  while (std::getline(in, line)) {
+    const size_t first = line.find(':');
+    if (first == std::string::npos || first == 0) continue;
+    const size_t second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const size_t third = std::min(line.find(':', second + 1), line.size());
+    if (line.compare(second + 1, third - second - 1, wanted) == 0) return line.substr(0, first);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<Selector> Selector::Parse(std::string_view text) {
+  if (text.size() > limits::kMaxSelectorBytes) return InvalidArgument("selector: too long");
+  for (const KindName& k : kKinds) {
+    if (!text.starts_with(k.prefix)) continue;
+    const std::string_view value = text.substr(k.prefix.size());
+    if (value.empty()) return InvalidArgument("selector " + std::string(text) + ": the value is missing");
+    const std::string_view problem = ValueProblem(k.kind, value);
+    if (!problem.empty()) return InvalidArgument("selector " + std::string(text) + ": " + std::string(problem));
+    return Selector(k.kind, std::string(value));
+  }
+  return InvalidArgument("selector " + std::string(text.substr(0, 64)) +
+                         ": unknown kind; known are unix:{uid,user,gid,group,supplementary_gid,supplementary_group,path,"
+                         "sha256}, systemd:id and cgroup");
+}
+
+std::string Selector::ToString() const {
+  for (const KindName& k : kKinds) {
+    if (k.kind == kind_) return std::string(k.prefix) + value_;
+  }
+  return value_;
+}
+
+std::optional<std::string> FileAccountNames::UserName(uint32_t uid) const { return NameOf(passwd_, uid); }
+std::optional<std::string> FileAccountNames::GroupName(uint32_t gid) const { return NameOf(group_, gid); }
+
+FileCgroupOwners::FileCgroupOwners(std::string root) : root_(std::move(root)) {}
+
+FileCgroupOwners FileCgroupOwners::Detect() {
+  const bool unified = ::access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
+  return FileCgroupOwners(unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/unified");
+}
+
+std::optional<uint32_t> FileCgroupOwners::OwnerOf(const std::string& path) const {
+  struct stat st {};
+  if (::lstat((root_ + path).c_str(), &st) != 0 || !S_ISDIR(st.st_mode)) return std::nullopt;
+  // Group or world writable is as good as owned by somebody else.
+  if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0) return std::nullopt;
+  return st.st_uid;
+}
+
+std::vector<std::string> SelectorSource::TrustedCgroups(const std::string& path) const {
+  std::vector<std::string> trusted;
+  if (!path.starts_with('/') || path.find("/../") != std::string::npos || path.ends_with("/..")) return trusted;
+  std::string parent = "/";
+  for (size_t at = 1; at < path.size();) {
+    if (cgroups_.OwnerOf(parent) != uint32_t{0}) break;
+    const size_t end = std::min(path.find('/', at), path.size());
+    parent = path.substr(0, end);
+    trusted.push_back(parent);
+    at = end + 1;
+  }
+  return trusted;
+}
+
+SelectorSet SelectorSource::SelectorsOf(const ProcessFacts& facts, bool want_sha256) {
+  SelectorSet set;
+  const auto add = [&set](SelectorKind kind, std::string value) { set.insert(Selector::Of(kind, std::move(value))); };
+  add(SelectorKind::kUnixUid, std::to_string(facts.uid));
+  if (auto name = names_.UserName(facts.uid)) add(SelectorKind::kUnixUser, std::move(*name));
+  add(SelectorKind::kUnixGid, std::to_string(facts.gid));
+  if (auto name = names_.GroupName(facts.gid)) add(SelectorKind::kUnixGroup, std::move(*name));
+  for (const uint32_t gid : facts.groups) {
+    add(SelectorKind::kUnixSupplementaryGid, std::to_string(gid));
+    if (auto name = names_.GroupName(gid)) add(SelectorKind::kUnixSupplementaryGroup, std::move(*name));
+  }
+  if (facts.exe_path_holds) add(SelectorKind::kUnixPath, facts.exe);
+  if (want_sha256 && facts.exe_fd && facts.exe_file.has_value()) {
+    const auto digest = digests_.DigestOf(facts.exe_fd.get(), *facts.exe_file);
+    if (digest.ok()) add(SelectorKind::kUnixSha256, HexEncode(*digest));
+  }
+  bool unit_seen = false;
+  for (const std::string& cgroup : TrustedCgroups(facts.cgroup)) {
+    add(SelectorKind::kCgroup, cgroup);
+    // systemd puts a unit's processes below slices; the first thing below them that is no slice is the unit.
+    if (!unit_seen && !cgroup.ends_with(".slice")) {
+      unit_seen = true;
+      const std::string name = cgroup.substr(cgroup.rfind('/') + 1);
+      if (name.ends_with(".service") || name.ends_with(".scope")) add(SelectorKind::kSystemdId, name);
+    }
+  }
+  return set;
+}
+
+}  // namespace hexr::identity

@@ -1,0 +1,112 @@
+// What a registration entry asks of a process, in SPIRE's words: "unix:uid:110", "unix:path:/usr/bin/db", "systemd:id:db.service".
+// An entry matches when all its selectors are among those of the process. No negation, no wildcard.
+#pragma once
+
+#include <compare>
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "identity/digest_cache.h"
+#include "identity/process.h"
+
+namespace hexr::identity {
+
+enum class SelectorKind : uint8_t {
+  kUnixUid,
+  kUnixUser,
+  kUnixGid,
+  kUnixGroup,
+  kUnixSupplementaryGid,
+  kUnixSupplementaryGroup,
+  kUnixPath,
+  kUnixSha256,
+  kSystemdId,
+  kCgroup,
+};
+
+// Value; ordered by kind, then value.
+class Selector {
+ public:
+  // INVALID_ARGUMENT: an unknown kind, an empty value, or a value that no process could have (a uid that is no number,
+  // a relative path, a digest that is not 64 lower-case hex digits).
+  static Result<Selector> Parse(std::string_view text);
+  // For values that come from the kernel; not checked.
+  static Selector Of(SelectorKind kind, std::string value) { return Selector(kind, std::move(value)); }
+
+  SelectorKind kind() const { return kind_; }
+  const std::string& value() const { return value_; }
+  std::string ToString() const;
+  auto operator<=>(const Selector&) const = default;
+
+ private:
+  Selector(SelectorKind kind, std::string value) : kind_(kind), value_(std::move(value)) {}
+  SelectorKind kind_;
+  std::string value_;
+};
+
+using SelectorSet = std::set<Selector>;
+
+// Names of users and groups. Production reads /etc/passwd and /etc/group: no NSS modules in the process with the keys.
+class AccountNames {
+ public:
+  virtual ~AccountNames() = default;
+  virtual std::optional<std::string> UserName(uint32_t uid) const = 0;
+  virtual std::optional<std::string> GroupName(uint32_t gid) const = 0;
+};
+
+class FileAccountNames final : public AccountNames {
+ public:
+  explicit FileAccountNames(std::string passwd = "/etc/passwd", std::string group = "/etc/group")
+      : passwd_(std::move(passwd)), group_(std::move(group)) {}
+  std::optional<std::string> UserName(uint32_t uid) const override;
+  std::optional<std::string> GroupName(uint32_t gid) const override;
+
+ private:
+  std::string passwd_;
+  std::string group_;
+};
+
+// Who owns a directory of the cgroup tree. Nothing: it is not there.
+class CgroupOwners {
+ public:
+  virtual ~CgroupOwners() = default;
+  virtual std::optional<uint32_t> OwnerOf(const std::string& path) const = 0;
+};
+
+// Looks below the cgroup v2 mount: /sys/fs/cgroup, or /sys/fs/cgroup/unified on hybrid systems.
+class FileCgroupOwners final : public CgroupOwners {
+ public:
+  explicit FileCgroupOwners(std::string root);
+  static FileCgroupOwners Detect();
+  std::optional<uint32_t> OwnerOf(const std::string& path) const override;
+
+ private:
+  std::string root_;
+};
+
+// Turns facts into selectors. One thread.
+class SelectorSource {
+ public:
+  SelectorSource(const AccountNames& names, const CgroupOwners& cgroups, DigestCache& digests)
+      : names_(names), cgroups_(cgroups), digests_(digests) {}
+
+  // The set of `facts`. The digest is taken only when `want_sha256`: it costs a read of the whole file the first time.
+  // A value that cannot be had is left out: an entry that asks for it does not match.
+  SelectorSet SelectorsOf(const ProcessFacts& facts, bool want_sha256);
+
+  // The ancestors of `path`, and itself, whose every parent belongs to root: who may write a directory of the cgroup
+  // tree can put processes below it under any name, so nothing below a directory that a user owns is evidence.
+  std::vector<std::string> TrustedCgroups(const std::string& path) const;
+
+ private:
+  const AccountNames& names_;
+  const CgroupOwners& cgroups_;
+  DigestCache& digests_;
+};
+
+}  // namespace hexr::identity
