@@ -38,6 +38,7 @@ inline constexpr size_t kMaxConnectionsPerInstance = 512;
 inline constexpr size_t kMaxSyntheticNames = 4096;                 // names that DNS has answered, per instance
 inline constexpr size_t kMaxStreamBufferBytes = 256 * 1024;        // unsent bytes of one direction before reading stops
 inline constexpr size_t kMaxDialAttempts = 4;                      // addresses of one name
+inline constexpr size_t kMaxParkedItems = 8192;                    // per child: what the supervisor keeps across its restart
 
 // Identity: what is read of a process, and how much of it is kept
 inline constexpr size_t kMaxProcFileBytes = 64 * 1024;             // stat, status (groups), cgroup

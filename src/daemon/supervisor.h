@@ -1,0 +1,91 @@
+// The parent of a node's processes: starts them, connects them to each other, restarts what dies, drains on request.
+//
+// Holds what a child cannot get again: the listening sockets that agents have bound into their namespaces, and whatever
+// a child parks (Park/Unpark). Holds no keys and reads no agent's bytes. Belongs to its loop's thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/unique_function.h"
+#include "config/paths.h"
+#include "runtime/channel.h"
+#include "runtime/loop.h"
+#include "runtime/process.h"
+
+namespace hexr::daemon {
+
+struct SupervisorOptions {
+  std::vector<std::string> child_argv;  // how a child is started; the role's name is appended
+  std::vector<std::string> child_env;
+  config::Paths paths;
+  std::string config_yaml;
+  bool privileged = false;
+  std::chrono::milliseconds first_backoff{100};
+  std::chrono::milliseconds longest_backoff{5000};
+  std::chrono::milliseconds stable_after{10000};  // a child that lived this long starts again without waiting
+  std::chrono::milliseconds drain_deadline{5000};
+};
+
+class Supervisor {
+ public:
+  Supervisor(runtime::Loop& loop, const Clock& clock, SupervisorOptions options);
+  ~Supervisor();
+  Supervisor(const Supervisor&) = delete;
+  Supervisor& operator=(const Supervisor&) = delete;
+
+  // Makes the folders and sockets, takes the node's lock (ALREADY_EXISTS: another node runs here), starts the children.
+  // `on_ready` runs each time every child has become ready after a start or restart.
+  Status Start(UniqueFunction<void()> on_ready);
+  // Gateways and spawner first, so that the keeper can still record what they end; then the keeper. `done` runs once.
+  void Drain(UniqueFunction<void()> done);
+
+  struct ChildState {
+    std::string name;  // "keeper", "gateway/default"
+    pid_t pid;
+    bool ready;
+    uint64_t starts;
+  };
+  std::vector<ChildState> children() const;
+
+ private:
+  struct Child;
+  struct Parked {
+    std::string state;
+    std::vector<runtime::UniqueFd> fds;
+  };
+
+  Status MakeFolders();
+  Status BindSockets();
+  void StartChild(Child& child);
+  void ChildEnded(Child& child);
+  void Connect(Child& fresh);
+  void SendTenants();
+  void Handle(Child& from, runtime::Message message, runtime::Channel::Reply reply);
+  void Unpark(Child& from, const std::string& key, runtime::Channel::Reply reply);
+  void CheckReady();
+  void DrainNext();
+  Child* Find(const std::string& name);
+
+  runtime::Loop& loop_;
+  const Clock& clock_;
+  SupervisorOptions options_;
+  UniqueFunction<void()> on_ready_;
+  UniqueFunction<void()> on_drained_;
+  runtime::UniqueFd lock_;
+  runtime::UniqueFd api_, admin_, launch_;
+  std::vector<std::unique_ptr<Child>> children_;
+  std::map<std::string, std::map<std::string, Parked>> parked_;  // child → key → what it left here
+  std::string boot_id_;
+  bool draining_ = false;
+  bool announced_ = false;
+  runtime::Timer drain_timer_;
+};
+
+}  // namespace hexr::daemon

@@ -1,0 +1,193 @@
+#include "daemon/supervisor.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "base/limits.h"
+#include "daemon/role_host.h"
+
+namespace hexr::daemon {
+namespace {
+
+using runtime::Channel;
+using runtime::Envelope;
+using runtime::Message;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// ---- what the children of these tests do: this same binary, started with a role's name
+
+class TestRole final : public Role {
+ public:
+  TestRole(runtime::Loop& loop, StartInfo info, Channel& supervisor) : loop_(loop), info_(std::move(info)), supervisor_(supervisor) {
+    if (info_.start.role() == "keeper") {
+      Envelope t;
+      t.mutable_start_tenant()->set_tenant("default");
+      t.mutable_start_tenant()->set_uid_base(200000);
+      supervisor_.Call(t, {}, seconds(5), [](Result<Message>) {});
+    }
+    if (info_.start.role() == "spawner") {
+      // Parked in the first life, asked back in the second.
+      Envelope e;
+      if (info_.start.epoch() == 1) {
+        e.mutable_park()->set_key("k");
+        e.mutable_park()->set_state("kept");
+        std::vector<runtime::UniqueFd> fds;
+        fds.emplace_back(dup(1));
+        supervisor_.Call(e, std::move(fds), seconds(5), [](Result<Message>) {});
+      } else {
+        e.mutable_unpark();
+        supervisor_.Call(e, {}, seconds(5), [](Result<Message>) {});
+      }
+    }
+    Envelope ready;
+    ready.mutable_ready();
+    supervisor_.Call(ready, {}, seconds(5), [](Result<Message>) {});
+  }
+  void OnPeer(const std::string& role, const std::string& tenant, runtime::UniqueFd socket) override {
+    Note("peer " + role + (tenant.empty() ? "" : "/" + tenant));
+    peers_.push_back(std::make_unique<Channel>(
+        loop_, std::move(socket), role, [this](Message, Channel::Reply r) { Note("asked"); r.Ack(); }, [](const Error&) {}));
+    Envelope ping;
+    ping.mutable_ack();
+    peers_.back()->Call(ping, {}, seconds(5),
+                        [this, role](Result<Message> r) { Note((r.ok() ? "answered by " : "no answer from ") + role); });
+  }
+  void OnSupervisor(Message m, Channel::Reply reply) override {
+    if (m.body.has_park()) Note("unparked " + m.body.park().state() + " " + std::to_string(m.fds.size()));
+    if (m.body.has_tenants()) Note("tenants " + std::to_string(m.body.tenants().tenants_size()));
+    reply.Ack();
+  }
+  void OnDrain(milliseconds, UniqueFunction<void()> done) override {
+    Note("drain");
+    loop_.Post(std::move(done));
+  }
+
+ private:
+  // What happened, for the test to read: a line in a file of the run folder.
+  void Note(const std::string& line) {
+    std::ofstream(info_.start.run_dir() + "/notes", std::ios::app) << info_.start.role() << ": " << line << "\n";
+  }
+  runtime::Loop& loop_;
+  StartInfo info_;
+  Channel& supervisor_;
+  std::vector<std::unique_ptr<Channel>> peers_;
+};
+
+class SupervisorTest : public testing::Test {
+ protected:
+  SupervisorTest() {
+    char folder[] = "/tmp/hexr-sup-XXXXXX";
+    home_ = mkdtemp(folder);
+    options_.paths = {home_ + "/hexr.yaml", home_ + "/state", home_ + "/run"};
+    options_.child_argv = {"/proc/self/exe", "--test-role"};
+    options_.config_yaml = "trust_domain: td\nlog: {level: error}\n";
+    options_.first_backoff = milliseconds(1);
+  }
+  ~SupervisorTest() override { std::filesystem::remove_all(home_); }
+
+  std::string Notes() {
+    std::ifstream in(home_ + "/run/notes");
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  // Turns the loop until `done`, or fails after a time that only a hang reaches.
+  bool RunUntil(const std::function<bool()>& done) {
+    const MonoTime give_up = clock_.Mono() + seconds(30);
+    while (!done()) {
+      if (clock_.Mono() > give_up) return false;
+      loop_.RunFor(milliseconds(20));
+    }
+    return true;
+  }
+  pid_t PidOf(const Supervisor& s, const std::string& name) {
+    for (const auto& c : s.children()) {
+      if (c.name == name) return c.pid;
+    }
+    return -1;
+  }
+
+  SystemClock clock_;
+  runtime::Loop loop_;
+  std::string home_;
+  SupervisorOptions options_;
+};
+
+TEST_F(SupervisorTest, StartsConnectsAndDrainsInOrder) {
+  Supervisor s(loop_, clock_, options_);
+  int ready = 0;
+  ASSERT_TRUE(s.Start([&] { ++ready; }).ok());
+  ASSERT_TRUE(RunUntil([&] {
+    const std::string n = Notes();
+    return ready == 1 && n.find("gateway: answered by keeper") != n.npos && n.find("gateway: answered by spawner") != n.npos &&
+           n.find("spawner: answered by keeper") != n.npos && n.find("tenants 1") != n.npos;
+  })) << Notes();
+  struct stat st {};
+  ASSERT_EQ(stat((home_ + "/state").c_str(), &st), 0);
+  EXPECT_EQ(st.st_mode & 07777, 0700u);
+  ASSERT_EQ(stat((home_ + "/run/private/admin.sock").c_str(), &st), 0);
+  EXPECT_EQ(st.st_mode & 07777, 0600u);
+  ASSERT_EQ(stat((home_ + "/run/api.sock").c_str(), &st), 0);
+  EXPECT_EQ(st.st_mode & 07777, 0666u);
+
+  Supervisor second(loop_, clock_, options_);
+  EXPECT_EQ(second.Start({}).error().code(), ErrorCode::kAlreadyExists);
+
+  bool drained = false;
+  s.Drain([&] { drained = true; });
+  ASSERT_TRUE(RunUntil([&] { return drained; }));
+  const std::string n = Notes();
+  EXPECT_GT(n.find("keeper: drain"), n.find("gateway: drain"));
+  EXPECT_GT(n.find("keeper: drain"), n.find("spawner: drain"));
+  EXPECT_FALSE(std::filesystem::exists(home_ + "/run/api.sock"));
+}
+
+TEST_F(SupervisorTest, RestartsWhatDiesAndGivesBackWhatItParked) {
+  Supervisor s(loop_, clock_, options_);
+  int ready = 0;
+  ASSERT_TRUE(s.Start([&] { ++ready; }).ok());
+  ASSERT_TRUE(RunUntil([&] { return ready == 1; }));
+  const pid_t keeper = PidOf(s, "keeper");
+  const pid_t old = PidOf(s, "spawner");
+  ASSERT_EQ(kill(old, SIGKILL), 0);
+  ASSERT_TRUE(RunUntil([&] { return ready == 2 && Notes().find("unparked kept 1") != std::string::npos; })) << Notes();
+  EXPECT_NE(PidOf(s, "spawner"), old);
+  EXPECT_EQ(PidOf(s, "keeper"), keeper);  // nothing else restarts
+  ASSERT_EQ(kill(PidOf(s, "gateway/default"), SIGSEGV), 0);
+  ASSERT_TRUE(RunUntil([&] { return ready == 3; }));
+}
+
+TEST_F(SupervisorTest, RefusesFoldersThatOthersCanReach) {
+  std::filesystem::create_directories(home_ + "/state");
+  ASSERT_EQ(chmod((home_ + "/state").c_str(), 0777), 0);
+  Supervisor s(loop_, clock_, options_);
+  const Status r = s.Start({});
+  EXPECT_EQ(r.error().code(), ErrorCode::kFailedPrecondition);
+  EXPECT_THAT(r.error().message(), testing::HasSubstr("chmod 700"));
+}
+
+TEST_F(SupervisorTest, RefusesASocketPathThatIsTooLong) {
+  options_.paths.run_dir = home_ + "/" + std::string(120, 'r');
+  Supervisor s(loop_, clock_, options_);
+  EXPECT_THAT(s.Start({}).error().message(), testing::HasSubstr("HEXR_HOME"));
+}
+
+}  // namespace
+}  // namespace hexr::daemon
+
+int main(int argc, char** argv) {
+  if (argc == 3 && std::string(argv[1]) == "--test-role") {
+    using namespace hexr;  // main() stands outside every namespace
+    return daemon::RunRole(runtime::UniqueFd(3), [](runtime::Loop& loop, daemon::StartInfo info, runtime::Channel& sup) {
+      return Result<std::unique_ptr<daemon::Role>>(std::make_unique<daemon::TestRole>(loop, std::move(info), sup));
+    });
+  }
+  testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}
