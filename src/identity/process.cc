@@ -321,6 +321,21 @@ Result<std::vector<ProcessKey>> ProcessReader::AncestorsOf(const ProcessKey& pro
   return chain;
 }
 
+bool ProcessReader::IsNamespaceInit(const ProcessKey& key) const {
+  const auto dir = OpenProcDir(key.pid);
+  if (!dir.ok()) return false;
+  const auto status = ReadFileAt(dir->get(), "status");
+  if (!status.ok() || !IsAlive(key)) return false;
+  std::string_view line = StatusLine(*status, "NSpid:");
+  size_t levels = 0;
+  std::string_view innermost;
+  for (std::string_view pid = TakeField(line); !pid.empty(); pid = TakeField(line)) {
+    innermost = pid;
+    ++levels;
+  }
+  return levels > 1 && innermost == "1";
+}
+
 bool ProcessReader::IsAlive(const ProcessKey& key) const {
   auto dir = OpenProcDir(key.pid);
   if (!dir.ok()) return false;

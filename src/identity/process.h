@@ -85,6 +85,9 @@ class ProcessReader {
   // of ended parents appear under whoever adopted them. NOT_FOUND when `process` has ended.
   Result<std::vector<ProcessKey>> AncestorsOf(const ProcessKey& process) const;
 
+  // Whether it is PID 1 of a PID namespace below ours.
+  bool IsNamespaceInit(const ProcessKey& key) const;
+
   // Whether the process that `key` names is still there, and still the same one.
   bool IsAlive(const ProcessKey& key) const;
 

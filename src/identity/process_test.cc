@@ -9,7 +9,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -17,6 +16,7 @@
 
 #include "base/limits.h"
 #include "identity/digest_cache.h"
+#include "identity/testing/puppet.h"
 #include "runtime/process.h"
 
 namespace hexr::identity {
@@ -24,72 +24,16 @@ namespace {
 
 using runtime::UniqueFd;
 
-// A child that does what it is told, one byte at a time, and ends when the pipe closes.
-class Puppet {
- public:
-  template <class Body>
-  explicit Puppet(Body body) {
-    int go[2], ready[2];
-    EXPECT_EQ(::pipe2(go, O_CLOEXEC), 0);
-    EXPECT_EQ(::pipe2(ready, O_CLOEXEC), 0);
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      ::close(go[1]);
-      ::close(ready[0]);
-      body(go[0], ready[1]);
-      ::_exit(0);
-    }
-    ::close(go[0]);
-    ::close(ready[1]);
-    go_ = UniqueFd(go[1]);
-    ready_ = UniqueFd(ready[0]);
-  }
-  ~Puppet() { End(); }
-  void AwaitReady() const {
-    char c;
-    EXPECT_EQ(::read(ready_.get(), &c, 1), 1);
-  }
-  void Go() const { EXPECT_EQ(::write(go_.get(), "g", 1), 1); }
-  // Read end: sees end of file when every writer is gone.
-  int ready() const { return ready_.get(); }
-  pid_t pid() const { return pid_; }
-  void End() {
-    if (pid_ <= 0) return;
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-    pid_ = 0;
-  }
-  void KillOnly() const {
-    ::kill(pid_, SIGKILL);
-    siginfo_t info;
-    ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOWAIT);  // a zombie from here on
-  }
+using testing::EvidenceOf;
+using testing::Puppet;
 
- private:
-  pid_t pid_ = 0;
-  UniqueFd go_, ready_;
-};
-
-void Idle(int go, int ready) {
-  char c;
-  if (::write(ready, "r", 1) != 1) ::_exit(1);
-  while (::read(go, &c, 1) == 1) {
-  }
-}
-
-ProcessEvidence EvidenceOf(pid_t pid, bool with_pidfd = true) {
-  ProcessEvidence e{pid, ::geteuid(), ::getegid(), {}};
-  if (with_pidfd) e.pidfd = std::move(*runtime::OpenPidfd(pid));
-  return e;
-}
-
-class EachTier : public testing::TestWithParam<ProcessTier> {
+class EachTier : public ::testing::TestWithParam<ProcessTier> {
  protected:
   ProcessReader reader_{GetParam()};
 };
 
 INSTANTIATE_TEST_SUITE_P(Tiers, EachTier,
-                         testing::Values(ProcessTier::kPidfdInfo, ProcessTier::kPidfd, ProcessTier::kProcfs),
+                         ::testing::Values(ProcessTier::kPidfdInfo, ProcessTier::kPidfd, ProcessTier::kProcfs),
                          [](const auto& param) {
                            std::string name(ProcessTierName(param.param));
                            std::erase(name, '-');
@@ -97,8 +41,7 @@ INSTANTIATE_TEST_SUITE_P(Tiers, EachTier,
                          });
 
 TEST_P(EachTier, ReadsTheFactsOfAProcess) {
-  Puppet child(Idle);
-  child.AwaitReady();
+  Puppet child;
   const auto facts = reader_.Read(EvidenceOf(child.pid(), GetParam() != ProcessTier::kProcfs));
   ASSERT_TRUE(facts.ok()) << facts.error().ToString();
   EXPECT_EQ(facts->key.pid, child.pid());
@@ -117,8 +60,7 @@ TEST_P(EachTier, ReadsTheFactsOfAProcess) {
 }
 
 TEST_P(EachTier, AZombieIsNobody) {
-  Puppet child(Idle);
-  child.AwaitReady();
+  Puppet child;
   const ProcessEvidence evidence = EvidenceOf(child.pid(), GetParam() != ProcessTier::kProcfs);
   const auto before = reader_.Read(evidence);
   ASSERT_TRUE(before.ok());
@@ -191,8 +133,7 @@ TEST_P(EachTier, AReusedPidIsAnotherProcess) {
 }
 
 TEST_P(EachTier, EvidenceThatNamesTwoProcessesIsRefused) {
-  Puppet child(Idle);
-  child.AwaitReady();
+  Puppet child;
   ProcessEvidence evidence = EvidenceOf(child.pid());
   evidence.pid = ::getpid();
   evidence.uid = ::geteuid() + 1;
@@ -208,16 +149,14 @@ TEST_P(EachTier, NobodyIsRefused) {
 }
 
 TEST_P(EachTier, APidOfAnotherUserIsNotThePeer) {
-  Puppet child(Idle);
-  child.AwaitReady();
+  Puppet child;
   ProcessEvidence evidence = EvidenceOf(child.pid(), false);
   evidence.uid += 1;
   EXPECT_EQ(reader_.Read(evidence).error().code(), ErrorCode::kUnauthenticated);
 }
 
 TEST_P(EachTier, AncestorsAreNearestFirst) {
-  Puppet child(Idle);
-  child.AwaitReady();
+  Puppet child;
   const auto facts = reader_.Read(EvidenceOf(child.pid(), false));
   ASSERT_TRUE(facts.ok());
   const auto chain = reader_.AncestorsOf(facts->key);
@@ -266,12 +205,12 @@ TEST(ProcessReader, ExecKeepsTheKeyAndChangesTheImage) {
     ::execl("/bin/cat", "cat", nullptr);
     ::_exit(1);
   });
-  child.AwaitReady();
+  ASSERT_TRUE(child.AwaitReady());
   const ProcessReader reader;
   const ProcessEvidence evidence = EvidenceOf(child.pid());
   const auto before = reader.Read(evidence);
   ASSERT_TRUE(before.ok());
-  child.Go();
+  ASSERT_TRUE(child.Go());
   char c;
   ASSERT_EQ(::read(child.ready(), &c, 1), 0);  // closed by exec
   const auto after = reader.Read(evidence);
@@ -298,9 +237,9 @@ TEST(ProcessReader, APathUnderAPrivateMountProvesNothing) {
     ::execl(trusted.c_str(), trusted.c_str(), nullptr);
     ::_exit(1);
   });
-  child.AwaitReady();
-  child.Go();          // cat echoes it once it runs
-  child.AwaitReady();
+  ASSERT_TRUE(child.AwaitReady());
+  ASSERT_TRUE(child.Go());          // cat echoes it once it runs
+  ASSERT_TRUE(child.AwaitReady());
   const auto facts = ProcessReader().Read(EvidenceOf(child.pid()));
   ASSERT_TRUE(facts.ok()) << facts.error().ToString();
   EXPECT_EQ(facts->exe, trusted);  // what the link says

@@ -1,0 +1,191 @@
+#include "identity/registry.h"
+
+#include <poll.h>
+
+#include "base/exe_pattern.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "runtime/process.h"
+
+namespace hexr::identity {
+
+struct Registry::Slot {
+  Instance instance;
+  runtime::FdWatch watch;
+};
+
+Registry::Registry(TrustDomain trust_domain, const Clock& clock, const ProcessReader& reader, runtime::Loop& loop,
+                   OnChange on_change)
+    : trust_domain_(std::move(trust_domain)), clock_(clock), reader_(reader), loop_(loop), on_change_(std::move(on_change)) {}
+
+Registry::~Registry() = default;
+
+Result<SpiffeId> Registry::CheckAndName(const Registration& r) const {
+  if (instances_.size() >= limits::kMaxInstances) return ResourceExhausted("too many instances on this node");
+  if (instances_.contains(r.id)) return AlreadyExists("instance " + r.id.value() + " is registered");
+  if (FindByProcess(r.process) != nullptr) return AlreadyExists("the process is registered as another instance");
+  if (!r.pidfd) return InvalidArgument("an instance is registered with a pidfd");
+
+  pollfd p{r.pidfd.get(), POLLIN, 0};
+  if (::poll(&p, 1, 0) != 0) return NotFound("the process has ended");
+  ASSIGN_OR_RETURN(const uint64_t inode, runtime::PidfdInode(r.pidfd.get()));
+  ASSIGN_OR_RETURN(const pid_t pid, runtime::PidfdPid(r.pidfd.get()));
+  if (pid != r.process.pid || (inode != 0 && r.process.pidfd_inode != 0 && inode != r.process.pidfd_inode)) {
+    return InvalidArgument("the pidfd is of another process than the registration names");
+  }
+  if (!MatchesAnyExePattern(r.exe_patterns, r.image.exe)) {
+    return PermissionDenied("role " + r.agent.value() + "/" + r.role.value() + " may not run " + r.image.exe);
+  }
+  return SpiffeId::ForAgent(trust_domain_, r.tenant, r.agent, r.role);
+}
+
+Result<const Instance*> Registry::Register(Registration registration) {
+  ASSIGN_OR_RETURN(SpiffeId id, CheckAndName(registration));
+  ASSIGN_OR_RETURN(const uint64_t inode, runtime::PidfdInode(registration.pidfd.get()));
+  registration.process.pidfd_inode = inode;
+  ASSIGN_OR_RETURN(const auto chain, reader_.AncestorsOf(registration.process));
+  const uint64_t start_time = chain.front().start_time;
+  if (registration.process.start_time != 0 && registration.process.start_time != start_time) {
+    return NotFound("the process of that pid is a later one");
+  }
+  registration.process.start_time = start_time;
+
+  Identity identity{std::move(id), Assurance::kAttested, registration.id, {}, registration.on_behalf_of, ""};
+  if (registration.parent.has_value()) {
+    const Instance* parent = Find(*registration.parent);
+    if (parent == nullptr) return NotFound("the parent instance has ended");
+    if (!parent->has_identity()) return PermissionDenied("the parent instance's identity is withheld");
+    identity.lineage = parent->identity.lineage;
+    identity.lineage.push_back(parent->identity.id);
+    if (identity.lineage.size() > limits::kMaxLineage) return ResourceExhausted("too many generations of sub-agents");
+    if (parent->identity.on_behalf_of.has_value()) {
+      // A sub-agent acts for whom its parent acts: it cannot trade one user for another.
+      const OnBehalfOf& theirs = *parent->identity.on_behalf_of;
+      if (!identity.on_behalf_of.has_value()) identity.on_behalf_of = theirs;
+      if (identity.on_behalf_of->subject != theirs.subject || identity.on_behalf_of->issuer != theirs.issuer) {
+        return PermissionDenied("the parent instance acts for another user");
+      }
+    }
+  }
+
+  auto slot = std::make_unique<Slot>(Slot{{std::move(registration), std::move(identity), {}, clock_.Wall()}, {}});
+  Instance& instance = slot->instance;
+  // Orphans of the instance are adopted by its PID 1. Where there is no such process, the parent is somebody else's.
+  if (chain.size() > 1 && reader_.IsNamespaceInit(chain[1])) {
+    instance.init = chain[1];
+    by_init_pid_.insert_or_assign(chain[1].pid, instance.id());
+  }
+  slot->watch = loop_.Watch(instance.facts.pidfd.get(), [this, instance_id = instance.id()] { End(instance_id, "process ended"); });
+
+  if (inode != 0) by_inode_.insert_or_assign(inode, instance.id());
+  by_pid_.insert_or_assign(instance.facts.process.pid, instance.id());
+  const Instance* result = &instance;
+  instances_.emplace(instance.id(), std::move(slot));
+  Log(LogLevel::kInfo, "instance.registered",
+      {{"instance", result->id()},
+       {"spiffe_id", result->identity.id},
+       {"pid", result->facts.process.pid},
+       {"exe", result->facts.image.exe}});
+  on_change_(*result, InstanceChange::kRegistered);
+  return result;
+}
+
+Registry::Slot* Registry::FindSlot(const InstanceId& id) {
+  const auto it = instances_.find(id);
+  return it == instances_.end() ? nullptr : it->second.get();
+}
+
+Status Registry::ExecStarting(const InstanceId& id) {
+  Slot* slot = FindSlot(id);
+  if (slot == nullptr) return NotFound("no such instance");
+  const bool had = slot->instance.has_identity();
+  slot->instance.executing = true;
+  if (had) on_change_(slot->instance, InstanceChange::kWithheld);
+  return Ok();
+}
+
+Status Registry::ExecDone(const InstanceId& id, ImageFacts image) {
+  Slot* slot = FindSlot(id);
+  if (slot == nullptr) return NotFound("no such instance");
+  Instance& instance = slot->instance;
+  instance.facts.image = std::move(image);
+  instance.executing = false;
+  const bool allowed = MatchesAnyExePattern(instance.facts.exe_patterns, instance.facts.image.exe);
+  if (!allowed) instance.quarantined = true;
+  Log(allowed ? LogLevel::kInfo : LogLevel::kWarn, allowed ? "instance.exec" : "instance.exec_refused",
+      {{"instance", id}, {"exe", instance.facts.image.exe}});
+  on_change_(instance, InstanceChange::kNewImage);
+  if (!allowed) return PermissionDenied("the role may not run " + instance.facts.image.exe);
+  return Ok();
+}
+
+Status Registry::ExecFailed(const InstanceId& id) {
+  Slot* slot = FindSlot(id);
+  if (slot == nullptr) return NotFound("no such instance");
+  slot->instance.executing = false;
+  if (slot->instance.has_identity()) on_change_(slot->instance, InstanceChange::kRestored);
+  return Ok();
+}
+
+Status Registry::SetQuarantined(const InstanceId& id, bool on) {
+  Slot* slot = FindSlot(id);
+  if (slot == nullptr) return NotFound("no such instance");
+  if (slot->instance.quarantined == on) return Ok();
+  const bool had = slot->instance.has_identity();
+  slot->instance.quarantined = on;
+  if (had) on_change_(slot->instance, InstanceChange::kWithheld);
+  if (slot->instance.has_identity()) on_change_(slot->instance, InstanceChange::kRestored);
+  return Ok();
+}
+
+void Registry::End(const InstanceId& id, std::string_view why) {
+  const auto it = instances_.find(id);
+  if (it == instances_.end()) return;
+  const std::unique_ptr<Slot> slot = std::move(it->second);
+  instances_.erase(it);
+  const ProcessKey& process = slot->instance.facts.process;
+  const auto forget = [&id](auto& index, auto key) {
+    const auto entry = index.find(key);
+    if (entry != index.end() && entry->second == id) index.erase(entry);
+  };
+  forget(by_inode_, process.pidfd_inode);
+  forget(by_pid_, process.pid);
+  if (slot->instance.init.has_value()) forget(by_init_pid_, slot->instance.init->pid);
+  Log(LogLevel::kInfo, "instance.ended", {{"instance", id}, {"spiffe_id", slot->instance.identity.id}, {"why", why}});
+  on_change_(slot->instance, InstanceChange::kEnded);
+}
+
+const Instance* Registry::Find(const InstanceId& id) const {
+  const auto it = instances_.find(id);
+  return it == instances_.end() ? nullptr : &it->second->instance;
+}
+
+const Instance* Registry::FindByProcess(const ProcessKey& key) const {
+  if (key.pidfd_inode != 0) {
+    const auto it = by_inode_.find(key.pidfd_inode);
+    if (it != by_inode_.end()) return Find(it->second);
+  }
+  const auto it = by_pid_.find(key.pid);
+  if (it == by_pid_.end()) return nullptr;
+  const Instance* instance = Find(it->second);
+  return instance != nullptr && SameProcess(instance->facts.process, key) ? instance : nullptr;
+}
+
+const Instance* Registry::FindByAncestry(const std::vector<ProcessKey>& chain) const {
+  for (const ProcessKey& key : chain) {
+    if (const Instance* instance = FindByProcess(key)) return instance;
+    const auto it = by_init_pid_.find(key.pid);
+    const Instance* instance = it == by_init_pid_.end() ? nullptr : Find(it->second);
+    if (instance != nullptr && SameProcess(*instance->init, key)) return instance;
+  }
+  return nullptr;
+}
+
+std::vector<const Instance*> Registry::All() const {
+  std::vector<const Instance*> out;
+  out.reserve(instances_.size());
+  for (const auto& [id, slot] : instances_) out.push_back(&slot->instance);
+  return out;
+}
+
+}  // namespace hexr::identity

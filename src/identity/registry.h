@@ -1,0 +1,116 @@
+// The instances of this node: who was launched, what it runs, whether its identity stands at this moment.
+//
+// An instance is found by its process, never by what a process says. Its identity is withheld while its image is being
+// replaced (exec) and while it is quarantined, and is over for good when its process has ended. Belongs to one loop.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "identity/process.h"
+#include "identity/types.h"
+#include "runtime/loop.h"
+
+namespace hexr::identity {
+
+struct Registration {
+  InstanceId id;
+  IdSegment tenant;
+  IdSegment agent;
+  IdSegment role;
+  ProcessKey process;
+  runtime::UniqueFd pidfd;
+  ImageFacts image;
+  std::optional<InstanceId> parent;        // the instance that asked for this one
+  std::optional<OnBehalfOf> on_behalf_of;  // verified
+  std::vector<std::string> exe_patterns;   // what the role may run
+  bool children_inherit = false;
+  bool sub_identities = false;
+  std::vector<std::string> shares;
+  std::string cgroup;
+  uint32_t caller_uid = 0;
+  std::string caller_user;
+};
+
+struct Instance {
+  Registration facts;
+  Identity identity;
+  std::optional<ProcessKey> init;  // PID 1 of the instance's PID namespace
+  WallTime registered_at;
+  bool executing = false;
+  bool quarantined = false;
+
+  const InstanceId& id() const { return facts.id; }
+  // The only question that matters before anything is issued.
+  bool has_identity() const { return !executing && !quarantined; }
+};
+
+enum class InstanceChange : uint8_t {
+  kRegistered,
+  kWithheld,    // exec has begun, or quarantine
+  kRestored,    // the same image as before
+  kNewImage,    // another image, attested: what was issued to the old one is void
+  kEnded,       // the last event of an instance
+};
+
+class Registry {
+ public:
+  using OnChange = std::function<void(const Instance&, InstanceChange)>;
+
+  // All references outlive the registry. `on_change` runs inside the calls below, or from the loop when a process ends.
+  Registry(TrustDomain trust_domain, const Clock& clock, const ProcessReader& reader, runtime::Loop& loop, OnChange on_change);
+  ~Registry();
+  Registry(const Registry&) = delete;
+  Registry& operator=(const Registry&) = delete;
+
+  // Before the process runs its first instruction. The pidfd has to be of that very process, and alive.
+  // ALREADY_EXISTS: the ID or the process is registered. NOT_FOUND: the process or the parent has ended.
+  // PERMISSION_DENIED: the image is none of the role's; the parent is withheld or acts for another user.
+  // RESOURCE_EXHAUSTED over limits::kMaxInstances or kMaxLineage.
+  Result<const Instance*> Register(Registration registration);
+
+  // exec is about to replace the image: nothing more is issued until ExecDone. NOT_FOUND for an unknown instance.
+  Status ExecStarting(const InstanceId& id);
+  // `image`: what runs now. PERMISSION_DENIED, and the instance is quarantined, when the role does not allow it.
+  Status ExecDone(const InstanceId& id, ImageFacts image);
+  // exec did not happen: the old image is still there.
+  Status ExecFailed(const InstanceId& id);
+  Status SetQuarantined(const InstanceId& id, bool on);
+  // Idempotent: an unknown instance has ended already.
+  void End(const InstanceId& id, std::string_view why);
+
+  const Instance* Find(const InstanceId& id) const;
+  // The instance whose registered process this is; null for every other process, also its children.
+  const Instance* FindByProcess(const ProcessKey& key) const;
+  // The nearest instance among a process and its ancestors (ProcessReader::AncestorsOf): the one it is a part of.
+  const Instance* FindByAncestry(const std::vector<ProcessKey>& chain) const;
+
+  std::vector<const Instance*> All() const;
+  size_t size() const { return instances_.size(); }
+
+ private:
+  struct Slot;
+  Slot* FindSlot(const InstanceId& id);
+  Result<SpiffeId> CheckAndName(const Registration& r) const;
+
+  TrustDomain trust_domain_;
+  const Clock& clock_;
+  const ProcessReader& reader_;
+  runtime::Loop& loop_;
+  OnChange on_change_;
+  std::map<InstanceId, std::unique_ptr<Slot>> instances_;
+  // pidfs inodes, or pids on kernels without: several instances may have had a pid, the start time tells which.
+  std::unordered_map<uint64_t, InstanceId> by_inode_;
+  std::unordered_map<int64_t, InstanceId> by_pid_;
+  std::unordered_map<int64_t, InstanceId> by_init_pid_;
+};
+
+}  // namespace hexr::identity

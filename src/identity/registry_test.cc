@@ -1,0 +1,267 @@
+#include "identity/registry.h"
+
+#include <sched.h>
+#include <sys/mount.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/limits.h"
+#include "base/random.h"
+#include "identity/testing/puppet.h"
+
+namespace hexr::identity {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::Puppet;
+
+class RegistryTest : public ::testing::Test {
+ protected:
+  Registration Make(const Puppet& process) {
+    Registration r{NextId(),
+                   *IdSegment::Parse("acme"),
+                   *IdSegment::Parse("crew"),
+                   *IdSegment::Parse("writer"),
+                   KeyOf(process.pid()),
+                   std::move(*runtime::OpenPidfd(process.pid())),
+                   {"/usr/bin/python3.11", {}, "", {}},
+                   {},
+                   {},
+                   {"python3*"}};
+    return r;
+  }
+  InstanceId NextId() { return InstanceId::Make(++count_, "0123456789"); }
+  ProcessKey KeyOf(pid_t pid) { return *reader_.Identify(testing::EvidenceOf(pid)); }
+  Result<const Instance*> Add(const Puppet& process) { return registry_.Register(Make(process)); }
+  std::vector<InstanceChange> Changes() { return std::exchange(changes_, {}); }
+
+  uint64_t count_ = 0;
+  ManualClock clock_{WallTime{std::chrono::hours(1000)}};
+  runtime::Loop loop_;
+  ProcessReader reader_;
+  std::vector<InstanceChange> changes_;
+  Registry registry_{*TrustDomain::Parse("example.org"), clock_, reader_, loop_,
+                     [this](const Instance&, InstanceChange c) { changes_.push_back(c); }};
+};
+
+TEST_F(RegistryTest, FindsAnInstanceByItsProcessAlone) {
+  Puppet agent, stranger;
+  const auto instance = Add(agent);
+  ASSERT_TRUE(instance.ok()) << instance.error().ToString();
+  EXPECT_EQ((*instance)->identity.id.ToString(), "spiffe://example.org/agent/acme/crew/writer");
+  EXPECT_EQ((*instance)->identity.assurance, Assurance::kAttested);
+  EXPECT_EQ(registry_.FindByProcess(KeyOf(agent.pid())), *instance);
+  EXPECT_EQ(registry_.FindByProcess(KeyOf(stranger.pid())), nullptr);
+  EXPECT_THAT(Changes(), ElementsAre(InstanceChange::kRegistered));
+  // The lower tiers know pid and start time only.
+  const ProcessReader old(ProcessTier::kProcfs);
+  EXPECT_EQ(registry_.FindByProcess(*old.Identify(testing::EvidenceOf(agent.pid()))), *instance);
+  ProcessKey reused = *old.Identify(testing::EvidenceOf(agent.pid()));
+  reused.start_time += 1;
+  EXPECT_EQ(registry_.FindByProcess(reused), nullptr);
+}
+
+TEST_F(RegistryTest, EndsWithItsProcess) {
+  Puppet agent;
+  const InstanceId id = (*Add(agent))->id();
+  Changes();
+  agent.KillOnly();
+  for (int i = 0; i < 1000 && registry_.size() > 0; ++i) loop_.RunFor(std::chrono::milliseconds(10));
+  EXPECT_EQ(registry_.size(), 0U);
+  EXPECT_EQ(registry_.Find(id), nullptr);
+  EXPECT_THAT(Changes(), ElementsAre(InstanceChange::kEnded));
+  registry_.End(id, "again");
+  EXPECT_THAT(Changes(), ElementsAre());
+  EXPECT_EQ(registry_.ExecStarting(id).error().code(), ErrorCode::kNotFound);
+}
+
+TEST_F(RegistryTest, WithholdsTheIdentityWhileTheImageChanges) {
+  Puppet agent;
+  const auto instance = Add(agent);
+  ASSERT_TRUE(instance.ok());
+  const InstanceId id = (*instance)->id();
+  Changes();
+  ASSERT_TRUE(registry_.ExecStarting(id).ok());
+  EXPECT_FALSE((*instance)->has_identity());
+  ASSERT_TRUE(registry_.ExecFailed(id).ok());
+  EXPECT_TRUE((*instance)->has_identity());
+  ASSERT_TRUE(registry_.ExecStarting(id).ok());
+  ASSERT_TRUE(registry_.ExecDone(id, {"/usr/bin/python3", {}, "", {}}).ok());
+  EXPECT_TRUE((*instance)->has_identity());
+  EXPECT_THAT(Changes(), ElementsAre(InstanceChange::kWithheld, InstanceChange::kRestored, InstanceChange::kWithheld,
+                                     InstanceChange::kNewImage));
+}
+
+TEST_F(RegistryTest, AnImageThatTheRoleDoesNotAllowHasNoIdentity) {
+  Puppet agent;
+  Registration wrong = Make(agent);
+  wrong.image.exe = "/usr/bin/nc";
+  EXPECT_EQ(registry_.Register(std::move(wrong)).error().code(), ErrorCode::kPermissionDenied);
+  Registration none = Make(agent);
+  none.exe_patterns.clear();
+  EXPECT_EQ(registry_.Register(std::move(none)).error().code(), ErrorCode::kPermissionDenied);
+
+  const auto instance = Add(agent);
+  ASSERT_TRUE(instance.ok());
+  ASSERT_TRUE(registry_.ExecStarting((*instance)->id()).ok());
+  EXPECT_EQ(registry_.ExecDone((*instance)->id(), {"/usr/bin/nc", {}, "", {}}).error().code(), ErrorCode::kPermissionDenied);
+  EXPECT_FALSE((*instance)->has_identity());
+}
+
+TEST_F(RegistryTest, QuarantineAndExecDoNotLiftEachOther) {
+  Puppet agent;
+  const auto instance = Add(agent);
+  ASSERT_TRUE(instance.ok());
+  const InstanceId id = (*instance)->id();
+  ASSERT_TRUE(registry_.SetQuarantined(id, true).ok());
+  ASSERT_TRUE(registry_.ExecStarting(id).ok());
+  ASSERT_TRUE(registry_.ExecDone(id, {"/usr/bin/python3", {}, "", {}}).ok());
+  EXPECT_FALSE((*instance)->has_identity());
+  Changes();
+  ASSERT_TRUE(registry_.SetQuarantined(id, false).ok());
+  ASSERT_TRUE(registry_.SetQuarantined(id, false).ok());
+  EXPECT_TRUE((*instance)->has_identity());
+  EXPECT_THAT(Changes(), ElementsAre(InstanceChange::kRestored));
+}
+
+TEST_F(RegistryTest, RefusesAPidfdOfAnotherProcessAndDeadOnes) {
+  Puppet agent, other;
+  Registration crossed = Make(agent);
+  crossed.pidfd = std::move(*runtime::OpenPidfd(other.pid()));
+  EXPECT_EQ(registry_.Register(std::move(crossed)).error().code(), ErrorCode::kInvalidArgument);
+  Registration without = Make(agent);
+  without.pidfd.reset();
+  EXPECT_EQ(registry_.Register(std::move(without)).error().code(), ErrorCode::kInvalidArgument);
+  Registration dead = Make(agent);
+  agent.KillOnly();
+  EXPECT_EQ(registry_.Register(std::move(dead)).error().code(), ErrorCode::kNotFound);
+  EXPECT_THAT(Changes(), ElementsAre());
+}
+
+TEST_F(RegistryTest, OneProcessIsOneInstance) {
+  Puppet agent, other;
+  ASSERT_TRUE(Add(agent).ok());
+  EXPECT_EQ(Add(agent).error().code(), ErrorCode::kAlreadyExists);
+  Registration same_id = Make(other);
+  same_id.id = registry_.All()[0]->id();
+  EXPECT_EQ(registry_.Register(std::move(same_id)).error().code(), ErrorCode::kAlreadyExists);
+}
+
+TEST_F(RegistryTest, KeepsLineageAndTheUserThroughGenerations) {
+  Puppet a, b, c;
+  Registration root = Make(a);
+  root.on_behalf_of = OnBehalfOf{"alice", "https://login.example.org", "{}"};
+  const InstanceId root_id = root.id;
+  ASSERT_TRUE(registry_.Register(std::move(root)).ok());
+  Registration child = Make(b);
+  child.role = *IdSegment::Parse("editor");
+  child.parent = root_id;
+  const auto second = registry_.Register(std::move(child));
+  ASSERT_TRUE(second.ok());
+  EXPECT_THAT((*second)->identity.lineage, ElementsAre(*SpiffeId::Parse("spiffe://example.org/agent/acme/crew/writer")));
+  EXPECT_EQ((*second)->identity.on_behalf_of->subject, "alice");
+
+  Registration other_user = Make(c);
+  other_user.parent = root_id;
+  other_user.on_behalf_of = OnBehalfOf{"bob", "https://login.example.org", "{}"};
+  EXPECT_THAT(registry_.Register(std::move(other_user)).error().message(), HasSubstr("another user"));
+  ASSERT_TRUE(registry_.SetQuarantined(root_id, true).ok());
+  Registration of_quarantined = Make(c);
+  of_quarantined.parent = root_id;
+  EXPECT_EQ(registry_.Register(std::move(of_quarantined)).error().code(), ErrorCode::kPermissionDenied);
+  registry_.End(root_id, "test");
+  Registration orphan = Make(c);
+  orphan.parent = root_id;
+  EXPECT_EQ(registry_.Register(std::move(orphan)).error().code(), ErrorCode::kNotFound);
+}
+
+TEST_F(RegistryTest, GenerationsAreBounded) {
+  std::vector<std::unique_ptr<Puppet>> line;
+  std::optional<InstanceId> parent;
+  for (size_t i = 0; i <= limits::kMaxLineage; ++i) {
+    line.push_back(std::make_unique<Puppet>());
+    Registration r = Make(*line.back());
+    r.parent = parent;
+    parent = r.id;
+    ASSERT_TRUE(registry_.Register(std::move(r)).ok());
+  }
+  Puppet last;
+  Registration r = Make(last);
+  r.parent = parent;
+  EXPECT_EQ(registry_.Register(std::move(r)).error().code(), ErrorCode::kResourceExhausted);
+}
+
+// Children and orphans of an instance belong to it, whatever they do to their parent links; nobody else does.
+TEST_F(RegistryTest, AProcessBelongsToTheNearestInstanceAboveIt) {
+  // The puppet makes a PID namespace: init, below it the agent, which forks a child and an orphan.
+  struct Pids {
+    pid_t init, agent, child, orphan;
+  };
+  Puppet host([](int go, int ready) {
+    if (::unshare((::geteuid() == 0 ? 0 : CLONE_NEWUSER) | CLONE_NEWPID) != 0) ::_exit(1);
+    const pid_t init = ::fork();
+    if (init == 0) {
+      const auto sleeper = [] {
+        const pid_t pid = ::fork();
+        if (pid == 0) {
+          ::pause();
+          ::_exit(0);
+        }
+        return pid;
+      };
+      const pid_t agent = ::fork();
+      if (agent == 0) {
+        sleeper();  // pid 3: the child
+        if (::fork() == 0) {  // pid 4 leaves pid 5 behind
+          sleeper();
+          ::_exit(0);
+        }
+        ::wait(nullptr);
+        if (::write(ready, "r", 1) != 1) ::_exit(1);
+        ::pause();
+      }
+      while (true) ::pause();
+    }
+    char c;
+    while (::read(go, &c, 1) == 1) {
+    }
+    ::kill(init, SIGKILL);
+    ::waitpid(init, nullptr, 0);
+  });
+  ASSERT_TRUE(host.AwaitReady());
+  const auto children = [](pid_t pid) {
+    std::vector<pid_t> out;
+    FILE* f = ::fopen(("/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) + "/children").c_str(), "re");
+    long value = 0;
+    while (f != nullptr && ::fscanf(f, "%ld", &value) == 1) out.push_back(static_cast<pid_t>(value));
+    if (f != nullptr) ::fclose(f);
+    return out;
+  };
+  ASSERT_EQ(children(host.pid()).size(), 1U);
+  const pid_t init = children(host.pid())[0];
+  ASSERT_EQ(children(init).size(), 2U) << "the agent, and the orphan that it adopted";
+  const pid_t agent = children(init)[0];
+  const pid_t orphan = children(init)[1];
+  const pid_t child = children(agent).at(0);
+
+  Registration r = Make(host);
+  r.process = KeyOf(agent);
+  r.pidfd = std::move(*runtime::OpenPidfd(agent));
+  const auto instance = registry_.Register(std::move(r));
+  ASSERT_TRUE(instance.ok()) << instance.error().ToString();
+  ASSERT_TRUE((*instance)->init.has_value());
+  const auto owner = [this](pid_t pid) { return registry_.FindByAncestry(*reader_.AncestorsOf(KeyOf(pid))); };
+  EXPECT_EQ(owner(child), *instance);
+  EXPECT_EQ(owner(orphan), *instance);
+  EXPECT_EQ(owner(agent), *instance);
+  EXPECT_EQ(owner(init), *instance);
+  EXPECT_EQ(owner(host.pid()), nullptr);
+  EXPECT_EQ(registry_.FindByProcess(KeyOf(child)), nullptr);
+  EXPECT_EQ(registry_.FindByProcess(KeyOf(orphan)), nullptr);
+  ::kill(init, SIGKILL);
+}
+
+}  // namespace
+}  // namespace hexr::identity
