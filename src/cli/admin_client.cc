@@ -1,0 +1,80 @@
+#include "cli/admin_client.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+
+#include "runtime/channel.h"
+
+namespace hexr::cli {
+namespace {
+
+using runtime::Envelope;
+using runtime::UniqueFd;
+
+Result<UniqueFd> Connect(const config::Paths& paths) {
+  const std::string path = paths.AdminSocket();
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return InvalidArgument(path + ": too long for a socket; set HEXR_HOME to a shorter folder");
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  if (!fd) return ErrnoError("socket", errno);
+  if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+    if (errno == EACCES) return PermissionDenied("the node at " + paths.run_dir + " belongs to another user; operator commands are its owner's");
+    return Unavailable("no node answers at " + path + "; start one with `hexr up`");
+  }
+  return fd;
+}
+
+Status Ask(int fd, const std::string& method, const std::map<std::string, std::string>& args, const std::string& secret) {
+  Envelope e;
+  e.set_call(1);
+  e.mutable_admin_call()->set_method(method);
+  for (const auto& [k, v] : args) (*e.mutable_admin_call()->mutable_args())[k] = v;
+  e.mutable_admin_call()->set_secret(secret);
+  return runtime::SendBlocking(fd, e, {}, std::chrono::seconds(5));
+}
+
+Result<Envelope> Next(int fd, std::chrono::milliseconds deadline) {
+  ASSIGN_OR_RETURN(runtime::Message m, runtime::ReceiveBlocking(fd, deadline));
+  if (m.body.has_failure()) {
+    const int code = m.body.failure().code();
+    return Error(code >= 1 && code <= 16 ? static_cast<ErrorCode>(code) : ErrorCode::kUnknown, m.body.failure().message());
+  }
+  if (!m.body.has_admin_result()) return Internal("the node sent something else than an answer");
+  return std::move(m.body);
+}
+
+}  // namespace
+
+Result<AdminReply> Admin(const config::Paths& paths, const std::string& method, const std::map<std::string, std::string>& args,
+                         const std::string& secret) {
+  ASSIGN_OR_RETURN(const UniqueFd fd, Connect(paths));
+  RETURN_IF_ERROR(Ask(fd.get(), method, args, secret));
+  ASSIGN_OR_RETURN(Envelope e, Next(fd.get(), std::chrono::seconds(30)));
+  AdminReply reply;
+  ASSIGN_OR_RETURN(reply.json, wire::ParseJson(e.admin_result().json()));
+  reply.secret = e.admin_result().secret();
+  return reply;
+}
+
+Status AdminStream(const config::Paths& paths, const std::string& method, const std::map<std::string, std::string>& args,
+                   UniqueFunction<bool(const wire::Json&)> each) {
+  ASSIGN_OR_RETURN(const UniqueFd fd, Connect(paths));
+  RETURN_IF_ERROR(Ask(fd.get(), method, args, {}));
+  for (;;) {
+    // -1: a stream may be quiet for as long as it likes.
+    ASSIGN_OR_RETURN(Envelope e, Next(fd.get(), std::chrono::milliseconds(-1)));
+    if (!e.admin_result().json().empty()) {
+      ASSIGN_OR_RETURN(const wire::Json value, wire::ParseJson(e.admin_result().json()));
+      if (!each(value)) return Ok();
+    }
+    if (!e.admin_result().more()) return Ok();
+  }
+}
+
+}  // namespace hexr::cli
