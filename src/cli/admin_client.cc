@@ -19,12 +19,16 @@ Result<UniqueFd> Connect(const config::Paths& paths) {
   const std::string path = paths.AdminSocket();
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) return InvalidArgument(path + ": too long for a socket; set HEXR_HOME to a shorter folder");
+  if (path.size() >= sizeof address.sun_path) {
+    return InvalidArgument(path + ": too long for a socket; set HEXR_HOME to a shorter folder");
+  }
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (!fd) return ErrnoError("socket", errno);
   if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
-    if (errno == EACCES) return PermissionDenied("the node at " + paths.run_dir + " belongs to another user; operator commands are its owner's");
+    if (errno == EACCES) {
+      return PermissionDenied("the node at " + paths.run_dir + " belongs to another user; operator commands are its owner's");
+    }
     return Unavailable("no node answers at " + path + "; start one with `hexr up`");
   }
   return fd;

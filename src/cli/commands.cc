@@ -6,7 +6,12 @@ namespace hexr::cli {
 
 const std::vector<Command>& Commands() {
   static const std::vector<Command> table = {
-      {"up", "Start a node here, as root or as yourself", "hexr up", {{"--foreground", "", "stay in this terminal and log to it"}}, {}, RunUp},
+      {"up",
+       "Start a node here, as root or as yourself",
+       "hexr up",
+       {{"--foreground", "", "stay in this terminal and log to it"}},
+       {},
+       RunUp},
       {"down", "Stop the node that runs here", "hexr down", {}, {}, RunDown},
       {"doctor", "Say what this machine gives each layer, and what is weaker here", "hexr doctor", {}, {}, RunDoctor},
       {"config show", "Print the whole configuration with every default", "hexr config show", {}, {}, RunConfigShow},

@@ -1,5 +1,6 @@
 // `hexr doctor`: what this machine gives each layer, what is weaker here, and what to do about it.
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -64,7 +65,8 @@ Check PeerEvidence() {
   int fd = -1;
   socklen_t size = sizeof fd;
   if (getsockopt(a.get(), SOL_SOCKET, kSoPeerPidfd, &fd, &size) != 0) {
-    return {"peer evidence", Verdict::kWeaker, "process folder and start time, read twice (no SO_PEERPIDFD)", "kernel 6.5 or later names the peer by pidfd"};
+    return {"peer evidence", Verdict::kWeaker, "process folder and start time, read twice (no SO_PEERPIDFD)",
+            "kernel 6.5 or later names the peer by pidfd"};
   }
   const UniqueFd peer(fd);
   if (runtime::GetPidfdInfo(peer.get()).ok()) return {"peer evidence", Verdict::kGood, "pidfd with PIDFD_GET_INFO", ""};
@@ -72,17 +74,18 @@ Check PeerEvidence() {
 }
 
 Check UserNamespaces() {
-  const bool works = InChild([] { return syscall(SYS_unshare, 0x10000000 | 0x40000000) == 0; });  // CLONE_NEWUSER | CLONE_NEWNET
+  const bool works = InChild([] { return unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0; });
   if (works) return {"namespaces", Verdict::kGood, "user and network namespaces can be made", ""};
   return {"namespaces", Verdict::kMissing, "user namespaces cannot be made here: no agent can be started",
-          "set kernel.unprivileged_userns_clone=1, or allow hexrd in AppArmor (kernel.apparmor_restrict_unprivileged_userns)"};
+          "set kernel.unprivileged_userns_clone=1, or allow hexrd in AppArmor"};
 }
 
 Check Landlock() {
   const long abi = syscall(444, nullptr, 0, 1);  // landlock_create_ruleset(…, LANDLOCK_CREATE_RULESET_VERSION)
   if (abi < 0) return {"Landlock", Verdict::kWeaker, "not in this kernel: files are held by mounts alone", "boot with lsm=landlock,…"};
-  if (abi < 6) return {"Landlock", Verdict::kWeaker, "ABI " + std::to_string(abi) + ": no signal and socket scopes", "kernel 6.12 or later"};
-  return {"Landlock", Verdict::kGood, "ABI " + std::to_string(abi), ""};
+  const std::string version = "ABI " + std::to_string(abi);
+  if (abi < 6) return {"Landlock", Verdict::kWeaker, version + ": no signal and socket scopes", "kernel 6.12 or later"};
+  return {"Landlock", Verdict::kGood, version, ""};
 }
 
 Check SecretMemory() {

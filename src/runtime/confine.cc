@@ -1,0 +1,222 @@
+#include "runtime/confine.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/landlock.h>
+#include <seccomp.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <memory>
+
+#include "runtime/unique_fd.h"
+
+namespace hexr::runtime {
+namespace {
+
+// ---- capabilities
+
+Status SetCapabilities(uint64_t mask) {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2]{};
+  for (int i = 0; i < 2; ++i) {
+    data[i].effective = data[i].permitted = static_cast<uint32_t>(mask >> (32 * i));
+  }
+  if (syscall(SYS_capset, &header, data) != 0) return ErrnoError("capset", errno);
+  return Ok();
+}
+
+Result<uint64_t> PermittedCapabilities() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2]{};
+  if (syscall(SYS_capget, &header, data) != 0) return ErrnoError("capget", errno);
+  return uint64_t{data[0].permitted} | uint64_t{data[1].permitted} << 32;
+}
+
+Status DropCapabilities(const Confinement& c) {
+  ASSIGN_OR_RETURN(const uint64_t had, PermittedCapabilities());
+  uint64_t keep = 0;
+  for (const int cap : c.keep_capabilities) keep |= uint64_t{1} << cap;
+  keep &= had;
+  RETURN_IF_ERROR(SetCapabilities(had));  // a change of user has cleared the effective set
+  // The bounding set first: it needs CAP_SETPCAP, which may be on its way out.
+  if ((had & (uint64_t{1} << CAP_SETPCAP)) != 0) {
+    for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; ++cap) {
+      if ((keep & (uint64_t{1} << cap)) == 0 && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0) return ErrnoError("drop bounding set", errno);
+    }
+  }
+  if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) return ErrnoError("clear ambient set", errno);
+  return SetCapabilities(keep);
+}
+
+Status BecomeUser(uid_t uid) {
+  const gid_t gid = uid;
+  if (setgroups(0, nullptr) != 0) return ErrnoError("setgroups", errno);
+  if (setresgid(gid, gid, gid) != 0) return ErrnoError("setresgid", errno);
+  if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return ErrnoError("keepcaps", errno);  // until DropCapabilities
+  if (setresuid(uid, uid, uid) != 0) return ErrnoError("setresuid", errno);
+  return Ok();
+}
+
+// ---- Landlock (kernel ABI; Debian 12's header stops at ABI 2)
+
+constexpr uint64_t kExecute = 1, kWriteFile = 2, kReadFile = 4, kReadDir = 8, kTruncate = 1 << 14;
+constexpr uint64_t kFileOnly = kExecute | kWriteFile | kReadFile | kTruncate;
+struct LandlockAttributes {
+  uint64_t files, net, scoped;
+};
+
+Result<int> LimitFiles(const Confinement& c) {
+  const long abi = syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
+  if (abi < 0) return 0;
+  uint64_t handled = (uint64_t{1} << 13) - 1;  // ABI 1
+  if (abi >= 2) handled |= 1 << 13;            // refer
+  if (abi >= 3) handled |= kTruncate;
+  if (abi >= 5) handled |= 1 << 15;            // ioctl on devices
+  LandlockAttributes attributes{handled, 0, 0};
+  size_t size = sizeof(uint64_t);
+  if (abi >= 6) {
+    attributes.scoped = 2;  // signals: none to a process outside
+    size = sizeof attributes;
+  }
+  const UniqueFd rules(static_cast<int>(syscall(SYS_landlock_create_ruleset, &attributes, size, 0)));
+  if (!rules) return ErrnoError("landlock_create_ruleset", errno);
+  const auto allow = [&](const std::string& path, uint64_t access) -> Status {
+    const UniqueFd fd(open(path.c_str(), O_PATH | O_CLOEXEC));
+    if (!fd) return errno == ENOENT ? Ok() : Status(ErrnoError("open " + path, errno));
+    struct stat st {};
+    if (fstat(fd.get(), &st) != 0) return ErrnoError("stat " + path, errno);
+    if (!S_ISDIR(st.st_mode)) access &= kFileOnly;
+    struct [[gnu::packed]] {
+      uint64_t access;
+      int32_t fd;
+    } rule{access & handled, fd.get()};
+    if (syscall(SYS_landlock_add_rule, rules.get(), LANDLOCK_RULE_PATH_BENEATH, &rule, 0) != 0) {
+      return ErrnoError("landlock rule " + path, errno);
+    }
+    return Ok();
+  };
+  for (const std::string& p : c.readable) RETURN_IF_ERROR(allow(p, kReadFile | kReadDir));
+  for (const std::string& p : c.writable) RETURN_IF_ERROR(allow(p, handled & ~kExecute));
+  if (syscall(SYS_landlock_restrict_self, rules.get(), 0) != 0) return ErrnoError("landlock_restrict_self", errno);
+  return static_cast<int>(abi);
+}
+
+// ---- seccomp
+
+using Filter = std::unique_ptr<void, decltype(&seccomp_release)>;
+
+constexpr std::array kServerCalls = {
+    // files
+    "read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "pwritev", "preadv2", "pwritev2", "close", "close_range", "fstat",
+    "stat", "lstat", "newfstatat", "statx", "statfs", "fstatfs", "lseek", "open", "openat", "access", "faccessat", "faccessat2", "readlink",
+    "readlinkat", "getdents64", "getcwd", "ftruncate", "fallocate", "fsync", "fdatasync", "sync_file_range", "rename", "renameat",
+    "renameat2", "link", "linkat", "unlink", "unlinkat", "mkdir", "mkdirat", "rmdir", "chmod", "fchmod", "fchmodat", "flock", "fcntl", "dup",
+    "dup2", "dup3", "pipe2", "ioctl", "umask", "fadvise64", "utimensat", "copy_file_range", "sendfile", "splice", "fchown",
+    // memory
+    "mmap", "munmap", "mprotect", "mremap", "madvise", "brk", "mlock", "mlock2", "munlock", "memfd_create", "memfd_secret", "membarrier",
+    // sockets
+    "socketpair", "accept", "accept4", "bind", "listen", "connect", "getsockname", "getpeername", "getsockopt", "setsockopt", "sendto",
+    "recvfrom", "sendmsg", "recvmsg", "sendmmsg", "recvmmsg", "shutdown",
+    // waiting and time
+    "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "eventfd2", "timerfd_create", "timerfd_settime",
+    "timerfd_gettime", "signalfd4", "poll", "ppoll", "select", "pselect6", "nanosleep", "clock_nanosleep", "clock_gettime", "clock_getres",
+    "gettimeofday", "time", "restart_syscall",
+    // threads and the process itself
+    "futex", "futex_waitv", "set_robust_list", "get_robust_list", "rseq", "set_tid_address", "arch_prctl", "sched_yield",
+    "sched_getaffinity", "sched_getparam", "sched_getscheduler", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait",
+    "sigaltstack", "tgkill", "exit", "exit_group", "getpid", "getppid", "gettid", "getuid", "geteuid", "getgid", "getegid", "getrandom",
+    "getrusage", "prlimit64", "getrlimit", "uname", "sysinfo", "prctl", "gettimeofday", "getpriority", "times", "getcpu",
+    // other processes, by handle only
+    "pidfd_open", "pidfd_send_signal", "kcmp"};
+
+constexpr std::array kParentCalls = {"fork", "vfork", "execve", "wait4", "waitid", "kill", "setsid", "setpgid", "getpgid", "getpgrp", "chdir"};
+
+// What no process of a node, and no agent, has any business with.
+constexpr std::array kKernelInterfaces = {
+    "init_module", "finit_module", "delete_module", "create_module", "kexec_load", "kexec_file_load", "reboot", "swapon", "swapoff", "acct",
+    "settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "bpf", "perf_event_open", "userfaultfd", "io_uring_setup",
+    "io_uring_enter", "io_uring_register", "add_key", "request_key", "keyctl", "iopl", "ioperm", "lookup_dcookie", "quotactl", "quotactl_fd",
+    "nfsservctl", "vhangup", "syslog", "open_by_handle_at", "process_vm_writev", "personality", "modify_ldt", "uselib", "ustat", "sysfs",
+    "fanotify_init"};
+
+Status Check(int result, const char* what) {
+  // A name that this libseccomp or architecture does not know cannot be called either.
+  if (result == 0 || result == -EEXIST) return Ok();
+  return ErrnoError(what, -result);
+}
+
+template <size_t N>
+Status Add(scmp_filter_ctx filter, uint32_t action, const std::array<const char*, N>& names) {
+  for (const char* name : names) {
+    const int number = seccomp_syscall_resolve_name(name);
+    if (number == __NR_SCMP_ERROR) continue;
+    RETURN_IF_ERROR(Check(seccomp_rule_add(filter, action, number, 0), name));
+  }
+  return Ok();
+}
+
+Status InstallFilter(SyscallProfile profile) {
+  const bool deny_list = profile == SyscallProfile::kSpawner;
+  const Filter filter(seccomp_init(deny_list ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EPERM)), &seccomp_release);
+  if (!filter) return Internal("seccomp_init");
+  if (deny_list) {
+    RETURN_IF_ERROR(Add(filter.get(), SCMP_ACT_ERRNO(EPERM), kKernelInterfaces));
+  } else {
+    RETURN_IF_ERROR(Add(filter.get(), SCMP_ACT_ALLOW, kServerCalls));
+    for (const int family : {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}) {
+      RETURN_IF_ERROR(Check(seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+                                             SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(family))),
+                            "socket"));
+    }
+    if (profile == SyscallProfile::kParent) {
+      RETURN_IF_ERROR(Add(filter.get(), SCMP_ACT_ALLOW, kParentCalls));
+      RETURN_IF_ERROR(Check(seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(clone), 0), "clone"));
+      RETURN_IF_ERROR(Check(seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(clone3), 0), "clone3"));
+    } else {
+      // Threads, not processes. clone3's flags lie in memory, where a filter cannot look: the C library falls back.
+      RETURN_IF_ERROR(Check(seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+                                             SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)),
+                            "clone"));
+      RETURN_IF_ERROR(Check(seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0), "clone3"));
+    }
+  }
+  RETURN_IF_ERROR(Check(seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_TSYNC, 1), "tsync"));
+  // A binary tree instead of a chain: the filter runs on every system call.
+  (void)seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
+  return Check(seccomp_load(filter.get()), "seccomp_load");
+}
+
+}  // namespace
+
+Status ForbidDumps() {
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return ErrnoError("PR_SET_DUMPABLE", errno);
+  const rlimit none{0, 0};
+  if (setrlimit(RLIMIT_CORE, &none) != 0) return ErrnoError("RLIMIT_CORE", errno);
+  return Ok();
+}
+
+Result<Confined> Confine(const Confinement& c) {
+  Confined out;
+  if (c.become) RETURN_IF_ERROR(BecomeUser(*c.become));
+  if (!c.keep_privileges_for_exec) RETURN_IF_ERROR(DropCapabilities(c));
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return ErrnoError("PR_SET_NO_NEW_PRIVS", errno);
+  out.no_new_privs = true;
+  RETURN_IF_ERROR(ForbidDumps());  // after the change of user, which resets it
+  if (c.limit_files) {
+    ASSIGN_OR_RETURN(out.landlock_abi, LimitFiles(c));
+  }
+  RETURN_IF_ERROR(InstallFilter(c.syscalls));
+  out.seccomp = true;
+  return out;
+}
+
+}  // namespace hexr::runtime

@@ -1,0 +1,47 @@
+// What a process of the node gives up once it has started: capabilities, new privileges, being dumped, the file tree
+// (Landlock), system calls (seccomp). Irrevocable, for the whole process; call before any other thread is started.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace hexr::runtime {
+
+// Which system calls stay. Everything else fails with EPERM (ENOSYS where the C library has a way around it).
+enum class SyscallProfile : uint8_t {
+  kServer,   // files, sockets, memory, threads, time: no exec, no fork, no ptrace, no namespaces, no kernel interfaces
+  kSpawner,  // all that agents and their making need; kernel interfaces (modules, BPF, kexec, keyrings, io_uring…) are gone
+  kParent,   // kServer, and fork and exec for starting children
+};
+
+struct Confinement {
+  SyscallProfile syscalls = SyscallProfile::kServer;
+  std::vector<int> keep_capabilities;      // CAP_…; dropped from the bounding set as well
+  std::optional<uid_t> become;             // changes to this uid and gid first; needs CAP_SETUID
+  bool limit_files = false;                // Landlock: only what the two lists name
+  std::vector<std::string> readable;       // folders and files; missing ones are skipped
+  std::vector<std::string> writable;       // may be read, written, made and removed
+  bool keep_privileges_for_exec = false;   // the supervisor alone: children start with its capabilities, then confine themselves
+};
+
+// What holds in the end; for `hexr doctor` and logs.
+struct Confined {
+  int landlock_abi = 0;   // 0: none in this kernel
+  bool seccomp = false;
+  bool no_new_privs = false;
+};
+
+// INTERNAL or PERMISSION_DENIED when a step that the kernel offers does not work: the process must not go on.
+// Landlock that the kernel lacks is reported, not an error.
+Result<Confined> Confine(const Confinement& c);
+
+// PR_SET_DUMPABLE 0 and RLIMIT_CORE 0: no memory of ours in a core file, no ptrace by the same user.
+Status ForbidDumps();
+
+}  // namespace hexr::runtime

@@ -1,0 +1,126 @@
+#include "runtime/confine.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <thread>
+
+namespace hexr::runtime {
+namespace {
+
+// Confinement cannot be undone, so each attempt runs in a child; it returns "" when all is as it should be.
+std::string InChild(const std::function<std::string()>& attempt) {
+  int p[2];
+  if (pipe(p) != 0) return "pipe";
+  const pid_t pid = fork();
+  if (pid == 0) {
+    const std::string said = attempt();
+    (void)!write(p[1], said.data(), said.size());
+    _exit(0);
+  }
+  close(p[1]);
+  std::string out;
+  char buffer[256];
+  for (ssize_t n = 0; (n = read(p[0], buffer, sizeof buffer)) > 0;) out.append(buffer, static_cast<size_t>(n));
+  close(p[0]);
+  int status = 0;
+  waitpid(pid, &status, 0);
+  return WIFEXITED(status) ? out : out + " died of signal " + std::to_string(WTERMSIG(status));
+}
+
+#define EXPECT_REFUSED(call, e) \
+  if ((call) >= 0 || errno != (e)) return std::string(#call " was not refused with " #e)
+#define EXPECT_DONE(call) \
+  if ((call) < 0) return std::string(#call " failed: ") + strerror(errno)
+
+TEST(Confine, ServerKeepsFilesSocketsAndThreadsAndNothingElse) {
+  EXPECT_EQ(InChild([]() -> std::string {
+              const auto c = Confine({});
+              if (!c.ok()) return c.error().ToString();
+              int threads = 0;
+              std::thread([&] { ++threads; }).join();
+              if (threads != 1) return "no thread";
+              EXPECT_DONE(socket(AF_INET, SOCK_STREAM, 0));
+              EXPECT_DONE(open("/dev/null", O_RDONLY));
+              EXPECT_REFUSED(socket(AF_PACKET, SOCK_RAW, 0), EPERM);
+              EXPECT_REFUSED(socket(AF_VSOCK, SOCK_STREAM, 0), EPERM);
+              EXPECT_REFUSED(fork(), EPERM);
+              EXPECT_REFUSED(execl("/bin/true", "true", nullptr), EPERM);
+              EXPECT_REFUSED(ptrace(PTRACE_TRACEME, 0, 0, 0), EPERM);
+              EXPECT_REFUSED(unshare(CLONE_NEWUSER), EPERM);
+              EXPECT_REFUSED(syscall(SYS_mount, "none", "/tmp", "tmpfs", 0, nullptr), EPERM);
+              EXPECT_REFUSED(syscall(SYS_bpf, 0, nullptr, 0), EPERM);
+              EXPECT_REFUSED(syscall(SYS_kill, getppid(), 0), EPERM);
+              if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1) return "new privileges are possible";
+              if (prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0) return "dumpable";
+              return "";
+            }),
+            "");
+}
+
+TEST(Confine, CapabilitiesAreGoneForGood) {
+  if (geteuid() != 0) return;  // a plain user has none to begin with
+  EXPECT_EQ(InChild([]() -> std::string {
+              const auto c = Confine({.keep_capabilities = {CAP_DAC_READ_SEARCH}, .become = 12345});
+              if (!c.ok()) return c.error().ToString();
+              if (getuid() != 12345 || getgid() != 12345) return "still root";
+              __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+              __user_cap_data_struct data[2]{};
+              syscall(SYS_capget, &header, data);
+              if (data[0].effective != (1U << CAP_DAC_READ_SEARCH) || data[1].effective != 0) return "other capabilities are left";
+              if (prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN, 0, 0, 0) != 0) return "the bounding set still has CAP_SYS_ADMIN";
+              return "";
+            }),
+            "");
+}
+
+TEST(Confine, FilesAreThoseNamed) {
+  char folder[] = "/tmp/hexr-confine-XXXXXX";
+  const std::string top = mkdtemp(folder);
+  std::filesystem::create_directories(top + "/in");
+  std::filesystem::create_directories(top + "/out");
+  std::ofstream(top + "/out/secret") << "x";
+  EXPECT_EQ(InChild([&]() -> std::string {
+              const auto c = Confine({.limit_files = true, .readable = {"/etc", "/no/such"}, .writable = {top + "/in"}});
+              if (!c.ok()) return c.error().ToString();
+              if (c->landlock_abi == 0) return "";  // nothing to test on this kernel; doctor says so
+              EXPECT_DONE(open((top + "/in/new").c_str(), O_CREAT | O_RDWR, 0600));
+              EXPECT_DONE(unlink((top + "/in/new").c_str()));
+              EXPECT_DONE(open("/etc/passwd", O_RDONLY));
+              EXPECT_REFUSED(open("/etc/passwd", O_RDWR), EACCES);
+              EXPECT_REFUSED(open((top + "/out/secret").c_str(), O_RDONLY), EACCES);
+              return "";
+            }),
+            "");
+  std::filesystem::remove_all(top);
+}
+
+TEST(Confine, SpawnerMayMakeNamespacesButNotReachTheKernel) {
+  EXPECT_EQ(InChild([]() -> std::string {
+              const auto c = Confine({.syscalls = SyscallProfile::kSpawner, .keep_privileges_for_exec = true});
+              if (!c.ok()) return c.error().ToString();
+              EXPECT_DONE(unshare(CLONE_NEWUSER));
+              EXPECT_REFUSED(syscall(SYS_bpf, 0, nullptr, 0), EPERM);
+              EXPECT_REFUSED(syscall(SYS_io_uring_setup, 1, nullptr), EPERM);
+              EXPECT_REFUSED(syscall(SYS_delete_module, "x", 0), EPERM);
+              return "";
+            }),
+            "");
+}
+
+}  // namespace
+}  // namespace hexr::runtime
