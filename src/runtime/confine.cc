@@ -50,7 +50,8 @@ Status DropCapabilities(const Confinement& c) {
   // The bounding set first: it needs CAP_SETPCAP, which may be on its way out.
   if ((had & (uint64_t{1} << CAP_SETPCAP)) != 0) {
     for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; ++cap) {
-      if ((keep & (uint64_t{1} << cap)) == 0 && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0) return ErrnoError("drop bounding set", errno);
+      if ((keep & (uint64_t{1} << cap)) == 0 && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0)
+        return ErrnoError("drop bounding set", errno);
     }
   }
   if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) return ErrnoError("clear ambient set", errno);
@@ -80,7 +81,7 @@ Result<int> LimitFiles(const Confinement& c) {
   uint64_t handled = (uint64_t{1} << 13) - 1;  // ABI 1
   if (abi >= 2) handled |= 1 << 13;            // refer
   if (abi >= 3) handled |= kTruncate;
-  if (abi >= 5) handled |= 1 << 15;            // ioctl on devices
+  if (abi >= 5) handled |= 1 << 15;  // ioctl on devices
   LandlockAttributes attributes{handled, 0, 0};
   size_t size = sizeof(uint64_t);
   if (abi >= 6) {
@@ -116,37 +117,74 @@ using Filter = std::unique_ptr<void, decltype(&seccomp_release)>;
 
 constexpr std::array kServerCalls = {
     // files
-    "read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "pwritev", "preadv2", "pwritev2", "close", "close_range", "fstat",
-    "stat", "lstat", "newfstatat", "statx", "statfs", "fstatfs", "lseek", "open", "openat", "access", "faccessat", "faccessat2", "readlink",
-    "readlinkat", "getdents64", "getcwd", "ftruncate", "fallocate", "fsync", "fdatasync", "sync_file_range", "rename", "renameat",
-    "renameat2", "link", "linkat", "unlink", "unlinkat", "mkdir", "mkdirat", "rmdir", "chmod", "fchmod", "fchmodat", "flock", "fcntl", "dup",
-    "dup2", "dup3", "pipe2", "ioctl", "umask", "fadvise64", "utimensat", "copy_file_range", "sendfile", "splice", "fchown",
+    "read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "pwritev", "preadv2", "pwritev2", "close",
+    "close_range", "fstat", "stat", "lstat", "newfstatat", "statx", "statfs", "fstatfs", "lseek", "open", "openat",
+    "access", "faccessat", "faccessat2", "readlink", "readlinkat", "getdents64", "getcwd", "ftruncate", "fallocate",
+    "fsync", "fdatasync", "sync_file_range", "rename", "renameat", "renameat2", "link", "linkat", "unlink", "unlinkat",
+    "mkdir", "mkdirat", "rmdir", "chmod", "fchmod", "fchmodat", "flock", "fcntl", "dup", "dup2", "dup3", "pipe2",
+    "ioctl", "umask", "fadvise64", "utimensat", "copy_file_range", "sendfile", "splice", "fchown",
     // memory
-    "mmap", "munmap", "mprotect", "mremap", "madvise", "brk", "mlock", "mlock2", "munlock", "memfd_create", "memfd_secret", "membarrier",
+    "mmap", "munmap", "mprotect", "mremap", "madvise", "brk", "mlock", "mlock2", "munlock", "memfd_create",
+    "memfd_secret", "membarrier",
     // sockets
-    "socketpair", "accept", "accept4", "bind", "listen", "connect", "getsockname", "getpeername", "getsockopt", "setsockopt", "sendto",
-    "recvfrom", "sendmsg", "recvmsg", "sendmmsg", "recvmmsg", "shutdown",
+    "socketpair", "accept", "accept4", "bind", "listen", "connect", "getsockname", "getpeername", "getsockopt",
+    "setsockopt", "sendto", "recvfrom", "sendmsg", "recvmsg", "sendmmsg", "recvmmsg", "shutdown",
     // waiting and time
-    "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "eventfd2", "timerfd_create", "timerfd_settime",
-    "timerfd_gettime", "signalfd4", "poll", "ppoll", "select", "pselect6", "nanosleep", "clock_nanosleep", "clock_gettime", "clock_getres",
-    "gettimeofday", "time", "restart_syscall",
+    "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "eventfd2", "timerfd_create",
+    "timerfd_settime", "timerfd_gettime", "signalfd4", "poll", "ppoll", "select", "pselect6", "nanosleep",
+    "clock_nanosleep", "clock_gettime", "clock_getres", "gettimeofday", "time", "restart_syscall",
     // threads and the process itself
-    "futex", "futex_waitv", "set_robust_list", "get_robust_list", "rseq", "set_tid_address", "arch_prctl", "sched_yield",
-    "sched_getaffinity", "sched_getparam", "sched_getscheduler", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait",
-    "sigaltstack", "tgkill", "exit", "exit_group", "getpid", "getppid", "gettid", "getuid", "geteuid", "getgid", "getegid", "getrandom",
-    "getrusage", "prlimit64", "getrlimit", "uname", "sysinfo", "prctl", "gettimeofday", "getpriority", "times", "getcpu",
+    "futex", "futex_waitv", "set_robust_list", "get_robust_list", "rseq", "set_tid_address", "arch_prctl",
+    "sched_yield", "sched_getaffinity", "sched_getparam", "sched_getscheduler", "rt_sigaction", "rt_sigprocmask",
+    "rt_sigreturn", "rt_sigtimedwait", "sigaltstack", "tgkill", "exit", "exit_group", "getpid", "getppid", "gettid",
+    "getuid", "geteuid", "getgid", "getegid", "getrandom", "getrusage", "capget", "prlimit64", "getrlimit", "uname", "sysinfo",
+    "prctl", "gettimeofday", "getpriority", "capget", "times", "getcpu",
     // other processes, by handle only
     "pidfd_open", "pidfd_send_signal", "kcmp"};
 
-constexpr std::array kParentCalls = {"fork", "vfork", "execve", "wait4", "waitid", "kill", "setsid", "setpgid", "getpgid", "getpgrp", "chdir"};
+constexpr std::array kParentCalls = {"fork",   "vfork",   "execve",  "wait4",   "waitid", "kill",
+                                     "setsid", "setpgid", "getpgid", "getpgrp", "chdir"};
 
 // What no process of a node, and no agent, has any business with.
-constexpr std::array kKernelInterfaces = {
-    "init_module", "finit_module", "delete_module", "create_module", "kexec_load", "kexec_file_load", "reboot", "swapon", "swapoff", "acct",
-    "settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "bpf", "perf_event_open", "userfaultfd", "io_uring_setup",
-    "io_uring_enter", "io_uring_register", "add_key", "request_key", "keyctl", "iopl", "ioperm", "lookup_dcookie", "quotactl", "quotactl_fd",
-    "nfsservctl", "vhangup", "syslog", "open_by_handle_at", "process_vm_writev", "personality", "modify_ldt", "uselib", "ustat", "sysfs",
-    "fanotify_init"};
+constexpr std::array kKernelInterfaces = {"init_module",
+                                          "finit_module",
+                                          "delete_module",
+                                          "create_module",
+                                          "kexec_load",
+                                          "kexec_file_load",
+                                          "reboot",
+                                          "swapon",
+                                          "swapoff",
+                                          "acct",
+                                          "settimeofday",
+                                          "clock_settime",
+                                          "clock_adjtime",
+                                          "adjtimex",
+                                          "bpf",
+                                          "perf_event_open",
+                                          "userfaultfd",
+                                          "io_uring_setup",
+                                          "io_uring_enter",
+                                          "io_uring_register",
+                                          "add_key",
+                                          "request_key",
+                                          "keyctl",
+                                          "iopl",
+                                          "ioperm",
+                                          "lookup_dcookie",
+                                          "quotactl",
+                                          "quotactl_fd",
+                                          "nfsservctl",
+                                          "vhangup",
+                                          "syslog",
+                                          "open_by_handle_at",
+                                          "process_vm_writev",
+                                          "personality",
+                                          "modify_ldt",
+                                          "uselib",
+                                          "ustat",
+                                          "sysfs",
+                                          "fanotify_init"};
 
 Status Check(int result, const char* what) {
   // A name that this libseccomp or architecture does not know cannot be called either.

@@ -81,8 +81,10 @@ TEST(Confine, CapabilitiesAreGoneForGood) {
               __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
               __user_cap_data_struct data[2]{};
               syscall(SYS_capget, &header, data);
-              if (data[0].effective != (1U << CAP_DAC_READ_SEARCH) || data[1].effective != 0) return "other capabilities are left";
-              if (prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN, 0, 0, 0) != 0) return "the bounding set still has CAP_SYS_ADMIN";
+              if (data[0].effective != (1U << CAP_DAC_READ_SEARCH) || data[1].effective != 0)
+                return "other capabilities are left";
+              if (prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN, 0, 0, 0) != 0)
+                return "the bounding set still has CAP_SYS_ADMIN";
               return "";
             }),
             "");
@@ -94,18 +96,19 @@ TEST(Confine, FilesAreThoseNamed) {
   std::filesystem::create_directories(top + "/in");
   std::filesystem::create_directories(top + "/out");
   std::ofstream(top + "/out/secret") << "x";
-  EXPECT_EQ(InChild([&]() -> std::string {
-              const auto c = Confine({.limit_files = true, .readable = {"/etc", "/no/such"}, .writable = {top + "/in"}});
-              if (!c.ok()) return c.error().ToString();
-              if (c->landlock_abi == 0) return "";  // nothing to test on this kernel; doctor says so
-              EXPECT_DONE(open((top + "/in/new").c_str(), O_CREAT | O_RDWR, 0600));
-              EXPECT_DONE(unlink((top + "/in/new").c_str()));
-              EXPECT_DONE(open("/etc/passwd", O_RDONLY));
-              EXPECT_REFUSED(open("/etc/passwd", O_RDWR), EACCES);
-              EXPECT_REFUSED(open((top + "/out/secret").c_str(), O_RDONLY), EACCES);
-              return "";
-            }),
-            "");
+  EXPECT_EQ(
+      InChild([&]() -> std::string {
+        const auto c = Confine({.limit_files = true, .readable = {"/etc", "/no/such"}, .writable = {top + "/in"}});
+        if (!c.ok()) return c.error().ToString();
+        if (c->landlock_abi == 0) return "";  // nothing to test on this kernel; doctor says so
+        EXPECT_DONE(open((top + "/in/new").c_str(), O_CREAT | O_RDWR, 0600));
+        EXPECT_DONE(unlink((top + "/in/new").c_str()));
+        EXPECT_DONE(open("/etc/passwd", O_RDONLY));
+        EXPECT_REFUSED(open("/etc/passwd", O_RDWR), EACCES);
+        EXPECT_REFUSED(open((top + "/out/secret").c_str(), O_RDONLY), EACCES);
+        return "";
+      }),
+      "");
   std::filesystem::remove_all(top);
 }
 
