@@ -51,5 +51,17 @@ inline constexpr size_t kMaxEntries = 10'000;
 inline constexpr size_t kMaxHintBytes = 1024;                      // SPIFFE_Workload_API.md 5.2
 inline constexpr size_t kMaxInstances = 20'000;
 inline constexpr size_t kMaxLineage = 16;
+// Keys and certificates
+inline constexpr size_t kMinRsaBits = 2048;
+inline constexpr size_t kMaxRsaBits = 4096;
+inline constexpr size_t kMaxCertificateBytes = 64 * 1024;
+inline constexpr size_t kMaxChainCertificates = 8;                 // leaf included
+inline constexpr size_t kMaxCertificateNames = 64;                 // subject alternative names
+inline constexpr size_t kMaxBundleAuthorities = 256;               // per trust domain
+inline constexpr size_t kMaxPemBytes = 1024 * 1024;
+inline constexpr size_t kMaxJwtBytes = 16 * 1024;
+inline constexpr size_t kMaxJwkSetBytes = 1024 * 1024;
+inline constexpr size_t kMaxJwkSetKeys = 256;
+inline constexpr size_t kMaxJoseDepth = 16;                        // of JOSE headers and key sets
 
 }  // namespace hexr::limits

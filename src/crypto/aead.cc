@@ -27,7 +27,8 @@ Secret DeriveMessageKey(const Secret& key, ByteView nonce) {
   const CipherCtxPtr ctx(EVP_CIPHER_CTX_new());
   const ByteView raw = key.Reveal(RevealToken::For("AEAD key"));
   HEXR_CHECK(raw.size() == AeadKey::kKeyBytes && nonce.size() == kNonceBytes);
-  HEXR_CHECK(ecb != nullptr && ctx != nullptr && EVP_EncryptInit_ex2(ctx.get(), ecb, raw.data(), nullptr, nullptr) == 1);
+  HEXR_CHECK(ecb != nullptr && ctx != nullptr &&
+             EVP_EncryptInit_ex2(ctx.get(), ecb, raw.data(), nullptr, nullptr) == 1);
   const auto encrypt = [&ctx](const Block& in, uint8_t* out) {
     int n = 0;
     HEXR_CHECK(EVP_EncryptUpdate(ctx.get(), out, &n, in.data(), kBlock) == 1 && n == kBlock);
@@ -35,8 +36,9 @@ Secret DeriveMessageKey(const Secret& key, ByteView nonce) {
   Block k1{};
   encrypt(Block{}, k1.data());
   uint8_t carry = 0;
-  for (size_t i = kBlock; i-- > 0;) {  // doubling in GF(2^128)
+  for (size_t i = kBlock; i-- > 0;) {  // doubling in GF(2^128) {
     const auto next = static_cast<uint8_t>(k1[i] >> 7);
+  }
     k1[i] = static_cast<uint8_t>(k1[i] << 1 | carry);
     carry = next;
   }
@@ -92,10 +94,10 @@ bool XaesOpen(const Secret& key, ByteView nonce, ByteView ciphertext, ByteView a
   std::copy(ciphertext.end() - kTagBytes, ciphertext.end(), tag.begin());
   int n = 0;
   Block rest;  // GCM's last step writes nothing, but wants somewhere to
-  const bool good =
-      (out.empty() || EVP_DecryptUpdate(ctx.get(), out.data(), &n, ciphertext.data(), static_cast<int>(out.size())) == 1) &&
-      EVP_CIPHER_CTX_ctrl(ctx.get(), EVP_CTRL_AEAD_SET_TAG, kTagBytes, tag.data()) == 1 &&
-      EVP_DecryptFinal_ex(ctx.get(), rest.data(), &n) == 1;
+  const bool good = (out.empty() || EVP_DecryptUpdate(ctx.get(), out.data(), &n, ciphertext.data(),
+                                                      static_cast<int>(out.size())) == 1) &&
+                    EVP_CIPHER_CTX_ctrl(ctx.get(), EVP_CTRL_AEAD_SET_TAG, kTagBytes, tag.data()) == 1 &&
+                    EVP_DecryptFinal_ex(ctx.get(), rest.data(), &n) == 1;
   if (!good) {
     WipeMemory(out);
     ERR_clear_error();
@@ -134,7 +136,9 @@ Result<Secret> AeadKey::Open(ByteView envelope, std::string_view context) const 
   if (envelope.empty()) return DataLoss("sealed data: empty");
   if (envelope[0] != kVersion) return Unimplemented("sealed data: unknown envelope version");
   if (envelope.size() < kOverheadBytes) return DataLoss("sealed data: cut short");
-  if (!std::ranges::equal(envelope.subspan(1, kIdBytes), key_id_)) return FailedPrecondition("sealed data: sealed under another key");
+  if (!std::ranges::equal(envelope.subspan(1, kIdBytes), key_id_)) {
+    return FailedPrecondition("sealed data: sealed under another key");
+  }
   const ByteView nonce = envelope.subspan(kHeaderBytes, kNonceBytes);
   const Bytes aad = HeaderWithContext(envelope.first(kHeaderBytes), context);
   bool good = false;

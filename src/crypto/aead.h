@@ -47,6 +47,7 @@ class AeadKey {
 // The bare construction, for test vectors and other formats: `nonce` has 24 bytes, `out` is the plaintext and 16 bytes.
 void XaesSeal(const Secret& key, ByteView nonce, ByteView plaintext, ByteView aad, std::span<uint8_t> out);
 // `out` is the ciphertext less 16 bytes. False, and zeroes in `out`, unless it is authentic.
-[[nodiscard]] bool XaesOpen(const Secret& key, ByteView nonce, ByteView ciphertext, ByteView aad, std::span<uint8_t> out);
+[[nodiscard]] bool XaesOpen(const Secret& key, ByteView nonce, ByteView ciphertext, ByteView aad,
+                            std::span<uint8_t> out);
 
 }  // namespace hexr::crypto

@@ -65,8 +65,8 @@ Sha256Digest HmacSha256(ByteView key, ByteView data) {
   unsigned int size = 0;
   static constexpr uint8_t kNothing = 0;  // HMAC takes a null key for "the last one"
   HEXR_CHECK(key.size() <= INT32_MAX);
-  HEXR_CHECK(HMAC(FetchedSha256(), key.empty() ? &kNothing : key.data(), static_cast<int>(key.size()), data.data(), data.size(),
-                  out.data(), &size) != nullptr);
+  HEXR_CHECK(HMAC(FetchedSha256(), key.empty() ? &kNothing : key.data(), static_cast<int>(key.size()), data.data(),
+                  data.size(), out.data(), &size) != nullptr);
   return out;
 }
 

@@ -20,9 +20,10 @@ Result<Ed25519PublicKey> Ed25519PublicKey::FromBytes(ByteView raw) {
 bool Ed25519PublicKey::Verify(ByteView message, ByteView signature) const {
   const PkeyPtr key(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, bytes_.data(), bytes_.size()));
   const MdCtxPtr ctx(EVP_MD_CTX_new());
-  const bool good = signature.size() == sizeof(Ed25519Signature) && key != nullptr && ctx != nullptr &&
-                    EVP_DigestVerifyInit(ctx.get(), nullptr, nullptr, nullptr, key.get()) == 1 &&
-                    EVP_DigestVerify(ctx.get(), signature.data(), signature.size(), message.data(), message.size()) == 1;
+  const bool good =
+      signature.size() == sizeof(Ed25519Signature) && key != nullptr && ctx != nullptr &&
+      EVP_DigestVerifyInit(ctx.get(), nullptr, nullptr, nullptr, key.get()) == 1 &&
+      EVP_DigestVerify(ctx.get(), signature.data(), signature.size(), message.data(), message.size()) == 1;
   if (!good) ERR_clear_error();
   return good;
 }

@@ -8,16 +8,20 @@ namespace {
 Secret SecretFromHex(std::string_view hex) { return Secret::Copy(HexDecode(hex).value()); }
 
 TEST(Ed25519, Rfc8032Vectors) {  // RFC 8032, 7.1, tests 1 and 2
-  const auto k1 = Ed25519PrivateKey::FromSeed(SecretFromHex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"));
+  const auto k1 =
+      Ed25519PrivateKey::FromSeed(SecretFromHex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"));
   ASSERT_TRUE(k1.ok());
   EXPECT_EQ(HexEncode(k1->public_key().bytes()), "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
   EXPECT_EQ(HexEncode(k1->Sign({})),
-            "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe246551"
+            "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f059"
+            "5bbe246551"
             "41438e7a100b");
-  const auto k2 = Ed25519PrivateKey::FromSeed(SecretFromHex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb"));
+  const auto k2 =
+      Ed25519PrivateKey::FromSeed(SecretFromHex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb"));
   ASSERT_TRUE(k2.ok());
   EXPECT_EQ(HexEncode(k2->Sign(Bytes{0x72})),
-            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d"
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4"
+            "302aeeb00d"
             "291612bb0c00");
 }
 

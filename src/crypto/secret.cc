@@ -43,7 +43,8 @@ Secret Secret::Random(size_t size, hexr::Random& random, SecretArena& arena) {
 }
 
 bool Secret::Equals(ByteView other) const {
-  return bytes_.size() == other.size() && (other.empty() || CRYPTO_memcmp(bytes_.data(), other.data(), other.size()) == 0);
+  return bytes_.size() == other.size() &&
+         (other.empty() || CRYPTO_memcmp(bytes_.data(), other.data(), other.size()) == 0);
 }
 
 void WipeMemory(std::span<uint8_t> memory) noexcept { OPENSSL_cleanse(memory.data(), memory.size()); }

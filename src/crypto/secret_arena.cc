@@ -34,7 +34,7 @@ bool MapSecretFile(uint8_t* at, size_t size) {
 bool MapAnonymous(uint8_t* at, size_t size, bool lock) {
   HEXR_CHECK(mmap(at, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == at);
   HEXR_CHECK(madvise(at, size, MADV_DONTDUMP) == 0 && madvise(at, size, MADV_WIPEONFORK) == 0);
-  return lock && mlock(at, size) == 0;
+  return lock && mlock2(at, size, 0) == 0;
 }
 
 }  // namespace
@@ -60,7 +60,8 @@ SecretArena::~SecretArena() {
 }
 
 uint8_t* SecretArena::Map(size_t usable) {
-  void* const reserved = mmap(nullptr, usable + 2 * kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* const reserved =
+      mmap(nullptr, usable + 2 * kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   HEXR_CHECK(reserved != MAP_FAILED);
   uint8_t* const base = static_cast<uint8_t*>(reserved);
   uint8_t* const inner = base + kPage;
@@ -85,7 +86,9 @@ std::span<uint8_t> SecretArena::Allocate(size_t size) {
   std::vector<uint8_t*>& slots = free_[index];
   if (slots.empty()) {
     uint8_t* const chunk = Map(kChunk);
-    for (size_t at = kChunk; at >= kClasses[index]; at -= kClasses[index]) slots.push_back(chunk + at - kClasses[index]);
+    for (size_t at = kChunk; at >= kClasses[index]; at -= kClasses[index]) {
+      slots.push_back(chunk + at - kClasses[index]);
+    }
   }
   uint8_t* const slot = slots.back();
   slots.pop_back();

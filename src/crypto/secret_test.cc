@@ -92,7 +92,8 @@ TEST(SecretArena, SlotsNeverOverlap) {
 }
 
 TEST(SecretArena, UsedUpLockLimitDegradesVisibly) {
-  // In a child, since the limit cannot be raised again. Root ignores RLIMIT_MEMLOCK by CAP_IPC_LOCK, so it is dropped by uid.
+  // In a child, since the limit cannot be raised again. Root ignores RLIMIT_MEMLOCK by CAP_IPC_LOCK, so it is dropped
+  // by uid.
   const pid_t child = fork();
   if (child == 0) {
     const rlimit none{0, 0};
@@ -125,7 +126,8 @@ TEST(SecretArena, GuardPageStopsOverrun) {
   EXPECT_DEATH((void)data[-1], "");
 }
 
-// The attack that memfd_secret is for: another reader of /proc/PID/mem, even root. With the kLocked backend this read works.
+// The attack that memfd_secret is for: another reader of /proc/PID/mem, even root. With the kLocked backend this read
+// works.
 TEST(SecretArena, ProcMemCannotReadSecretFile) {
   SecretArena arena(SecretBackend::kMemfdSecret);
   const Secret s = Secret::Copy(Bytes(64, 0x33), arena);
