@@ -36,9 +36,8 @@ Secret DeriveMessageKey(const Secret& key, ByteView nonce) {
   Block k1{};
   encrypt(Block{}, k1.data());
   uint8_t carry = 0;
-  for (size_t i = kBlock; i-- > 0;) {  // doubling in GF(2^128) {
+  for (size_t i = kBlock; i-- > 0;) {  // doubling in GF(2^128)
     const auto next = static_cast<uint8_t>(k1[i] >> 7);
-  }
     k1[i] = static_cast<uint8_t>(k1[i] << 1 | carry);
     carry = next;
   }
