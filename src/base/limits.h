@@ -63,5 +63,16 @@ inline constexpr size_t kMaxJwtBytes = 16 * 1024;
 inline constexpr size_t kMaxJwkSetBytes = 1024 * 1024;
 inline constexpr size_t kMaxJwkSetKeys = 256;
 inline constexpr size_t kMaxJoseDepth = 16;                        // of JOSE headers and key sets
+// HTTP/2 and gRPC servers (wire/http2_server.h, wire/grpc_server.h), per connection unless said otherwise
+inline constexpr uint32_t kMaxHttp2Streams = 100;
+inline constexpr size_t kMaxHttp2FieldBytes = 16 * 1024;           // per request
+inline constexpr size_t kMaxHttp2UnreadAnswers = 200;              // SETTINGS and PING answers that the peer has not read
+inline constexpr int64_t kHttp2ControlBurst = 1000;                // control frames at once, and then
+inline constexpr int64_t kHttp2ControlPerSecond = 100;             // per second
+inline constexpr int64_t kHttp2ResetCost = 5;                      // a reset stream in control frames
+inline constexpr int64_t kHttp2ContinuationCost = 20;              // a CONTINUATION in control frames
+inline constexpr size_t kMaxGrpcMessageBytes = 4 * 1024 * 1024;    // gRPC's own default
+inline constexpr size_t kMaxGrpcBufferedBytes = 8 * 1024 * 1024;   // incomplete messages of all calls together
+inline constexpr size_t kMaxGrpcQueuedBytes = 8 * 1024 * 1024;     // per stream, not yet read by the client
 
 }  // namespace hexr::limits
