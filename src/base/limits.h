@@ -62,6 +62,8 @@ inline constexpr size_t kMaxPemBytes = 1024 * 1024;
 inline constexpr size_t kMaxJwtBytes = 16 * 1024;
 inline constexpr size_t kMaxJwkSetBytes = 1024 * 1024;
 inline constexpr size_t kMaxJwkSetKeys = 256;
+inline constexpr size_t kMaxUnnamedKeys = 8;                       // tried on a token without kid, one verification each
+inline constexpr size_t kMaxJoseMembers = 64;                      // of one object: duplicates are looked for one by one
 inline constexpr size_t kMaxJoseDepth = 16;                        // of JOSE headers and key sets
 // HTTP/2 and gRPC servers (wire/http2_server.h, wire/grpc_server.h), per connection unless said otherwise
 inline constexpr uint32_t kMaxHttp2Streams = 100;
