@@ -142,9 +142,6 @@ constexpr std::array kServerCalls = {
     // other processes, by handle only
     "pidfd_open", "pidfd_send_signal", "kcmp"};
 
-constexpr std::array kParentCalls = {"fork",   "vfork",   "execve",  "wait4",   "waitid", "kill",
-                                     "setsid", "setpgid", "getpgid", "getpgrp", "chdir"};
-
 // What no process of a node, and no agent, has any business with.
 constexpr std::array kKernelInterfaces = {"init_module",
                                           "finit_module",
@@ -203,7 +200,7 @@ Status Add(scmp_filter_ctx filter, uint32_t action, const std::array<const char*
 }
 
 Status InstallFilter(SyscallProfile profile) {
-  const bool deny_list = profile == SyscallProfile::kSpawner;
+  const bool deny_list = profile == SyscallProfile::kParent;
   const Filter filter(seccomp_init(deny_list ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EPERM)), &seccomp_release);
   if (!filter) return Internal("seccomp_init");
   if (deny_list) {
@@ -211,21 +208,16 @@ Status InstallFilter(SyscallProfile profile) {
   } else {
     RETURN_IF_ERROR(Add(filter.get(), SCMP_ACT_ALLOW, kServerCalls));
     for (const int family : {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}) {
+      if (profile == SyscallProfile::kLocal && family != AF_UNIX) continue;
       RETURN_IF_ERROR(Check(seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
                                              SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(family))),
                             "socket"));
     }
-    if (profile == SyscallProfile::kParent) {
-      RETURN_IF_ERROR(Add(filter.get(), SCMP_ACT_ALLOW, kParentCalls));
-      RETURN_IF_ERROR(Check(seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(clone), 0), "clone"));
-      RETURN_IF_ERROR(Check(seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(clone3), 0), "clone3"));
-    } else {
-      // Threads, not processes. clone3's flags lie in memory, where a filter cannot look: the C library falls back.
-      RETURN_IF_ERROR(Check(seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-                                             SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)),
-                            "clone"));
-      RETURN_IF_ERROR(Check(seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0), "clone3"));
-    }
+    // Threads, not processes. clone3's flags lie in memory, where a filter cannot look: the C library falls back.
+    RETURN_IF_ERROR(Check(seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+                                           SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)),
+                          "clone"));
+    RETURN_IF_ERROR(Check(seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0), "clone3"));
   }
   RETURN_IF_ERROR(Check(seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_TSYNC, 1), "tsync"));
   // A binary tree instead of a chain: the filter runs on every system call.

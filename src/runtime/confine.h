@@ -16,8 +16,9 @@ namespace hexr::runtime {
 // Which system calls stay. Everything else fails with EPERM (ENOSYS where the C library has a way around it).
 enum class SyscallProfile : uint8_t {
   kServer,   // files, sockets, memory, threads, time: no exec, no fork, no ptrace, no namespaces, no kernel interfaces
-  kSpawner,  // all that agents and their making need; kernel interfaces (modules, BPF, kexec, keyrings, io_uring…) are gone
-  kParent,   // kServer, and fork and exec for starting children
+  kLocal,    // kServer without network sockets: only what is handed over or connected on a path
+  kParent,   // for the parents of agents, whose filter every agent inherits: kernel interfaces (modules, BPF, kexec,
+             // keyrings, io_uring…) are gone, the rest stays
 };
 
 struct Confinement {

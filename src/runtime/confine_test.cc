@@ -112,9 +112,21 @@ TEST(Confine, FilesAreThoseNamed) {
   std::filesystem::remove_all(top);
 }
 
-TEST(Confine, SpawnerMayMakeNamespacesButNotReachTheKernel) {
+TEST(Confine, LocalHasNoNetwork) {
   EXPECT_EQ(InChild([]() -> std::string {
-              const auto c = Confine({.syscalls = SyscallProfile::kSpawner, .keep_privileges_for_exec = true});
+              const auto c = Confine({.syscalls = SyscallProfile::kLocal});
+              if (!c.ok()) return c.error().ToString();
+              EXPECT_DONE(socket(AF_UNIX, SOCK_STREAM, 0));
+              EXPECT_REFUSED(socket(AF_INET, SOCK_STREAM, 0), EPERM);
+              EXPECT_REFUSED(socket(AF_INET6, SOCK_DGRAM, 0), EPERM);
+              return "";
+            }),
+            "");
+}
+
+TEST(Confine, ParentMayMakeNamespacesButNotReachTheKernel) {
+  EXPECT_EQ(InChild([]() -> std::string {
+              const auto c = Confine({.syscalls = SyscallProfile::kParent, .keep_privileges_for_exec = true});
               if (!c.ok()) return c.error().ToString();
               EXPECT_DONE(unshare(CLONE_NEWUSER));
               EXPECT_REFUSED(syscall(SYS_bpf, 0, nullptr, 0), EPERM);
