@@ -17,6 +17,12 @@ inline constexpr size_t kMaxMessageBytes = 16 * 1024 * 1024;
 inline constexpr size_t kMaxMessageFds = 64;
 inline constexpr size_t kMaxQueuedMessages = 4096;                 // per channel; beyond it the peer is dead to us
 
+// Agent processes (spawner)
+inline constexpr size_t kMaxAgentListeners = 56;                   // fits one message with its socket of diagnosis and handles
+inline constexpr int kAgentListenBacklog = 512;
+inline constexpr size_t kMaxOwnerMaps = 256;                       // id map namespaces kept for the next launch
+inline constexpr size_t kMaxEtcFileBytes = 512 * 1024;
+
 // JSON texts (wire/json.h): defaults that a caller may narrow or widen
 inline constexpr size_t kMaxJsonBytes = 16 * 1024 * 1024;
 inline constexpr size_t kMaxJsonDepth = 128;

@@ -1,0 +1,257 @@
+#include "spawner/launch.h"
+
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "base/limits.h"
+#include "runtime/packet.h"
+#include "runtime/process.h"
+#include "spawner/child.h"
+#include "spawner/mounts.h"
+#include "spawner/sys.h"
+
+namespace hexr::spawner {
+namespace {
+
+constexpr uint64_t kNamespaces = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+constexpr int kWaitMs = 10'000;
+
+Status WriteProcFile(pid_t pid, const char* name, const std::string& text) {
+  const std::string path = "/proc/" + std::to_string(pid) + "/" + name;
+  const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd) return ErrnoError("open " + path, errno);
+  if (write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) return ErrnoError("write " + path, errno);
+  return Ok();
+}
+
+Status SendGo(int sync) {
+  if (send(sync, &kSyncGo, 1, MSG_NOSIGNAL) != 1) return ErrnoError("tell the child to go on", errno);
+  return Ok();
+}
+
+Status Check(const ChildPlan& plan, HostIds ids) {
+  if (ids.uid == 0 || ids.gid == 0) return PermissionDenied("an agent never runs as the host's root");
+  if (plan.argv.empty() || plan.argv[0].empty()) return InvalidArgument("no command");
+  if (plan.mounts.size() > kMaxMountSteps) return ResourceExhausted("too many folders for one agent");
+  if (plan.listeners.size() > limits::kMaxAgentListeners) return ResourceExhausted("too many listeners for one agent");
+  if (plan.filter.empty()) return Internal("an agent without a system call filter");
+  return Ok();
+}
+
+const char* NetworkStep(uint32_t index) {
+  switch (index) {
+    case 1: return "bring the loopback up";
+    case 2: return "add the IPv4 address";
+    case 3: return "add the IPv6 address (is IPv6 switched off on this machine?)";
+    case 4: return "make every IPv4 address local";
+    case 5: return "make every IPv6 address local";
+    default: return "open a netlink socket";
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Launch>> Launch::Start(std::unique_ptr<ChildPlan> plan, HostIds ids) {
+  RETURN_IF_ERROR(Check(*plan, ids));
+  std::unique_ptr<Launch> launch(new Launch(std::move(plan)));
+  launch->plan_->Seal();
+  RETURN_IF_ERROR(launch->Clone(ids));
+  return launch;
+}
+
+Launch::~Launch() { Abandon(); }
+
+void Launch::Abandon() {
+  if (taken_ || handles_.init_pid <= 0) return;
+  taken_ = true;
+  (void)!runtime::SignalPidfd(handles_.init_pidfd.get(), SIGKILL).ok();
+  // The kill has been delivered, so this wait is that of the kernel's own clean-up: milliseconds.
+  siginfo_t info{};
+  while (waitid(P_PIDFD, static_cast<id_t>(handles_.init_pidfd.get()), &info, WEXITED) != 0 && errno == EINTR) {
+  }
+}
+
+Status Launch::Clone(HostIds ids) {
+  int sync[2], errors[2], control[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sync) != 0) return ErrnoError("socketpair", errno);
+  sync_ = UniqueFd(sync[0]);
+  plan_->sync = UniqueFd(sync[1]);
+  if (pipe2(errors, O_CLOEXEC) != 0) return ErrnoError("pipe", errno);
+  errors_ = UniqueFd(errors[0]);
+  plan_->errors = UniqueFd(errors[1]);
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) != 0) return ErrnoError("socketpair", errno);
+  handles_.control = UniqueFd(control[0]);
+  plan_->control = UniqueFd(control[1]);
+  const int on = 1;
+  // Who writes is how we learn the pid of PID 2, which is no child of ours. SO_PASSPIDFD is 6.5 and later: tried, not needed.
+  if (setsockopt(sync_.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0) return ErrnoError("SO_PASSCRED", errno);
+  (void)setsockopt(sync_.get(), SOL_SOCKET, kSoPassPidfd, &on, sizeof on);
+  for (const int fd : {sync_.get(), errors_.get(), handles_.control.get()}) {
+    if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0) return ErrnoError("O_NONBLOCK", errno);
+  }
+
+  int pidfd = -1;
+  clone_args args{};
+  args.flags = kNamespaces | CLONE_PIDFD;
+  args.pidfd = reinterpret_cast<uint64_t>(&pidfd);
+  args.exit_signal = SIGCHLD;
+  const auto pid = static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args));
+  if (pid < 0) return ErrnoError("make the agent's namespaces (clone3)", errno);
+  if (pid == 0) RunChild(*plan_);
+  handles_.init_pid = pid;
+  handles_.init_pidfd = UniqueFd(pidfd);
+  plan_->sync.reset();
+  plan_->errors.reset();
+  plan_->control.reset();
+  for (UniqueFd& fd : plan_->stdio) fd.reset();
+  for (MountStep& step : plan_->mounts) step.tree.reset();
+
+  struct stat ns {};
+  const std::string ns_path = "/proc/" + std::to_string(pid) + "/ns/pid_for_children";
+  if (stat(ns_path.c_str(), &ns) == 0) handles_.pid_namespace = ns.st_ino;
+  // A plain user may map its own gid only after giving up setgroups(2).
+  if (geteuid() != 0) RETURN_IF_ERROR(WriteProcFile(pid, "setgroups", "deny"));
+  RETURN_IF_ERROR(WriteProcFile(pid, "gid_map", std::to_string(plan_->gid) + " " + std::to_string(ids.gid) + " 1"));
+  RETURN_IF_ERROR(WriteProcFile(pid, "uid_map", std::to_string(plan_->uid) + " " + std::to_string(ids.uid) + " 1"));
+  return SendGo(sync_.get());
+}
+
+Status Launch::ReadMessage() {
+  ASSIGN_OR_RETURN(runtime::Packet p, runtime::ReceivePacket(sync_.get()));
+  const char kind = static_cast<char>(p.data[0]);
+  if (kind == kSyncBuilt && !built_) {
+    const size_t listeners = plan_->listeners.size();
+    if (p.fds.size() != listeners + 1 + (plan_->WantsTerminal() ? 1 : 0)) return DataLoss("the child sent other descriptors than planned");
+    handles_.listeners.assign(std::make_move_iterator(p.fds.begin()), std::make_move_iterator(p.fds.begin() + static_cast<ptrdiff_t>(listeners)));
+    handles_.diag = std::move(p.fds[listeners]);
+    if (plan_->WantsTerminal()) handles_.terminal = std::move(p.fds[listeners + 1]);
+    built_ = true;
+    return Ok();
+  }
+  if (kind == kSyncReady && built_ && p.fds.size() == 2 && p.sender_pid) {
+    handles_.exec_listener = std::move(p.fds[0]);
+    program_ = std::move(p.fds[1]);
+    program_path_ = std::string(AsText(p.data).substr(1));
+    handles_.agent_pid = static_cast<pid_t>(*p.sender_pid);
+    // PID 2 waits for our word, so its pid cannot have passed to another process.
+    handles_.agent_pidfd = std::move(p.sender_pidfd);
+    if (!handles_.agent_pidfd) {
+      ASSIGN_OR_RETURN(handles_.agent_pidfd, runtime::OpenPidfd(handles_.agent_pid));
+    }
+    ASSIGN_OR_RETURN(handles_.agent_start_time, runtime::ProcessStartTime(handles_.agent_pid));
+    state_ = State::kReady;
+    return Ok();
+  }
+  return DataLoss("unexpected message of the child");
+}
+
+Launch::State Launch::Advance() {
+  while (state_ == State::kBuilding) {
+    const Status s = ReadMessage();
+    if (s.ok()) continue;
+    if (s.error().code() == ErrorCode::kNotFound) return state_;
+    if (s.error().code() == ErrorCode::kUnavailable) return FailFromChild();
+    return FailWith(s.error());
+  }
+  if (state_ == State::kExecuting) {
+    ChildError error{};
+    const ssize_t n = read(errors_.get(), &error, sizeof error);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return state_;
+    if (n == 0) {
+      // Closed by exec, or by the death of a process that was killed before it: the pidfd tells those apart later.
+      state_ = State::kRunning;
+    } else {
+      LaunchFailure f = Explain(error, *plan_);
+      return FailWith(std::move(f.error), f.exit_code);
+    }
+  }
+  return state_;
+}
+
+Launch::State Launch::FailFromChild() {
+  ChildError error{};
+  if (read(errors_.get(), &error, sizeof error) != sizeof error) return FailWith(Internal("the child ended without saying why"));
+  LaunchFailure f = Explain(error, *plan_);
+  return FailWith(std::move(f.error), f.exit_code);
+}
+
+Launch::State Launch::FailWith(Error e, int exit_code) {
+  failure_ = std::make_unique<LaunchFailure>(LaunchFailure{std::move(e), exit_code});
+  state_ = State::kFailed;
+  return state_;
+}
+
+void Launch::Exec() {
+  HEXR_CHECK(state_ == State::kReady);
+  state_ = State::kExecuting;
+  const Status s = SendGo(sync_.get());
+  if (!s.ok()) FailWith(s.error());
+}
+
+AgentHandles Launch::Take() {
+  HEXR_CHECK(state_ != State::kBuilding && state_ != State::kFailed);
+  taken_ = true;
+  return std::move(handles_);
+}
+
+LaunchFailure Explain(const ChildError& error, const ChildPlan& plan) {
+  using Stage = ChildError::Stage;
+  const auto say = [&](const std::string& what, int exit_code = 125) {
+    return LaunchFailure{ErrnoError(what, error.errnum), exit_code};
+  };
+  switch (error.stage) {
+    case Stage::kSync: return say("talk to the new process");
+    case Stage::kIdentity: return say("take the agent's user id");
+    case Stage::kNetwork: return say(std::string("network: ") + NetworkStep(error.index));
+    case Stage::kListener: {
+      if (error.index >= plan.listeners.size()) break;
+      const ListenerSpec& l = plan.listeners[error.index];
+      return say("listen on port " + std::to_string(l.port) + (l.v6 ? " (IPv6)" : "") + " for " + l.kind);
+    }
+    case Stage::kMount: {
+      if (error.index >= plan.mounts.size()) break;
+      const MountStep& m = plan.mounts[error.index];
+      if (error.errnum == ESTALE && m.expect) {
+        return {FailedPrecondition(m.target + ": something else is there now than when hexr run was started"), 125};
+      }
+      return say("give the agent " + m.target);
+    }
+    case Stage::kPivot: return say("enter the agent's root");
+    case Stage::kWorkingFolder: return say("enter the working folder " + plan.working_folder);
+    case Stage::kHostname: return say("set the host name");
+    case Stage::kLimits: return say("set resource limit " + std::to_string(error.index));
+    case Stage::kTerminal: return say("set up standard input and output");
+    case Stage::kFork: return say("fork");
+    case Stage::kCapabilities: return say("give up capabilities");
+    case Stage::kLandlock:
+      return say("Landlock: " + (error.index < plan.landlock.size() ? plan.landlock[error.index].path : std::string("restrict")));
+    case Stage::kFilter: return say("install the system call filter");
+    case Stage::kFindProgram:
+    case Stage::kExec: {
+      const bool missing = error.errnum == ENOENT || error.errnum == ENOTDIR;
+      return say(plan.argv[0], missing ? 127 : 126);
+    }
+  }
+  return {Internal("malformed report of the child"), 125};
+}
+
+Status WaitFor(Launch& launch, Launch::State wanted) {
+  for (;;) {
+    const Launch::State state = launch.Advance();
+    if (state == Launch::State::kFailed) return launch.failure().error;
+    if (state == wanted || state == Launch::State::kRunning) return Ok();
+    pollfd p{state == Launch::State::kBuilding ? launch.event_fd() : launch.error_fd(), POLLIN, 0};
+    if (poll(&p, 1, kWaitMs) == 0) return DeadlineExceeded("the child does not answer");
+  }
+}
+
+}  // namespace hexr::spawner

@@ -1,0 +1,244 @@
+#include "spawner/mounts.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdio>
+#include <cstring>
+
+#include "spawner/sys.h"
+
+namespace hexr::spawner {
+namespace {
+
+// Where the new root is built. Nothing is looked up below the host's /tmp once this is covered: sources are open by then.
+constexpr char kScaffold[] = "/tmp";
+constexpr char kRoot[] = "/tmp/root";
+constexpr char kEmpty[] = "/tmp/empty";       // a folder, the second layer of overlays
+constexpr char kNothing[] = "/tmp/nothing";   // an unreadable file, for hiding files
+
+struct Path {
+  char text[PATH_MAX];
+};
+
+// The place of `target` in the root under construction. False: too long.
+bool Place(const std::string& target, Path& out) {
+  const int n = snprintf(out.text, sizeof out.text, "%s%s", kRoot, target.c_str());
+  return n > 0 && static_cast<size_t>(n) < sizeof out.text;
+}
+
+// mkdir -p for everything above the last component. A symlink on the way cannot be the agent's: nothing of it runs yet.
+int MakeParents(Path& p) {
+  for (char* c = p.text + sizeof kRoot; *c != '\0'; ++c) {
+    if (*c != '/') continue;
+    *c = '\0';
+    const int failed = mkdir(p.text, 0755) != 0 && errno != EEXIST ? errno : 0;
+    *c = '/';
+    if (failed != 0) return failed;
+  }
+  return 0;
+}
+
+int MakeDirectory(Path& p) {
+  if (const int e = MakeParents(p)) return e;
+  return mkdir(p.text, 0755) == 0 || errno == EEXIST ? 0 : errno;
+}
+
+// A path that the agent could not search (a 0700 folder of root on the way) is covered by an empty read-write tmpfs from the
+// first such folder on, and made anew inside: it stays as the user typed it.
+int MakeReachable(Path& p) {
+  char* c = p.text + sizeof kRoot;
+  for (;;) {
+    c = strchr(c, '/');
+    if (c == nullptr) return 0;
+    *c = '\0';
+    int failed = 0;
+    if (access(p.text, X_OK) != 0 && errno == EACCES) {
+      failed = mount("cover", p.text, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=1m") == 0 ? 0 : errno;
+    }
+    *c = '/';
+    if (failed != 0) return failed;
+    ++c;
+  }
+}
+
+// Makes what a bind needs to be put on: a folder or an empty file.
+int MakeTarget(Path& p, bool directory) {
+  if (const int e = MakeReachable(p)) return e;
+  struct stat st {};
+  if (stat(p.text, &st) == 0) return S_ISDIR(st.st_mode) == directory ? 0 : ENOTDIR;
+  if (directory) return MakeDirectory(p);
+  if (const int e = MakeParents(p)) return e;
+  const int fd = open(p.text, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0444);
+  if (fd < 0) return errno;
+  close(fd);
+  return 0;
+}
+
+bool IsWhatWasShown(int fd, const MountStep& step) {
+  if (!step.expect) return true;
+  struct stat st {};
+  return fstat(fd, &st) == 0 && st.st_dev == step.expect->first && st.st_ino == step.expect->second;
+}
+
+// The source of a step, open before anything of the host is covered. -1: none needed; errno in `error`.
+int OpenSource(const MountStep& step, int& error) {
+  error = 0;
+  int fd = -1;
+  if (step.kind == MountStep::Kind::kBind && !step.tree) {
+    fd = open_tree(AT_FDCWD, step.source.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (step.recursive ? AT_RECURSIVE : 0));
+  } else if (step.kind == MountStep::Kind::kOverlay) {
+    fd = open(step.source.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  } else {
+    return -1;
+  }
+  if (fd < 0) {
+    error = errno;
+  } else if (!IsWhatWasShown(fd, step)) {
+    close(fd);
+    fd = -1;
+    error = ESTALE;
+  }
+  return fd;
+}
+
+int Bind(const MountStep& step, int tree, Path& p) {
+  if (const int e = MakeTarget(p, step.directory)) return e;
+  if (step.attributes != 0) {
+    mount_attr attributes{};
+    attributes.attr_set = step.attributes;
+    if (mount_setattr(tree, "", AT_EMPTY_PATH | (step.recursive ? AT_RECURSIVE : 0), &attributes, sizeof attributes) != 0) return errno;
+  }
+  return move_mount(tree, "", AT_FDCWD, p.text, MOVE_MOUNT_F_EMPTY_PATH) == 0 ? 0 : errno;
+}
+
+// The sockets of an overlay are not the sockets of its layers: connect() finds nobody behind them.
+int Overlay(int folder, Path& p) {
+  if (const int e = MakeTarget(p, true)) return e;
+  char options[96];
+  snprintf(options, sizeof options, "lowerdir=/proc/self/fd/%d:%s", folder, kEmpty);
+  if (mount("overlay", p.text, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, options) == 0) return 0;
+  // No overlay in this kernel, or other file systems are mounted inside: a plain bind, which the parent counts as weaker.
+  const int tree = open_tree(folder, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+  if (tree < 0) return errno;
+  mount_attr attributes{};
+  attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+  int e = mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) == 0 ? 0 : errno;
+  if (e == 0) e = move_mount(tree, "", AT_FDCWD, p.text, MOVE_MOUNT_F_EMPTY_PATH) == 0 ? 0 : errno;
+  close(tree);
+  return e;
+}
+
+int WriteText(const MountStep& step, Path& p) {
+  if (const int e = MakeParents(p)) return e;
+  const int fd = open(p.text, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0444);
+  if (fd < 0) return errno;
+  const ssize_t n = write(fd, step.source.data(), step.source.size());
+  const int e = n == static_cast<ssize_t>(step.source.size()) ? 0 : (n < 0 ? errno : ENOSPC);
+  close(fd);
+  return e;
+}
+
+int Hide(Path& p) {
+  struct stat st {};
+  if (lstat(p.text, &st) != 0) return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : errno;
+  if (S_ISDIR(st.st_mode)) return mount("hidden", p.text, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, "mode=0,size=4k") == 0 ? 0 : errno;
+  const int tree = open_tree(AT_FDCWD, kNothing, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  if (tree < 0) return errno;
+  mount_attr attributes{};
+  attributes.attr_set = MOUNT_ATTR_RDONLY;
+  int e = mount_setattr(tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes) == 0 ? 0 : errno;
+  if (e == 0) e = move_mount(tree, "", AT_FDCWD, p.text, MOVE_MOUNT_F_EMPTY_PATH) == 0 ? 0 : errno;
+  close(tree);
+  return e;
+}
+
+int MakeReadOnly(Path& p) {
+  mount_attr attributes{};
+  attributes.attr_set = MOUNT_ATTR_RDONLY;
+  return mount_setattr(AT_FDCWD, p.text, 0, &attributes, sizeof attributes) == 0 ? 0 : errno;
+}
+
+unsigned long MountFlags(uint64_t attributes) {
+  unsigned long flags = MS_NOSUID | MS_NODEV;
+  if ((attributes & MOUNT_ATTR_NOEXEC) != 0) flags |= MS_NOEXEC;
+  return flags;
+}
+
+int Take(const MountStep& step, int source) {
+  Path p;
+  if (!Place(step.target, p)) return ENAMETOOLONG;
+  switch (step.kind) {
+    case MountStep::Kind::kDirectory: return MakeDirectory(p);
+    case MountStep::Kind::kSymlink:
+      if (const int e = MakeParents(p)) return e;
+      return symlink(step.source.c_str(), p.text) == 0 ? 0 : errno;
+    case MountStep::Kind::kText: return WriteText(step, p);
+    case MountStep::Kind::kTmpfs:
+      if (const int e = MakeTarget(p, true)) return e;
+      return mount("tmpfs", p.text, "tmpfs", MountFlags(step.attributes), step.source.c_str()) == 0 ? 0 : errno;
+    case MountStep::Kind::kBind: return Bind(step, step.tree ? step.tree.get() : source, p);
+    case MountStep::Kind::kOverlay: return Overlay(source, p);
+    case MountStep::Kind::kDevpts:
+      if (const int e = MakeDirectory(p)) return e;
+      return mount("devpts", p.text, "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620") == 0 ? 0 : errno;
+    case MountStep::Kind::kProc:
+      if (const int e = MakeDirectory(p)) return e;
+      return mount("proc", p.text, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=invisible") == 0 ? 0 : errno;
+    case MountStep::Kind::kHide: return Hide(p);
+    case MountStep::Kind::kReadOnly: return MakeReadOnly(p);
+  }
+  return EINVAL;
+}
+
+int Scaffold() {
+  if (mount("scaffold", kScaffold, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=64k") != 0) return errno;
+  if (mkdir(kRoot, 0755) != 0 || mkdir(kEmpty, 0755) != 0) return errno;
+  const int fd = open(kNothing, O_CREAT | O_WRONLY | O_CLOEXEC, 0);
+  if (fd < 0) return errno;
+  close(fd);
+  // pivot_root wants a mount of its own; 4 MiB hold the small files written here and nothing of the agent's.
+  return mount("root", kRoot, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=4m") == 0 ? 0 : errno;
+}
+
+int Enter() {
+  if (chdir(kRoot) != 0 || PivotRoot(".", ".") != 0 || umount2(".", MNT_DETACH) != 0 || chdir("/") != 0) return errno;
+  return 0;
+}
+
+}  // namespace
+
+int BuildRoot(const std::vector<MountStep>& steps, size_t& index) {
+  int sources[kMaxMountSteps];
+  index = steps.size();
+  if (steps.size() > kMaxMountSteps) return E2BIG;
+  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return errno;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    int error = 0;
+    sources[i] = OpenSource(steps[i], error);
+    if (error != 0 && !(steps[i].optional && error == ENOENT)) {
+      index = i;
+      return error;
+    }
+    if (error != 0) sources[i] = -2;  // optional and missing
+  }
+  umask(0);
+  if (const int e = Scaffold()) return e;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    if (sources[i] == -2) continue;
+    const int e = Take(steps[i], sources[i]);
+    if (sources[i] >= 0) close(sources[i]);
+    if (e != 0) {
+      index = i;
+      return e;
+    }
+  }
+  return Enter();
+}
+
+}  // namespace hexr::spawner
