@@ -27,7 +27,8 @@ namespace {
 constexpr uint32_t kLastKnownCall = 469;
 constexpr uint32_t kX32Bit = 0x40000000;
 // Every namespace that clone(2) can make; CLONE_NEWTIME is not one of its flags.
-constexpr uint32_t kNamespaceFlags = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
+constexpr uint32_t kNamespaceFlags =
+    CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
 
 // Callers fall back to an older call when these are missing, and cannot when they are refused.
 constexpr long kMissing[] = {

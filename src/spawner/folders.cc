@@ -34,7 +34,8 @@ constexpr std::array<const char*, 20> kEtcFiles = {
 };
 constexpr std::array<const char*, 6> kDevices = {"null", "zero", "full", "random", "urandom", "tty"};
 // Shared by everybody on the host: never given as a whole.
-constexpr std::array<const char*, 11> kNeverGiven = {"/", "/tmp", "/var/tmp", "/run", "/var/run", "/dev", "/dev/shm", "/proc", "/sys", "/etc", "/var"};
+constexpr std::array<const char*, 11> kNeverGiven = {
+    "/", "/tmp", "/var/tmp", "/run", "/var/run", "/dev", "/dev/shm", "/proc", "/sys", "/etc", "/var"};
 
 bool IsBelow(std::string_view path, std::string_view folder) {
   return path == folder || (path.size() > folder.size() && path.starts_with(folder) && path[folder.size()] == '/');
@@ -197,12 +198,15 @@ class Planner {
       if (!text.empty()) Add(Step(Kind::kText, path, std::move(text)));
     }
     const std::string uid = std::to_string(plan_.uid), gid = std::to_string(plan_.gid);
-    Add(Step(Kind::kText, "/etc/passwd", "agent:x:" + uid + ":" + gid + ":agent:" + home_ + ":/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"));
+    Add(Step(Kind::kText, "/etc/passwd",
+             "agent:x:" + uid + ":" + gid + ":agent:" + home_ + ":/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"));
     Add(Step(Kind::kText, "/etc/group", "agent:x:" + gid + ":\nnogroup:x:65534:\n"));
     Add(Step(Kind::kText, "/etc/hostname", plan_.hostname + "\n"));
-    Add(Step(Kind::kText, "/etc/hosts", std::string("127.0.0.1 localhost\n::1 localhost ip6-localhost\n") + kAgentIpv4 + " " + plan_.hostname + "\n"));
+    Add(Step(Kind::kText, "/etc/hosts",
+             std::string("127.0.0.1 localhost\n::1 localhost ip6-localhost\n") + kAgentIpv4 + " " + plan_.hostname + "\n"));
     Add(Step(Kind::kText, "/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:2 attempts:2\n"));
-    Add(Step(Kind::kText, "/etc/nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\nservices: files\nprotocols: files\n"));
+    Add(Step(Kind::kText, "/etc/nsswitch.conf",
+             "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\nservices: files\nprotocols: files\n"));
   }
 
   Status Sockets() {
@@ -242,7 +246,8 @@ class Planner {
     }
     plan_.working_folder = request_.working_folder;
     if (!working_given && !IsSystemPath(request_.working_folder)) {
-      notes_.warnings.push_back("the working folder " + request_.working_folder + " was not given: the agent starts in an empty " + home_);
+      notes_.warnings.push_back("the working folder " + request_.working_folder +
+                                " was not given: the agent starts in an empty " + home_);
       plan_.working_folder = home_;
     }
     return Ok();
@@ -268,7 +273,8 @@ class Planner {
     }
     const bool owns = request_.caller_uid == 0 || st.stx_uid == request_.caller_uid;
     if (g.writable && !owns) {
-      return PermissionDenied(g.path + " belongs to uid " + std::to_string(st.stx_uid) + ": you can give it read-only (--ro), not writable");
+      return PermissionDenied(g.path + " belongs to uid " + std::to_string(st.stx_uid) +
+                              ": you can give it read-only (--ro), not writable");
     }
     UniqueFd tree(open_tree(g.fd.get(), "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
     if (!tree) return ErrnoError("give " + g.path + " (is it in another mount namespace?)", errno);

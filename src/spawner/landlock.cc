@@ -45,8 +45,9 @@ void PlanLandlock(int abi, const std::vector<std::string>& writable, ChildPlan& 
   const uint64_t read = kLandlockExecute | kLandlockReadFile | kLandlockReadDir;
   const uint64_t write = known & ~(kLandlockMakeChar | kLandlockMakeBlock);
   plan.landlock.push_back({"/", read});
-  plan.landlock.push_back({"/dev", known & (kLandlockReadFile | kLandlockReadDir | kLandlockWriteFile | kLandlockTruncate | kLandlockIoctlDev)});
-  plan.landlock.push_back({"/proc", known & (kLandlockReadFile | kLandlockReadDir | kLandlockWriteFile | kLandlockTruncate)});
+  const uint64_t use = kLandlockReadFile | kLandlockReadDir | kLandlockWriteFile | kLandlockTruncate;
+  plan.landlock.push_back({"/dev", known & (use | kLandlockIoctlDev)});
+  plan.landlock.push_back({"/proc", known & use});
   for (const std::string& path : writable) plan.landlock.push_back({path, write});
 }
 

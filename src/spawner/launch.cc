@@ -22,7 +22,8 @@
 namespace hexr::spawner {
 namespace {
 
-constexpr uint64_t kNamespaces = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+constexpr uint64_t kNamespaces =
+    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
 constexpr int kWaitMs = 10'000;
 
 Status WriteProcFile(pid_t pid, const char* name, const std::string& text) {
@@ -130,8 +131,10 @@ Status Launch::ReadMessage() {
   const char kind = static_cast<char>(p.data[0]);
   if (kind == kSyncBuilt && !built_) {
     const size_t listeners = plan_->listeners.size();
-    if (p.fds.size() != listeners + 1 + (plan_->WantsTerminal() ? 1 : 0)) return DataLoss("the child sent other descriptors than planned");
-    handles_.listeners.assign(std::make_move_iterator(p.fds.begin()), std::make_move_iterator(p.fds.begin() + static_cast<ptrdiff_t>(listeners)));
+    if (p.fds.size() != listeners + 1 + (plan_->WantsTerminal() ? 1 : 0)) {
+      return DataLoss("the child sent other descriptors than planned");
+    }
+    for (size_t i = 0; i < listeners; ++i) handles_.listeners.push_back(std::move(p.fds[i]));
     handles_.diag = std::move(p.fds[listeners]);
     if (plan_->WantsTerminal()) handles_.terminal = std::move(p.fds[listeners + 1]);
     built_ = true;

@@ -39,7 +39,8 @@ TEST_P(LaunchTest, RunsAProgramAndPassesItsCodeOn) {
 
 TEST_P(LaunchTest, SignalsReachTheAgentAndItsDeathIsToldAsTheKernelTellsIt) {
   As(GetParam(), [] {
-    Agent agent(Python("import signal,os\nsignal.signal(signal.SIGUSR1,lambda *a: os.kill(os.getpid(),9))\nprint('ready',flush=True)\nwhile 1: signal.pause()"));
+    Agent agent(Python("import signal,os\nsignal.signal(signal.SIGUSR1,lambda *a: os.kill(os.getpid(),9))\n"
+                       "print('ready',flush=True)\nwhile 1: signal.pause()"));
     ASSERT_TRUE(agent.started().ok()) << agent.started().error().ToString();
     EXPECT_EQ(agent.Line(), "ready");
     const InitMessage m{InitMessage::Kind::kSignal, SIGUSR1, 0};
@@ -77,7 +78,8 @@ TEST_P(LaunchTest, IsNeverTheHostsRoot) {
 
 TEST_P(LaunchTest, SeesOnlyItsOwnProcesses) {
   As(GetParam(), [] {
-    EXPECT_EQ(OutputOf(Shell("ls /proc | grep -E '^[0-9]+$' | sort -n | head -1; cat /proc/1/status 2>&1 | grep -c 'No such file'")), "2\n1\n");
+    EXPECT_EQ(OutputOf(Shell("ls /proc | grep -E '^[0-9]+$' | sort -n | head -1; "
+                             "cat /proc/1/status 2>&1 | grep -c 'No such file'")), "2\n1\n");
   });
 }
 
@@ -291,7 +293,8 @@ TEST_P(LaunchTest, GivesReadOnlyAndHides) {
     std::ofstream(folder.path() + "/key") << "k";
     mkdir((folder.path() + "/.ssh").c_str(), 0755);
     std::ofstream(folder.path() + "/.ssh/id") << "i";
-    AgentOptions o = Shell("cd " + folder.path() + "; cat a; (echo x > b) 2>&1 | grep -c Read-only; cat key 2>&1 | grep -c denied; ls .ssh 2>&1 | grep -c denied");
+    AgentOptions o = Shell("cd " + folder.path() + "; cat a; "
+                           "(echo x > b) 2>&1 | grep -c Read-only; cat key 2>&1 | grep -c denied; ls .ssh 2>&1 | grep -c denied");
     o.given = {{folder.path(), false}};
     o.hidden = {folder.path() + "/key", folder.path() + "/.ssh", folder.path() + "/absent"};
     EXPECT_EQ(OutputOf(std::move(o)), "a1\n1\n1\n");
@@ -407,12 +410,14 @@ TEST_P(LaunchTest, HasATerminalOfItsOwn) {
 
 TEST_P(LaunchTest, CtrlCInterruptsAndCtrlZStopsAProgramWithoutAShell) {
   As(GetParam(), [] {
-    AgentOptions o = Python("import os,signal,time\n"
-                            "signal.signal(signal.SIGINT,lambda *a: os.write(1,b'interrupted\\n'))\n"
-                            "signal.signal(signal.SIGCONT,lambda *a: (os.write(1,b'continued\\n'),os._exit(5)))\n"
-                            "signal.signal(signal.SIGWINCH,lambda *a: os.write(1,b'size\\n'))\n"
+    // sigwait, not handlers: an interpreter runs those some time later, or after its next sleep.
+    AgentOptions o = Python("import os,signal as s\n"
+                            "names={s.SIGINT:b'interrupted\\n',s.SIGWINCH:b'size\\n',s.SIGCONT:b'continued\\n'}\n"
+                            "s.pthread_sigmask(s.SIG_BLOCK,names)\n"
                             "print('ready',flush=True)\n"
-                            "while 1: time.sleep(1000)\n");
+                            "while 1:\n"
+                            "  n=s.sigwait(names); os.write(1,names[n])\n"
+                            "  if n==s.SIGCONT: os._exit(5)\n");
     o.terminal = true;
     Agent agent(std::move(o));
     ASSERT_TRUE(agent.started().ok()) << agent.started().error().ToString();

@@ -41,7 +41,10 @@ inline void As(Caller caller, const std::function<void()>& body) {
   const pid_t pid = fork();
   if (pid == 0) {
     if (caller == Caller::kPlain) {
-      if (setgroups(0, nullptr) != 0 || setresgid(kPlainUid, kPlainUid, kPlainUid) != 0 || setresuid(kPlainUid, kPlainUid, kPlainUid) != 0) _exit(99);
+      if (setgroups(0, nullptr) != 0 || setresgid(kPlainUid, kPlainUid, kPlainUid) != 0 ||
+          setresuid(kPlainUid, kPlainUid, kPlainUid) != 0) {
+        _exit(99);
+      }
       prctl(PR_SET_DUMPABLE, 1);  // setresuid has cleared it: our own /proc entries would belong to root
     }
     body();
