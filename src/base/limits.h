@@ -37,6 +37,12 @@ inline constexpr size_t kMaxNoteBytes = 64 * 1024;
 inline constexpr size_t kMaxNoteSignatures = 64;                   // signed-note asks for 16 or more
 inline constexpr size_t kMaxNoteKeyNameBytes = 255;
 inline constexpr size_t kMaxCheckpointLines = 64;
+inline constexpr size_t kMaxStoredTextBytes = 1024 * 1024;         // longer texts leave their digest alone
+inline constexpr size_t kMaxFrameTextBytes = 4 * 1024 * 1024;      // texts beside one record
+inline constexpr size_t kMaxJournalFrameBytes = 5 * 1024 * 1024;
+inline constexpr size_t kMaxJournalInstances = 65536;              // live at a time in one journal
+inline constexpr uint64_t kRotateJournalBytes = 64 * 1024 * 1024;
+inline constexpr uint64_t kMaxPendingRecords = 65536;              // read from journals and not in a checkpoint yet
 
 // Gateway: what one instance, and what one connection, may hold
 inline constexpr size_t kMaxEgressRules = 4096;                    // egress.allow

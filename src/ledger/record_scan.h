@@ -28,6 +28,9 @@ struct RecordView {
   size_t seq_offset = 0;  // where "seq" stands, or would
 };
 
+// `,"seq":` and the largest number: what AppendSequenced may add.
+inline constexpr size_t kSeqFieldBytes = 7 + 16;
+
 enum class SeqField : uint8_t { kPresent, kAbsent };
 
 // INVALID_ARGUMENT with the byte where the text leaves the grammar.

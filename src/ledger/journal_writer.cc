@@ -1,0 +1,224 @@
+#include "ledger/journal_writer.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/limits.h"
+#include "ledger/big_endian.h"
+#include "ledger/record_scan.h"
+
+namespace hexr::ledger {
+
+namespace {
+
+// How long written frames may wait for company before they are synced; with the sync itself it stays under 50 ms.
+constexpr std::chrono::milliseconds kSyncDelay{20};
+
+void AppendTexts(const std::vector<SaltedText>& texts, Bytes& out) {
+  size_t kept = 0;
+  for (const SaltedText& text : texts) {
+    const size_t size = text.text().size();
+    if (size > limits::kMaxStoredTextBytes || kept + size > limits::kMaxFrameTextBytes) continue;
+    kept += size;
+    out.insert(out.end(), text.salt().begin(), text.salt().end());
+    AppendBig(out, static_cast<uint32_t>(size));
+    out.insert(out.end(), text.text().begin(), text.text().end());
+  }
+}
+
+}  // namespace
+
+Result<JournalWriter::File> JournalWriter::MakeFile(runtime::UniqueFd fd, JournalTicket ticket) {
+  ASSIGN_OR_RETURN(crypto::AeadStream stream, crypto::AeadStream::ForSealing(ticket.key));
+  struct stat info = {};
+  if (::fstat(fd.get(), &info) != 0) return ErrnoError("open journal", errno);
+  return File{.fd = std::move(fd),
+              .writer = std::move(ticket.writer),
+              .stream = std::move(stream),
+              .chain = ticket.chain,
+              .counter = 0,
+              .size = static_cast<uint64_t>(info.st_size),
+              .counts = {}};
+}
+
+Result<std::unique_ptr<JournalWriter>> JournalWriter::Open(runtime::UniqueFd fd, JournalTicket ticket, SyncPolicy policy) {
+  ASSIGN_OR_RETURN(File file, MakeFile(std::move(fd), std::move(ticket)));
+  return std::unique_ptr<JournalWriter>(new JournalWriter(std::move(file), policy));
+}
+
+JournalWriter::JournalWriter(File file, SyncPolicy policy) : policy_(policy), file_(std::move(file)) {
+  syncer_ = std::thread([this] { SyncLoop(); });
+}
+
+JournalWriter::~JournalWriter() {
+  stopping_ = true;
+  stop_.release();
+  work_.release();
+  syncer_.join();
+}
+
+Status JournalWriter::Break(Error error) {
+  broken_ = Unavailable("this journal is broken: " + error.message());
+  return *broken_;
+}
+
+Status JournalWriter::WriteFrame(ByteView plaintext) {
+  if (broken_) return *broken_;
+  frame_.resize(plaintext.size() + kFrameOverheadBytes);
+  const uint64_t counter = ++file_.counter;
+  WriteBig(frame_.data(), static_cast<uint32_t>(frame_.size() - 4));
+  WriteBig(frame_.data() + 4, counter);
+  std::array<uint8_t, kChainBytes + kFramePrefixBytes> aad;
+  std::copy(file_.chain.begin(), file_.chain.end(), aad.begin());
+  std::copy_n(frame_.begin(), kFramePrefixBytes, aad.begin() + kChainBytes);
+  file_.stream.Seal(counter, aad, plaintext, std::span(frame_).subspan(kFramePrefixBytes));
+
+  const ssize_t n = ::write(file_.fd.get(), frame_.data(), frame_.size());
+  if (n != static_cast<ssize_t>(frame_.size())) {
+    Error error = n < 0 ? ErrnoError("write journal", errno) : ResourceExhausted("write journal: cut by a full disk or a limit");
+    // What got in of a cut frame is taken back, or everything after it would be unreadable.
+    if (n > 0 && ::ftruncate(file_.fd.get(), static_cast<off_t>(file_.size)) != 0) return Break(ErrnoError("take back a cut frame", errno));
+    return error;
+  }
+  std::copy_n(frame_.end() - kChainBytes, kChainBytes, file_.chain.begin());
+  file_.size += frame_.size();
+  ++written_;
+  if (!sync_asked_) {
+    sync_asked_ = true;
+    work_.release();
+  }
+  return Ok();
+}
+
+Status JournalWriter::WriteRecord(const Event& event) {
+  if (broken_) return *broken_;
+  const std::string_view instance = event.instance ? std::string_view(event.instance->value()) : std::string_view();
+  auto count = file_.counts.find(instance);
+  if (count == file_.counts.end()) {
+    if (file_.counts.size() >= limits::kMaxJournalInstances) return ResourceExhausted("too many instances in one journal");
+    count = file_.counts.emplace(instance, 0).first;
+  }
+  json_.clear();
+  AppendUnsequenced(event, file_.writer, count->second + 1, json_);
+  if (json_.size() + kSeqFieldBytes > limits::kMaxRecordBytes) return ResourceExhausted("this record is too large");
+  plaintext_.clear();
+  plaintext_.push_back(static_cast<uint8_t>(FrameType::kRecord));
+  AppendBig(plaintext_, static_cast<uint32_t>(json_.size()));
+  plaintext_.insert(plaintext_.end(), json_.begin(), json_.end());
+  AppendTexts(event.body.texts(), plaintext_);
+  RETURN_IF_ERROR(WriteFrame(plaintext_));
+  ++count->second;
+  return Ok();
+}
+
+void JournalWriter::Append(const Event& event, Done done) {
+  Status status;
+  {
+    const MutexLock lock(mutex_);
+    status = WriteRecord(event);
+    if (status.ok() && policy_ == SyncPolicy::kDurable) {
+      waiters_.push_back({.frame = written_, .done = std::move(done)});
+      return;
+    }
+  }
+  done(std::move(status));
+}
+
+Status JournalWriter::Append(const Event& event) {
+  if (policy_ == SyncPolicy::kWritten) {
+    const MutexLock lock(mutex_);
+    return WriteRecord(event);
+  }
+  Status result;
+  std::binary_semaphore finished{0};
+  Append(event, [&](Status status) {
+    result = std::move(status);
+    finished.release();
+  });
+  finished.acquire();
+  return result;
+}
+
+Status JournalWriter::EndInstance(const InstanceId& instance) {
+  const MutexLock lock(mutex_);
+  const auto count = file_.counts.find(instance.value());
+  if (count == file_.counts.end()) return Ok();
+  plaintext_.clear();
+  plaintext_.push_back(static_cast<uint8_t>(FrameType::kInstanceEnded));
+  AppendBig(plaintext_, count->second);
+  plaintext_.insert(plaintext_.end(), count->first.begin(), count->first.end());
+  RETURN_IF_ERROR(WriteFrame(plaintext_));
+  file_.counts.erase(count);
+  return Ok();
+}
+
+bool JournalWriter::WantsRotation() const {
+  const MutexLock lock(mutex_);
+  return broken_.has_value() || file_.size >= limits::kRotateJournalBytes;
+}
+
+Status JournalWriter::FinishFile(std::optional<File> next) {
+  // Both locks are held across the sync: nothing may be written between the end frame and the next file.
+  const MutexLock one(sync_mutex_);
+  std::vector<Waiter> done;
+  Status ended;
+  {
+    const MutexLock lock(mutex_);
+    const uint8_t end = static_cast<uint8_t>(FrameType::kEnd);
+    ended = WriteFrame(ByteView(&end, 1));
+    if (ended.ok() && ::fdatasync(file_.fd.get()) != 0) ended = Break(ErrnoError("sync journal", errno));
+    done.swap(waiters_);
+    // A broken file keeps its end open, and the reader will say so. It must not keep the next one from being used.
+    broken_.reset();
+    if (next) file_ = std::move(*next);
+    else broken_ = Unavailable("this journal is closed");
+  }
+  for (Waiter& waiter : done) waiter.done(ended);
+  return ended;
+}
+
+Status JournalWriter::Rotate(runtime::UniqueFd fd, JournalTicket ticket) {
+  ASSIGN_OR_RETURN(File next, MakeFile(std::move(fd), std::move(ticket)));
+  return FinishFile(std::move(next));
+}
+
+Status JournalWriter::Close() { return FinishFile(std::nullopt); }
+
+void JournalWriter::SyncOnce() {
+  const MutexLock one(sync_mutex_);
+  int fd = -1;
+  uint64_t covered = 0;
+  {
+    const MutexLock lock(mutex_);
+    fd = file_.fd.get();
+    covered = written_;
+    sync_asked_ = false;
+  }
+  const int failed = ::fdatasync(fd) == 0 ? 0 : errno;
+  std::vector<Waiter> done;
+  Status status;
+  {
+    const MutexLock lock(mutex_);
+    // After a failed sync the kernel may have dropped the pages: nothing says what is on disk, so nothing is trusted.
+    if (failed != 0) status = Break(ErrnoError("sync journal", failed));
+    std::vector<Waiter> later;
+    for (Waiter& waiter : waiters_) {
+      (waiter.frame <= covered || failed != 0 ? done : later).push_back(std::move(waiter));
+    }
+    waiters_ = std::move(later);
+  }
+  for (Waiter& waiter : done) waiter.done(status);
+}
+
+void JournalWriter::SyncLoop() {
+  for (;;) {
+    work_.acquire();
+    if (policy_ == SyncPolicy::kWritten && !stopping_) (void)stop_.try_acquire_for(kSyncDelay);
+    SyncOnce();
+    if (stopping_) return;
+  }
+}
+
+}  // namespace hexr::ledger
