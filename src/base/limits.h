@@ -89,4 +89,6 @@ inline constexpr size_t kMaxGrpcMessageBytes = 4 * 1024 * 1024;    // gRPC's own
 inline constexpr size_t kMaxGrpcBufferedBytes = 8 * 1024 * 1024;   // incomplete messages of all calls together
 inline constexpr size_t kMaxGrpcQueuedBytes = 8 * 1024 * 1024;     // per stream, not yet read by the client
 
+inline constexpr size_t kMaxAdminConnections = 32;                  // operators at once
+
 }  // namespace hexr::limits

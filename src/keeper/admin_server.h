@@ -1,0 +1,73 @@
+// Operator commands on admin.sock: who may ask, and which function answers.
+//
+// The caller is who the kernel says connected: the node's own user or root, and never a process inside an instance,
+// whatever its uid. Belongs to the loop's thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "runtime/channel.h"
+#include "runtime/loop.h"
+#include "wire/json.h"
+
+namespace hexr::keeper {
+
+// One command being served. Handlers keep it for as long as they need; dropping it unanswered answers INTERNAL.
+class AdminCall {
+ public:
+  AdminCall(std::map<std::string, std::string> args, std::string secret, std::weak_ptr<runtime::Channel> channel,
+            runtime::Channel::Reply reply);
+  ~AdminCall();
+
+  // Empty where the argument is absent.
+  const std::string& Arg(const std::string& name) const;
+  // INVALID_ARGUMENT with the argument's name where it is absent.
+  Result<std::string> Required(const std::string& name) const;
+  const std::string& secret() const { return secret_; }
+
+  void Answer(const wire::Json& result, std::string_view secret = {});
+  void Fail(const Error& error);
+  // A stream: any number of Next, then End (or Answer). False once the caller has gone.
+  bool Next(const wire::Json& result);
+  void End();
+
+ private:
+  std::map<std::string, std::string> args_;
+  std::string secret_;
+  std::weak_ptr<runtime::Channel> channel_;
+  runtime::Channel::Reply reply_;
+};
+
+class AdminServer {
+ public:
+  using Handler = std::function<void(std::shared_ptr<AdminCall>)>;
+  // True when the process behind this pidfd runs inside an instance; an error counts as true.
+  using InsideInstance = std::function<Result<bool>(int pidfd, pid_t pid)>;
+
+  AdminServer(runtime::Loop& loop, runtime::UniqueFd listener, InsideInstance inside_instance);
+  ~AdminServer();
+
+  // Before the loop runs. One handler a method.
+  void Serve(const std::string& method, Handler handler);
+
+ private:
+  struct Connection;
+  void Accept();
+  Status CheckCaller(int socket) const;
+  void Handle(const std::shared_ptr<runtime::Channel>& channel, runtime::Message m, runtime::Channel::Reply reply);
+
+  runtime::Loop& loop_;
+  runtime::UniqueFd listener_;
+  InsideInstance inside_instance_;
+  std::map<std::string, Handler> handlers_;
+  std::map<uint64_t, std::shared_ptr<runtime::Channel>> connections_;
+  uint64_t next_connection_ = 1;
+  runtime::FdWatch watch_;
+};
+
+}  // namespace hexr::keeper
