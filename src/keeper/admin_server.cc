@@ -16,7 +16,8 @@ using runtime::Envelope;
 using runtime::Message;
 using runtime::UniqueFd;
 
-AdminCall::AdminCall(std::map<std::string, std::string> args, std::string secret, std::weak_ptr<Channel> channel, Channel::Reply reply)
+AdminCall::AdminCall(std::map<std::string, std::string> args, std::string secret, std::weak_ptr<Channel> channel,
+                     Channel::Reply reply)
     : args_(std::move(args)), secret_(std::move(secret)), channel_(std::move(channel)), reply_(std::move(reply)) {}
 
 AdminCall::~AdminCall() { explicit_bzero(secret_.data(), secret_.size()); }
@@ -72,7 +73,8 @@ Status AdminServer::CheckCaller(int socket) const {
   ucred cred{};
   socklen_t size = sizeof cred;
   if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &cred, &size) != 0) return ErrnoError("SO_PEERCRED", errno);
-  if (cred.uid != geteuid() && cred.uid != 0) return PermissionDenied("operator commands are for the node's own user and root");
+  if (cred.uid != geteuid() && cred.uid != 0)
+    return PermissionDenied("operator commands are for the node's own user and root");
   // A pid of 0 is a caller in a PID namespace that we cannot see into: an agent's, for one.
   if (cred.pid <= 0) return PermissionDenied("operator commands are not served to a process in another PID namespace");
   ASSIGN_OR_RETURN(const UniqueFd pidfd, runtime::OpenPidfd(cred.pid));
@@ -107,8 +109,9 @@ void AdminServer::Handle(const std::shared_ptr<Channel>& channel, Message m, Cha
   const auto handler = handlers_.find(call.method());
   if (handler == handlers_.end()) return reply.Fail(Unimplemented("this node does not know '" + call.method() + "'"));
   std::string secret = std::move(*call.mutable_secret());
-  handler->second(std::make_shared<AdminCall>(std::map<std::string, std::string>(call.args().begin(), call.args().end()),
-                                              std::move(secret), channel, std::move(reply)));
+  handler->second(
+      std::make_shared<AdminCall>(std::map<std::string, std::string>(call.args().begin(), call.args().end()),
+                                  std::move(secret), channel, std::move(reply)));
 }
 
 }  // namespace hexr::keeper

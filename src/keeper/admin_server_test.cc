@@ -29,7 +29,9 @@ class AdminServerTest : public testing::Test {
     ASSERT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&address_), length_), 0);
     ASSERT_EQ(listen(listener.get(), 8), 0);
     server_ = std::make_unique<AdminServer>(loop_, std::move(listener), [inside](int, pid_t) { return inside; });
-    server_->Serve("echo", [](std::shared_ptr<AdminCall> c) { c->Answer(wire::JsonObject{{"said", c->Arg("what")}}, c->secret()); });
+    server_->Serve("echo", [](std::shared_ptr<AdminCall> c) {
+      c->Answer(wire::JsonObject{{"said", c->Arg("what")}}, c->secret());
+    });
     server_->Serve("need", [](std::shared_ptr<AdminCall> c) {
       const auto v = c->Required("x");
       if (!v.ok()) return c->Fail(v.error());
@@ -46,7 +48,8 @@ class AdminServerTest : public testing::Test {
     EXPECT_EQ(connect(fd.get(), reinterpret_cast<sockaddr*>(&address_), length_), 0);
     return fd;
   }
-  std::vector<Envelope> Ask(const std::string& method, const std::map<std::string, std::string>& args = {}, const std::string& secret = "") {
+  std::vector<Envelope> Ask(const std::string& method, const std::map<std::string, std::string>& args = {},
+                            const std::string& secret = "") {
     const UniqueFd fd = Connect();
     Envelope e;
     e.set_call(1);
