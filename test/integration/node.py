@@ -1,0 +1,84 @@
+"""A real node in a folder of its own, for tests: the built binaries, started and stopped as a person would."""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+BIN = pathlib.Path(os.environ["HEXR_BIN"])
+
+CONFIG = """\
+trust_domain: example.test
+roles:
+  - {{agent: "*", role: "*", exe: "*", user: "*", spawn: ["*/*"]}}
+{extra}
+"""
+
+
+class Node:
+    """One node under HEXR_HOME. Use as a context manager: it is up inside, and gone with its folder after."""
+
+    def __init__(self, config=None, extra="", start=True):
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix="hexr-", dir="/tmp"))
+        self.home.chmod(0o755)
+        self.config_file = self.home / "config" / "hexr.yaml"
+        self.config_file.parent.mkdir()
+        self.config_file.write_text(config if config is not None else CONFIG.format(extra=extra))
+        self.start = start
+
+    @property
+    def env(self):
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "HEXR_"))}
+        env.update(HEXR_HOME=str(self.home), PATH=f"{BIN}:{env['PATH']}", NO_COLOR="1")
+        return env
+
+    def __enter__(self):
+        if self.start:
+            self.up()
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if kind is not None and self.log.exists():
+            print(f"--- {self.log}\n{self.log.read_text()[-6000:]}")
+        self.hexr("down", check=False)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    @property
+    def log(self):
+        return self.home / "state" / "hexrd.log"
+
+    def hexr(self, *args, check=True, timeout=60, **kwargs):
+        """Runs `hexr ARGS`; the finished process, with stdout and stderr as text."""
+        kwargs.setdefault("stdin", subprocess.DEVNULL)
+        done = subprocess.run([str(BIN / "hexr"), *args], env=kwargs.pop("env", self.env), text=True, capture_output=True,
+                              timeout=timeout, **kwargs)
+        if check and done.returncode != 0:
+            raise AssertionError(f"hexr {' '.join(args)}: code {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+
+    def json(self, *args, **kwargs):
+        return json.loads(self.hexr(*args, "--output", "json", **kwargs).stdout)
+
+    def up(self):
+        return self.hexr("up")
+
+    def down(self):
+        return self.hexr("down")
+
+    def log_lines(self):
+        out = []
+        for line in self.log.read_text().splitlines():
+            try:
+                out.append(json.loads(line))
+            except ValueError:
+                out.append({"event": line})
+        return out
+
+    def pids(self):
+        """The node's processes by name, as the supervisor last started them."""
+        out = {}
+        for line in self.log_lines():
+            if line.get("event") == "child.started":
+                out[line["child"]] = line["pid"]
+        return out

@@ -1,0 +1,63 @@
+"""What needs no node: help, configuration, completion, exit codes."""
+import json
+import subprocess
+import unittest
+
+from node import Node
+
+
+class Cli(unittest.TestCase):
+    def setUp(self):
+        self.node = Node(start=False)
+        self.node.__enter__()
+        self.addCleanup(self.node.__exit__, None, None, None)
+
+    def test_every_command_has_help_with_an_example(self):
+        top = self.node.hexr("--help").stdout
+        for word in ("up", "down", "doctor", "config", "completion"):
+            self.assertIn(word, top)
+        for path in (["up"], ["down"], ["doctor"], ["config", "show"], ["config", "check"], ["completion"]):
+            example = self.node.hexr(*path, "--help").stdout.split("Example:\n")[1]
+            self.assertIn("hexr " + " ".join(path), example)
+
+    def test_usage_errors_are_code_2_and_on_stderr(self):
+        for args in ([], ["no-such"], ["up", "--no-such"], ["config", "check", "--output", "xml"], ["completion", "tcsh"]):
+            done = self.node.hexr(*args, check=False)
+            self.assertEqual((args, done.returncode, done.stdout), (args, 2, ""))
+            self.assertNotEqual(done.stderr, "")
+
+    def test_config_problems_name_file_line_column(self):
+        self.node.config_file.write_text("trust_domain: td\negres: {}\nidentity: {svid_ttl: 3h}\n")
+        done = self.node.hexr("config", "check", check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(f"{self.node.config_file}:2:1: egres: unknown key; did you mean 'egress'?", done.stderr)
+        self.assertIn(":3:22: identity.svid_ttl: 3h is outside 1m to 1h", done.stderr)
+        found = json.loads(self.node.hexr("config", "check", "--output", "json", check=False).stdout)
+        self.assertEqual((found["valid"], len(found["problems"])), (False, 2))
+        self.assertEqual(self.node.hexr("up", check=False).returncode, 2)
+
+    def test_config_show_prints_defaults_that_check_accepts(self):
+        shown = self.node.hexr("config", "show").stdout
+        self.assertIn("svid_ttl: 15m", shown)
+        other = self.node.home / "shown.yaml"
+        other.write_text(shown)
+        self.node.hexr("config", "check", str(other))
+
+    def test_without_a_node_the_code_is_3_and_the_next_step_is_named(self):
+        done = self.node.hexr("down", check=False)
+        self.assertEqual(done.returncode, 3)
+        found = json.loads(self.node.hexr("doctor", "--output", "json", check=False).stdout)
+        node = [c for c in found["checks"] if c["check"] == "node"][0]
+        self.assertEqual(node["remedy"], "hexr up")
+
+    def test_bash_completion_completes(self):
+        script = self.node.hexr("completion", "bash").stdout
+        probe = script + '\nCOMP_WORDS=(hexr config ""); COMP_CWORD=2; _hexr; printf "%s\\n" "${COMPREPLY[@]}"'
+        out = subprocess.run(["bash", "-c", probe], text=True, capture_output=True, check=True).stdout.split()
+        self.assertIn("check", out)
+        self.assertIn("show", out)
+
+
+
+if __name__ == "__main__":
+    unittest.main()
