@@ -88,6 +88,15 @@ inline constexpr int64_t kHttp2ContinuationCost = 20;              // a CONTINUA
 inline constexpr size_t kMaxGrpcMessageBytes = 4 * 1024 * 1024;    // gRPC's own default
 inline constexpr size_t kMaxGrpcBufferedBytes = 8 * 1024 * 1024;   // incomplete messages of all calls together
 inline constexpr size_t kMaxGrpcQueuedBytes = 8 * 1024 * 1024;     // per stream, not yet read by the client
+inline constexpr size_t kMaxKeyIdBytes = 256;
+inline constexpr size_t kMaxBundleMapBytes = 8 * 1024 * 1024;
+inline constexpr size_t kMaxOldSlots = 16;                         // retired signing keys that stay in the bundle, of one use
+inline constexpr size_t kMaxRevocations = 4096;                    // on the list; beyond it those that end first go first
+inline constexpr size_t kMaxAudiences = 32;                        // of one JWT-SVID request
+inline constexpr size_t kMaxAudienceBytes = 2048;
+inline constexpr size_t kMaxCachedTokens = 64;                     // JWT-SVIDs of one identity of a process
+inline constexpr size_t kMaxLiveCertificates = 16;                 // of one identity of a process; the oldest is revoked beyond it
+inline constexpr size_t kMaxFederatedDomains = 256;
 
 inline constexpr size_t kMaxAdminConnections = 32;                  // operators at once
 

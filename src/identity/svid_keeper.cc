@@ -1,0 +1,143 @@
+#include "identity/svid_keeper.h"
+
+#include <algorithm>
+
+#include "base/bytes.h"
+#include "base/limits.h"
+#include "identity/private_jwk.h"
+
+namespace hexr::identity {
+namespace {
+
+using std::chrono::nanoseconds;
+using std::chrono::seconds;
+constexpr seconds kClockSlack{60};
+
+}  // namespace
+
+Renewal SvidKeeper::RenewalFor(WallTime begin, WallTime end, std::string authority_id) {
+  // Half the life, give or take a tenth of that half.
+  const nanoseconds half = (end - begin) / 2;
+  const nanoseconds jittered = half * static_cast<int64_t>(900 + random_.Below(201)) / 1000;
+  const WallTime at = begin + jittered;
+  const nanoseconds wait = std::max<nanoseconds>(at - clock_.Wall(), nanoseconds(0));
+  return {end, at, clock_.Mono() + wait, std::move(authority_id), false};
+}
+
+bool SvidKeeper::Due(const Renewal& renewal, seconds longest) const {
+  const WallTime now = clock_.Wall();
+  // The last case: the clock was set back, and what was issued before would now live longer than anything may.
+  return renewal.forced || now >= renewal.at || clock_.Mono() >= renewal.at_mono || renewal.not_after > now + longest + kClockSlack;
+}
+
+void SvidKeeper::Remember(PerIdentity& held, Bytes serial, const IssuedX509& issued) {
+  const WallTime now = clock_.Wall();
+  std::erase_if(held.revocable, [now](const Revocable& r) { return r.not_after <= now; });
+  // Renewals at half life leave two or three; more means that somebody asks for keys in a loop.
+  if (held.revocable.size() >= limits::kMaxLiveCertificates) {
+    const Revocable& oldest = held.revocable.front();
+    authority_.RevokeSerial(oldest.serial, oldest.not_after, oldest.authority_id);
+    held.revocable.erase(held.revocable.begin());
+  }
+  held.revocable.push_back({std::move(serial), issued.not_after(), issued.authority_id});
+  ++issued_;
+}
+
+Result<const HeldX509*> SvidKeeper::X509(const std::string& process, const Identity& identity, seconds ttl) {
+  PerIdentity& held = held_[process].try_emplace(identity.id).first->second;
+  if (held.x509.has_value() && !Due(held.x509->renewal, authority_.options().svid_ttl)) return &*held.x509;
+  const crypto::PrivateKey key = crypto::PrivateKey::Generate(crypto::KeyType::kP256);
+  ASSIGN_OR_RETURN(const IssuedX509 issued, authority_.IssueX509(identity.id, key.public_key(), ttl));
+  const ByteView serial = issued.chain.front().serial();
+  Bytes serial_copy(serial.begin(), serial.end());
+  Remember(held, serial_copy, issued);
+  held.x509 = HeldX509{crypto::EncodeChain(issued.chain), key.ToPkcs8(), std::move(serial_copy),
+                       RenewalFor(issued.not_before(), issued.not_after(), issued.authority_id)};
+  return &*held.x509;
+}
+
+Result<const HeldWit*> SvidKeeper::Wit(const std::string& process, const Identity& identity, seconds ttl) {
+  PerIdentity& held = held_[process].try_emplace(identity.id).first->second;
+  if (held.wit.has_value() && !Due(held.wit->renewal, authority_.options().svid_ttl)) return &*held.wit;
+  const crypto::PrivateKey key = crypto::PrivateKey::Generate(crypto::KeyType::kP256);
+  ASSIGN_OR_RETURN(Authority::IssuedToken issued, authority_.IssueWit(identity, key.public_key(), ttl));
+  ASSIGN_OR_RETURN(crypto::Secret jwk, PrivateJwk(key));
+  held.wit = HeldWit{std::move(issued.token), std::move(jwk), RenewalFor(issued.issued_at, issued.expires_at, issued.authority_id)};
+  return &*held.wit;
+}
+
+Result<std::string> SvidKeeper::Jwt(const std::string& process, const Identity& identity, const std::vector<std::string>& audience,
+                                    seconds ttl) {
+  std::vector<std::string> key = audience;
+  std::sort(key.begin(), key.end());
+  key.erase(std::unique(key.begin(), key.end()), key.end());
+  PerIdentity& held = held_[process].try_emplace(identity.id).first->second;
+  const auto it = held.tokens.find(key);
+  if (it != held.tokens.end() && !Due(it->second.renewal, authority_.options().jwt_ttl)) return it->second.token;
+  ASSIGN_OR_RETURN(Authority::IssuedToken issued, authority_.IssueJwt(identity, key, ttl));
+  if (it == held.tokens.end() && held.tokens.size() >= limits::kMaxCachedTokens) {
+    held.tokens.erase(std::min_element(held.tokens.begin(), held.tokens.end(), [](const auto& a, const auto& b) {
+      return a.second.renewal.not_after < b.second.renewal.not_after;
+    }));
+  }
+  held.tokens.insert_or_assign(
+      std::move(key), CachedToken{issued.token, RenewalFor(issued.issued_at, issued.expires_at, issued.authority_id)});
+  return issued.token;
+}
+
+Result<GatewaySvid> SvidKeeper::ForKey(const std::string& process, const Identity& identity, ByteView spki_der) {
+  ASSIGN_OR_RETURN(const crypto::PublicKey key, crypto::PublicKey::FromSpki(spki_der));
+  ASSIGN_OR_RETURN(const IssuedX509 issued, authority_.IssueX509(identity.id, key, authority_.options().svid_ttl));
+  const ByteView serial = issued.chain.front().serial();
+  Remember(held_[process].try_emplace(identity.id).first->second, Bytes(serial.begin(), serial.end()), issued);
+  GatewaySvid svid{{}, issued.not_after()};
+  for (const crypto::Certificate& c : issued.chain) svid.chain_der.push_back(c.der());
+  return svid;
+}
+
+bool SvidKeeper::X509Due(const std::string& process, const SpiffeId& id) const {
+  const auto p = held_.find(process);
+  if (p == held_.end()) return false;
+  const auto i = p->second.find(id);
+  return i != p->second.end() && i->second.x509.has_value() && Due(i->second.x509->renewal, authority_.options().svid_ttl);
+}
+
+bool SvidKeeper::WitDue(const std::string& process, const SpiffeId& id) const {
+  const auto p = held_.find(process);
+  if (p == held_.end()) return false;
+  const auto i = p->second.find(id);
+  return i != p->second.end() && i->second.wit.has_value() && Due(i->second.wit->renewal, authority_.options().svid_ttl);
+}
+
+void SvidKeeper::RevokeAll(const PerIdentity& held) {
+  for (const Revocable& r : held.revocable) authority_.RevokeSerial(r.serial, r.not_after, r.authority_id);
+}
+
+void SvidKeeper::Drop(const std::string& process) {
+  const auto it = held_.find(process);
+  if (it == held_.end()) return;
+  // Out of the table first: revoking tells others, and they may ask about this process.
+  const auto identities = std::move(it->second);
+  held_.erase(it);
+  for (const auto& [id, held] : identities) RevokeAll(held);
+}
+
+void SvidKeeper::Drop(const std::string& process, const SpiffeId& id) {
+  const auto it = held_.find(process);
+  if (it == held_.end()) return;
+  auto node = it->second.extract(id);
+  if (it->second.empty()) held_.erase(it);
+  if (!node.empty()) RevokeAll(node.mapped());
+}
+
+void SvidKeeper::VoidAuthority(std::string_view authority_id) {
+  for (auto& [process, identities] : held_) {
+    for (auto& [id, held] : identities) {
+      if (held.x509.has_value() && held.x509->renewal.authority_id == authority_id) held.x509->renewal.forced = true;
+      if (held.wit.has_value() && held.wit->renewal.authority_id == authority_id) held.wit->renewal.forced = true;
+      std::erase_if(held.tokens, [authority_id](const auto& t) { return t.second.renewal.authority_id == authority_id; });
+    }
+  }
+}
+
+}  // namespace hexr::identity

@@ -1,0 +1,109 @@
+// The SVIDs that are out: one key and one certificate for each identity of each process, never shared between two.
+//
+// Renewed at half their life, 10 % sooner or later so that a node's SVIDs do not all fall due at once; replaced at once when
+// the clock was stepped or the authority behind them is void; revoked when the process ends. Belongs to one loop.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "crypto/secret.h"
+#include "identity/authority.h"
+#include "identity/types.h"
+
+namespace hexr::identity {
+
+// When something issued has to be replaced. On both clocks: the wall clock may be set back, the other one stands still
+// while the machine sleeps.
+struct Renewal {
+  WallTime not_after;
+  WallTime at;
+  MonoTime at_mono;
+  std::string authority_id;
+  bool forced = false;
+};
+
+struct HeldX509 {
+  Bytes chain_der;       // leaf first
+  crypto::Secret key;    // PKCS#8 DER
+  Bytes serial;
+  Renewal renewal;
+};
+
+struct HeldWit {
+  std::string token;
+  crypto::Secret key;    // private JWK
+  Renewal renewal;
+};
+
+struct GatewaySvid {
+  std::vector<Bytes> chain_der;
+  WallTime not_after;
+};
+
+class SvidKeeper {
+ public:
+  SvidKeeper(Authority& authority, const Clock& clock, Random& random)
+      : authority_(authority), clock_(clock), random_(random) {}
+
+  // `process` names the holder: an instance's ID, or a matched process. All results are valid until the next call for the
+  // same process. Errors are those of Authority.
+  Result<const HeldX509*> X509(const std::string& process, const Identity& identity, std::chrono::seconds ttl);
+  Result<const HeldWit*> Wit(const std::string& process, const Identity& identity, std::chrono::seconds ttl);
+  // One token for each set of audiences, minted anew at half its life; at most limits::kMaxCachedTokens of a process are kept.
+  Result<std::string> Jwt(const std::string& process, const Identity& identity, const std::vector<std::string>& audience,
+                          std::chrono::seconds ttl);
+  // A second certificate of the same ID for a key that another process of ours holds.
+  Result<GatewaySvid> ForKey(const std::string& process, const Identity& identity, ByteView spki_der);
+
+  // Whether the X.509 or WIT SVID of this identity is due. False when none is out.
+  bool X509Due(const std::string& process, const SpiffeId& id) const;
+  bool WitDue(const std::string& process, const SpiffeId& id) const;
+
+  // Forgets the process, its keys with it, and revokes every certificate it got.
+  void Drop(const std::string& process);
+  // The same for one identity of it.
+  void Drop(const std::string& process, const SpiffeId& id);
+  // Everything that this authority signed is due now.
+  void VoidAuthority(std::string_view authority_id);
+
+  size_t processes() const { return held_.size(); }
+  uint64_t issued() const { return issued_; }
+
+ private:
+  struct Revocable {
+    Bytes serial;
+    WallTime not_after;
+    std::string authority_id;
+  };
+  struct CachedToken {
+    std::string token;
+    Renewal renewal;
+  };
+  struct PerIdentity {
+    std::optional<HeldX509> x509;
+    std::optional<HeldWit> wit;
+    std::map<std::vector<std::string>, CachedToken> tokens;
+    std::vector<Revocable> revocable;  // every certificate that has not ended, also those that were replaced
+  };
+
+  Renewal RenewalFor(WallTime begin, WallTime end, std::string authority_id);
+  bool Due(const Renewal& renewal, std::chrono::seconds longest) const;
+  void Remember(PerIdentity& held, Bytes serial, const IssuedX509& issued);
+  void RevokeAll(const PerIdentity& held);
+
+  Authority& authority_;
+  const Clock& clock_;
+  Random& random_;
+  std::map<std::string, std::map<SpiffeId, PerIdentity>, std::less<>> held_;
+  uint64_t issued_ = 0;
+};
+
+}  // namespace hexr::identity
