@@ -62,7 +62,7 @@ class ChildProcess {
     const auto agent = static_cast<pid_t>(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0));
     if (agent < 0) Fail(Stage::kFork, errno);
     if (agent == 0) BecomeAgent(slave);
-    BecomeInit(agent);
+    BecomeInit(agent, slave);
   }
 
  private:
@@ -91,6 +91,10 @@ class ChildProcess {
     for (size_t i = 0; i < plan_.mounts.size() && n < std::size(keep); ++i) {
       if (plan_.mounts[i].tree) keep[n++] = plan_.mounts[i].tree.get();
     }
+    CloseAllBut(keep, n);
+  }
+
+  static void CloseAllBut(int* keep, size_t n) {
     std::sort(keep, keep + n);
     unsigned from = 0;
     for (size_t i = 0; i < n; ++i) {
@@ -170,12 +174,11 @@ class ChildProcess {
     return syscall(SYS_capset, &header, none) == 0;
   }
 
-  [[noreturn]] void BecomeInit(pid_t agent) {
-    const int control = plan_.control.get();
-    if (control > 0) close_range(0, static_cast<unsigned>(control) - 1, 0);
-    close_range(static_cast<unsigned>(control) + 1, ~0U, 0);
+  [[noreturn]] void BecomeInit(pid_t agent, int slave) {
+    int keep[] = {plan_.control.get(), slave};
+    CloseAllBut(keep, 2);
     if (!DropCapabilities()) _exit(125);
-    RunInit(agent, control);
+    RunInit(agent, plan_.control.get(), slave);
   }
 
   [[noreturn]] void BecomeAgent(int slave) {

@@ -1,6 +1,7 @@
 #include "spawner/init.h"
 
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -63,6 +64,12 @@ bool Reap(pid_t agent, int control) {
   }
 }
 
+// The exit of a session leader hangs its terminal up, and the kernel then throws away what the agent wrote last and nobody has
+// read yet. Without a controlling terminal nothing is hung up: the master reads everything, then end of file.
+void LetGoOfTerminal(int terminal) {
+  if (terminal >= 0) ioctl(terminal, TIOCNOTTY);
+}
+
 void Obey(pid_t agent, int control, const InitMessage& m) {
   if (m.kind == InitMessage::Kind::kSignal && m.value > 0 && m.value < NSIG) {
     if (ForGroup(m.value)) kill(-agent, m.value);
@@ -76,7 +83,7 @@ void Obey(pid_t agent, int control, const InitMessage& m) {
 
 }  // namespace
 
-void RunInit(pid_t agent, int control) {
+void RunInit(pid_t agent, int control, int terminal) {
   sigset_t all;
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, nullptr);
@@ -92,7 +99,10 @@ void RunInit(pid_t agent, int control) {
     if ((ready[1].revents & POLLIN) != 0) {
       signalfd_siginfo info;
       (void)!read(children, &info, sizeof info);
-      if (Reap(agent, control)) _exit(kDone);
+      if (Reap(agent, control)) {
+        LetGoOfTerminal(terminal);
+        _exit(kDone);
+      }
     }
     if (ready[0].revents != 0) {
       InitMessage m{};
