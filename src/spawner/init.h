@@ -1,8 +1,8 @@
 // PID 1 of an agent's PID namespace: reaps, passes signals on, opens sockets on request, and takes everything with it when it ends.
 //
 // It runs in the memory of a forked spawner: system calls only, no allocation. It holds no capability and two descriptors: the
-// agent's terminal, if there is one, and its end of the control pair (SOCK_SEQPACKET), which the spawner holds and the supervisor keeps a duplicate of: end of file
-// there means that the node is gone, and the agent ends with it.
+// agent's terminal, if there is one, and its end of the control pair (SOCK_SEQPACKET), which the spawner holds and the
+// supervisor keeps a duplicate of: end of file there means that the node is gone, and the agent ends with it.
 #pragma once
 
 #include <sys/types.h>
@@ -25,7 +25,7 @@ struct InitMessage {
   uint64_t serial;
 };
 
-// `terminal`: the slave, or -1. What PID 1 signals: the terminal's signals reach the whole foreground group, as a terminal's would; others the agent alone.
+// `terminal`: the slave, or -1. A signal that a terminal sends reaches the agent's whole group, others the agent alone.
 [[noreturn]] void RunInit(pid_t agent, int control, int terminal);
 
 }  // namespace hexr::spawner
