@@ -100,4 +100,10 @@ inline constexpr size_t kMaxFederatedDomains = 256;
 
 inline constexpr size_t kMaxAdminConnections = 32;                  // operators at once
 
+// HTTP/1 (wire/http1.h), per message
+inline constexpr size_t kMaxHttp1HeadBytes = 64 * 1024;            // a head, and a trailer section
+inline constexpr size_t kMaxHttpFields = 128;
+inline constexpr size_t kMaxHttp1ChunkLine = 512;                  // size and extension of one chunk
+inline constexpr size_t kMaxHttp1ChunkExtensions = 16 * 1024;      // of all chunks together
+
 }  // namespace hexr::limits

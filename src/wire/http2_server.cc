@@ -45,15 +45,7 @@ std::vector<nghttp2_nv> ToNv(const std::vector<HttpField>& fields) {
 
 }  // namespace
 
-std::optional<std::string_view> Http2Request::Field(std::string_view name) const {
-  std::optional<std::string_view> found;
-  for (const HttpField& f : fields) {
-    if (f.name != name) continue;
-    if (found) return std::nullopt;
-    found = f.value;
-  }
-  return found;
-}
+std::optional<std::string_view> Http2Request::Field(std::string_view name) const { return OnlyField(fields, name); }
 
 struct Http2Server::Impl {
   Impl(Http2Handler& h, const Clock& c, const Http2Options& o) : handler(h), options(o), meter(c) {

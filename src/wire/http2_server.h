@@ -16,27 +16,22 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/result.h"
+#include "wire/http_fields.h"
 
 namespace hexr::wire {
 
 // Names the process that wrote some bytes, for as long as the connection lives. Opaque: its meaning is the caller's.
 using WriterTag = uint64_t;
 
-struct HttpField {
-  std::string name;  // lower case
-  std::string value;
-  bool operator==(const HttpField&) const = default;
-};
-
 struct Http2Request {
   std::string method;
   std::string scheme;
   std::string authority;
   std::string path;
-  std::vector<HttpField> fields;  // without the pseudo fields, in order
+  std::vector<HttpField> fields;  // without the pseudo fields, in order, names in lower case
   WriterTag writer = 0;
 
-  // The only value of `name`; nothing when it is absent or there is more than one.
+  // As OnlyField.
   std::optional<std::string_view> Field(std::string_view name) const;
 };
 
