@@ -1,6 +1,7 @@
 // Every bound of the product, in one place. Each has a test that hits it.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -105,5 +106,16 @@ inline constexpr size_t kMaxHttp1HeadBytes = 64 * 1024;            // a head, an
 inline constexpr size_t kMaxHttpFields = 128;
 inline constexpr size_t kMaxHttp1ChunkLine = 512;                  // size and extension of one chunk
 inline constexpr size_t kMaxHttp1ChunkExtensions = 16 * 1024;      // of all chunks together
+inline constexpr std::chrono::milliseconds kNodeCallDeadline{5000};    // a question to keeper or spawner
+inline constexpr std::chrono::milliseconds kFindOwnerDeadline{500};
+inline constexpr std::chrono::milliseconds kIdentifyDeadline{1000};
+inline constexpr std::chrono::milliseconds kRouteDeadline{1000};
+inline constexpr std::chrono::milliseconds kDecideDeadline{5000};
+inline constexpr std::chrono::milliseconds kRecordDeadline{5000};
+inline constexpr std::chrono::milliseconds kConnectDeadline{15000};    // resolving, and every address tried
+inline constexpr std::chrono::milliseconds kDialAttemptDeadline{4000};
+inline constexpr std::chrono::milliseconds kRequestHeadDeadline{15000}; // accept to a whole request head or ClientHello
+inline constexpr std::chrono::milliseconds kKeepAliveDeadline{60000};   // between two requests of one connection
+inline constexpr std::chrono::milliseconds kTunnelIdleDeadline{900000}; // no byte either way
 
 }  // namespace hexr::limits

@@ -39,8 +39,7 @@ class Decider {
   // Whether Decide reads Call::process: only then does a call wait for it.
   virtual bool WantsProcess() const = 0;
   // `done` runs once, now or later on the loop; never is a deny (the pipeline has a deadline), so is an error.
-  // `call` stays valid until then.
-  virtual void Decide(const Call& call, Done done) = 0;
+  virtual void Decide(std::shared_ptr<const Call> call, Done done) = 0;
 
  protected:
   static Decision Allow(std::string rule) { return Decision(true, std::move(rule), {}); }

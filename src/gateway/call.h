@@ -1,0 +1,67 @@
+// One thing an agent wants to do, as the steps of the pipeline see it and fill it in. Belongs to the loop's thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/spiffe_id.h"
+#include "gateway/attribution.h"
+#include "gateway/decision.h"
+#include "gateway/denial.h"
+#include "gateway/egress/host.h"
+
+namespace hexr::gateway {
+
+// What the spawner and the keeper say of an instance when it starts. Nothing here comes from the agent.
+struct InstanceFacts {
+  InstanceId id;
+  IdSegment tenant;
+  IdSegment agent;
+  IdSegment role;
+  SpiffeId spiffe_id;
+  std::vector<SpiffeId> lineage = {};  // root first
+  std::vector<InstanceId> shares = {};
+  std::string subject = {};            // on whose behalf, with its issuer; both empty: nobody's
+  std::string subject_issuer = {};
+};
+
+// By which listener, and in which form, a call came.
+enum class Door : uint8_t {
+  kConnect,       // HTTP proxy, CONNECT
+  kProxyHttp,     // HTTP proxy, absolute form
+  kCapturedHttp,  // captured port 80
+  kCapturedTls,   // captured port 443
+  kCapturedTcp,   // another captured port
+  kDns,
+};
+std::string_view DoorName(Door door);
+
+// What kind of thing is asked for (INTERFACES: input.service).
+enum class Service : uint8_t { kEgress, kDns };
+std::string_view ServiceName(Service service);
+
+struct Call {
+  std::string id;  // decision_id: names this call in answers, records and logs
+  std::shared_ptr<const InstanceFacts> instance;
+  std::shared_ptr<ProcessLookup> process;  // null where no connection is behind the call (DNS over UDP)
+
+  // Asked for, by the agent.
+  Door door = Door::kConnect;
+  HostPort destination;
+  std::string action;                      // CONNECT, GET, …; A or AAAA for DNS
+  std::string target;                      // path and query; recorded as a salted digest only
+  std::optional<HostName> sni;             // what the ClientHello names
+  bool ech = false;                        // the ClientHello carries an encrypted inner one
+
+  // Found, by the steps.
+  std::optional<Service> service;
+  std::optional<Decision> decision;
+  std::optional<Denial> denial;            // set: the call ends here
+};
+
+}  // namespace hexr::gateway

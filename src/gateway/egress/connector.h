@@ -1,0 +1,63 @@
+// From an admitted call to a connected socket: resolve, check every address, record, dial. The address that was checked
+// is the address that is dialled; nothing is resolved twice. Belongs to the loop's thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "gateway/egress/address.h"
+#include "gateway/egress/host.h"
+#include "gateway/pipeline.h"
+#include "gateway/recorder.h"
+#include "runtime/loop.h"
+
+namespace hexr::gateway {
+
+// The node's own resolver. `done` runs on the loop, never from inside Resolve; not at all once the handle is dropped.
+class Resolver {
+ public:
+  using Done = UniqueFunction<void(Result<std::vector<IpAddress>>)>;
+  virtual ~Resolver() = default;
+  [[nodiscard]] virtual std::shared_ptr<void> Resolve(const HostName& name, Done done) = 0;
+};
+
+// `egress.resolve`: names that are dialled at a fixed place.
+class Overrides {
+ public:
+  // Values are "address" or "address:port". INVALID_ARGUMENT names the entry.
+  static Result<Overrides> Create(const std::map<std::string, std::string>& entries);
+  // Where `destination` is dialled instead; nullopt: nowhere else.
+  std::optional<Endpoint> Find(const HostPort& destination) const;
+
+ private:
+  struct Place {
+    IpAddress address;
+    uint16_t port;  // 0: the one that was asked for
+  };
+  std::map<HostName, Place> places_;
+};
+
+class Connector {
+ public:
+  // All outlive it.
+  Connector(runtime::Loop& loop, Resolver& resolver, Recorder& recorder, AddressPolicy policy, Overrides overrides)
+      : loop_(loop), resolver_(resolver), recorder_(recorder), policy_(std::move(policy)), overrides_(std::move(overrides)) {}
+
+  // NOT_FOUND: no such name. PERMISSION_DENIED: no address of it may be dialled. ABORTED: none answers.
+  // Any other: the record before dialling failed.
+  std::shared_ptr<void> Connect(const Admitted& admitted, ConnectDone done);
+  ConnectStep AsStep();
+
+ private:
+  class Attempt;
+  runtime::Loop& loop_;
+  Resolver& resolver_;
+  Recorder& recorder_;
+  AddressPolicy policy_;
+  Overrides overrides_;
+};
+
+}  // namespace hexr::gateway

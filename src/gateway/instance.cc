@@ -1,0 +1,136 @@
+#include "gateway/instance.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "gateway/egress/tcp_door.h"
+
+namespace hexr::gateway {
+
+Result<ListenerKind> ParseListenerKind(std::string_view text) {
+  if (text == "proxy") return ListenerKind::kProxy;
+  if (text == "capture") return ListenerKind::kCapture;
+  if (text == "dns_udp") return ListenerKind::kDnsUdp;
+  if (text == "dns_tcp") return ListenerKind::kDnsTcp;
+  return InvalidArgument("unknown kind of listener");
+}
+
+Instance::Instance(Shared& shared, InstanceFacts facts)
+    : shared_(shared),
+      facts_(std::make_shared<const InstanceFacts>(std::move(facts))),
+      names_(facts_->id),
+      self_(std::make_shared<Instance*>(this)) {}
+
+Instance::~Instance() { CloseAll("ended"); }
+
+Status Instance::Serve(ListenerKind kind, uint16_t port, runtime::UniqueFd socket) {
+  if (kind != ListenerKind::kCapture) return Unimplemented("this kind of listener is not served");
+  auto listener = std::make_unique<Listener>();
+  listener->kind = kind;
+  listener->port = port;
+  listener->socket = std::move(socket);
+  Listener* raw = listener.get();
+  listener->watch = shared_.loop.Watch(raw->socket.get(), [this, raw] { Accept(*raw); });
+  listeners_.push_back(std::move(listener));
+  return Ok();
+}
+
+void Instance::Accept(Listener& listener) {
+  // A bounded batch, so that one agent does not starve the others.
+  for (int i = 0; i < 16; ++i) {
+    sockaddr_storage from{};
+    socklen_t size = sizeof from;
+    runtime::UniqueFd socket(accept4(listener.socket.get(), reinterpret_cast<sockaddr*>(&from), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (!socket) {
+      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        // The connection stays in the queue and the listener stays readable: look away for a moment instead of spinning.
+        Log(LogLevel::kWarn, "gateway.accept_failed", {{"instance", facts_->id}, {"error", ErrnoError("accept", errno)}});
+        listener.watch.WantRead(false);
+        listener.pause = shared_.loop.After(std::chrono::milliseconds(100), [&listener] { listener.watch.WantRead(true); });
+      }
+      return;
+    }
+    sockaddr_storage here{};
+    size = sizeof here;
+    if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&here), &size) != 0) continue;
+    Result<Endpoint> agent = Endpoint::FromSockaddr(from);
+    Result<Endpoint> destination = Endpoint::FromSockaddr(here);
+    if (!agent.ok() || !destination.ok()) continue;
+    ++shared_.metrics.connections_accepted;
+    if (connections_.size() >= limits::kMaxConnectionsPerInstance) {
+      shared_.metrics.Denied(DenialKind::kLimit);
+      ResetOnClose(socket.get());
+      continue;
+    }
+    const int on = 1;
+    setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    auto lookup = std::make_shared<ProcessLookup>();
+    // Asked before the first byte is read: once the agent has closed, nobody owns the socket.
+    shared_.owners.Find(facts_->id, *agent, *destination, lookup);
+    auto connection = Open(listener, {std::move(socket), *agent, *destination, std::move(lookup)});
+    Connection* key = connection.get();
+    connections_.emplace(key, std::move(connection));
+    ++shared_.metrics.connections_open;
+  }
+}
+
+std::unique_ptr<Connection> Instance::Open(const Listener& listener, Accepted accepted) {
+  switch (listener.kind) {
+    case ListenerKind::kProxy:
+    case ListenerKind::kCapture:
+    case ListenerKind::kDnsUdp:
+    case ListenerKind::kDnsTcp: break;
+  }
+  return std::make_unique<TcpConnection>(*this, std::move(accepted));
+}
+
+void Instance::Quarantine(bool on) {
+  quarantined_ = on;
+  if (on) CloseAll("quarantined");
+}
+
+void Instance::CloseAll(ledger::Code how) {
+  // First every socket, then the records: how fast an agent is cut off does not hang on the disk.
+  auto closing = std::move(connections_);
+  connections_.clear();
+  shared_.metrics.connections_open -= closing.size();
+  shared_.metrics.connections_revoked += closing.size();
+  for (auto& [key, connection] : closing) connection->Cut();
+  for (auto& [key, connection] : closing) connection->Report(how);
+  for (auto& [key, connection] : closing) dead_.push_back(std::move(connection));
+  BuryLater();
+}
+
+void Instance::Drain() {
+  listeners_.clear();
+  std::vector<Connection*> idle;
+  for (const auto& [key, connection] : connections_) {
+    if (connection->idle()) idle.push_back(key);
+  }
+  for (Connection* c : idle) {
+    c->Cut();
+    c->Report("drained");
+    Ended(*c);
+  }
+}
+
+void Instance::Ended(Connection& connection) {
+  auto node = connections_.extract(&connection);
+  if (node.empty()) return;
+  --shared_.metrics.connections_open;
+  dead_.push_back(std::move(node.mapped()));
+  BuryLater();
+}
+
+void Instance::BuryLater() {
+  shared_.loop.Post([weak = std::weak_ptr<Instance*>(self_)] {
+    if (const auto self = weak.lock()) (*self)->dead_.clear();
+  });
+}
+
+}  // namespace hexr::gateway

@@ -1,0 +1,58 @@
+// The gateway's evidence: AZ for every decision, EG for every connection. What waits for a record goes on only when the
+// journal has acknowledged it; a failure is a deny. Paths and queries enter as salted digests. Belongs to the loop's
+// thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "gateway/call.h"
+#include "gateway/pipeline.h"
+#include "ledger/types.h"
+
+namespace hexr::gateway {
+
+// The journal, or what stands for it in tests.
+class RecordSink {
+ public:
+  using Done = UniqueFunction<void(Status)>;
+  virtual ~RecordSink() = default;
+  // `done` runs once on the loop, now or later, when the record is as safe as `ledger.sync` asks, or with why it is not.
+  virtual void Append(const ledger::Event& event, Done done) = 0;
+  // Nothing more will be recorded about this instance.
+  virtual void EndInstance(const InstanceId& instance) = 0;
+};
+
+struct Traffic {
+  uint64_t to_upstream = 0;    // bytes
+  uint64_t from_upstream = 0;
+  std::chrono::nanoseconds duration{0};
+};
+
+class Recorder {
+ public:
+  using Done = RecordSink::Done;
+
+  // All outlive it.
+  Recorder(RecordSink& sink, const Clock& clock, Random& random) : sink_(sink), clock_(clock), random_(random) {}
+
+  // AZ: what was asked and what was answered.
+  void Decided(const Call& call, Done done);
+  // EG: before `endpoint` is dialled.
+  void Opened(const Call& call, const Endpoint& endpoint, Done done);
+  // EG: how it ended; `how` is a word such as "closed", "failed", "revoked".
+  void Closed(const Call& call, ledger::Code how, const Traffic& traffic, Done done);
+
+  // Decided as the pipeline's step.
+  Step AsStep();
+
+ private:
+  void Append(ledger::RecordKind kind, const Call& call, ledger::Body body, Done done);
+  RecordSink& sink_;
+  const Clock& clock_;
+  Random& random_;
+};
+
+}  // namespace hexr::gateway
