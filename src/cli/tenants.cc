@@ -1,0 +1,49 @@
+#include "cli/tenants.h"
+
+#include "cli/admin_client.h"
+#include "cli/output.h"
+
+namespace hexr::cli {
+namespace {
+
+int Change(const Invocation& in, const char* method, const char* done) {
+  const auto r = Admin(in.paths, method, {{"tenant", in.Get("NAME")}});
+  if (!r.ok()) return Fail(r.error());
+  if (in.output == Output::kJson) PrintJson(r->json);
+  else PrintLine(std::string(done) + " " + in.Get("NAME"));
+  return kYes;
+}
+
+}  // namespace
+
+int RunTenantCreate(const Invocation& in) { return Change(in, "tenant.create", "created"); }
+int RunTenantFreeze(const Invocation& in) { return Change(in, "tenant.freeze", "frozen"); }
+int RunTenantThaw(const Invocation& in) { return Change(in, "tenant.thaw", "thawed"); }
+
+int RunTenantDelete(const Invocation& in) {
+  // Keys and secrets of a tenant cannot be brought back: the name has to be typed a second time.
+  if (in.Get("--confirm") != in.Get("NAME")) {
+    PrintError("this destroys the tenant's keys and secrets for good; add --confirm " + in.Get("NAME"));
+    return kUsage;
+  }
+  return Change(in, "tenant.delete", "deleted");
+}
+
+int RunTenantList(const Invocation& in) {
+  const auto r = Admin(in.paths, "tenant.list", {});
+  if (!r.ok()) return Fail(r.error());
+  if (in.output == Output::kJson) {
+    PrintJson(r->json);
+    return kYes;
+  }
+  std::vector<std::vector<std::string>> rows;
+  if (const wire::JsonArray* tenants = r->json.FindArray("tenants")) {
+    for (const wire::Json& t : *tenants) {
+      rows.push_back({Text(t, "tenant"), Text(t, "state"), Text(t, "uid"), Text(t, "instances"), Text(t, "created")});
+    }
+  }
+  PrintTable({"TENANT", "STATE", "UID", "INSTANCES", "CREATED"}, rows);
+  return kYes;
+}
+
+}  // namespace hexr::cli

@@ -1,0 +1,68 @@
+#include "cli/workload_client.h"
+
+#include <google/protobuf/message_lite.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <optional>
+
+#include "wire/grpc_client.h"
+
+namespace hexr::cli {
+
+Result<WorkloadClient> WorkloadClient::Connect(const std::string& address) {
+  constexpr std::string_view kScheme = "unix://";
+  const std::string path = address.starts_with(kScheme) ? address.substr(kScheme.size()) : address;
+  sockaddr_un to{};
+  to.sun_family = AF_UNIX;
+  if (path.empty() || path[0] != '/' || path.size() >= sizeof to.sun_path) {
+    return InvalidArgument("'" + address + "': a Workload API address reads unix:///absolute/path");
+  }
+  std::memcpy(to.sun_path, path.c_str(), path.size() + 1);
+  runtime::UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) return ErrnoError("socket", errno);
+  if (connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) {
+    return Unavailable("no Workload API answers at " + path + " (" + std::strerror(errno) + "); start a node with `hexr up`");
+  }
+  return WorkloadClient(std::move(fd));
+}
+
+Status WorkloadClient::Call(const std::string& method, const google::protobuf::MessageLite& request,
+                            UniqueFunction<bool(ByteView)> each) {
+  wire::GrpcClient client("localhost");
+  std::optional<Status> end;
+  bool stopped = false;
+  wire::GrpcClient::Events events;
+  events.on_message = [&](ByteView message) { stopped = stopped || !each(message); };
+  events.on_end = [&](const Status& status) { end = status; };
+  ASSIGN_OR_RETURN(const int32_t call, client.Start("/SpiffeWorkloadAPI/" + method, {{"workload.spiffe.io", "true"}}, std::move(events)));
+  client.Send(call, AsBytes(request.SerializeAsString()));
+  client.HalfClose(call);
+  std::string out;
+  uint8_t in[16384];
+  while (!end && !stopped) {
+    out.clear();
+    client.TakeOutput(out, 1 << 20);
+    for (size_t done = 0; done < out.size();) {
+      const ssize_t n = send(socket_.get(), out.data() + done, out.size() - done, MSG_NOSIGNAL);
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) return Unavailable("the Workload API closed the connection");
+      done += static_cast<size_t>(n);
+    }
+    if (end || stopped) break;
+    const ssize_t n = read(socket_.get(), in, sizeof in);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) {
+      client.Close();
+      break;
+    }
+    RETURN_IF_ERROR(client.Feed({in, static_cast<size_t>(n)}));
+  }
+  if (stopped) return Ok();
+  return end.value_or(Unavailable("the Workload API closed the connection"));
+}
+
+}  // namespace hexr::cli
