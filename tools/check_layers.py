@@ -38,6 +38,7 @@ FENCED = {
     "openssl/": {"crypto", "wire"},
     "curl/": {"net"},
     "sqlite3.h": {"store"},
+    "tss2/": {"store"},
     "yaml-cpp/": {"config", "policy"},
     "CLI/": {"cli"},
 }

@@ -118,4 +118,19 @@ inline constexpr std::chrono::milliseconds kRequestHeadDeadline{15000}; // accep
 inline constexpr std::chrono::milliseconds kKeepAliveDeadline{60000};   // between two requests of one connection
 inline constexpr std::chrono::milliseconds kTunnelIdleDeadline{900000}; // no byte either way
 
+// Things at rest
+inline constexpr size_t kMaxSealedValueBytes = 1024 * 1024;
+inline constexpr size_t kMaxSealedNameBytes = 1024;
+inline constexpr size_t kMaxSealedCollectionBytes = 64;
+inline constexpr size_t kMaxKeyFileBytes = 64 * 1024;
+inline constexpr size_t kMinPassphraseBytes = 12;
+inline constexpr size_t kMaxPassphraseBytes = 1024;
+
+// Vault
+inline constexpr size_t kMaxVaultNameBytes = 512;                  // a path of name segments
+inline constexpr size_t kMaxVaultNameSegments = 8;
+inline constexpr size_t kMaxVaultValueBytes = 64 * 1024;
+inline constexpr size_t kMaxVaultSecretsPerTenant = 10000;
+inline constexpr size_t kMaxVaultVersions = 16;                    // older ones are deleted
+
 }  // namespace hexr::limits

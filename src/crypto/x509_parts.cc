@@ -56,7 +56,14 @@ Status ReadAltNames(ByteView contents, std::vector<std::string>& uris, std::vect
     if (n == limits::kMaxCertificateNames) return InvalidArgument("subject alternative name: too many names");
     ASSIGN_OR_RETURN(const der::Element e, r.Next());
     const bool uri = e.tag == der::ContextPrimitive(6);
-    if (!uri && e.tag != der::ContextPrimitive(2)) continue;
+    if (!uri && e.tag != der::ContextPrimitive(2)) {
+      // otherName, rfc822Name, x400Address, directoryName, ediPartyName, iPAddress, registeredID: RFC 5280 4.2.1.6
+      static constexpr std::array<uint8_t, 7> kOtherNames = {0xa0, 0x81, 0xa3, 0xa4, 0xa5, 0x87, 0x88};
+      if (std::ranges::find(kOtherNames, e.tag) == kOtherNames.end()) {
+        return InvalidArgument("subject alternative name: of no known kind");
+      }
+      continue;
+    }
     // IA5String is ASCII; a NUL inside has fooled verifiers before.
     if (e.contents.empty() || !std::ranges::all_of(e.contents, [](uint8_t c) { return c > 0x20 && c < 0x7f; })) {
       return InvalidArgument("subject alternative name: not printable ASCII");
