@@ -8,3 +8,5 @@ BUILD_PACKAGES=(
 TEST_PACKAGES=(python3-venv python3-pip curl iproute2 libcap2-bin procps git swtpm)
 LINT_PACKAGES=(clang-14 clang-tidy-14 clang-format-14 shellcheck)
 FUZZ_PACKAGES=(clang-14 libclang-rt-14-dev)
+DEMO_PACKAGES=(python3 curl openssl)
+PEER_PACKAGES=(nghttp2-client)

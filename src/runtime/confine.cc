@@ -131,14 +131,15 @@ constexpr std::array kServerCalls = {
     "setsockopt", "sendto", "recvfrom", "sendmsg", "recvmsg", "sendmmsg", "recvmmsg", "shutdown",
     // waiting and time
     "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "eventfd2", "timerfd_create",
-    "timerfd_settime", "timerfd_gettime", "signalfd4", "poll", "ppoll", "select", "pselect6", "nanosleep",
-    "clock_nanosleep", "clock_gettime", "clock_getres", "gettimeofday", "time", "restart_syscall",
+    "timerfd_settime", "timerfd_gettime", "signalfd4", "inotify_init1", "inotify_add_watch", "poll", "ppoll", "select",
+    "pselect6", "nanosleep", "clock_nanosleep", "clock_gettime", "clock_getres", "gettimeofday", "time",
+    "restart_syscall",
     // threads and the process itself
     "futex", "futex_waitv", "set_robust_list", "get_robust_list", "rseq", "set_tid_address", "arch_prctl",
     "sched_yield", "sched_getaffinity", "sched_getparam", "sched_getscheduler", "rt_sigaction", "rt_sigprocmask",
     "rt_sigreturn", "rt_sigtimedwait", "sigaltstack", "tgkill", "exit", "exit_group", "getpid", "getppid", "gettid",
-    "getuid", "geteuid", "getgid", "getegid", "getrandom", "getrusage", "capget", "prlimit64", "getrlimit", "uname", "sysinfo",
-    "prctl", "gettimeofday", "getpriority", "capget", "times", "getcpu",
+    "getuid", "geteuid", "getgid", "getegid", "getrandom", "getrusage", "capget", "prlimit64", "getrlimit", "uname",
+    "sysinfo", "prctl", "gettimeofday", "getpriority", "capget", "times", "getcpu",
     // other processes, by handle only
     "pidfd_open", "pidfd_send_signal", "kcmp"};
 

@@ -1,0 +1,78 @@
+// gRPC on a Unix socket whose every request carries the kernel's word on which process wrote it.
+//
+// With SO_PASSCRED and SO_PASSPIDFD each recvmsg names the writer of exactly those bytes, and the kernel never joins
+// bytes of two writers in one. Equal writers of a connection share a tag; the tag and its pidfd live as long as the
+// connection. Belongs to the loop's thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/result.h"
+#include "runtime/loop.h"
+#include "wire/grpc_server.h"
+
+namespace hexr::net {
+
+// What the kernel said about a writer.
+struct WriterEvidence {
+  int64_t pid = 0;  // in our PID namespace; 0: not visible from here
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  int pidfd = -1;  // borrowed: valid while the connection is; -1 on kernels before 6.5
+};
+
+struct GrpcUnixServerOptions {
+  wire::GrpcOptions grpc;
+  bool use_pidfd = true;  // false: as on kernels without SO_PASSPIDFD, for tests
+  size_t max_connections = limits::kMaxApiConnections;
+  size_t max_connections_per_user = limits::kMaxApiConnectionsPerUser;
+};
+
+class GrpcUnixServer {
+ public:
+  // `listener` is bound and listening, non-blocking. `router` and `clock` outlive the server.
+  GrpcUnixServer(runtime::Loop& loop, const Clock& clock, runtime::UniqueFd listener, const wire::GrpcRouter& router,
+                 GrpcUnixServerOptions options = {});
+  ~GrpcUnixServer();
+  GrpcUnixServer(const GrpcUnixServer&) = delete;
+  GrpcUnixServer& operator=(const GrpcUnixServer&) = delete;
+
+  // NOT_FOUND once the writer's connection is gone.
+  Result<WriterEvidence> EvidenceOf(wire::WriterTag writer) const;
+  // Accepts nothing more, lets calls finish, says so to the clients.
+  void Drain();
+  size_t connections() const { return connections_.size(); }
+
+ private:
+  struct Writer;
+  struct Connection;
+  void Accept();
+  void Readable(Connection& c);
+  Result<wire::WriterTag> TagOf(Connection& c, Writer writer);
+  void Flush(Connection& c);
+  void FlushSoon(uint64_t id);
+  void Close(Connection& c);
+  void ArmDeadline(Connection& c);
+
+  runtime::Loop& loop_;
+  const Clock& clock_;
+  runtime::UniqueFd listener_;
+  const wire::GrpcRouter& router_;
+  GrpcUnixServerOptions options_;
+  runtime::FdWatch watch_;
+  uint64_t next_connection_ = 1;
+  uint64_t next_tag_ = 1;
+  std::map<uint64_t, std::unique_ptr<Connection>> connections_;
+  std::unordered_map<wire::WriterTag, const Writer*> writers_;
+  std::unordered_map<uint32_t, size_t> per_user_;
+  std::string out_;                        // reused by every connection
+  std::shared_ptr<GrpcUnixServer*> self_;  // what posted work holds weakly
+};
+
+}  // namespace hexr::net
