@@ -23,6 +23,12 @@ inline constexpr size_t kMaxAgentListeners = 56;                   // fits one m
 inline constexpr int kAgentListenBacklog = 512;
 inline constexpr size_t kMaxOwnerMaps = 256;                       // id map namespaces kept for the next launch
 inline constexpr size_t kMaxEtcFileBytes = 512 * 1024;
+inline constexpr size_t kMaxKnownImages = 4096;                    // digests remembered
+inline constexpr size_t kMaxQueuedMeasurements = 256;
+inline constexpr size_t kMaxProcessesWalked = 512;                 // for the owner of one connection
+inline constexpr size_t kMaxThreadsWalked = 4096;
+inline constexpr size_t kMaxDescriptorsListed = 65536;
+inline constexpr int kMaxDescriptorsTried = 1024;                  // by number, of a process that hides its list
 
 // JSON texts (wire/json.h): defaults that a caller may narrow or widen
 inline constexpr size_t kMaxJsonBytes = 16 * 1024 * 1024;

@@ -121,7 +121,8 @@ inline Given Open(const std::string& path, bool writable) {
 
 class Agent {
  public:
-  explicit Agent(AgentOptions options) { Begin(std::move(options)); }
+  // Without `answer_execs` the caller answers the notifications, the first exec's among them.
+  explicit Agent(AgentOptions options, bool answer_execs = true) { Begin(std::move(options), answer_execs); }
   ~Agent() {
     handles_.control.reset();  // PID 1 ends with the last holder of its control end
     if (handles_.init_pidfd) (void)Wait();
@@ -156,6 +157,14 @@ class Agent {
     return text;
   }
   void Input(const std::string& text) { (void)!write(input_.get(), text.data(), text.size()); }
+  bool HasOutput() const {
+    pollfd p{output_.get(), POLLIN, 0};
+    return poll(&p, 1, 0) == 1;
+  }
+  bool Ended() const {
+    pollfd p{handles_.init_pidfd.get(), POLLIN, 0};
+    return poll(&p, 1, 0) == 1;
+  }
   void CloseInput() { input_.reset(); }
 
   // The wait(2) status that PID 1 reported, or that of a kill when it could not.
@@ -195,7 +204,7 @@ class Agent {
   }
 
  private:
-  void Begin(AgentOptions o) {
+  void Begin(AgentOptions o, bool answer_execs) {
     auto plan = std::make_unique<ChildPlan>();
     const bool root = geteuid() == 0;
     plan->uid = root ? 1000 : geteuid();
@@ -248,6 +257,11 @@ class Agent {
       return;
     }
     const int listener = (*launch)->handles().exec_listener.get();
+    if (!answer_execs) {
+      (*launch)->Exec();
+      handles_ = (*launch)->Take();
+      return;
+    }
     notifier_ = std::thread([this, fd = fcntl(listener, F_DUPFD_CLOEXEC, 3)] { Answer(UniqueFd(fd)); });
     (*launch)->Exec();
     started_ = WaitFor(**launch, Launch::State::kRunning);

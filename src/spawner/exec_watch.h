@@ -1,0 +1,102 @@
+// Sees every exec of an agent before it happens, and takes the registered process's identity away first.
+//
+// The kernel stops execve and execveat of every process of the agent and asks the holder of the filter's listener
+// (seccomp_unotify(2)). Only the registered process has an identity to lose, so all others continue at once. CONTINUE decides
+// nothing, since the arguments lie in memory that the agent can change meanwhile; it is the moment of revocation. What the new
+// image is, is read from the kernel after the old one has gone. Belongs to the loop's thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_function.h"
+#include "runtime/loop.h"
+#include "runtime/unique_fd.h"
+
+namespace hexr::spawner {
+
+// Execs whose handling has begun and not ended, in shared memory that outlives this process: a task whose notification is
+// lost hangs for ever, and an exec that is forgotten half-way would give the new image the old identity (INV-SPAWN-08).
+class ExecJournal {
+ public:
+  static constexpr size_t kSlots = 16;
+  enum State : uint32_t {
+    kFree,
+    kTaken,      // received, not answered
+    kContinued,  // of the registered process: answered, may be under way
+    kOver,       // of the registered process: over, what runs now is not attested yet
+  };
+  struct Slot {
+    uint64_t id;
+    int32_t tid;
+    State state;
+  };
+  static Result<ExecJournal> Create();
+  static Result<ExecJournal> Adopt(runtime::UniqueFd memory);
+  ~ExecJournal();
+  ExecJournal(ExecJournal&& o) noexcept;
+  ExecJournal& operator=(ExecJournal&&) = delete;
+
+  int fd() const { return memory_.get(); }
+  // A free slot, or nullptr: take no further notification then.
+  Slot* Free();
+  Slot* slots() { return slots_; }
+
+ private:
+  ExecJournal(runtime::UniqueFd memory, Slot* slots) : memory_(std::move(memory)), slots_(slots) {}
+  static Result<ExecJournal> Map(runtime::UniqueFd memory);
+  runtime::UniqueFd memory_;
+  Slot* slots_;
+};
+
+class ExecWatch {
+ public:
+  struct Events {
+    // The registered process is about to exec: take its identity away, then answer. `go` false refuses the exec (EAGAIN).
+    UniqueFunction<void(UniqueFunction<void(bool go)> answer)> starting;
+    // No exec of the registered process is under way any more: what runs now can be attested. Also after one that failed.
+    UniqueFunction<void()> settled;
+  };
+  // `listener` and `journal` outlive this object. What the journal holds, from a predecessor, is taken up at once.
+  // `launching`: the first exec of the registered process is the launch itself, before which it has no identity.
+  ExecWatch(runtime::Loop& loop, pid_t registered, int listener, ExecJournal& journal, bool launching, Events events);
+  ~ExecWatch();
+  ExecWatch(const ExecWatch&) = delete;
+  ExecWatch& operator=(const ExecWatch&) = delete;
+
+  // An exec of the registered process is between its notification and its end.
+  bool busy() const { return !pending_.empty(); }
+  // After `settled`: what runs now has been attested and the keeper told. Does nothing while busy.
+  void Attested();
+
+ private:
+  struct Pending;
+  void Readable();
+  void TakeUp(ExecJournal::Slot& slot);
+  void Inherit(ExecJournal::Slot& slot);
+  void Answer(const ExecJournal::Slot& slot, int error);
+  void Free(ExecJournal::Slot& slot);
+  void CheckSoon();
+  void Answered(uint64_t id, bool go);
+  void Check();
+  bool IsOver(const Pending& p) const;
+  bool IsRegisteredThread(pid_t tid) const;
+
+  runtime::Loop& loop_;
+  pid_t registered_;
+  int listener_;
+  ExecJournal& journal_;
+  bool launching_;
+  Events events_;
+  runtime::FdWatch watch_;
+  runtime::Timer check_;
+  int64_t next_check_us_ = 0;
+  std::vector<std::unique_ptr<Pending>> pending_;
+  std::shared_ptr<ExecWatch*> self_;  // answers that come after our end are dropped
+};
+
+}  // namespace hexr::spawner

@@ -1,0 +1,133 @@
+// Whose a connection is: found through the namespace of a real agent.
+#include "spawner/owner.h"
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
+#include "spawner/testing/agent.h"
+
+namespace hexr::spawner {
+namespace {
+
+using namespace testing;  // NOLINT: the harness of these tests
+
+class OwnerTest : public ::testing::TestWithParam<Caller> {};
+INSTANTIATE_TEST_SUITE_P(As, OwnerTest, ::testing::Values(Caller::kRoot, Caller::kPlain), CallerName);
+
+struct Accepted {
+  UniqueFd fd;
+  ConnectionAddress address;
+};
+
+Accepted Accept(Agent& agent, bool v6 = false) {
+  const int listener = agent.handles().listeners[v6 ? 1 : 0].get();
+  pollfd p{listener, POLLIN, 0};
+  EXPECT_EQ(poll(&p, 1, 20'000), 1);
+  Accepted a;
+  sockaddr_storage peer{}, local{};
+  socklen_t n = sizeof peer;
+  a.fd = UniqueFd(accept4(listener, reinterpret_cast<sockaddr*>(&peer), &n, SOCK_CLOEXEC));
+  n = sizeof local;
+  getsockname(a.fd.get(), reinterpret_cast<sockaddr*>(&local), &n);
+  a.address.v6 = v6;
+  if (v6) {
+    const auto& p6 = reinterpret_cast<sockaddr_in6&>(peer);
+    const auto& l6 = reinterpret_cast<sockaddr_in6&>(local);
+    memcpy(a.address.local.data(), &p6.sin6_addr, 16);
+    memcpy(a.address.remote.data(), &l6.sin6_addr, 16);
+    a.address.local_port = ntohs(p6.sin6_port);
+    a.address.remote_port = ntohs(l6.sin6_port);
+  } else {
+    const auto& p4 = reinterpret_cast<sockaddr_in&>(peer);
+    const auto& l4 = reinterpret_cast<sockaddr_in&>(local);
+    memcpy(a.address.local.data(), &p4.sin_addr, 4);
+    memcpy(a.address.remote.data(), &l4.sin_addr, 4);
+    a.address.local_port = ntohs(p4.sin_port);
+    a.address.remote_port = ntohs(l4.sin_port);
+  }
+  return a;
+}
+
+AgentOptions Connects(const std::string& script) {
+  AgentOptions o = Python("import os,socket,sys,time,ctypes\n" + script);
+  o.listeners = {Tcp(443), Tcp(443, true)};
+  return o;
+}
+
+Result<pid_t> Owner(Agent& agent, const ConnectionAddress& c, pid_t likely = 0) {
+  ASSIGN_OR_RETURN(const uint64_t inode, SocketInode(agent.handles().diag.get(), c));
+  return FindHolder(agent.handles().init_pid, likely, inode);
+}
+
+TEST_P(OwnerTest, FindsTheAgentItselfInBothFamilies) {
+  As(GetParam(), [] {
+    Agent agent(Connects("s=socket.create_connection(('93.184.216.34',443))\nt=socket.create_connection(('2606:4700::1111',443))\n"
+                         "sys.stdin.readline()"));
+    ASSERT_TRUE(agent.started().ok()) << agent.started().error().ToString();
+    for (const bool v6 : {false, true}) {
+      const Accepted a = Accept(agent, v6);
+      const auto owner = Owner(agent, a.address);
+      ASSERT_TRUE(owner.ok()) << owner.error().ToString();
+      EXPECT_EQ(*owner, agent.handles().agent_pid);
+      const auto again = Owner(agent, a.address, *owner);
+      ASSERT_TRUE(again.ok());
+      EXPECT_EQ(*again, *owner);
+    }
+  });
+}
+
+TEST_P(OwnerTest, TellsAChildFromItsParentAmongManyProcesses) {
+  As(GetParam(), [] {
+    Agent agent(Connects("for i in range(200):\n"
+                         "  if os.fork()==0: time.sleep(1000)\n"
+                         "p=os.fork()\n"
+                         "if p==0:\n"
+                         "  s=socket.create_connection(('93.184.216.34',443)); time.sleep(1000)\n"
+                         "sys.stdin.readline()"));
+    ASSERT_TRUE(agent.started().ok());
+    const Accepted a = Accept(agent);
+    const auto owner = Owner(agent, a.address, agent.handles().agent_pid);
+    ASSERT_TRUE(owner.ok()) << owner.error().ToString();
+    EXPECT_NE(*owner, agent.handles().agent_pid);
+  });
+}
+
+TEST_P(OwnerTest, FindsAProcessThatHidesItself) {
+  As(GetParam(), [] {
+    Agent agent(Connects("ctypes.CDLL(None).prctl(4,0,0,0,0)\ns=socket.create_connection(('93.184.216.34',443))\nsys.stdin.readline()"));
+    ASSERT_TRUE(agent.started().ok());
+    const Accepted a = Accept(agent);
+    const auto owner = Owner(agent, a.address);
+    ASSERT_TRUE(owner.ok()) << owner.error().ToString();
+    EXPECT_EQ(*owner, agent.handles().agent_pid);
+  });
+}
+
+TEST_P(OwnerTest, AConnectionThatIsClosedHasNoOwner) {
+  As(GetParam(), [] {
+    Agent agent(Connects("s=socket.create_connection(('93.184.216.34',443)); s.close()\nprint('closed',flush=True)\nsys.stdin.readline()"));
+    ASSERT_TRUE(agent.started().ok());
+    EXPECT_EQ(agent.Line(), "closed");
+    const Accepted a = Accept(agent);
+    const auto owner = Owner(agent, a.address);
+    ASSERT_FALSE(owner.ok());
+    EXPECT_EQ(owner.error().code(), ErrorCode::kNotFound);
+  });
+}
+
+TEST_P(OwnerTest, TheWalkEndsAtItsBound) {
+  As(GetParam(), [] {
+    Agent agent(Connects("n=0\n"
+                         "for i in range(" + std::to_string(limits::kMaxProcessesWalked + 50) + "):\n"
+                         "  if os.fork()==0: time.sleep(1000)\n"
+                         "print('up',flush=True)\nsys.stdin.readline()"));
+    ASSERT_TRUE(agent.started().ok());
+    EXPECT_EQ(agent.Line(), "up");
+    const auto owner = FindHolder(agent.handles().init_pid, 0, 1);
+    ASSERT_FALSE(owner.ok());
+    EXPECT_EQ(owner.error().code(), ErrorCode::kNotFound);
+  });
+}
+
+}  // namespace
+}  // namespace hexr::spawner
