@@ -107,6 +107,12 @@ inline constexpr size_t kMaxFederatedDomains = 256;
 
 inline constexpr size_t kMaxAdminConnections = 32;                  // operators at once
 
+// TLS and DNS as they begin (wire/client_hello.h, wire/dns.h)
+inline constexpr size_t kMaxClientHelloBytes = 64 * 1024;
+inline constexpr size_t kMaxTlsChainBytes = 64 * 1024;              // certificates of one peer
+inline constexpr size_t kMaxDnsQueryBytes = 4096;
+inline constexpr size_t kMaxDnsRecords = 64;                       // of one answer
+
 // HTTP/1 (wire/http1.h), per message
 inline constexpr size_t kMaxHttp1HeadBytes = 64 * 1024;            // a head, and a trailer section
 inline constexpr size_t kMaxHttpFields = 128;

@@ -246,12 +246,10 @@ Result<Http1Body> Http1RequestReader::TakeHead(const std::vector<std::string_vie
   ASSIGN_OR_RETURN(head_.minor_version, ParseVersion(line.substr(last + 1)));
   RETURN_IF_ERROR(HttpTarget::Parse(head_.method, head_.target).ok() ? Ok() : Status(Bad("bad request target")));
   RETURN_IF_ERROR(ParseFields(lines, head_.fields));
-  const size_t hosts = CountFields(head_.fields, "host");
-  if (hosts > 1 || (hosts == 0 && head_.minor_version >= 1)) return Bad("a request has exactly one host field");
-  if (hosts == 1) {
-    const std::string_view host = *OnlyField(head_.fields, "host");
-    if (!host.empty() && !HttpAuthority::Parse(host).ok()) return Bad("bad host field");
-  }
+  // Of HTTP/1.0 too, which did not ask for it: without one the request names no server.
+  const auto host = OnlyField(head_.fields, "host");
+  if (!host) return Bad("a request has exactly one host field");
+  if (!host->empty() && !HttpAuthority::Parse(*host).ok()) return Bad("bad host field");
   ASSIGN_OR_RETURN(const std::optional<Http1Body> body, Framing(head_.fields, head_.minor_version));
   if (head_.method == "CONNECT") {
     if (body && *body != Http1Body::Length(0)) return Bad("CONNECT with a body");

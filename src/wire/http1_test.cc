@@ -138,6 +138,7 @@ TEST(Http1, RefusesSmuggling) {
       "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
       "GET / HTTP/1.1\r\nHost: a\r\nHOST: b\r\n\r\n",
       "GET / HTTP/1.1\r\n\r\n",
+      "GET / HTTP/1.0\r\n\r\n",
       "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
       "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n",
       "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",

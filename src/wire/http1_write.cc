@@ -27,6 +27,7 @@ Status AppendHttp1Head(const Http1Request& head, const Http1Body& body, std::str
   RETURN_IF_ERROR(HttpTarget::Parse(head.method, head.target).ok()
                       ? Ok()
                       : Status(InvalidArgument("http1: target cannot be written")));
+  if (!OnlyField(head.fields, "host")) return InvalidArgument("http1: a request has exactly one host field");
   if (body.kind == Http1Body::Kind::kUntilClose) return InvalidArgument("http1: a request cannot end with its connection");
   std::string text = head.method + " " + head.target + " HTTP/1.1\r\n";
   RETURN_IF_ERROR(AppendFields(head.fields, false, text));

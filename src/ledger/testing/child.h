@@ -17,7 +17,7 @@ namespace hexr::ledger::testing {
 
 class Child {
  public:
-  Child(std::string command, std::string path) {
+  Child(std::string command, std::string path, std::string first = "0") {
     std::string program = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "ledger_child";
     int ends[2];
     EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
@@ -26,7 +26,7 @@ class Child {
     posix_spawn_file_actions_t actions;
     ::posix_spawn_file_actions_init(&actions);
     ::posix_spawn_file_actions_adddup2(&actions, in.get(), STDOUT_FILENO);
-    char* argv[] = {program.data(), command.data(), path.data(), nullptr};
+    char* argv[] = {program.data(), command.data(), path.data(), first.data(), nullptr};
     EXPECT_EQ(::posix_spawn(&pid_, program.c_str(), &actions, nullptr, argv, environ), 0);
     ::posix_spawn_file_actions_destroy(&actions);
   }

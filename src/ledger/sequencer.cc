@@ -1,0 +1,364 @@
+#include "ledger/sequencer.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "crypto/digest.h"
+#include "ledger/tiles.h"
+
+namespace hexr::ledger {
+
+namespace {
+
+constexpr char kStatePath[] = "state";
+constexpr std::string_view kJournalSuffix = ".journal";
+constexpr size_t kMaxStateBytes = 256 * 1024 * 1024;
+constexpr uint64_t kRecordsPerTurn = 4096;                     // one busy journal does not keep the others waiting
+constexpr size_t kMaxPendingTextBytes = 64 * 1024 * 1024;
+
+PublicName WriterName(const std::string& writer) { return PublicName::Parse(writer).value(); }  // 16 hex digits
+
+}  // namespace
+
+Sequencer::Sequencer(SequencerOptions options, DirectoryStorage folder, std::string journals, crypto::Secret master,
+                     crypto::AeadKey state_key, TileLog log, TextStore& texts, const Clock& clock, Random& random)
+    : options_(std::move(options)), folder_(std::move(folder)), journals_(std::move(journals)), master_(std::move(master)),
+      state_key_(std::move(state_key)), log_(std::move(log)), texts_(texts), clock_(clock), random_(random) {
+  std::array<uint8_t, Record::kWriterBytes / 2> name;
+  random_.Fill(name);
+  own_writer_ = HexEncode(name);
+}
+
+Result<std::unique_ptr<Sequencer>> Sequencer::Open(SequencerOptions options, Storage& log, const std::string& journals,
+                                                   const crypto::Secret& master, const NoteSigner& signer, TextStore& texts,
+                                                   const Clock& clock, Random& random) {
+  ASSIGN_OR_RETURN(DirectoryStorage folder, DirectoryStorage::Open(journals));
+  ASSIGN_OR_RETURN(TileLog tiles, TileLog::Open(log, signer, clock));
+  crypto::Secret derived = crypto::HkdfSha256(master, AsBytes(tiles.committed().origin), "hexr sequencer state v1", 32);
+  ASSIGN_OR_RETURN(crypto::AeadKey state_key, crypto::AeadKey::FromSecret(std::move(derived)));
+  std::unique_ptr<Sequencer> sequencer(new Sequencer(std::move(options), std::move(folder), journals, master.Clone(),
+                                                     std::move(state_key), std::move(tiles), texts, clock, random));
+  RETURN_IF_ERROR(sequencer->Recover());
+  return sequencer;
+}
+
+Status Sequencer::Recover() {
+  const Result<Bytes> sealed = folder_.Read(kStatePath, kMaxStateBytes);
+  if (!sealed.ok() && sealed.error().code() != ErrorCode::kNotFound) return sealed.error();
+  SequencerSnapshot snapshot{.log_size = log_.size(), .journals = {}};
+  if (sealed.ok()) {
+    ASSIGN_OR_RETURN(const auto snapshots, OpenSnapshots(*sealed, state_key_, log_.committed().origin));
+    const auto found = std::find_if(snapshots.begin(), snapshots.end(),
+                                    [&](const SequencerSnapshot& s) { return s.log_size == log_.size(); });
+    // Reading on from a wrong place would put records into the log twice, or not at all.
+    if (found == snapshots.end()) {
+      return Error(ErrorCode::kDataLoss, "the journals' state is not that of this log: one of them is from another time");
+    }
+    snapshot = *found;
+  } else if (log_.size() > 0) {
+    ASSIGN_OR_RETURN(const auto names, folder_.List("."));
+    if (std::any_of(names.begin(), names.end(), [](const std::string& n) { return n.ends_with(kJournalSuffix); })) {
+      return Error(ErrorCode::kDataLoss, "there are journals and no state that says what is in the log already");
+    }
+  }
+  committed_ = snapshot;
+  Body body;
+  RecordAboutLog(std::move(body.Set("event", Code("sequencer_started")).Set("size", log_.size())));
+  return AdoptJournals(snapshot);
+}
+
+Status Sequencer::AdoptJournals(const SequencerSnapshot& snapshot) {
+  for (const auto& [writer, state] : snapshot.journals) RETURN_IF_ERROR(AddTail(writer, &state));
+  ASSIGN_OR_RETURN(const auto names, folder_.List("."));
+  for (const std::string& name : names) {
+    if (!name.ends_with(kJournalSuffix)) continue;
+    const std::string writer = name.substr(0, name.size() - kJournalSuffix.size());
+    if (!tails_.contains(writer)) RETURN_IF_ERROR(AddTail(writer, nullptr));
+  }
+  return RemoveClosed();
+}
+
+Status Sequencer::AddTail(const std::string& writer, const JournalState* state) {
+  Tail tail;
+  if (state != nullptr) {
+    tail.label = state->label;
+    tail.counts = state->counts;
+    tail.position = state->position;
+    tail.end = state->end;
+    if (tail.end != JournalEnd::kOpen) {
+      tails_.emplace(writer, std::move(tail));
+      return Ok();
+    }
+  }
+  Result<JournalReader> reader = JournalReader::OpenAt(JournalPath(writer), master_, tail.position);
+  if (!reader.ok() && state == nullptr) {
+    // Made and never used: a crash came before its header was written. Or not a journal: then it is nobody's.
+    Log(LogLevel::kWarn, "ledger.journal_ignored", {{"journal", writer}, {"why", reader.error()}});
+    if (reader.error().code() == ErrorCode::kOutOfRange) return folder_.Remove(writer + std::string(kJournalSuffix));
+    return Ok();
+  }
+  Tail& added = tails_.emplace(writer, std::move(tail)).first->second;
+  if (!reader.ok()) {
+    if (reader.error().code() == ErrorCode::kNotFound) CloseTail(writer, added, "missing", 0);
+    else CloseTail(writer, added, "cut", 0);
+    return Ok();
+  }
+  if (reader->header().writer != writer) return Error(ErrorCode::kDataLoss, "journal " + writer + " has another writer's header");
+  added.reader = std::move(*reader);
+  added.position = added.reader->position();
+  if (state == nullptr) {
+    added.label = added.reader->header().label;
+    Body body;
+    body.Set("event", Code("writer_opened")).Set("writer", WriterName(writer));
+    if (!added.label.empty()) {
+      ASSIGN_OR_RETURN(const PublicName label, PublicName::Parse(added.label));
+      body.Set("label", label);
+    }
+    RecordAboutLog(std::move(body));
+  }
+  return Ok();
+}
+
+Result<NewJournal> Sequencer::OpenJournal(std::string_view label) {
+  // The file is named by its writer, which its header decides.
+  const std::string fresh = journals_ + "/new";
+  if (::unlink(fresh.c_str()) != 0 && errno != ENOENT) return ErrnoError("remove " + fresh, errno);
+  ASSIGN_OR_RETURN(NewJournal journal, CreateJournal(fresh, label, master_, clock_, random_));
+  const std::string path = JournalPath(journal.ticket.writer);
+  if (::rename(fresh.c_str(), path.c_str()) != 0) return ErrnoError("name journal " + path, errno);
+  RETURN_IF_ERROR(AddTail(journal.ticket.writer, nullptr));
+  return journal;
+}
+
+void Sequencer::RecordAboutLog(Body body) {
+  const Event event{.time = clock_.Wall(),
+                    .kind = RecordKind::kLog,
+                    .spiffe_id = options_.node,
+                    .instance = {},
+                    .tenant = options_.tenant,
+                    .call_id = {},
+                    .body = std::move(body)};
+  std::string draft;
+  AppendUnsequenced(event, own_writer_, ++own_count_, draft);
+  const Result<RecordView> view = ScanRecord(draft, SeqField::kAbsent);
+  HEXR_CHECK(view.ok());
+  std::string entry;
+  AppendSequenced(draft, view->seq_offset, log_.size(), entry);
+  log_.Append(AsBytes(entry));
+  if (!pending_since_) pending_since_ = clock_.Mono();
+}
+
+void Sequencer::RecordGap(const std::string& writer, std::string_view instance, uint64_t first, uint64_t last) {
+  Body body;
+  body.Set("event", Code("gap")).Set("writer", WriterName(writer)).Set("first_missing", first).Set("last_missing", last);
+  if (!instance.empty()) body.Set("of", InstanceId::Parse(instance).value());
+  RecordAboutLog(std::move(body));
+}
+
+const char* Sequencer::Objection(const std::string& writer, Tail& tail, const RecordView& view) const {
+  if (view.writer != writer) return "writer";
+  if (view.kind == RecordKind::kLog) return "kind";  // only the sequencer speaks about the log
+  if (view.tenant != (options_.tenant ? std::string_view(options_.tenant->value()) : std::string_view())) return "tenant";
+  if (view.spiffe_id == tail.spiffe_id) return nullptr;
+  // An agent's name holds its tenant: a process of one tenant cannot speak of another's agents.
+  const std::string agent = options_.node.trust_domain().Uri() + "/agent/";
+  if (options_.tenant && view.spiffe_id.starts_with(agent) &&
+      !view.spiffe_id.substr(agent.size()).starts_with(options_.tenant->value() + "/")) {
+    return "spiffe_id";
+  }
+  tail.spiffe_id = view.spiffe_id;
+  return nullptr;
+}
+
+void Sequencer::TakeRecord(const std::string& writer, Tail& tail, const JournalFrame& frame) {
+  const Result<RecordView> view = ScanRecord(frame.record, SeqField::kAbsent);
+  const char* objection = view.ok() ? Objection(writer, tail, *view) : "form";
+  uint64_t* count = nullptr;
+  if (objection == nullptr) {
+    auto at = tail.counts.find(view->instance);
+    if (at == tail.counts.end()) at = tail.counts.emplace(view->instance, 0).first;
+    count = &at->second;
+    if (view->instance_seq <= *count) objection = "instance_seq";
+  }
+  if (objection != nullptr) {
+    Body body;
+    body.Set("event", Code("record_refused")).Set("writer", WriterName(writer)).Set("frame", frame.counter);
+    body.Set("field", PublicName::Parse(objection).value());
+    RecordAboutLog(std::move(body));
+    return;
+  }
+  if (view->instance_seq != *count + 1) {
+    RecordGap(writer, view->instance, *count + 1, view->instance_seq - 1);
+  }
+  *count = view->instance_seq;
+  entry_.clear();
+  AppendSequenced(frame.record, view->seq_offset, log_.size(), entry_);
+  log_.Append(AsBytes(entry_));
+  for (const JournalFrame::Text& text : frame.texts) {
+    SaltedText::Salt salt;
+    std::copy(text.salt.begin(), text.salt.end(), salt.begin());
+    const SaltedText salted(std::string(text.text), salt);
+    pending_texts_.push_back({.digest = salted.digest(), .salt = salt, .text = salted.text(), .time = view->time,
+                              .instance = std::string(view->instance)});
+    pending_text_bytes_ += text.text.size();
+  }
+}
+
+void Sequencer::TakeFrame(const std::string& writer, Tail& tail, const JournalFrame& frame) {
+  switch (frame.type) {
+    case FrameType::kRecord:
+      TakeRecord(writer, tail, frame);
+      return;
+    case FrameType::kInstanceEnded: {
+      const auto at = tail.counts.find(frame.instance);
+      const uint64_t have = at == tail.counts.end() ? 0 : at->second;
+      if (have != frame.count) {
+        RecordGap(writer, frame.instance, have + 1, frame.count);
+      }
+      if (at != tail.counts.end()) tail.counts.erase(at);
+      Body body;
+      body.Set("event", Code("instance_closed")).Set("writer", WriterName(writer)).Set("of", InstanceId::Parse(frame.instance).value());
+      RecordAboutLog(std::move(body.Set("records", frame.count)));
+      return;
+    }
+    case FrameType::kEnd:
+      CloseTail(writer, tail, "clean", 0);
+      return;
+  }
+}
+
+void Sequencer::CloseTail(const std::string& writer, Tail& tail, Code how, uint64_t torn_bytes) {
+  Body body;
+  body.Set("event", Code("writer_closed")).Set("writer", WriterName(writer)).Set("how", how);
+  body.Set("frames", tail.position.counter);
+  if (torn_bytes > 0) body.Set("torn_bytes", torn_bytes);
+  RecordAboutLog(std::move(body));
+  const bool all_read = how.text() == "clean" || how.text() == "gone";
+  tail.end = all_read ? JournalEnd::kRemove : JournalEnd::kPutAside;
+  tail.counts.clear();
+}
+
+Status Sequencer::ReadTail(const std::string& writer, Tail& tail, uint64_t& records) {
+  for (uint64_t taken = 0; taken < kRecordsPerTurn; ++taken) {
+    const bool gone = taken == 0 && tail.reader->WriterGone();  // asked before the read: what is read then is all
+    Result<const JournalFrame*> next = tail.reader->Next();
+    if (!next.ok() && next.error().code() == ErrorCode::kDataLoss) {
+      CloseTail(writer, tail, "damaged", 0);
+      return Ok();
+    }
+    if (!next.ok() && next.error().code() == ErrorCode::kInvalidArgument) {
+      CloseTail(writer, tail, "malformed", 0);
+      return Ok();
+    }
+    if (!next.ok()) return next.error();
+    if (*next == nullptr) {
+      if (!gone) return Ok();
+      ASSIGN_OR_RETURN(const uint64_t torn, tail.reader->BytesBehind());
+      CloseTail(writer, tail, "gone", torn);
+      return Ok();
+    }
+    tail.position = tail.reader->position();
+    TakeFrame(writer, tail, **next);
+    ++records;
+    if (tail.end != JournalEnd::kOpen) return Ok();
+    if (log_.pending() >= limits::kMaxPendingRecords || pending_text_bytes_ >= kMaxPendingTextBytes) return Ok();
+  }
+  return Ok();
+}
+
+Result<Sequencer::Progress> Sequencer::Poll() {
+  Progress progress;
+  // After a failed commit nothing new is read until it is through: the state on disk knows two sizes of the log.
+  if (commit_failed_) {
+    RETURN_IF_ERROR(Commit());
+    progress.committed = true;
+  }
+  for (auto& [writer, tail] : tails_) {
+    if (tail.end != JournalEnd::kOpen) continue;
+    RETURN_IF_ERROR(ReadTail(writer, tail, progress.records));
+  }
+  if (log_.pending() > 0 && !pending_since_) pending_since_ = clock_.Mono();
+  if (CommitDue()) {
+    RETURN_IF_ERROR(Commit());
+    progress.committed = true;
+  }
+  return progress;
+}
+
+Status Sequencer::Flush() {
+  for (;;) {
+    ASSIGN_OR_RETURN(const Progress progress, Poll());
+    if (progress.records == 0) break;
+  }
+  return log_.pending() > 0 ? Commit() : Ok();
+}
+
+bool Sequencer::CommitDue() const {
+  if (log_.pending() == 0) return false;
+  return log_.pending() >= options_.commit_records || pending_text_bytes_ >= kMaxPendingTextBytes ||
+         clock_.Mono() - *pending_since_ >= options_.commit_interval;
+}
+
+SequencerSnapshot Sequencer::Snapshot() const {
+  SequencerSnapshot snapshot{.log_size = log_.size(), .journals = {}};
+  for (const auto& [writer, tail] : tails_) {
+    snapshot.journals.emplace(writer, JournalState{.label = tail.label, .position = tail.position, .end = tail.end, .counts = tail.counts});
+  }
+  return snapshot;
+}
+
+Status Sequencer::Commit() {
+  commit_failed_ = true;
+  if (!pending_texts_.empty()) {
+    RETURN_IF_ERROR(texts_.Put(pending_texts_));
+    pending_texts_.clear();
+    pending_text_bytes_ = 0;
+  }
+  SequencerSnapshot next = Snapshot();
+  RETURN_IF_ERROR(folder_.Replace(kStatePath, SealSnapshots({committed_, next}, state_key_, log_.committed().origin, random_)));
+  const Status published = log_.Commit();
+  if (log_.committed().size != next.log_size) return published;
+  commit_failed_ = false;
+  committed_ = std::move(next);
+  pending_since_.reset();
+  RETURN_IF_ERROR(published);  // published, and something after it failed
+  return RemoveClosed();
+}
+
+Status Sequencer::RemoveClosed() {
+  // Only what a published checkpoint covers: a journal whose end is in the snapshot that is on disk.
+  for (auto at = tails_.begin(); at != tails_.end();) {
+    const auto state = committed_.journals.find(at->first);
+    if (state == committed_.journals.end() || state->second.end == JournalEnd::kOpen || IsLost(at->second)) {
+      ++at;
+      continue;
+    }
+    const std::string path = JournalPath(at->first);
+    const std::string aside = path + ".damaged";
+    const bool aside_wanted = state->second.end == JournalEnd::kPutAside;
+    const int failed = aside_wanted ? ::rename(path.c_str(), aside.c_str()) : ::unlink(path.c_str());
+    if (failed != 0 && errno != ENOENT) return ErrnoError("put away " + path, errno);
+    at = tails_.erase(at);
+  }
+  return Ok();
+}
+
+bool Sequencer::IsLost(const Tail& tail) {
+  return tail.end == JournalEnd::kPutAside && tail.reader && !tail.reader->WriterGone();
+}
+
+std::vector<std::string> Sequencer::LostWriters() const {
+  std::vector<std::string> writers;
+  for (const auto& [writer, tail] : tails_) {
+    if (IsLost(tail)) writers.push_back(writer);
+  }
+  return writers;
+}
+
+}  // namespace hexr::ledger

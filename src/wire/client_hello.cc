@@ -1,0 +1,113 @@
+#include "wire/client_hello.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/limits.h"
+#include "wire/byte_reader.h"
+
+namespace hexr::wire {
+namespace {
+
+constexpr uint8_t kHandshakeRecord = 22;
+constexpr uint8_t kClientHelloMessage = 1;
+constexpr uint16_t kServerNameExtension = 0;
+constexpr uint16_t kAlpnExtension = 16;
+constexpr uint16_t kEncryptedHelloExtension = 0xFE0D;
+constexpr size_t kRecordHeaderBytes = 5;
+constexpr size_t kMaxRecordBytes = 16384;
+
+Error Bad(const char* why) { return InvalidArgument(std::string("client hello: ") + why); }
+
+// Host names as SNI carries them: letters, digits, '-', '_', in labels of 1 to 63, without a final dot.
+bool IsHostName(std::string_view name) {
+  if (name.empty() || name.size() > 253) return false;
+  size_t label = 0;
+  for (const char c : name) {
+    if (c == '.') {
+      if (label == 0) return false;
+      label = 0;
+      continue;
+    }
+    const bool ok = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    if (!ok || ++label > 63) return false;
+  }
+  return label > 0;
+}
+
+Status ReadServerName(ByteReader extension, ClientHello& out) {
+  ByteReader list = extension.Block16();
+  const uint8_t type = list.U8();
+  std::string name(AsText(list.Bytes(list.U16())));
+  if (!list.done() || !extension.done() || type != 0) return Bad("bad server name list");
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  if (!IsHostName(name)) return Bad("bad server name");
+  out.server_name = std::move(name);
+  return Ok();
+}
+
+Status ReadAlpn(ByteReader extension, ClientHello& out) {
+  ByteReader list = extension.Block16();
+  while (list.left() > 0 && list.ok()) {
+    const ByteView name = list.Bytes(list.U8());
+    if (name.empty()) return Bad("bad protocol list");
+    out.alpn.emplace_back(AsText(name));
+  }
+  if (out.alpn.empty() || !list.done() || !extension.done()) return Bad("bad protocol list");
+  return Ok();
+}
+
+Result<ClientHello> ParseBody(ByteView bytes) {
+  ByteReader hello(bytes);
+  hello.U16();      // legacy_version
+  hello.Bytes(32);  // random
+  const ByteView session = hello.Bytes(hello.U8());
+  const ByteView suites = hello.Bytes(hello.U16());
+  const ByteView compressions = hello.Bytes(hello.U8());
+  if (!hello.ok() || session.size() > 32 || suites.empty() || suites.size() % 2 != 0 || compressions.empty()) {
+    return Bad("malformed");
+  }
+  ClientHello out;
+  if (hello.left() == 0) return out;
+  ByteReader extensions = hello.Block16();
+  if (!hello.done()) return Bad("bytes behind the extensions");
+  std::set<uint16_t> seen;
+  while (extensions.left() > 0) {
+    const uint16_t type = extensions.U16();
+    const ByteReader body = extensions.Block16();
+    if (!extensions.ok()) return Bad("malformed extension");
+    if (!seen.insert(type).second) return Bad("repeated extension");
+    if (type == kServerNameExtension) RETURN_IF_ERROR(ReadServerName(body, out));
+    if (type == kAlpnExtension) RETURN_IF_ERROR(ReadAlpn(body, out));
+    if (type == kEncryptedHelloExtension) out.encrypted = true;
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<std::optional<ClientHello>> PeekClientHello(ByteView bytes) {
+  // The message may be cut into records at any byte.
+  Bytes message;
+  while (!bytes.empty()) {
+    if (bytes[0] != kHandshakeRecord || (bytes.size() > 1 && bytes[1] != 3)) return Bad("not TLS");
+    if (bytes.size() < kRecordHeaderBytes) break;
+    const size_t length = size_t{bytes[3]} << 8 | bytes[4];
+    if (length == 0 || length > kMaxRecordBytes) return Bad("bad record length");
+    const ByteView body = bytes.subspan(kRecordHeaderBytes, std::min(length, bytes.size() - kRecordHeaderBytes));
+    message.insert(message.end(), body.begin(), body.end());
+    bytes = bytes.subspan(kRecordHeaderBytes + body.size());
+    if (!message.empty() && message[0] != kClientHelloMessage) return Bad("not a client hello");
+    if (message.size() < 4) continue;
+    const size_t size = size_t{message[1]} << 16 | size_t{message[2]} << 8 | message[3];
+    if (size > limits::kMaxClientHelloBytes) return ResourceExhausted("client hello: larger than allowed");
+    if (message.size() < 4 + size) continue;
+    if (message.size() > 4 + size) return Bad("bytes behind the hello in its record");
+    ASSIGN_OR_RETURN(ClientHello hello, ParseBody(ByteView(message).subspan(4)));
+    return std::optional(std::move(hello));
+  }
+  return std::optional<ClientHello>();
+}
+
+}  // namespace hexr::wire
