@@ -104,6 +104,9 @@ inline constexpr size_t kMaxAudienceBytes = 2048;
 inline constexpr size_t kMaxCachedTokens = 64;                     // JWT-SVIDs of one identity of a process
 inline constexpr size_t kMaxLiveCertificates = 16;                 // of one identity of a process; the oldest is revoked beyond it
 inline constexpr size_t kMaxFederatedDomains = 256;
+inline constexpr size_t kMaxRateLimitedCallers = 4096;             // whose request rate is remembered
+inline constexpr size_t kMaxStreamsPerProcess = 64;                // open Workload API and SDS streams of one process
+inline constexpr size_t kMaxSubIdentities = 64;                    // of one instance
 
 inline constexpr size_t kMaxAdminConnections = 32;                  // operators at once
 

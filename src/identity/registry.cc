@@ -110,6 +110,7 @@ Status Registry::ExecDone(const InstanceId& id, ImageFacts image) {
   Instance& instance = slot->instance;
   instance.facts.image = std::move(image);
   instance.executing = false;
+  ++instance.images;
   const bool allowed = MatchesAnyExePattern(instance.facts.exe_patterns, instance.facts.image.exe);
   if (!allowed) instance.quarantined = true;
   Log(allowed ? LogLevel::kInfo : LogLevel::kWarn, allowed ? "instance.exec" : "instance.exec_refused",

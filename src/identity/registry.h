@@ -45,6 +45,7 @@ struct Instance {
   Identity identity;
   std::optional<ProcessKey> init;  // PID 1 of the instance's PID namespace
   WallTime registered_at;
+  uint64_t images = 0;             // counts replacements of the image
   bool executing = false;
   bool quarantined = false;
 

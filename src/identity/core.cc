@@ -1,0 +1,175 @@
+#include "identity/core.h"
+
+#include <utility>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "runtime/process.h"
+
+namespace hexr::identity {
+
+Core::Core(CoreOptions options, const CoreDependencies& deps, Events events)
+    : options_(std::move(options)),
+      deps_(deps),
+      events_(std::move(events)),
+      registry_(std::make_unique<Registry>(options_.authority.trust_domain, deps.clock, deps.reader, deps.loop,
+                                           [this](const Instance& i, InstanceChange c) { OnInstance(i, c); })),
+      entries_(options_.authority.trust_domain),
+      digests_(deps.clock),
+      selectors_(deps.names, deps.cgroups, digests_),
+      bundles_(options_.authority.trust_domain, [this] { OnBundles(); }),
+      resolver_(deps.reader, *registry_, entries_, selectors_, deps.clock,
+                {options_.authority.svid_ttl, options_.authority.jwt_ttl}),
+      limiter_(deps.clock, options_.rate, limits::kMaxRateLimitedCallers),
+      self_(std::make_shared<Core*>(this)) {}
+
+Core::~Core() = default;
+
+Result<std::unique_ptr<Core>> Core::Create(CoreOptions options, const CoreDependencies& deps, Events events) {
+  std::unique_ptr<Core> core(new Core(std::move(options), deps, std::move(events)));
+  ASSIGN_OR_RETURN(core->authority_, Authority::Open(core->options_.authority, deps.clock, deps.random, deps.store,
+                                                     [c = core.get()](const Authority::Change& change) { c->OnAuthority(change); }));
+  core->svids_ = std::make_unique<SvidKeeper>(*core->authority_, deps.clock, deps.random);
+  RETURN_IF_ERROR(core->bundles_.SetOwn(core->authority_->bundle()));
+  return core;
+}
+
+Status Core::SetEntry(Entry entry) {
+  RETURN_IF_ERROR(entries_.Set(std::move(entry)));
+  RefreshAllSoon();
+  return Ok();
+}
+
+Status Core::RemoveEntry(std::string_view entry_id) {
+  RETURN_IF_ERROR(entries_.Remove(entry_id));
+  RefreshAllSoon();
+  return Ok();
+}
+
+Result<Caller> Core::Authenticate(const ProcessEvidence& evidence) {
+  // Counted by instance where the process is one, else by user: a user cannot get a fresh bucket by forking.
+  const auto key = deps_.reader.Identify(evidence);
+  const Instance* instance = key.ok() ? registry_->FindByProcess(*key) : nullptr;
+  if (!limiter_.Admit(instance != nullptr ? instance->id().value() : "uid:" + std::to_string(evidence.uid))) {
+    return ResourceExhausted("too many requests: ask again in a second");
+  }
+  auto caller = Resolve(evidence);
+  if (!caller.ok()) {
+    Log(LogLevel::kWarn, "identity.denied",
+        {{"pid", evidence.pid}, {"uid", evidence.uid}, {"error", caller.error()}, {"why", resolver_.Explain(evidence)}});
+  }
+  return caller;
+}
+
+Result<Caller> Core::Resolve(const ProcessEvidence& evidence) {
+  ASSIGN_OR_RETURN(Caller caller, resolver_.Resolve(evidence));
+  if (!caller.own_process) RETURN_IF_ERROR(WatchProcess(caller.process, evidence));
+  return caller;
+}
+
+Status Core::WatchProcess(const std::string& process, const ProcessEvidence& evidence) {
+  if (watched_.contains(process)) return Ok();
+  if (watched_.size() >= limits::kMaxInstances) return ResourceExhausted("too many processes with identities on this node");
+  // On kernels that hand out no pidfds it is opened by number, and is right only if the number still means the same.
+  ASSIGN_OR_RETURN(const ProcessKey key, deps_.reader.Identify(evidence));
+  ASSIGN_OR_RETURN(runtime::UniqueFd pidfd, runtime::OpenPidfd(static_cast<pid_t>(key.pid)));
+  if (!deps_.reader.IsAlive(key)) return NotFound("the process has ended");
+  const int fd = pidfd.get();
+  watched_.emplace(process, Watched{std::move(pidfd), deps_.loop.Watch(fd, [this, process] { OnProcessExit(process); })});
+  return Ok();
+}
+
+void Core::OnProcessExit(std::string process) {
+  watched_.erase(process);
+  svids_->Drop(process);
+  RefreshIf([&process](const Subscriber& s) { return s.Concerns(process, std::nullopt); });
+}
+
+Status Core::Subscribe(Subscriber& s, const std::string& process) {
+  size_t& streams = streams_[process];
+  if (streams >= limits::kMaxStreamsPerProcess) return ResourceExhausted("too many open streams of one process");
+  ++streams;
+  subscribers_.emplace(&s, process);
+  return Ok();
+}
+
+void Core::Unsubscribe(Subscriber& s) {
+  const auto it = subscribers_.find(&s);
+  if (it == subscribers_.end()) return;
+  const auto streams = streams_.find(it->second);
+  if (--streams->second == 0) streams_.erase(streams);
+  subscribers_.erase(it);
+}
+
+Result<GatewaySvid> Core::IssueForGateway(const InstanceId& id, ByteView spki_der) {
+  const Instance* instance = registry_->Find(id);
+  if (instance == nullptr) return NotFound("no such instance");
+  if (!instance->has_identity()) return PermissionDenied("the instance's identity is withheld");
+  return svids_->ForKey(id.value(), instance->identity, spki_der);
+}
+
+void Core::OnAuthority(const Authority::Change& change) {
+  if (svids_ == nullptr) return;  // while the authority opens: nothing is out yet
+  if (!change.void_authority.empty()) svids_->VoidAuthority(change.void_authority);
+  if (change.revocations) crls_waiting_ = true;
+  if (change.bundle) {
+    const Status set = bundles_.SetOwn(authority_->bundle());
+    if (!set.ok()) Log(LogLevel::kError, "bundle.own_unusable", {{"error", set.error()}});
+  }
+  if (!change.void_authority.empty()) RefreshAllSoon();
+}
+
+void Core::OnBundles() {
+  if (events_.bundles) events_.bundles();
+  RefreshAllSoon();
+}
+
+void Core::OnInstance(const Instance& instance, InstanceChange change) {
+  const bool void_now = change == InstanceChange::kEnded || change == InstanceChange::kNewImage ||
+                        (change == InstanceChange::kWithheld && instance.quarantined);
+  if (void_now) svids_->Drop(instance.id().value());
+  if (change != InstanceChange::kRegistered) {
+    RefreshIf([&instance](const Subscriber& s) { return s.Concerns(instance.id().value(), instance.id()); });
+  }
+  if (events_.instance) events_.instance(instance, change);
+}
+
+void Core::RefreshIf(const std::function<bool(const Subscriber&)>& wanted) {
+  // Refreshing one may end another: look again before each.
+  std::vector<Subscriber*> now;
+  now.reserve(subscribers_.size());
+  for (const auto& [s, process] : subscribers_) now.push_back(s);
+  for (Subscriber* s : now) {
+    if (subscribers_.contains(s) && wanted(*s)) s->Refresh();
+  }
+}
+
+void Core::RefreshAllSoon() {
+  if (std::exchange(refresh_posted_, true)) return;
+  deps_.loop.Post([weak = std::weak_ptr<Core*>(self_)] {
+    const auto self = weak.lock();
+    if (self == nullptr) return;
+    (*self)->refresh_posted_ = false;
+    (*self)->RefreshIf([](const Subscriber&) { return true; });
+  });
+}
+
+void Core::Tick() {
+  const Status rotated = authority_->Tick();
+  if (!rotated.ok()) Log(LogLevel::kError, "authority.rotation_failed", {{"error", rotated.error()}});
+  if (crls_waiting_ && deps_.clock.Mono() - crls_pushed_at_ >= options_.crl_push_interval) {
+    crls_waiting_ = false;
+    crls_pushed_at_ = deps_.clock.Mono();
+    ++crl_version_;
+  }
+  RefreshIf([](const Subscriber&) { return true; });
+}
+
+void Core::Start() {
+  timer_ = deps_.loop.After(std::chrono::seconds(1), [this] {
+    Tick();
+    Start();
+  });
+}
+
+}  // namespace hexr::identity

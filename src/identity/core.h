@@ -1,0 +1,146 @@
+// Layer 1 as one object: registry, entries, authority, bundles and the SVIDs that are out, and who wants to hear of their
+// changes. The keeper owns one, on one loop; the services (workload_api.h, sds.h, sub_identity.h) stand on it.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "identity/authority.h"
+#include "identity/bundle_set.h"
+#include "identity/caller.h"
+#include "identity/rate_limiter.h"
+#include "identity/registry.h"
+#include "identity/svid_keeper.h"
+#include "runtime/loop.h"
+#include "wire/http2_server.h"
+
+namespace hexr::identity {
+
+// Turns the writer of a request into evidence; implemented by whoever owns the sockets. NOT_FOUND: that writer is gone.
+class EvidenceSource {
+ public:
+  virtual ~EvidenceSource() = default;
+  virtual Result<ProcessEvidence> EvidenceOf(wire::WriterTag writer) const = 0;
+};
+
+// Somebody who shows what a process is entitled to, for as long as it is: one open stream.
+class Subscriber {
+ public:
+  virtual ~Subscriber() = default;
+  // Something that this process sees may have changed, its right to see anything included.
+  virtual void Refresh() = 0;
+  // SvidKeeper's name of the process, or the instance's ID that it belongs to.
+  virtual bool Concerns(const std::string& process, const std::optional<InstanceId>& instance) const = 0;
+};
+
+struct CoreOptions {
+  AuthorityOptions authority;
+  RateLimiter::Options rate{};
+  // How long revocations wait for others before they are pushed together. The gateway hears of each at once.
+  std::chrono::milliseconds crl_push_interval{1000};
+};
+
+struct CoreDependencies {
+  const Clock& clock;
+  Random& random;
+  runtime::Loop& loop;
+  AuthorityStore& store;
+  const ProcessReader& reader;
+  const AccountNames& names;
+  const CgroupOwners& cgroups;
+};
+
+class Core {
+ public:
+  // What the keeper has to tell the other processes.
+  struct Events {
+    std::function<void(const Instance&, InstanceChange)> instance;
+    std::function<void()> bundles;
+  };
+
+  static Result<std::unique_ptr<Core>> Create(CoreOptions options, const CoreDependencies& deps, Events events);
+  ~Core();
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
+  Registry& registry() { return *registry_; }
+  Authority& authority() { return *authority_; }
+  BundleSet& bundles() { return bundles_; }
+  const EntryTable& entries() const { return entries_; }
+  const CallerResolver& resolver() const { return resolver_; }
+
+  // EntryTable's; open streams follow.
+  Status SetEntry(Entry entry);
+  Status RemoveEntry(std::string_view entry_id);
+
+  // One request: counted against the caller's bucket (RESOURCE_EXHAUSTED), then CallerResolver::Resolve. Denials are
+  // logged with the reason that operators need.
+  Result<Caller> Authenticate(const ProcessEvidence& evidence);
+  // The same without counting, for what is pushed.
+  Result<Caller> Recheck(const ProcessEvidence& evidence) { return Resolve(evidence); }
+
+  SvidKeeper& svids() { return *svids_; }
+  // For a key that the instance's gateway made. NOT_FOUND, PERMISSION_DENIED while the identity is withheld.
+  Result<GatewaySvid> IssueForGateway(const InstanceId& instance, ByteView spki_der);
+
+  // RESOURCE_EXHAUSTED over limits::kMaxStreamsPerProcess. Unsubscribe is harmless without Subscribe.
+  Status Subscribe(Subscriber& s, const std::string& process);
+  void Unsubscribe(Subscriber& s);
+  size_t subscribers() const { return subscribers_.size(); }
+  // Changes when revocations are to be shown.
+  uint64_t crl_version() const { return crl_version_; }
+
+  // Rotation, expiry, and what waits to be pushed. Start calls it every second.
+  void Tick();
+  void Start();
+
+  const Clock& clock() const { return deps_.clock; }
+  Random& random() { return deps_.random; }
+
+ private:
+  Core(CoreOptions options, const CoreDependencies& deps, Events events);
+  void OnAuthority(const Authority::Change& change);
+  void OnInstance(const Instance& instance, InstanceChange change);
+  void OnBundles();
+  Result<Caller> Resolve(const ProcessEvidence& evidence);
+  Status WatchProcess(const std::string& process, const ProcessEvidence& evidence);
+  void OnProcessExit(std::string process);
+  void RefreshIf(const std::function<bool(const Subscriber&)>& wanted);
+  void RefreshAllSoon();
+
+  struct Watched {
+    runtime::UniqueFd pidfd;
+    runtime::FdWatch watch;
+  };
+
+  CoreOptions options_;
+  CoreDependencies deps_;
+  Events events_;
+  std::map<Subscriber*, std::string> subscribers_;  // with the process that each shows something to
+  std::map<std::string, size_t> streams_;           // of each process
+  std::unique_ptr<Registry> registry_;
+  EntryTable entries_;
+  DigestCache digests_;
+  SelectorSource selectors_;
+  BundleSet bundles_;
+  std::unique_ptr<Authority> authority_;
+  std::unique_ptr<SvidKeeper> svids_;
+  CallerResolver resolver_;
+  RateLimiter limiter_;
+  std::map<std::string, Watched> watched_;  // processes with SVIDs that are no instances
+  MonoTime crls_pushed_at_{};
+  bool crls_waiting_ = false;
+  uint64_t crl_version_ = 0;
+  bool refresh_posted_ = false;
+  runtime::Timer timer_;
+  std::shared_ptr<Core*> self_;             // what posted work holds weakly
+};
+
+}  // namespace hexr::identity
