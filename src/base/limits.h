@@ -131,6 +131,7 @@ inline constexpr std::chrono::milliseconds kConnectDeadline{15000};    // resolv
 inline constexpr std::chrono::milliseconds kDialAttemptDeadline{4000};
 inline constexpr std::chrono::milliseconds kRequestHeadDeadline{15000}; // accept to a whole request head or ClientHello
 inline constexpr std::chrono::milliseconds kKeepAliveDeadline{60000};   // between two requests of one connection
+inline constexpr std::chrono::milliseconds kLingerDeadline{1000};       // for an agent to read its last answer
 inline constexpr std::chrono::milliseconds kTunnelIdleDeadline{900000}; // no byte either way
 
 // Things at rest

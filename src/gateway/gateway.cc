@@ -278,7 +278,6 @@ void Gateway::Find(const InstanceId& instance, const Endpoint& agent, const Endp
 void Gateway::Drain(std::chrono::milliseconds deadline, UniqueFunction<void()> done) {
   draining_ = true;
   on_drained_ = std::move(done);
-  for (const auto& [id, instance] : instances_) instance->Drain();
   drain_timer_ = parts_.loop.After(deadline, [this] {
     for (const auto& [id, instance] : instances_) instance->CloseAll("drained");
     CheckDrained();
@@ -292,6 +291,7 @@ void Gateway::CheckDrained() {
     drain_timer_.Cancel();
     return std::exchange(on_drained_, {})();
   }
+  for (const auto& [id, instance] : instances_) instance->Drain();  // what has become idle since
   // Looked at again rather than told by every connection: a drain happens once in a process's life.
   drain_poll_ = parts_.loop.After(std::chrono::milliseconds(20), [this] { CheckDrained(); });
 }

@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "gateway/egress/http_door.h"
 #include "gateway/egress/tcp_door.h"
 
 namespace hexr::gateway {
@@ -29,7 +30,7 @@ Instance::Instance(Shared& shared, InstanceFacts facts)
 Instance::~Instance() { CloseAll("ended"); }
 
 Status Instance::Serve(ListenerKind kind, uint16_t port, runtime::UniqueFd socket) {
-  if (kind != ListenerKind::kCapture) return Unimplemented("this kind of listener is not served");
+  if (kind == ListenerKind::kDnsUdp || kind == ListenerKind::kDnsTcp) return Unimplemented("this kind of listener is not served");
   auto listener = std::make_unique<Listener>();
   listener->kind = kind;
   listener->port = port;
@@ -64,7 +65,7 @@ void Instance::Accept(Listener& listener) {
     ++shared_.metrics.connections_accepted;
     if (connections_.size() >= limits::kMaxConnectionsPerInstance) {
       shared_.metrics.Denied(DenialKind::kLimit);
-      ResetOnClose(socket.get());
+      Refuse(listener, std::move(socket));
       continue;
     }
     const int on = 1;
@@ -79,12 +80,27 @@ void Instance::Accept(Listener& listener) {
   }
 }
 
+// Over the bound: an HTTP client is told, others are reset. Nothing is kept for it, so nothing waits for it either.
+void Instance::Refuse(const Listener& listener, runtime::UniqueFd socket) {
+  if (SpeaksHttp(listener)) {
+    const std::string answer = HttpAnswer({DenialKind::kLimit, "connections",
+                                           "this agent has too many connections open; close some first"});
+    if (send(socket.get(), answer.data(), answer.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(answer.size())) {
+      shutdown(socket.get(), SHUT_WR);
+      return;
+    }
+  }
+  ResetOnClose(socket.get());
+}
+
+bool Instance::SpeaksHttp(const Listener& listener) {
+  return listener.kind == ListenerKind::kProxy || (listener.kind == ListenerKind::kCapture && listener.port == 80);
+}
+
 std::unique_ptr<Connection> Instance::Open(const Listener& listener, Accepted accepted) {
-  switch (listener.kind) {
-    case ListenerKind::kProxy:
-    case ListenerKind::kCapture:
-    case ListenerKind::kDnsUdp:
-    case ListenerKind::kDnsTcp: break;
+  if (SpeaksHttp(listener)) {
+    const auto kind = listener.kind == ListenerKind::kProxy ? HttpConnection::Kind::kProxy : HttpConnection::Kind::kCaptured;
+    return std::make_unique<HttpConnection>(*this, std::move(accepted), kind);
   }
   return std::make_unique<TcpConnection>(*this, std::move(accepted));
 }

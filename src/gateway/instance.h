@@ -51,6 +51,8 @@ class Instance final : public ConnectionHost {
 
   void Accept(Listener& listener);
   std::unique_ptr<Connection> Open(const Listener& listener, Accepted accepted);
+  void Refuse(const Listener& listener, runtime::UniqueFd socket);
+  static bool SpeaksHttp(const Listener& listener);
   void BuryLater();
 
   Shared& shared_;

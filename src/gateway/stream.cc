@@ -144,6 +144,13 @@ void Stream::Reset() {
   Release().reset();
 }
 
+std::string Stream::TakeUnsent() {
+  std::string unsent = buffer_.substr(sent_);
+  buffer_.clear();
+  sent_ = 0;
+  return unsent;
+}
+
 runtime::UniqueFd Stream::Release() {
   watch_ = runtime::FdWatch();
   return std::move(socket_);

@@ -47,7 +47,11 @@ class Stream {
   void PauseReading(bool pause);
   // Closes now with a reset instead of an orderly end: the peer must not take what it got for the whole.
   void Reset();
-  // Gives the socket away; the stream does nothing more. What is buffered is lost: ask buffered() first.
+  // Closes now, in order as far as the kernel has everything.
+  void Close() { Release().reset(); }
+  // What was written and is not sent, taken away; for a stream that is about to be released.
+  std::string TakeUnsent();
+  // Gives the socket away; the stream does nothing more, and what is buffered is lost.
   runtime::UniqueFd Release();
 
   uint64_t bytes_read() const { return bytes_read_; }

@@ -48,12 +48,24 @@ Result<SyntheticNames::Addresses> SyntheticNames::Assign(const HostName& name) {
   if (by_slot_.size() >= limits::kMaxSyntheticNames) {
     return ResourceExhausted("this instance has asked for more names than the limit");
   }
-  const crypto::Sha256Digest digest = crypto::Sha256({AsBytes(instance_.value()), AsBytes("/"), AsBytes(name.value())});
-  uint32_t slot = ReadBig(digest) % kSlots + 1;
-  while (by_slot_.contains(slot)) slot = slot % kSlots + 1;
+  const uint32_t slot = FreeSlotFor(name);
   by_slot_.emplace(slot, name);
   by_name_.emplace(name.value(), slot);
   return AddressesOf(slot);
+}
+
+uint32_t SyntheticNames::FreeSlotFor(const HostName& name) const {
+  const crypto::Sha256Digest digest = crypto::Sha256({AsBytes(instance_.value()), AsBytes("/"), AsBytes(name.value())});
+  uint32_t slot = ReadBig(digest) % kSlots + 1;
+  while (by_slot_.contains(slot)) slot = slot % kSlots + 1;
+  return slot;
+}
+
+bool SyntheticNames::WouldGive(const HostName& name, const IpAddress& address) const {
+  const std::optional<uint32_t> slot = SlotOf(address);
+  if (!slot) return false;
+  const auto it = by_name_.find(name.value());
+  return *slot == (it != by_name_.end() ? it->second : FreeSlotFor(name));
 }
 
 const HostName* SyntheticNames::Find(const IpAddress& address) const {

@@ -26,12 +26,15 @@ class SyntheticNames {
   Result<Addresses> Assign(const HostName& name);
   // The name that was given this address; null when none was.
   const HostName* Find(const IpAddress& address) const;
+  // Whether Assign(name) would give `address` without changing anything.
+  bool WouldGive(const HostName& name, const IpAddress& address) const;
   // Whether `address` is one that Assign could give.
   static bool IsSynthetic(const IpAddress& address);
   size_t size() const { return by_slot_.size(); }
 
  private:
   static Addresses AddressesOf(uint32_t slot);
+  uint32_t FreeSlotFor(const HostName& name) const;
   static std::optional<uint32_t> SlotOf(const IpAddress& address);
 
   InstanceId instance_;

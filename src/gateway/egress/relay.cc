@@ -4,11 +4,12 @@
 
 namespace hexr::gateway {
 
-Relay::Relay(runtime::Loop& loop, const Clock& clock, runtime::UniqueFd agent, runtime::UniqueFd upstream, std::string first, Done done)
+Relay::Relay(runtime::Loop& loop, const Clock& clock, Start start, Done done)
     : loop_(loop), clock_(clock), done_(std::move(done)), last_byte_(clock.Mono()) {
-  agent_ = Open(std::move(agent), upstream_);
-  upstream_ = Open(std::move(upstream), agent_);
-  upstream_->Write(first);
+  agent_ = Open(std::move(start.agent), upstream_);
+  upstream_ = Open(std::move(start.upstream), agent_);
+  upstream_->Write(start.to_upstream);
+  agent_->Write(start.to_agent);
   ArmIdle(limits::kTunnelIdleDeadline);
 }
 

@@ -14,8 +14,15 @@ class Relay {
   enum class End : uint8_t { kClosed, kBroken, kIdle };
   using Done = UniqueFunction<void(End)>;
 
-  // `first` was read from the agent already. `done` runs once, never from inside the constructor; it may destroy the relay.
-  Relay(runtime::Loop& loop, const Clock& clock, runtime::UniqueFd agent, runtime::UniqueFd upstream, std::string first, Done done);
+  // Where the relay begins: two sockets, and bytes that were read before and are not sent on yet.
+  struct Start {
+    runtime::UniqueFd agent;
+    runtime::UniqueFd upstream;
+    std::string to_upstream = {};
+    std::string to_agent = {};
+  };
+  // `done` runs once, never from inside the constructor; it may destroy the relay.
+  Relay(runtime::Loop& loop, const Clock& clock, Start start, Done done);
 
   // Resets both sides now; `done` does not run any more.
   void Cut();

@@ -1,13 +1,8 @@
 #include "gateway/egress/tcp_door.h"
 
-#include <sys/socket.h>
+#include "gateway/egress/http_request.h"
 
 namespace hexr::gateway {
-
-HostPort CapturedDestination(SyntheticNames& names, const Endpoint& destination) {
-  if (const HostName* name = names.Find(destination.address)) return {*name, destination.port};
-  return {destination.address, destination.port};
-}
 
 ledger::Code EndCode(Relay::End end) {
   switch (end) {
@@ -19,7 +14,8 @@ ledger::Code EndCode(Relay::End end) {
 }
 
 TcpConnection::TcpConnection(ConnectionHost& host, Accepted accepted) : host_(host), accepted_(std::move(accepted)) {
-  auto call = MakeCall(host, Door::kCapturedTcp, CapturedDestination(host.names(), accepted_.destination), "TCP", accepted_.process);
+  auto call = MakeCall(host, Door::kCapturedTcp,
+                       CapturedDestination(host.names(), accepted_.destination, std::nullopt), "TCP", accepted_.process);
   ticket_ = host.shared().pipeline.Admit(std::move(call), [this](std::shared_ptr<Call> c, std::optional<Admitted> admitted) {
     Decided(std::move(c), std::move(admitted));
   });
@@ -44,8 +40,8 @@ void TcpConnection::Connected(Result<Upstream> upstream, const Denial* denial) {
     ResetOnClose(accepted_.socket.get());
     return host_.Ended(*this);
   }
-  relay_ = std::make_unique<Relay>(host_.shared().loop, host_.shared().clock, std::move(accepted_.socket), std::move(upstream->socket), "",
-                                   [this](Relay::End end) {
+  relay_ = std::make_unique<Relay>(host_.shared().loop, host_.shared().clock,
+                                   Relay::Start{std::move(accepted_.socket), std::move(upstream->socket)}, [this](Relay::End end) {
                                      open_->Close(EndCode(end), relay_->to_upstream(), relay_->from_upstream());
                                      host_.Ended(*this);
                                    });

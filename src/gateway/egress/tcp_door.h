@@ -6,9 +6,6 @@
 
 namespace hexr::gateway {
 
-// The destination of a captured connection: the name that DNS gave the address to, or the address itself.
-HostPort CapturedDestination(SyntheticNames& names, const Endpoint& destination);
-
 class TcpConnection final : public Connection {
  public:
   TcpConnection(ConnectionHost& host, Accepted accepted);

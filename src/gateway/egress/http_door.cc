@@ -1,0 +1,370 @@
+#include "gateway/egress/http_door.h"
+
+#include "base/limits.h"
+#include "gateway/egress/tcp_door.h"
+
+namespace hexr::gateway {
+
+using wire::Http1Body;
+using wire::Http1Event;
+
+namespace {
+
+constexpr size_t kInboxHighWater = 64 * 1024;
+
+std::string Simple(int status, std::string_view type, std::string_view body, bool keep_alive, bool head_only) {
+  wire::Http1Response r;
+  r.status = status;
+  r.reason = wire::HttpReason(status);
+  r.fields = {{"Content-Type", std::string(type)}, {"Cache-Control", "no-store"}};
+  if (!keep_alive) r.fields.push_back({"Connection", "close"});
+  if (head_only) r.fields.push_back({"Content-Length", std::to_string(body.size())});
+  std::string out;
+  HEXR_CHECK(AppendHttp1Head(r, head_only ? Http1Body::None() : Http1Body::Length(body.size()), out).ok());
+  if (!head_only) out += body;
+  return out;
+}
+
+}  // namespace
+
+std::string HttpAnswer(const Denial& denial) {
+  return Simple(denial.http_status(), "application/problem+json", denial.ToProblemJson(), false, false);
+}
+
+HttpConnection::HttpConnection(ConnectionHost& host, Accepted accepted, Kind kind)
+    : host_(host),
+      shared_(host.shared()),
+      kind_(kind),
+      destination_(accepted.destination),
+      process_(std::move(accepted.process)) {
+  agent_ = std::make_unique<Stream>(shared_.loop, std::move(accepted.socket),
+                                    Stream::Handlers{.on_data = [this](ByteView data) { OnAgentData(data); },
+                                                     .on_end = [this] { OnAgentEnd(); },
+                                                     .on_drained = [this] { if (upstream_) upstream_->PauseReading(false); },
+                                                     .on_finished = [this] { if (agent_ended_) End("closed"); },
+                                                     .on_error = [this](const Error&) { End("broken"); }});
+  deadline_ = shared_.loop.After(limits::kRequestHeadDeadline, [this] { End("idle"); });
+}
+
+// ---- the agent's side
+
+void HttpConnection::OnAgentData(ByteView data) {
+  if (state_ == State::kClosing) return;
+  last_byte_ = shared_.clock.Mono();
+  inbox_.append(AsText(data));
+  Pump();
+  BalanceAgentReads();
+}
+
+void HttpConnection::OnAgentEnd() {
+  agent_ended_ = true;
+  if (state_ == State::kClosing || (state_ == State::kHead && !reader_.inside_message() && inbox_.empty())) return End("closed");
+  Pump();
+}
+
+void HttpConnection::Pump() {
+  while (Step()) {
+  }
+  if (agent_ended_) CheckAgentEnd();
+}
+
+// A request that was cut off goes nowhere; a whole one is still answered (half-close).
+void HttpConnection::CheckAgentEnd() {
+  if (state_ == State::kHead) return reader_.inside_message() ? End("aborted") : End("closed");
+  if (state_ == State::kExchange && !request_done_ && !upstream_->congested()) End("aborted");
+}
+
+bool HttpConnection::Step() {
+  const bool reading = state_ == State::kHead || (state_ == State::kExchange && !request_done_);
+  if (!reading) return false;
+  if (upstream_ && upstream_->congested()) return false;
+  ByteView view = AsBytes(inbox_);
+  const Result<Http1Event> event = reader_.Read(view);
+  if (!event.ok()) {
+    if (state_ == State::kHead) AnswerMalformed(event.error());
+    else End("malformed");
+    return false;
+  }
+  // data() points into the inbox: handled before the inbox is cut.
+  if (*event == Http1Event::kData) OnRequestData();
+  inbox_.erase(0, inbox_.size() - view.size());
+  if (*event == Http1Event::kHead) OnHead();
+  if (*event == Http1Event::kEnd) OnRequestEnd();
+  return *event != Http1Event::kNeedMore;
+}
+
+void HttpConnection::BalanceAgentReads() {
+  if (!agent_) return;
+  const bool full = inbox_.size() >= kInboxHighWater && state_ != State::kClosing;
+  agent_->PauseReading(full);
+}
+
+void HttpConnection::OnHead() {
+  deadline_.Cancel();
+  head_ = std::move(reader_.head());
+  request_body_ = reader_.body();
+  request_done_ = false;
+  response_started_ = false;
+  keep_alive_ = head_.KeepAlive() && head_.minor_version >= 1;
+  Result<HttpAsk> ask =
+      kind_ == Kind::kProxy ? ReadProxyRequest(head_) : ReadCapturedRequest(head_, destination_, host_.names());
+  if (!ask.ok()) return AnswerMalformed(ask.error());
+  ask_ = std::move(ask).value();
+  const Door door = kind_ == Kind::kCaptured ? Door::kCapturedHttp : ask_->connect ? Door::kConnect : Door::kProxyHttp;
+  auto call = MakeCall(host_, door, ask_->destination, head_.method, process_);
+  call->target = ask_->target;
+  call->denial = ask_->denial;
+  state_ = State::kDeciding;
+  ticket_ = shared_.pipeline.Admit(std::move(call), [this](std::shared_ptr<Call> c, std::optional<Admitted> admitted) {
+    Decided(std::move(c), std::move(admitted));
+  });
+}
+
+void HttpConnection::OnRequestData() {
+  if (request_body_.kind == Http1Body::Kind::kChunked) {
+    std::string chunk;
+    wire::AppendHttp1Chunk(reader_.data(), chunk);
+    upstream_->Write(chunk);
+  } else {
+    upstream_->Write(reader_.data());
+  }
+}
+
+void HttpConnection::OnRequestEnd() {
+  request_done_ = true;
+  if (request_body_.kind != Http1Body::Kind::kChunked) return;
+  std::string last;
+  if (AppendHttp1LastChunk(reader_.trailers(), last).ok()) upstream_->Write(last);
+  else End("malformed");
+}
+
+// ---- the pipeline
+
+void HttpConnection::Decided(std::shared_ptr<Call> call, std::optional<Admitted> admitted) {
+  ticket_.reset();
+  open_ = std::make_unique<OpenCall>(shared_, std::move(call));
+  if (!admitted) {
+    open_->Close("denied");
+    return Answer(*open_->call().denial);
+  }
+  ticket_ = shared_.pipeline.Connect(*admitted, [this](Result<Upstream> upstream, const Denial* denial) {
+    Connected(std::move(upstream), denial);
+  });
+}
+
+void HttpConnection::Connected(Result<Upstream> upstream, const Denial* denial) {
+  ticket_.reset();
+  if (denial != nullptr) {
+    open_->DenyAfterwards(*denial);
+    open_->Close("failed");
+    return Answer(*denial);
+  }
+  if (ask_->connect) StartTunnel(std::move(upstream->socket));
+  else StartExchange(std::move(upstream->socket));
+}
+
+void HttpConnection::StartTunnel(runtime::UniqueFd upstream) {
+  state_ = State::kTunnel;
+  agent_->Write("HTTP/1.1 200 Connection established\r\n\r\n");
+  std::string unsent = agent_->TakeUnsent();
+  Relay::Start start{agent_->Release(), std::move(upstream), std::move(inbox_), std::move(unsent)};
+  inbox_.clear();
+  agent_.reset();
+  relay_ = std::make_unique<Relay>(shared_.loop, shared_.clock, std::move(start), [this](Relay::End end) { End(EndCode(end)); });
+}
+
+void HttpConnection::StartExchange(runtime::UniqueFd upstream) {
+  state_ = State::kExchange;
+  response_ = std::make_unique<wire::Http1ResponseReader>();
+  response_->Expect(head_.method);
+  upstream_ = std::make_unique<Stream>(shared_.loop, std::move(upstream),
+                                       Stream::Handlers{.on_data = [this](ByteView data) { OnUpstreamData(data); },
+                                                        .on_end = [this] { OnUpstreamEnd(); },
+                                                        .on_drained = [this] {
+                                                          Pump();
+                                                          BalanceAgentReads();
+                                                        },
+                                                        .on_finished = {},
+                                                        .on_error = [this](const Error& e) { OnUpstreamError(e); }});
+  std::string out;
+  if (const Status s = AppendHttp1Head(ForwardedRequest(head_, *ask_), request_body_, out); !s.ok()) {
+    return FailUpstream("the request cannot be sent on");
+  }
+  upstream_->Write(out);
+  last_byte_ = shared_.clock.Mono();
+  WatchIdle(limits::kTunnelIdleDeadline);
+  Pump();
+  if (state_ == State::kExchange) BalanceAgentReads();
+}
+
+void HttpConnection::WatchIdle(std::chrono::nanoseconds delay) {
+  deadline_ = shared_.loop.After(delay, [this] {
+    const std::chrono::nanoseconds quiet = shared_.clock.Mono() - last_byte_;
+    if (quiet >= limits::kTunnelIdleDeadline) return End("idle");
+    WatchIdle(limits::kTunnelIdleDeadline - quiet);
+  });
+}
+
+// ---- the destination's side
+
+void HttpConnection::OnUpstreamData(ByteView data) {
+  last_byte_ = shared_.clock.Mono();
+  // An answer may end while its last bytes are in hand: what follows it belongs to nobody.
+  while (state_ == State::kExchange && response_) {
+    const Result<Http1Event> event = response_->Read(data);
+    if (!event.ok()) return FailUpstream("the answer is not proper HTTP: " + event.error().message());
+    if (*event == Http1Event::kNeedMore) break;
+    OnResponse(*event);
+  }
+  if (upstream_ && agent_ && agent_->congested()) upstream_->PauseReading(true);
+}
+
+void HttpConnection::OnUpstreamEnd() {
+  if (state_ != State::kExchange || !response_) return;
+  const Result<Http1Event> event = response_->ReadEof();
+  if (event.ok() && *event == Http1Event::kEnd) return OnResponse(*event);
+  FailUpstream("the destination closed the connection before its answer was complete");
+}
+
+void HttpConnection::OnUpstreamError(const Error& error) {
+  if (state_ == State::kExchange) FailUpstream("the connection to the destination broke: " + error.message());
+}
+
+void HttpConnection::OnResponse(Http1Event event) {
+  switch (event) {
+    case Http1Event::kInterim: {
+      // Only to clients that know interim answers (RFC 9110 15.2).
+      if (head_.minor_version == 0) return;
+      std::string out;
+      if (AppendHttp1Head(ForwardedResponse(response_->head()), Http1Body::None(), out).ok()) agent_->Write(out);
+      return;
+    }
+    case Http1Event::kHead: return OnResponseHead();
+    case Http1Event::kData:
+      if (response_body_.kind == Http1Body::Kind::kChunked) {
+        std::string chunk;
+        wire::AppendHttp1Chunk(response_->data(), chunk);
+        agent_->Write(chunk);
+      } else {
+        agent_->Write(response_->data());
+      }
+      return;
+    case Http1Event::kEnd: return OnResponseEnd();
+    case Http1Event::kNeedMore: return;
+  }
+}
+
+void HttpConnection::OnResponseHead() {
+  response_body_ = response_->body();
+  // Upgrades are not passed on, so an answer that switches protocols answers nothing that was asked.
+  if (response_body_.kind == Http1Body::Kind::kTunnel) return FailUpstream("the destination switched protocols unasked");
+  if (response_body_.kind == Http1Body::Kind::kUntilClose && head_.minor_version >= 1) response_body_ = Http1Body::Chunked();
+  if (response_body_.kind == Http1Body::Kind::kChunked && head_.minor_version == 0) response_body_ = Http1Body::UntilClose();
+  wire::Http1Response head = ForwardedResponse(response_->head());
+  if (!keep_alive_) head.fields.push_back({"Connection", "close"});
+  std::string out;
+  if (!AppendHttp1Head(head, response_body_, out).ok()) return FailUpstream("the answer cannot be passed on");
+  response_started_ = true;
+  agent_->Write(out);
+}
+
+void HttpConnection::OnResponseEnd() {
+  if (response_body_.kind == Http1Body::Kind::kChunked) {
+    std::string last;
+    if (!AppendHttp1LastChunk(response_->trailers(), last).ok()) return FailUpstream("the answer cannot be passed on");
+    agent_->Write(last);
+  }
+  open_->Close("closed", bytes_out(), bytes_in());
+  // An answer before the request was all there ends the connection: what is left of the request is no new one.
+  if (keep_alive_ && request_done_) NextRequest();
+  else CloseSoon();
+}
+
+void HttpConnection::FailUpstream(std::string why) {
+  if (response_started_) return End("broken");  // half an answer: only a reset says so
+  const Denial denial{DenialKind::kUpstream, "connect", ask_->destination.ToString() + ": " + why, open_->call().id};
+  open_->DenyAfterwards(denial);
+  open_->Close("failed", bytes_out(), bytes_in());
+  Answer(denial);
+}
+
+// ---- answers and ends
+
+void HttpConnection::Answer(const Denial& denial) {
+  // A request whose body is still to come is not read to its end: the connection closes with the answer.
+  const bool whole = request_body_.kind == Http1Body::Kind::kNone || request_done_;
+  const bool keep = keep_alive_ && whole && !ask_->connect;
+  agent_->Write(Simple(denial.http_status(), "application/problem+json", denial.ToProblemJson(), keep, head_.method == "HEAD"));
+  if (keep) NextRequest();
+  else CloseSoon();
+}
+
+void HttpConnection::AnswerMalformed(const Error& error) {
+  deadline_.Cancel();
+  Denial denial = DenialFromError(error, "http");
+  shared_.metrics.Denied(denial.kind);
+  agent_->Write(Simple(wire::HttpStatusOf(error), "application/problem+json", denial.ToProblemJson(), false, false));
+  CloseSoon();
+}
+
+void HttpConnection::NextRequest() {
+  DropUpstream();
+  open_.reset();
+  ask_.reset();
+  state_ = State::kHead;
+  deadline_ = shared_.loop.After(limits::kKeepAliveDeadline, [this] { End("idle"); });
+  // Not from inside the callback that brought us here: requests that wait in the inbox would nest.
+  next_ = shared_.loop.After(std::chrono::nanoseconds(0), [this] {
+    dead_upstream_.reset();
+    Pump();
+    BalanceAgentReads();
+  });
+}
+
+void HttpConnection::DropUpstream() {
+  response_.reset();
+  if (!upstream_) return;
+  upstream_->Close();
+  dead_upstream_ = std::move(upstream_);
+}
+
+// Sends what is left, says so, and reads on for a moment: closing at once with unread bytes would reset the
+// connection, and the agent might never see the answer.
+void HttpConnection::CloseSoon() {
+  DropUpstream();
+  state_ = State::kClosing;
+  inbox_.clear();
+  agent_->Finish();
+  agent_->PauseReading(false);
+  // Who has ended already reads only; who has not will see our end and answer with its own.
+  const bool over = agent_ended_ && agent_->finished();
+  deadline_ = shared_.loop.After(over ? std::chrono::milliseconds(0) : limits::kLingerDeadline, [this] { End("closed"); });
+}
+
+void HttpConnection::End(ledger::Code how) {
+  Report(how);
+  state_ = State::kClosing;
+  deadline_.Cancel();
+  next_.Cancel();
+  if (upstream_) upstream_->Close();
+  if (agent_ && how.text() != "closed") agent_->Reset();
+  host_.Ended(*this);
+}
+
+void HttpConnection::Cut() {
+  ticket_.reset();
+  deadline_.Cancel();
+  next_.Cancel();
+  if (relay_) relay_->Cut();
+  if (upstream_) upstream_->Reset();
+  if (agent_) agent_->Reset();
+}
+
+void HttpConnection::Report(ledger::Code how) {
+  if (open_) open_->Close(how, bytes_out(), bytes_in());
+}
+
+uint64_t HttpConnection::bytes_out() const { return relay_ ? relay_->to_upstream() : upstream_ ? upstream_->bytes_written() : 0; }
+uint64_t HttpConnection::bytes_in() const { return relay_ ? relay_->from_upstream() : upstream_ ? upstream_->bytes_read() : 0; }
+
+}  // namespace hexr::gateway
