@@ -29,7 +29,7 @@ Result<std::unique_ptr<Core>> Core::Create(CoreOptions options, const CoreDepend
   std::unique_ptr<Core> core(new Core(std::move(options), deps, std::move(events)));
   ASSIGN_OR_RETURN(core->authority_, Authority::Open(core->options_.authority, deps.clock, deps.random, deps.store,
                                                      [c = core.get()](const Authority::Change& change) { c->OnAuthority(change); }));
-  core->svids_ = std::make_unique<SvidKeeper>(*core->authority_, deps.clock, deps.random);
+  core->svids_ = std::make_unique<SvidKeeper>(*core->authority_, deps.clock, deps.random, core->events_.issuing);
   RETURN_IF_ERROR(core->bundles_.SetOwn(core->authority_->bundle()));
   return core;
 }

@@ -63,6 +63,7 @@ class Core {
   struct Events {
     std::function<void(const Instance&, InstanceChange)> instance;
     std::function<void()> bundles;
+    OnIssuing issuing = {};
   };
 
   static Result<std::unique_ptr<Core>> Create(CoreOptions options, const CoreDependencies& deps, Events events);

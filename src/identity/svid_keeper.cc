@@ -50,6 +50,7 @@ Result<const HeldX509*> SvidKeeper::X509(const std::string& process, const Ident
   ASSIGN_OR_RETURN(const IssuedX509 issued, authority_.IssueX509(identity.id, key.public_key(), ttl));
   const ByteView serial = issued.chain.front().serial();
   Bytes serial_copy(serial.begin(), serial.end());
+  RETURN_IF_ERROR(Issuing(identity, "x509", serial, issued.not_after()));
   Remember(held, serial_copy, issued);
   held.x509 = HeldX509{crypto::EncodeChain(issued.chain), key.ToPkcs8(), std::move(serial_copy),
                        RenewalFor(issued.not_before(), issued.not_after(), issued.authority_id)};
@@ -62,6 +63,7 @@ Result<const HeldWit*> SvidKeeper::Wit(const std::string& process, const Identit
   const crypto::PrivateKey key = crypto::PrivateKey::Generate(crypto::KeyType::kP256);
   ASSIGN_OR_RETURN(Authority::IssuedToken issued, authority_.IssueWit(identity, key.public_key(), ttl));
   ASSIGN_OR_RETURN(crypto::Secret jwk, PrivateJwk(key));
+  RETURN_IF_ERROR(Issuing(identity, "wit", {}, issued.expires_at));
   held.wit = HeldWit{std::move(issued.token), std::move(jwk), RenewalFor(issued.issued_at, issued.expires_at, issued.authority_id)};
   return &*held.wit;
 }
@@ -75,6 +77,7 @@ Result<std::string> SvidKeeper::Jwt(const std::string& process, const Identity& 
   const auto it = held.tokens.find(key);
   if (it != held.tokens.end() && !Due(it->second.renewal, authority_.options().jwt_ttl)) return it->second.token;
   ASSIGN_OR_RETURN(Authority::IssuedToken issued, authority_.IssueJwt(identity, key, ttl));
+  RETURN_IF_ERROR(Issuing(identity, "jwt", {}, issued.expires_at));
   if (it == held.tokens.end() && held.tokens.size() >= limits::kMaxCachedTokens) {
     held.tokens.erase(std::min_element(held.tokens.begin(), held.tokens.end(), [](const auto& a, const auto& b) {
       return a.second.renewal.not_after < b.second.renewal.not_after;
@@ -89,6 +92,7 @@ Result<GatewaySvid> SvidKeeper::ForKey(const std::string& process, const Identit
   ASSIGN_OR_RETURN(const crypto::PublicKey key, crypto::PublicKey::FromSpki(spki_der));
   ASSIGN_OR_RETURN(const IssuedX509 issued, authority_.IssueX509(identity.id, key, authority_.options().svid_ttl));
   const ByteView serial = issued.chain.front().serial();
+  RETURN_IF_ERROR(Issuing(identity, "x509", serial, issued.not_after()));
   Remember(held_[process].try_emplace(identity.id).first->second, Bytes(serial.begin(), serial.end()), issued);
   GatewaySvid svid{{}, issued.not_after()};
   for (const crypto::Certificate& c : issued.chain) svid.chain_der.push_back(c.der());

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -48,10 +49,14 @@ struct GatewaySvid {
   WallTime not_after;
 };
 
+// Asked before something that was signed leaves: an error keeps it back. `kind` is "x509", "jwt" or "wit"; `serial` the
+// certificate's, empty for tokens.
+using OnIssuing = std::function<Status(const Identity& identity, std::string_view kind, ByteView serial, WallTime not_after)>;
+
 class SvidKeeper {
  public:
-  SvidKeeper(Authority& authority, const Clock& clock, Random& random)
-      : authority_(authority), clock_(clock), random_(random) {}
+  SvidKeeper(Authority& authority, const Clock& clock, Random& random, OnIssuing on_issuing = {})
+      : authority_(authority), clock_(clock), random_(random), on_issuing_(std::move(on_issuing)) {}
 
   // `process` names the holder: an instance's ID, or a matched process. All results are valid until the next call for the
   // same process. Errors are those of Authority.
@@ -98,10 +103,14 @@ class SvidKeeper {
   bool Due(const Renewal& renewal, std::chrono::seconds longest) const;
   void Remember(PerIdentity& held, Bytes serial, const IssuedX509& issued);
   void RevokeAll(const PerIdentity& held);
+  Status Issuing(const Identity& identity, std::string_view kind, ByteView serial, WallTime not_after) const {
+    return on_issuing_ ? on_issuing_(identity, kind, serial, not_after) : Ok();
+  }
 
   Authority& authority_;
   const Clock& clock_;
   Random& random_;
+  OnIssuing on_issuing_;
   std::map<std::string, std::map<SpiffeId, PerIdentity>, std::less<>> held_;
   uint64_t issued_ = 0;
 };
