@@ -7,8 +7,6 @@
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 
-#include <string>
-
 #include "base/check.h"
 #include "crypto/openssl_ptr.h"
 
@@ -76,14 +74,16 @@ Secret HkdfSha256(const Secret& key, ByteView salt, std::string_view info, size_
   const std::unique_ptr<EVP_KDF_CTX, OpenSslFree<EVP_KDF_CTX_free>> ctx(EVP_KDF_CTX_new(kdf));
   HEXR_CHECK(ctx != nullptr);
   char sha256[] = "SHA256";
-  const ByteView ikm = key.Reveal(RevealToken::For("HKDF input"));
-  std::string info_copy(info);
-  Bytes salt_copy(salt.begin(), salt.end());
+  // OpenSSL takes nothing const here, changes nothing, and refuses a null pointer even for no bytes.
+  uint8_t nothing = 0;
+  const auto octets = [&nothing](const char* name, ByteView b) {
+    return OSSL_PARAM_construct_octet_string(name, b.empty() ? &nothing : const_cast<uint8_t*>(b.data()), b.size());
+  };
   const OSSL_PARAM params[] = {
       OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, sha256, 0),
-      OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, const_cast<uint8_t*>(ikm.data()), ikm.size()),
-      OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, salt_copy.data(), salt_copy.size()),
-      OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info_copy.data(), info_copy.size()),
+      octets(OSSL_KDF_PARAM_KEY, key.Reveal(RevealToken::For("HKDF input"))),
+      octets(OSSL_KDF_PARAM_SALT, salt),
+      octets(OSSL_KDF_PARAM_INFO, AsBytes(info)),
       OSSL_PARAM_construct_end(),
   };
   return Secret::Make(size, [&](std::span<uint8_t> out) {

@@ -36,6 +36,12 @@ TEST(Digest, HkdfVector) {  // RFC 5869, A.1
             "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865");
 }
 
+TEST(Digest, HkdfWithoutSaltAndInfo) {  // RFC 5869, A.3
+  const Secret okm = HkdfSha256(Secret::Copy(Bytes(22, 0x0b)), {}, "", 42);
+  EXPECT_EQ(HexEncode(okm.Reveal(RevealToken::For("test"))),
+            "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8");
+}
+
 TEST(Digest, ConstantTimeEqual) {
   EXPECT_TRUE(ConstantTimeEqual({}, {}));
   EXPECT_TRUE(ConstantTimeEqual(AsBytes("ab"), AsBytes("ab")));
