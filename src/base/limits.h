@@ -155,4 +155,10 @@ inline constexpr size_t kMaxApiConnections = 8192;
 inline constexpr size_t kMaxApiConnectionsPerUser = 4096;
 inline constexpr size_t kMaxWritersPerConnection = 16;              // processes that have written on one connection
 
+// Rego: policy texts and the documents they read
+inline constexpr size_t kMaxRegoParseDepth = 1000;                 // nesting of terms, bodies and else
+inline constexpr size_t kMaxRegoParseStepsPerToken = 100;          // what ambiguity may cost
+inline constexpr size_t kMaxRegoDocumentDepth = 1000;              // JSON and YAML
+inline constexpr size_t kMaxRegoYamlNodes = 4'000'000;             // aliases counted as what they stand for
+
 }  // namespace hexr::limits

@@ -1,0 +1,50 @@
+// The engine from outside: modules and data in, decisions out. A Policy is immutable and shared by any number of
+// threads; a Session belongs to one thread and decides one thing after the other.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "policy/rego/compile/compiler.h"
+#include "policy/rego/plan/program.h"
+#include "policy/rego/syntax/parser.h"
+#include "policy/rego/vm/machine.h"
+
+namespace hexr::rego {
+
+struct Source {
+  std::string file;
+  std::string text;
+};
+
+struct PolicyOptions {
+  Version version = Version::kV1;
+  bool strict = false;  // OPA's check --strict
+};
+
+class Policy {
+ public:
+  // Compiles all sources together. Null when `errors` has grown.
+  static std::unique_ptr<Policy> Compile(const std::vector<Source>& sources, const PolicyOptions& options,
+                                         std::vector<Diagnostic>& errors);
+  // Adds a query before the policy is shared; its number for Session::Query, or -1 with errors.
+  int AddQuery(std::string_view query, std::vector<Diagnostic>& errors);
+  // The rule set at a path such as "data.hexr.authz.allow", or -1.
+  int Find(std::string_view path) const;
+
+  const Program& program() const { return program_; }
+  const Compiler& compiler() const { return compiler_; }
+
+ private:
+  explicit Policy(const PolicyOptions& options) : options_(options), compiler_(CompileOptions{options.strict}) {}
+  PolicyOptions options_;
+  Compiler compiler_;
+  Program program_;
+};
+
+}  // namespace hexr::rego

@@ -1,0 +1,58 @@
+// One function's code while it is written: registers, labels, the scope of variables. Labels stand in `d` until
+// Finish().
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "policy/rego/plan/program.h"
+
+namespace hexr::rego {
+
+class Emitter {
+ public:
+  using Label = uint32_t;
+
+  uint16_t Register() {
+    if (registers_ >= kNoRegister - 1)
+      overflow_ = true;
+    else
+      ++registers_;
+    return static_cast<uint16_t>(registers_ - 1);
+  }
+  // `count` registers in a row; the first.
+  uint16_t Registers(size_t count);
+  Label NewLabel() {
+    positions_.push_back(0);
+    return static_cast<Label>(positions_.size() - 1);
+  }
+  void Bind(Label l) { positions_[l] = static_cast<uint32_t>(code_.size()); }
+  void Emit(Op op, uint16_t a = 0, uint16_t b = 0, uint16_t c = 0, Label d = 0, uint32_t e = 0);
+  // With the current failure label.
+  void EmitOrFail(Op op, uint16_t a, uint16_t b = 0, uint16_t c = 0, uint32_t e = 0) { Emit(op, a, b, c, fail, e); }
+  uint32_t position() const { return static_cast<uint32_t>(code_.size()); }
+
+  // Variables in scope, innermost last.
+  int Find(std::string_view name) const;
+  void BindVar(std::string name, uint16_t reg) { scope_.emplace_back(std::move(name), reg); }
+  size_t ScopeMark() const { return scope_.size(); }
+  void ScopeRestore(size_t mark) { scope_.resize(mark); }
+
+  bool overflow() const { return overflow_; }
+  void Finish(Function& f);
+
+  Label fail = 0;  // where a failing literal goes: the innermost place that can go on
+  Location place;
+
+ private:
+  std::vector<Instruction> code_;
+  std::vector<Location> places_;
+  std::vector<uint32_t> positions_;
+  std::vector<std::pair<std::string, uint16_t>> scope_;
+  uint32_t registers_ = 0;
+  bool overflow_ = false;
+};
+
+}  // namespace hexr::rego

@@ -1,0 +1,92 @@
+// Runs a program: one machine per thread, any number of decisions after one another. Values of a decision live in the
+// machine's arena until the next one begins. No heap allocation once warm, but in built-ins whose libraries need it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "policy/rego/builtins/registry.h"
+#include "policy/rego/plan/program.h"
+
+namespace hexr::rego {
+
+// What one decision may use. Over any of them is an error, and an error is a deny.
+struct Budget {
+  uint64_t steps = 50'000'000;        // loop turns and calls
+  size_t memory = size_t{256} << 20;  // bytes of values made
+  size_t depth = 512;                 // calls within calls
+};
+
+struct EvalError {
+  std::string code;  // eval_conflict_error, eval_builtin_error, eval_type_error, eval_internal_error, eval_cancel_error
+  std::string message;
+  Location at;
+  std::string file;
+  // "file:row: code: message", as OPA prints it.
+  std::string ToString() const;
+};
+
+class Machine {
+ public:
+  Machine(const Program& program, Services& services, Budget budget = {});
+  Machine(const Machine&) = delete;
+  Machine& operator=(const Machine&) = delete;
+
+  // Strict: an error of a built-in ends the decision. Otherwise its expression is undefined.
+  bool strict = false;
+
+  // Forgets the last decision. `input` may be undefined; `data` is the base document (an object).
+  void Begin(const Value& input, const Value& data);
+  enum class Outcome : uint8_t { kValue, kUndefined, kError };
+  Outcome Run(int function, Value& result);
+  const EvalError& error() const { return error_; }
+  Arena& arena() { return arena_; }
+  const Program& program() const { return program_; }
+  // Errors of built-ins that became undefined in this decision (first few).
+  const std::vector<EvalError>& swallowed() const { return swallowed_; }
+
+ private:
+  struct Mock;
+  struct Context;
+  struct MemoSlot {
+    uint64_t generation = 0;
+    bool defined = false;
+    Value value;
+  };
+
+  Outcome Execute(const Function& f, Value* r, Value& result);
+  Outcome CallFunction(const Function& f, int id, const Value* args, size_t n, Value* stack_top, Value& result);
+  Outcome RuleValue(int function, Value* stack_top, Value& result);
+  Outcome CallBuiltin(const Function& f, const Instruction& i, Value* r, Value& result);
+  Outcome Invoke(const Builtin& b, const Value* args, size_t n, Value& result, const Location& at);
+  // True when a mock answered: then `result` or the outcome stands.
+  bool Mocked(bool builtin, int id, const Value* args, size_t n, Value* stack_top, Value& result, Outcome& outcome,
+              const Location& at);
+  Outcome NodeValue(int place, Value& result);
+  Outcome NodeChild(const Node& n, const Value& key, Value* stack_top, Value& result);
+  Outcome Document(const Value& v, Value* stack_top, Value& result);
+  bool Covered(int place) const;
+  Value BaseOf(int place) const;
+  Outcome StartIteration(Value* it, const Value& v);
+  Outcome NextOf(Value* it, Value* key, Value* value, Value* stack_top);
+  void EnterWith(const WithSite& site, Value& slot, const Value* values);
+  Outcome Fail(std::string_view code, std::string message, const Location& at);
+  bool Spend(const Location& at);
+
+  const Program& program_;
+  Services& services_;
+  Budget budget_;
+  Arena arena_;
+  std::vector<Value> stack_;
+  std::vector<MemoSlot> memo_;
+  uint64_t generation_ = 0;
+  uint64_t steps_left_ = 0;
+  size_t depth_ = 0;
+  Context* context_ = nullptr;
+  Context* root_ = nullptr;
+  EvalError error_;
+  std::vector<EvalError> swallowed_;
+};
+
+}  // namespace hexr::rego
