@@ -20,6 +20,8 @@ void Answer(wire::GrpcStream& stream, const Result<std::string>& reply) {
   stream.Finish(reply.ok() ? Ok() : Status(reply.error()));
 }
 
+void WipeText(std::string& s) { crypto::WipeMemory({reinterpret_cast<uint8_t*>(s.data()), s.size()}); }
+
 std::unique_ptr<StateStream> StateStream::Open(Core& core, std::shared_ptr<wire::GrpcStream> stream,
                                                Result<ProcessEvidence> evidence, Render render) {
   const auto refuse = [&stream](const Error& why) {
@@ -62,7 +64,7 @@ Status StateStream::Show(const Caller& caller) {
   if (state.version == shown_) return Ok();
   std::string message = state.message();
   const Status sent = stream_->Send(AsBytes(message), wire::GrpcBacklog::kKeepNewest);
-  crypto::WipeMemory({reinterpret_cast<uint8_t*>(message.data()), message.size()});
+  WipeText(message);
   RETURN_IF_ERROR(sent);
   shown_ = state.version;
   return Ok();

@@ -22,6 +22,9 @@ Result<ProcessEvidence> WriterOf(const wire::GrpcRequest& request, const Evidenc
 // The last word of a unary call.
 void Answer(wire::GrpcStream& stream, const Result<std::string>& reply);
 
+// Protobuf's strings are not wiped when they are freed: whatever held a key is, with this.
+void WipeText(std::string& s);
+
 // A stream of full states: each message replaces the one before, a slow reader gets the newest. Sends when `Render` makes
 // something other than last time, ends with PERMISSION_DENIED when the process has lost its identity.
 class StateStream final : public wire::GrpcCall, private Subscriber {

@@ -19,9 +19,6 @@ using wire::GrpcCall;
 using wire::GrpcRequest;
 using wire::GrpcStream;
 
-// Protobuf's strings are not wiped when they are freed: whatever held a key is, here.
-void Wipe(std::string& s) { crypto::WipeMemory({reinterpret_cast<uint8_t*>(s.data()), s.size()}); }
-
 std::string Text(ByteView bytes) { return std::string(AsText(bytes)); }
 
 // ---- X.509
@@ -45,7 +42,7 @@ std::string EncodeX509(Core& core, const std::vector<std::pair<const Grant*, con
     (*response.mutable_federated_bundles())[td.Uri()] = Text(federated.X509Der());
   }
   std::string out = response.SerializeAsString();
-  for (X509SVID& svid : *response.mutable_svids()) Wipe(*svid.mutable_x509_svid_key());
+  for (X509SVID& svid : *response.mutable_svids()) WipeText(*svid.mutable_x509_svid_key());
   return out;
 }
 
@@ -175,7 +172,7 @@ Result<StateStream::State> RenderWit(Core& core, const std::optional<SpiffeId>& 
                                 svid.set_hint(grant->identity.hint);
                               }
                               std::string out = response.SerializeAsString();
-                              for (WITSVID& svid : *response.mutable_svids()) Wipe(*svid.mutable_wit_svid_key());
+                              for (WITSVID& svid : *response.mutable_svids()) WipeText(*svid.mutable_wit_svid_key());
                               return out;
                             }};
 }

@@ -1,0 +1,313 @@
+#include "identity/sds.h"
+
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "envoy/service/discovery/v3/discovery.pb.h"
+#include "identity/service_call.h"
+
+namespace hexr::identity {
+namespace {
+
+namespace discovery = ::envoy::service::discovery::v3;
+constexpr std::string_view kSecretType = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
+
+// An empty type is implied by the service.
+Status CheckType(const std::string& type_url) {
+  if (type_url.empty() || type_url == kSecretType) return Ok();
+  return InvalidArgument("this service has secrets alone, not what type_url asks for");
+}
+
+Status CheckName(const std::string& name) {
+  if (name.size() > limits::kMaxSpiffeIdBytes) return InvalidArgument("a resource name is too long");
+  return Ok();
+}
+
+void AddError(discovery::ResourceError& out, const std::string& name, const Error& why) {
+  out.mutable_resource_name()->set_name(name);
+  out.mutable_error_detail()->set_code(static_cast<int>(why.code()));
+  out.mutable_error_detail()->set_message(why.message());
+}
+
+void PackSecret(SdsResource& resource, google::protobuf::Any& out) {
+  out.set_type_url(std::string(kSecretType));
+  resource.secret.SerializeToString(out.mutable_value());
+  WipeSecret(resource.secret);
+}
+
+// What both kinds of stream share: whose it is, and when to look again.
+class SdsStream : public wire::GrpcCall, private Subscriber {
+ public:
+  SdsStream(Core& core, SdsResources& resources, std::shared_ptr<wire::GrpcStream> stream, ProcessEvidence evidence, const Caller& caller)
+      : core_(core),
+        resources_(resources),
+        stream_(std::move(stream)),
+        evidence_(std::move(evidence)),
+        process_(caller.process),
+        instance_(caller.instance),
+        images_(caller.images) {}
+  ~SdsStream() override { core_.Unsubscribe(*this); }
+  Status Subscribe() { return core_.Subscribe(*this, process_); }
+  void OnHalfClose() override { stream_->Finish(Ok()); }
+
+ protected:
+  // Sends what the client should hear now.
+  virtual Status Update(const Caller& caller) = 0;
+
+  void LookAgain() {
+    if (!stream_->open()) return;
+    const auto caller = core_.Recheck(evidence_);
+    if (!caller.ok() && caller.error().code() == ErrorCode::kUnavailable) return;
+    if (!caller.ok() || caller->images != images_) {
+      stream_->Finish(PermissionDenied(caller.ok() ? "the process has replaced its image: ask again" : caller.error().message()));
+      return;
+    }
+    const Status updated = Update(*caller);
+    if (!updated.ok() && updated.error().code() != ErrorCode::kUnavailable) stream_->Finish(updated);
+  }
+  // The rules of nonces are the same: a message that answers an earlier response than the last says nothing any more.
+  bool IsStale(const std::string& nonce) const { return !nonce.empty() && nonce != std::to_string(nonce_); }
+  std::string NextNonce() { return std::to_string(++nonce_); }
+  void NoteRefusal(bool refused, const std::string& message) const {
+    if (refused) Log(LogLevel::kWarn, "sds.refused_by_client", {{"process", process_}, {"error", message.substr(0, 256)}});
+  }
+
+  Core& core_;
+  SdsResources& resources_;
+  std::shared_ptr<wire::GrpcStream> stream_;
+  SdsResources::Validation validation_ = SdsResources::Validation::kSpiffe;
+  bool begun_ = false;
+
+ private:
+  void Refresh() override {
+    if (begun_) LookAgain();
+  }
+  bool Concerns(const std::string& process, const std::optional<InstanceId>& instance) const override {
+    return process_ == process || (instance.has_value() && instance_ == instance);
+  }
+
+  ProcessEvidence evidence_;
+  std::string process_;
+  std::optional<InstanceId> instance_;
+  uint64_t images_;
+  uint64_t nonce_ = 0;
+};
+
+// ---- State of the world
+
+struct Served {
+  std::vector<SdsResource> resources;
+  std::vector<std::pair<std::string, Error>> errors;
+  std::string version;
+};
+
+class WorldStream final : public SdsStream {
+ public:
+  using SdsStream::SdsStream;
+
+  void OnMessage(ByteView message) override {
+    discovery::DiscoveryRequest request;
+    if (!request.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
+      return stream_->Finish(InvalidArgument("the request cannot be read"));
+    }
+    const Status type = CheckType(request.type_url());
+    if (!type.ok()) return stream_->Finish(type);
+    if (static_cast<size_t>(request.resource_names_size()) > limits::kMaxSdsNames) {
+      return stream_->Finish(ResourceExhausted("too many resource names"));
+    }
+    if (request.has_node()) validation_ = SdsResources::ValidationOf(request.node());
+    if (IsStale(request.response_nonce())) return;
+    NoteRefusal(request.has_error_detail(), request.error_detail().message());
+    std::set<std::string> wanted;
+    for (const std::string& name : request.resource_names()) {
+      const Status checked = CheckName(name);
+      if (!checked.ok()) return stream_->Finish(checked);
+      wanted.insert(name);
+    }
+    // Names that are new to the stream are answered whether or not anything has changed.
+    for (const std::string& name : wanted) {
+      if (!wanted_.contains(name)) sent_version_.clear();
+    }
+    std::erase_if(sent_bundles_, [&wanted](const std::string& name) { return !wanted.contains(name); });
+    wanted_ = std::move(wanted);
+    begun_ = true;
+    LookAgain();
+  }
+
+ private:
+  Status Update(const Caller& caller) override {
+    std::vector<SdsResource> found;
+    std::vector<std::pair<std::string, Error>> errors;
+    std::string version;
+    for (const std::string& name : wanted_) {
+      auto resource = resources_.Make(caller, name, validation_);
+      if (!resource.ok() && resource.error().code() == ErrorCode::kUnavailable) return resource.error();
+      if (!resource.ok()) errors.emplace_back(name, resource.error());
+      if (!resource.ok() && sent_bundles_.contains(name)) resource = resources_.Tombstone(name, validation_);
+      version += "," + (resource.ok() ? resource->version : "-");
+      if (resource.ok()) found.push_back(std::move(*resource));
+    }
+    version = HexEncode(crypto::Sha256(version)).substr(0, 16);
+    // With nothing to show there is nothing to say: clients take a response without resources for a fault.
+    if (found.empty() || version == sent_version_) return Ok();
+
+    discovery::DiscoveryResponse response;
+    response.set_version_info(version);
+    response.set_type_url(std::string(kSecretType));
+    response.set_nonce(NextNonce());
+    for (SdsResource& resource : found) {
+      if (resource.secret.has_validation_context()) sent_bundles_.insert(resource.secret.name());
+      PackSecret(resource, *response.add_resources());
+    }
+    for (const auto& [name, why] : errors) AddError(*response.add_resource_errors(), name, why);
+    std::string out = response.SerializeAsString();
+    const Status sent = stream_->Send(AsBytes(out), wire::GrpcBacklog::kKeepNewest);
+    WipeText(out);
+    for (auto& any : *response.mutable_resources()) WipeText(*any.mutable_value());
+    RETURN_IF_ERROR(sent);
+    sent_version_ = std::move(version);
+    return Ok();
+  }
+
+  std::set<std::string> wanted_;
+  std::set<std::string> sent_bundles_;
+  std::string sent_version_;
+};
+
+// ---- Delta
+
+class DeltaStream final : public SdsStream {
+ public:
+  using SdsStream::SdsStream;
+
+  void OnMessage(ByteView message) override {
+    discovery::DeltaDiscoveryRequest request;
+    if (!request.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
+      return stream_->Finish(InvalidArgument("the request cannot be read"));
+    }
+    const Status type = CheckType(request.type_url());
+    if (!type.ok()) return stream_->Finish(type);
+    if (request.has_node()) validation_ = SdsResources::ValidationOf(request.node());
+    if (!IsStale(request.response_nonce())) NoteRefusal(request.has_error_detail(), request.error_detail().message());
+    // Subscriptions count whatever the nonce says: they are of this message, not of the response it answers.
+    for (const std::string& name : request.resource_names_unsubscribe()) known_.erase(name);
+    for (const std::string& name : request.resource_names_subscribe()) {
+      const Status checked = CheckName(name);
+      if (!checked.ok()) return stream_->Finish(checked);
+      known_.insert_or_assign(name, std::nullopt);  // asked for again is answered again
+    }
+    if (known_.size() > limits::kMaxSdsNames) return stream_->Finish(ResourceExhausted("too many resource names"));
+    if (!std::exchange(begun_, true)) {
+      for (const auto& [name, version] : request.initial_resource_versions()) {
+        const auto it = known_.find(name);
+        if (it != known_.end()) it->second = version;
+      }
+    }
+    LookAgain();
+  }
+
+ private:
+  static constexpr const char* kAbsent = "absent";  // no version of ours: they are hexadecimal
+
+  Status Update(const Caller& caller) override {
+    discovery::DeltaDiscoveryResponse response;
+    std::map<std::string, std::string> news;
+    for (const auto& [name, version] : known_) {
+      auto resource = resources_.Make(caller, name, validation_);
+      if (!resource.ok() && resource.error().code() == ErrorCode::kUnavailable) return resource.error();
+      if (!resource.ok()) {
+        if (version == kAbsent) continue;
+        response.add_removed_resources(name);
+        AddError(*response.add_resource_errors(), name, resource.error());
+        news[name] = kAbsent;
+        continue;
+      }
+      if (version == resource->version) continue;
+      discovery::Resource& out = *response.add_resources();
+      out.set_name(name);
+      out.set_version(resource->version);
+      news[name] = resource->version;
+      PackSecret(*resource, *out.mutable_resource());
+    }
+    if (news.empty()) return Ok();
+    response.set_type_url(std::string(kSecretType));
+    response.set_nonce(NextNonce());
+    response.set_system_version_info(std::to_string(core_.bundles().version()));
+    std::string out = response.SerializeAsString();
+    // Differences add up: none may be dropped.
+    const Status sent = stream_->Send(AsBytes(out), wire::GrpcBacklog::kKeepAll);
+    WipeText(out);
+    for (auto& r : *response.mutable_resources()) WipeText(*r.mutable_resource()->mutable_value());
+    RETURN_IF_ERROR(sent);
+    for (auto& [name, version] : news) known_[name] = std::move(version);
+    return Ok();
+  }
+
+  std::map<std::string, std::optional<std::string>> known_;  // subscribed names, with the version that the client has
+};
+
+// ---- Unary
+
+Result<std::string> FetchSecrets(Core& core, SdsResources& resources, const ProcessEvidence& who, ByteView message) {
+  discovery::DiscoveryRequest request;
+  if (!request.ParseFromArray(message.data(), static_cast<int>(message.size()))) return InvalidArgument("the request cannot be read");
+  RETURN_IF_ERROR(CheckType(request.type_url()));
+  if (static_cast<size_t>(request.resource_names_size()) > limits::kMaxSdsNames) return ResourceExhausted("too many resource names");
+  ASSIGN_OR_RETURN(const Caller caller, core.Authenticate(who));
+  discovery::DiscoveryResponse response;
+  std::string version;
+  for (const std::string& name : request.resource_names()) {
+    RETURN_IF_ERROR(CheckName(name));
+    auto resource = resources.Make(caller, name, SdsResources::ValidationOf(request.node()));
+    if (!resource.ok()) {
+      AddError(*response.add_resource_errors(), name, resource.error());
+      continue;
+    }
+    version += "," + resource->version;
+    PackSecret(*resource, *response.add_resources());
+  }
+  if (response.resources().empty() && !response.resource_errors().empty()) {
+    const auto& first = response.resource_errors(0).error_detail();
+    return Error(static_cast<ErrorCode>(first.code()), first.message());
+  }
+  response.set_version_info(HexEncode(crypto::Sha256(version)).substr(0, 16));
+  response.set_type_url(std::string(kSecretType));
+  std::string out = response.SerializeAsString();
+  for (auto& any : *response.mutable_resources()) WipeText(*any.mutable_value());
+  return out;
+}
+
+}  // namespace
+
+void AddSecretDiscovery(wire::GrpcRouter& router, Core& core, SdsResources& resources, const EvidenceSource& evidence) {
+  const auto add = [&]<class Stream>(const char* method, std::type_identity<Stream>) {
+    router.Add(method, [&core, &resources, &evidence](std::shared_ptr<wire::GrpcStream> stream,
+                                                      const wire::GrpcRequest& request) -> Result<std::unique_ptr<wire::GrpcCall>> {
+      ASSIGN_OR_RETURN(ProcessEvidence who, evidence.EvidenceOf(request.writer));
+      ASSIGN_OR_RETURN(const Caller caller, core.Authenticate(who));
+      auto call = std::make_unique<Stream>(core, resources, std::move(stream), std::move(who), caller);
+      RETURN_IF_ERROR(call->Subscribe());
+      return std::unique_ptr<wire::GrpcCall>(std::move(call));
+    });
+  };
+  add("/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets", std::type_identity<WorldStream>());
+  add("/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets", std::type_identity<DeltaStream>());
+  router.AddOneMessage("/envoy.service.secret.v3.SecretDiscoveryService/FetchSecrets",
+                       [&core, &resources, &evidence](std::shared_ptr<wire::GrpcStream> stream, const wire::GrpcRequest& request,
+                                                      ByteView message) -> std::unique_ptr<wire::GrpcCall> {
+    const auto reply = [&]() -> Result<std::string> {
+      ASSIGN_OR_RETURN(const ProcessEvidence who, evidence.EvidenceOf(request.writer));
+      return FetchSecrets(core, resources, who, message);
+    };
+    auto answer = reply();
+    Answer(*stream, answer);
+    if (answer.ok()) WipeText(*answer);
+    return nullptr;
+  });
+}
+
+}  // namespace hexr::identity
