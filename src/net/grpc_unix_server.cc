@@ -1,234 +1,253 @@
 #include "net/grpc_unix_server.h"
 
 #include <sys/socket.h>
-#include <sys/stat.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "base/log.h"
-#include "runtime/process.h"
-
-#ifndef SO_PASSPIDFD
-#define SO_PASSPIDFD 76
-#endif
-#ifndef SCM_PIDFD
-#define SCM_PIDFD 0x04
-#endif
 
 namespace hexr::net {
-
-using runtime::UniqueFd;
-
 namespace {
-constexpr size_t kReadBytes = 64 * 1024;
-constexpr size_t kWriteBytes = 64 * 1024;
+
+constexpr size_t kReadBytes = 16 * 1024;
+constexpr int kReadsPerTurn = 4;            // so that one busy connection does not starve the others
+constexpr size_t kOutputBytes = 64 * 1024;  // taken from the connection at a time: the rest stays in its streams
+constexpr std::chrono::milliseconds kSweepEvery{15'000};
+
+bool IsUnix(int socket) {
+  int domain = 0;
+  socklen_t size = sizeof domain;
+  return getsockopt(socket, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX;
+}
+
+// Anybody may connect and talk nonsense: that is no news. Two processes on one frame, or bytes of nobody, are.
+void NoteRefusal(const Error& why, int64_t pid) {
+  const bool news = why.code() == ErrorCode::kPermissionDenied;
+  Log(news ? LogLevel::kWarn : LogLevel::kDebug, "grpc.connection_refused", {{"error", why}, {"pid", pid}});
+}
+
 }  // namespace
 
-struct GrpcUnixServer::Writer {
-  ucred cred{};
-  UniqueFd pidfd;
-  uint64_t inode = 0;  // of the pidfd; 0 where the kernel has none: then the credentials alone tell writers apart
-};
-
-struct GrpcUnixServer::Connection {
-  uint64_t id = 0;
-  uint32_t user = 0;  // who connected: for the per-user bound
-  UniqueFd fd;
-  std::unique_ptr<wire::GrpcConnection> grpc;
-  std::map<wire::WriterTag, std::unique_ptr<Writer>> writers;
-  std::string unsent;  // of what was taken from grpc and the socket did not take
-  bool flush_posted = false;
-  runtime::FdWatch watch;
-  runtime::Timer deadline;
-};
-
-GrpcUnixServer::GrpcUnixServer(runtime::Loop& loop, const Clock& clock, UniqueFd listener,
-                               const wire::GrpcRouter& router, GrpcUnixServerOptions options)
-    : loop_(loop),
-      clock_(clock),
-      listener_(std::move(listener)),
-      router_(router),
-      options_(options),
-      self_(std::make_shared<GrpcUnixServer*>(this)) {
-  // Set on the listener, accepted sockets have it from their first byte on.
-  const int on = 1;
-  (void)setsockopt(listener_.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
-  if (options_.use_pidfd) (void)setsockopt(listener_.get(), SOL_SOCKET, SO_PASSPIDFD, &on, sizeof on);
-  watch_ = loop_.Watch(listener_.get(), [this] { Accept(); });
-}
-
-GrpcUnixServer::~GrpcUnixServer() {
-  while (!connections_.empty()) Close(*connections_.begin()->second);
-}
-
-void GrpcUnixServer::Accept() {
-  for (int batch = 0; batch < 64; ++batch) {
-    UniqueFd fd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!fd) return;
-    ucred cred{};
-    socklen_t size = sizeof cred;
-    if (getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &cred, &size) != 0) continue;
-    const int on = 1;
-    if (setsockopt(fd.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0) continue;
-    if (options_.use_pidfd) (void)setsockopt(fd.get(), SOL_SOCKET, SO_PASSPIDFD, &on, sizeof on);
-    size_t& of_user = per_user_[cred.uid];
-    if (connections_.size() >= options_.max_connections || of_user >= options_.max_connections_per_user) {
-      Log(LogLevel::kWarn, "api.too_many_connections", {{"uid", cred.uid}, {"connections", of_user}});
-      continue;  // closes it
-    }
-    ++of_user;
-    auto c = std::make_unique<Connection>();
-    c->id = next_connection_++;
-    c->user = cred.uid;
-    c->fd = std::move(fd);
-    c->grpc = std::make_unique<wire::GrpcConnection>(
-        router_, clock_, [this, id = c->id] { FlushSoon(id); }, options_.grpc);
-    Connection* raw = c.get();
-    c->watch = loop_.Watch(
-        c->fd.get(), [this, raw] { Readable(*raw); }, [this, raw] { Flush(*raw); });
-    connections_.emplace(c->id, std::move(c));
+// One accepted socket. Ends by End(), which destroys it at the end of the loop's turn.
+class GrpcUnixServer::Connection {
+ public:
+  // `user` is who connected; nobody for TCP.
+  Connection(GrpcUnixServer& server, runtime::UniqueFd socket, std::optional<uint32_t> user)
+      : server_(server),
+        socket_(std::move(socket)),
+        user_(user),
+        writers_(server.next_tag_),
+        tcp_tag_(user ? 0 : server.next_tag_++),
+        last_active_(server.clock_.Mono()),
+        grpc_(std::make_unique<wire::GrpcConnection>(
+            server.router_, server.clock_, [this] { FlushSoon(); }, server.options_.grpc)) {
+    watch_ = server_.loop_.Watch(
+        socket_.get(), [this] { Readable(); }, [this] { Flush(); });
+    Flush();
   }
-}
-
-Result<wire::WriterTag> GrpcUnixServer::TagOf(Connection& c, Writer writer) {
-  for (const auto& [tag, w] : c.writers) {
-    if (w->inode == writer.inode && w->cred.pid == writer.cred.pid && w->cred.uid == writer.cred.uid &&
-        w->cred.gid == writer.cred.gid) {
-      return tag;
-    }
+  ~Connection() {
+    // The calls end first: a service may still ask for the evidence of its writer.
+    grpc_.reset();
+    for (const wire::WriterTag tag : tags_) server_.writers_.erase(tag);
   }
-  if (c.writers.size() >= limits::kMaxWritersPerConnection)
-    return ResourceExhausted("too many processes write on one connection");
-  const wire::WriterTag tag = next_tag_++;
-  const auto it = c.writers.emplace(tag, std::make_unique<Writer>(std::move(writer))).first;
-  writers_[tag] = it->second.get();
-  return tag;
-}
 
-void GrpcUnixServer::Readable(Connection& c) {
-  uint8_t buffer[kReadBytes];
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(ucred)) + 2 * CMSG_SPACE(sizeof(int))];
-  iovec v{buffer, sizeof buffer};
-  msghdr m{};
-  m.msg_iov = &v;
-  m.msg_iovlen = 1;
-  m.msg_control = control;
-  m.msg_controllen = sizeof control;
-  const ssize_t n = recvmsg(c.fd.get(), &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  Writer writer;
-  bool named = false;
-  for (cmsghdr* h = n < 0 ? nullptr : CMSG_FIRSTHDR(&m); h != nullptr; h = CMSG_NXTHDR(&m, h)) {
-    if (h->cmsg_level != SOL_SOCKET) continue;
-    if (h->cmsg_type == SCM_CREDENTIALS) {
-      std::memcpy(&writer.cred, CMSG_DATA(h), sizeof writer.cred);
-      named = true;
-    } else if (h->cmsg_type == SCM_PIDFD || h->cmsg_type == SCM_RIGHTS) {
-      // A client that sends descriptors of its own gets them closed: SCM_RIGHTS is nothing to us.
-      for (size_t at = 0; at + sizeof(int) <= h->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
-        int fd = -1;
-        std::memcpy(&fd, CMSG_DATA(h) + at, sizeof fd);
-        UniqueFd owned(fd);
-        if (h->cmsg_type == SCM_PIDFD) writer.pidfd = std::move(owned);
+  const PeerEvidence* Find(wire::WriterTag tag) const { return writers_.Find(tag); }
+  std::optional<uint32_t> user() const { return user_; }
+  size_t open_calls() const { return grpc_->open_calls(); }
+  MonoTime last_active() const { return last_active_; }
+  void Drain() {
+    grpc_->Drain();
+    Flush();
+  }
+  void End() {
+    if (std::exchange(ended_, true)) return;
+    watch_ = runtime::FdWatch();
+    deadline_ = runtime::Timer();
+    server_.loop_.Post([weak = std::weak_ptr<Connection*>(self_)] {
+      if (const auto self = weak.lock()) (*self)->server_.Remove(*self);
+    });
+  }
+
+ private:
+  void Readable() {
+    std::array<uint8_t, kReadBytes> buffer;
+    for (int i = 0; i < kReadsPerTurn && !ended_; ++i) {
+      auto got = ReceiveWithEvidence(socket_.get(), buffer, user_ ? Evidence::kRequired : Evidence::kNone);
+      if (!got.ok()) {
+        if (got.error().code() == ErrorCode::kNotFound) break;
+        NoteRefusal(got.error(), 0);
+        return End();
+      }
+      if (got->size == 0) return End();
+      last_active_ = server_.clock_.Mono();
+      const auto tag = TagOf(std::move(got->writer));
+      if (!tag.ok()) {
+        NoteRefusal(tag.error(), 0);
+        return End();
+      }
+      const Status fed = grpc_->Feed(ByteView(buffer.data(), got->size), *tag);
+      if (!fed.ok()) {
+        NoteRefusal(fed.error(), PidOf(*tag));
+        closing_ = true;
+        break;
       }
     }
+    Flush();
+    if (!ended_) ArmDeadline();
   }
-  if (n <= 0 || !named) return Close(c);
-  if (writer.pidfd) writer.inode = runtime::PidfdInode(writer.pidfd.get()).value_or(0);
-  const auto tag = TagOf(c, std::move(writer));
-  if (!tag.ok()) return Close(c);
-  const uint64_t id = c.id;
-  const Status fed = c.grpc->Feed({buffer, static_cast<size_t>(n)}, *tag);
-  if (!connections_.contains(id)) return;
-  Flush(c);  // also the reason of a refusal
-  if (!connections_.contains(id)) return;
-  if (!fed.ok()) return Close(c);
-  ArmDeadline(c);
-}
 
-void GrpcUnixServer::FlushSoon(uint64_t id) {
-  const auto it = connections_.find(id);
-  if (it == connections_.end() || it->second->flush_posted) return;
-  it->second->flush_posted = true;
-  loop_.Post([weak = std::weak_ptr<GrpcUnixServer*>(self_), id] {
-    const auto self = weak.lock();
-    if (!self) return;
-    const auto found = (*self)->connections_.find(id);
-    if (found != (*self)->connections_.end()) (*self)->Flush(*found->second);
-  });
-}
+  Result<wire::WriterTag> TagOf(PeerEvidence evidence) {
+    if (!user_) return tcp_tag_;
+    ASSIGN_OR_RETURN(const wire::WriterTag tag, writers_.TagOf(std::move(evidence)));
+    if (server_.writers_.emplace(tag, this).second) tags_.push_back(tag);
+    return tag;
+  }
+  int64_t PidOf(wire::WriterTag tag) const {
+    const PeerEvidence* evidence = writers_.Find(tag);
+    return evidence == nullptr ? 0 : evidence->pid;
+  }
 
-void GrpcUnixServer::Flush(Connection& c) {
-  c.flush_posted = false;
-  for (;;) {
-    if (c.unsent.empty()) {
-      out_.clear();
-      c.grpc->TakeOutput(out_, kWriteBytes);
-      if (out_.empty()) break;
-      std::swap(c.unsent, out_);
+  // Services write from anywhere on the loop, in their own callbacks too: the socket's turn comes after theirs.
+  void FlushSoon() {
+    if (std::exchange(flush_posted_, true)) return;
+    server_.loop_.Post([weak = std::weak_ptr<Connection*>(self_)] {
+      if (const auto self = weak.lock()) {
+        (*self)->flush_posted_ = false;
+        (*self)->Flush();
+      }
+    });
+  }
+
+  void Flush() {
+    while (!ended_) {
+      if (sent_ == out_.size()) {
+        out_.clear();
+        sent_ = 0;
+        grpc_->TakeOutput(out_, kOutputBytes);
+        if (out_.empty()) break;
+      }
+      const ssize_t n = send(socket_.get(), out_.data() + sent_, out_.size() - sent_, MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (n < 0) {
+        if (errno == EINTR) continue;
+        if (errno != EAGAIN) return End();
+        return watch_.WantWrite(true);
+      }
+      // It may have been a private key.
+      explicit_bzero(out_.data() + sent_, static_cast<size_t>(n));
+      sent_ += static_cast<size_t>(n);
     }
-    const ssize_t n = send(c.fd.get(), c.unsent.data(), c.unsent.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno != EAGAIN) return Close(c);
-    if (n > 0) {
-      explicit_bzero(c.unsent.data(), static_cast<size_t>(n));  // it may have been a private key
-      c.unsent.erase(0, static_cast<size_t>(n));
-    }
-    if (!c.unsent.empty()) {
-      c.watch.WantWrite(true);
+    if (ended_) return;
+    if (closing_ || grpc_->finished()) return End();
+    watch_.WantWrite(false);
+    // A connection is quiet most of its life: it keeps no buffer then.
+    std::string().swap(out_);
+  }
+
+  void ArmDeadline() {
+    const auto next = grpc_->NextDeadline();
+    if (next == armed_for_) return;
+    armed_for_ = next;
+    if (!next) {
+      deadline_ = runtime::Timer();
       return;
     }
-    std::swap(c.unsent, out_);  // the buffer goes back: an idle connection holds none
+    deadline_ = server_.loop_.After(*next - server_.clock_.Mono(), [this] {
+      armed_for_.reset();
+      grpc_->OnDeadline();
+      ArmDeadline();
+    });
   }
-  c.watch.WantWrite(false);
-  if (c.grpc->finished()) Close(c);
+
+  GrpcUnixServer& server_;
+  runtime::UniqueFd socket_;
+  std::optional<uint32_t> user_;
+  WriterTable writers_;
+  wire::WriterTag tcp_tag_;
+  std::vector<wire::WriterTag> tags_;
+  MonoTime last_active_;
+  std::string out_;
+  size_t sent_ = 0;
+  bool flush_posted_ = false;
+  bool closing_ = false;  // the last bytes go out, then the end
+  bool ended_ = false;
+  std::optional<MonoTime> armed_for_;
+  std::shared_ptr<Connection*> self_ = std::make_shared<Connection*>(this);
+  runtime::FdWatch watch_;
+  runtime::Timer deadline_;
+  std::unique_ptr<wire::GrpcConnection> grpc_;
+};
+
+GrpcUnixServer::GrpcUnixServer(runtime::Loop& loop, const Clock& clock, runtime::UniqueFd listener,
+                               const wire::GrpcRouter& router, GrpcUnixServerOptions options)
+    : loop_(loop), clock_(clock), router_(router), options_(options), tcp_(!IsUnix(listener.get())) {
+  HEXR_CHECK(!tcp_ || options_.insecure_tcp_for_tests);
+  // Accepted sockets have it from their listener, and so from their first byte on.
+  if (!tcp_) HEXR_CHECK(EnablePeerEvidence(listener.get(), BestTier()).ok());
+  Sweep();
+  listener_ =
+      std::make_unique<Listener>(loop_, std::move(listener), [this](runtime::UniqueFd s) { Accepted(std::move(s)); });
 }
 
-void GrpcUnixServer::ArmDeadline(Connection& c) {
-  const auto next = c.grpc->NextDeadline();
-  if (!next) return c.deadline.Cancel();
-  c.deadline = loop_.After(std::max(std::chrono::nanoseconds(0), *next - clock_.Mono()), [this, id = c.id] {
-    const auto it = connections_.find(id);
-    if (it == connections_.end()) return;
-    it->second->grpc->OnDeadline();
-    Flush(*it->second);
-    const auto still = connections_.find(id);
-    if (still != connections_.end()) ArmDeadline(*still->second);
-  });
-}
+GrpcUnixServer::~GrpcUnixServer() { connections_.clear(); }
 
-void GrpcUnixServer::Close(Connection& c) {
-  auto node = connections_.extract(c.id);
-  if (node.empty()) return;
-  std::unique_ptr<Connection> owned = std::move(node.mapped());
-  owned->watch = runtime::FdWatch();
-  owned->deadline.Cancel();
-  // The calls end first: a service may still ask for the evidence of its writer.
-  owned->grpc.reset();
-  for (const auto& [tag, w] : owned->writers) writers_.erase(tag);
-  const auto user = per_user_.find(owned->user);
-  if (--user->second == 0) per_user_.erase(user);
+PeerTier GrpcUnixServer::BestTier() const { return options_.use_pidfd ? PeerTier::kPidfd : PeerTier::kCredentials; }
+
+void GrpcUnixServer::Accepted(runtime::UniqueFd socket) {
+  std::optional<uint32_t> user;
+  if (!tcp_) {
+    const auto connector = ConnectorOf(socket.get());
+    // Asking again costs two calls and holds on kernels where accepted sockets inherit nothing.
+    const auto tier = EnablePeerEvidence(socket.get(), BestTier());
+    if (!connector.ok() || !tier.ok()) return;
+    user = connector->uid;
+  }
+  const size_t of_user = user ? per_user_[*user] : 0;
+  if (connections_.size() >= options_.max_connections || of_user >= options_.max_connections_per_user) {
+    Log(LogLevel::kWarn, "grpc.too_many_connections", {{"uid", user.value_or(0)}, {"connections", of_user}});
+    return;
+  }
+  if (user) ++per_user_[*user];
+  auto connection = std::make_unique<Connection>(*this, std::move(socket), user);
+  Connection* key = connection.get();
+  connections_.emplace(key, std::move(connection));
 }
 
 Result<WriterEvidence> GrpcUnixServer::EvidenceOf(wire::WriterTag writer) const {
   const auto it = writers_.find(writer);
-  if (it == writers_.end()) return NotFound("the writer's connection is gone");
-  const Writer& w = *it->second;
-  return WriterEvidence{w.cred.pid, w.cred.uid, w.cred.gid, w.pidfd ? w.pidfd.get() : -1};
+  const PeerEvidence* evidence = it == writers_.end() ? nullptr : it->second->Find(writer);
+  if (evidence == nullptr) return NotFound("the writer's connection is gone");
+  return WriterEvidence{evidence->pid, evidence->uid, evidence->gid, evidence->pidfd.get()};
+}
+
+void GrpcUnixServer::Remove(Connection* connection) {
+  const auto it = connections_.find(connection);
+  if (it == connections_.end()) return;
+  if (const auto user = connection->user()) {
+    const auto count = per_user_.find(*user);
+    if (--count->second == 0) per_user_.erase(count);
+  }
+  // Out of the map before its calls end: they may look around.
+  const std::unique_ptr<Connection> gone = std::move(it->second);
+  connections_.erase(it);
+}
+
+void GrpcUnixServer::Sweep() {
+  const MonoTime before = clock_.Mono() - options_.idle_timeout;
+  for (const auto& [key, connection] : connections_) {
+    if (connection->open_calls() == 0 && connection->last_active() < before) connection->End();
+  }
+  const auto every = std::clamp(options_.idle_timeout / 4, std::chrono::milliseconds(1), kSweepEvery);
+  sweep_ = loop_.After(every, [this] { Sweep(); });
 }
 
 void GrpcUnixServer::Drain() {
-  watch_ = runtime::FdWatch();
-  std::vector<uint64_t> ids;
-  for (const auto& [id, c] : connections_) ids.push_back(id);
-  for (const uint64_t id : ids) {
-    const auto it = connections_.find(id);
-    if (it == connections_.end()) continue;
-    it->second->grpc->Drain();
-    Flush(*it->second);
-  }
+  listener_.reset();
+  for (const auto& [key, connection] : connections_) connection->Drain();
 }
 
 }  // namespace hexr::net

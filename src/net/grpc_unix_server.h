@@ -5,15 +5,16 @@
 // connection. Belongs to the loop's thread.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <string>
-#include <unordered_map>
 
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/result.h"
+#include "net/listener.h"
+#include "net/unix_peer.h"
 #include "runtime/loop.h"
 #include "wire/grpc_server.h"
 
@@ -32,11 +33,15 @@ struct GrpcUnixServerOptions {
   bool use_pidfd = true;  // false: as on kernels without SO_PASSPIDFD, for tests
   size_t max_connections = limits::kMaxApiConnections;
   size_t max_connections_per_user = limits::kMaxApiConnectionsPerUser;
+  std::chrono::milliseconds idle_timeout = std::chrono::minutes(10);  // of a connection without calls
+  // Protocol tests that need TCP: requests have no evidence then.
+  bool insecure_tcp_for_tests = false;
 };
 
 class GrpcUnixServer {
  public:
-  // `listener` is bound and listening, non-blocking. `router` and `clock` outlive the server.
+  // `listener` is bound and listening, non-blocking. `router` and `clock` outlive the server. CHECK-fails for a socket
+  // of another kind: a server that cannot say who asks must not start.
   GrpcUnixServer(runtime::Loop& loop, const Clock& clock, runtime::UniqueFd listener, const wire::GrpcRouter& router,
                  GrpcUnixServerOptions options = {});
   ~GrpcUnixServer();
@@ -50,29 +55,24 @@ class GrpcUnixServer {
   size_t connections() const { return connections_.size(); }
 
  private:
-  struct Writer;
-  struct Connection;
-  void Accept();
-  void Readable(Connection& c);
-  Result<wire::WriterTag> TagOf(Connection& c, Writer writer);
-  void Flush(Connection& c);
-  void FlushSoon(uint64_t id);
-  void Close(Connection& c);
-  void ArmDeadline(Connection& c);
+  class Connection;
+
+  void Accepted(runtime::UniqueFd socket);
+  void Remove(Connection* connection);
+  void Sweep();
+  PeerTier BestTier() const;
 
   runtime::Loop& loop_;
   const Clock& clock_;
-  runtime::UniqueFd listener_;
   const wire::GrpcRouter& router_;
   GrpcUnixServerOptions options_;
-  runtime::FdWatch watch_;
-  uint64_t next_connection_ = 1;
+  bool tcp_ = false;
   uint64_t next_tag_ = 1;
-  std::map<uint64_t, std::unique_ptr<Connection>> connections_;
-  std::unordered_map<wire::WriterTag, const Writer*> writers_;
-  std::unordered_map<uint32_t, size_t> per_user_;
-  std::string out_;                        // reused by every connection
-  std::shared_ptr<GrpcUnixServer*> self_;  // what posted work holds weakly
+  std::map<Connection*, std::unique_ptr<Connection>> connections_;
+  std::map<wire::WriterTag, Connection*> writers_;
+  std::map<uint32_t, size_t> per_user_;
+  runtime::Timer sweep_;
+  std::unique_ptr<Listener> listener_;
 };
 
 }  // namespace hexr::net

@@ -215,5 +215,26 @@ TEST_F(GrpcUnixServerTest, AStreamOutlivesItsConnectionHarmlessly) {
   EXPECT_FALSE(waiting_->Send(AsBytes("late")).ok());
 }
 
+TEST_F(GrpcUnixServerTest, AnIdleConnectionIsClosedAndABusyOneIsNot) {
+  GrpcUnixServerOptions options;
+  options.idle_timeout = std::chrono::milliseconds(20);
+  Start(options);
+  const UniqueFd idle = Connect();
+  const UniqueFd busy = Connect();
+  wire::GrpcClient client("x");
+  const auto call = client.Start("/test.Who/Wait", {}, {});
+  client.Send(*call, {});
+  client.HalfClose(*call);
+  std::string out;
+  client.TakeOutput(out, 1 << 20);
+  Write(busy.get(), out);
+  for (int i = 0; i < 200 && !(waiting_ && server_->connections() == 1); ++i) {
+    loop_.RunFor(std::chrono::milliseconds(5));
+  }
+  EXPECT_EQ(server_->connections(), 1U);
+  ASSERT_TRUE(waiting_);
+  EXPECT_TRUE(waiting_->open());
+}
+
 }  // namespace
 }  // namespace hexr::net

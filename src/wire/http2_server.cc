@@ -30,6 +30,9 @@ struct Stream {
   std::vector<HttpField> trailers;
 };
 
+// A message may have been a private key: what has gone out does not stay in freed memory.
+void Wipe(Bytes& chunk) { explicit_bzero(chunk.data(), chunk.size()); }
+
 uint8_t* Raw(const std::string& s) {
   return reinterpret_cast<uint8_t*>(const_cast<char*>(s.data()));  // nghttp2 takes them non-const and copies
 }
@@ -209,6 +212,7 @@ struct Http2Server::Impl {
       written += n;
       stream->front_taken += n;
       if (stream->front_taken == front.size()) {
+        Wipe(stream->queue.front());
         stream->queue.pop_front();
         stream->front_taken = 0;
       }
@@ -327,6 +331,7 @@ void Http2Server::DropQueued(int32_t stream) {
   const size_t keep = s->front_taken > 0 ? 1 : 0;
   while (s->queue.size() > keep) {
     s->queued -= s->queue.back().size();
+    Wipe(s->queue.back());
     s->queue.pop_back();
   }
 }
