@@ -155,8 +155,11 @@ class ServiceTest : public ::testing::Test {
   // Until `done`, at most ten seconds of real time: for what the kernel has to report.
   template <class Done>
   bool Await(Done done) {
-    for (int i = 0; i < 1000 && !done(); ++i) loop.RunFor(std::chrono::milliseconds(10));
-    return done();
+    for (int i = 0; i < 1000; ++i) {
+      if (done()) return true;
+      loop.RunFor(std::chrono::milliseconds(10));
+    }
+    return false;
   }
 
   const TrustDomain domain = *TrustDomain::Parse("example.org");

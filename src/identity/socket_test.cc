@@ -1,0 +1,149 @@
+// The services over a real socket, with real processes at the other end.
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "identity/socket_evidence.h"
+#include "identity/testing/service_fixture.h"
+#include "identity/workload_api.h"
+#include "spiffe/workload.pb.h"
+
+namespace hexr::identity {
+namespace {
+
+using testing::Puppet;
+
+// What a client saw, small enough for a pipe.
+struct Seen {
+  int code = -1;
+  int svids = 0;
+};
+
+int Connect(const std::string& path) {
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  return ::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 ? fd : -1;
+}
+
+// FetchX509SVID on a connected socket, until the first message or the end.
+Seen FetchOn(int fd) {
+  Seen seen;
+  bool done = false;
+  wire::GrpcClient client("localhost");
+  auto call = client.Start("/SpiffeWorkloadAPI/FetchX509SVID", {{"workload.spiffe.io", "true"}},
+                           {.on_message =
+                                [&](ByteView m) {
+                                  X509SVIDResponse response;
+                                  if (response.ParseFromArray(m.data(), static_cast<int>(m.size()))) seen.svids = response.svids_size();
+                                  seen.code = 0;
+                                  done = true;
+                                },
+                            .on_end =
+                                [&](const Status& s) {
+                                  if (!s.ok()) seen.code = static_cast<int>(s.error().code());
+                                  done = true;
+                                }});
+  client.Send(*call, {});
+  client.HalfClose(*call);
+  while (!done) {
+    std::string out;
+    client.TakeOutput(out, 1 << 16);
+    if (!out.empty() && ::write(fd, out.data(), out.size()) != static_cast<ssize_t>(out.size())) break;
+    char in[16384];
+    const ssize_t n = ::read(fd, in, sizeof in);
+    if (n <= 0 || !client.Feed(AsBytes({in, static_cast<size_t>(n)})).ok()) break;
+  }
+  return seen;
+}
+
+class SocketTest : public testing::ServiceTest, public ::testing::WithParamInterface<bool> {
+ protected:
+  SocketTest() {
+    char dir[] = "/tmp/hexr-socket-XXXXXX";
+    dir_ = ::mkdtemp(dir);
+    path_ = dir_ + "/api.sock";
+    AddWorkloadApi(*router, *core, socket_evidence_);
+    runtime::UniqueFd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path_.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    EXPECT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    EXPECT_EQ(::listen(listener.get(), 16), 0);
+    net::GrpcUnixServerOptions options;
+    options.use_pidfd = GetParam();
+    server_ = std::make_unique<net::GrpcUnixServer>(loop, system_clock_, std::move(listener), *router, options);
+    socket_evidence_.Bind(*server_);
+  }
+  ~SocketTest() override { std::filesystem::remove_all(dir_); }
+
+  Seen Await(const Puppet& puppet) {
+    Seen seen;
+    const int ready = puppet.ready();
+    ::fcntl(ready, F_SETFL, O_NONBLOCK);
+    EXPECT_TRUE(ServiceTest::Await([&] { return ::read(ready, &seen, sizeof seen) == static_cast<ssize_t>(sizeof seen); }));
+    return seen;
+  }
+  // A process that fetches when it is told to.
+  std::function<void(int, int)> Client() {
+    return [path = path_](int go, int ready) {
+      char c;
+      if (::read(go, &c, 1) != 1) ::_exit(1);
+      const Seen seen = FetchOn(Connect(path));
+      if (::write(ready, &seen, sizeof seen) != sizeof seen) ::_exit(1);
+      while (::read(go, &c, 1) == 1) {
+      }
+    };
+  }
+
+  SystemClock system_clock_;
+  std::string dir_, path_;
+  SocketEvidence socket_evidence_;
+  std::unique_ptr<net::GrpcUnixServer> server_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Kernels, SocketTest, ::testing::Bool(), [](const auto& p) { return p.param ? "pidfd" : "pid"; });
+
+TEST_P(SocketTest, TheKernelSaysWhoItIs) {
+  Puppet agent(Client()), stranger(Client());
+  Launch(agent);
+  ASSERT_TRUE(agent.Go());
+  const Seen mine = Await(agent);
+  EXPECT_EQ(mine.code, 0);
+  EXPECT_EQ(mine.svids, 1);
+  ASSERT_TRUE(stranger.Go());
+  EXPECT_EQ(Await(stranger).code, static_cast<int>(ErrorCode::kPermissionDenied));
+}
+
+// The agent connects, its child writes: the request is the child's.
+TEST_P(SocketTest, AnInheritedSocketIsNoIdentity) {
+  Puppet agent([path = path_](int go, int ready) {
+    char c;
+    if (::read(go, &c, 1) != 1) ::_exit(1);
+    const int fd = Connect(path);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      const Seen seen = FetchOn(fd);
+      ::_exit(::write(ready, &seen, sizeof seen) == sizeof seen ? 0 : 1);
+    }
+    ::waitpid(child, nullptr, 0);
+    while (::read(go, &c, 1) == 1) {
+    }
+  });
+  Launch(agent);
+  ASSERT_TRUE(agent.Go());
+  EXPECT_EQ(Await(agent).code, static_cast<int>(ErrorCode::kPermissionDenied));
+}
+
+TEST_P(SocketTest, UnboundEvidenceIsUnavailable) {
+  EXPECT_EQ(SocketEvidence().EvidenceOf(1).error().code(), ErrorCode::kUnavailable);
+  EXPECT_EQ(socket_evidence_.EvidenceOf(999'999).error().code(), ErrorCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace hexr::identity
