@@ -58,6 +58,8 @@ struct Call {
   std::optional<HostName> sni;             // what the ClientHello names
   bool ech = false;                        // the ClientHello carries an encrypted inner one
 
+  std::optional<bool> recorded_as;         // this very question was allowed, or denied, before, and that is recorded
+
   // Found, by the steps.
   std::optional<Service> service;
   std::optional<Decision> decision;

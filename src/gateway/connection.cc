@@ -21,6 +21,11 @@ void OpenCall::Close(ledger::Code how, uint64_t to_upstream, uint64_t from_upstr
   shared_.recorder.Closed(*call_, how, traffic, CountFailure());
 }
 
+void OpenCall::NoteHello(std::optional<HostName> sni, bool ech) {
+  call_->sni = std::move(sni);
+  call_->ech = ech;
+}
+
 void OpenCall::DenyAfterwards(Denial denial) {
   denial.decision_id = call_->id;
   shared_.metrics.Denied(denial.kind);

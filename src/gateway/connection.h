@@ -69,6 +69,8 @@ class OpenCall {
 
   const Call& call() const { return *call_; }
   void Close(ledger::Code how, uint64_t to_upstream = 0, uint64_t from_upstream = 0);
+  // What the ClientHello inside a tunnel said: known after the decision, kept for the record of the end.
+  void NoteHello(std::optional<HostName> sni, bool ech);
   // A reason that came up after the decision: counted, and recorded as a decision of its own.
   void DenyAfterwards(Denial denial);
 

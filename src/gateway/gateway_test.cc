@@ -118,8 +118,7 @@ TEST_F(GatewayTest, WithoutAJournalNothingIsAllowed) {
   const UniqueFd agent = net.Connect("93.184.216.34:5432");
   EXPECT_EQ(Read(agent.get()), "!");
   EXPECT_TRUE(records.empty());
-  EXPECT_EQ(gateway->metrics().calls_denied[static_cast<size_t>(DenialKind::kLimit)] +
-                gateway->metrics().calls_denied[static_cast<size_t>(DenialKind::kUnavailable)], 1u);
+  EXPECT_EQ(gateway->metrics().calls_denied[static_cast<size_t>(DenialKind::kUnavailable)], 1u);
 }
 
 TEST_F(GatewayTest, ConfigurationMistakesAreNamed) {

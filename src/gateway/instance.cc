@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "gateway/egress/http_door.h"
 #include "gateway/egress/tcp_door.h"
+#include "gateway/egress/tls_door.h"
 
 namespace hexr::gateway {
 
@@ -25,12 +26,16 @@ Instance::Instance(Shared& shared, InstanceFacts facts)
     : shared_(shared),
       facts_(std::make_shared<const InstanceFacts>(std::move(facts))),
       names_(facts_->id),
+      dns_(*this),
       self_(std::make_shared<Instance*>(this)) {}
 
 Instance::~Instance() { CloseAll("ended"); }
 
 Status Instance::Serve(ListenerKind kind, uint16_t port, runtime::UniqueFd socket) {
-  if (kind == ListenerKind::kDnsUdp || kind == ListenerKind::kDnsTcp) return Unimplemented("this kind of listener is not served");
+  if (kind == ListenerKind::kDnsUdp) {
+    dns_udp_.push_back(std::make_unique<DnsUdpServer>(*this, dns_, std::move(socket)));
+    return Ok();
+  }
   auto listener = std::make_unique<Listener>();
   listener->kind = kind;
   listener->port = port;
@@ -102,6 +107,8 @@ std::unique_ptr<Connection> Instance::Open(const Listener& listener, Accepted ac
     const auto kind = listener.kind == ListenerKind::kProxy ? HttpConnection::Kind::kProxy : HttpConnection::Kind::kCaptured;
     return std::make_unique<HttpConnection>(*this, std::move(accepted), kind);
   }
+  if (listener.kind == ListenerKind::kDnsTcp) return std::make_unique<DnsTcpConnection>(*this, dns_, std::move(accepted));
+  if (listener.port == 443) return std::make_unique<TlsConnection>(*this, std::move(accepted));
   return std::make_unique<TcpConnection>(*this, std::move(accepted));
 }
 
@@ -124,6 +131,7 @@ void Instance::CloseAll(ledger::Code how) {
 
 void Instance::Drain() {
   listeners_.clear();
+  dns_udp_.clear();
   std::vector<Connection*> idle;
   for (const auto& [key, connection] : connections_) {
     if (connection->idle()) idle.push_back(key);

@@ -9,14 +9,13 @@
 #include <vector>
 
 #include "gateway/connection.h"
+#include "gateway/egress/dns_door.h"
 
 namespace hexr::gateway {
 
 enum class ListenerKind : uint8_t { kProxy, kCapture, kDnsUdp, kDnsTcp };
 // "proxy", "capture", "dns_udp", "dns_tcp" (node.proto, Listener.kind).
 Result<ListenerKind> ParseListenerKind(std::string_view text);
-
-class DnsServer;
 
 class Instance final : public ConnectionHost {
  public:
@@ -58,6 +57,8 @@ class Instance final : public ConnectionHost {
   Shared& shared_;
   std::shared_ptr<const InstanceFacts> facts_;
   SyntheticNames names_;
+  DnsResponder dns_;
+  std::vector<std::unique_ptr<DnsUdpServer>> dns_udp_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::unordered_map<Connection*, std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> dead_;

@@ -56,7 +56,10 @@ class Pipeline::Run : public std::enable_shared_from_this<Run> {
     answered_ = true;
     timer_.Cancel();
     const bool recording = stage == kRecordStage;
-    if (!status.ok() && (recording || !call_->denial)) {
+    if (!status.ok() && recording) {
+      // Whatever the journal's reason, a full disk included: it is nobody's verdict about this call.
+      Deny(DenialFromError(Unavailable(status.error().message()), kStages[stage].name));
+    } else if (!status.ok() && !call_->denial) {
       Deny(DenialFromError(status.error(), kStages[stage].name));
     } else if (!recording && kStages[stage].step == &Steps::decide) {
       // An answer without a decision is no answer.

@@ -52,6 +52,11 @@ void SetDestination(Body& body, const Call& call) {
   if (call.destination.port != 0) body.Set("port", call.destination.port);
 }
 
+void SetHello(Body& body, const Call& call) {
+  if (call.sni) SetName(body, "sni", call.sni->value());
+  if (call.ech) body.Set("ech", true);
+}
+
 // What is known now: a look-up that still runs is "unknown" in the decision, and found in the record that closes.
 void SetProcess(Body& body, const Call& call) {
   const Process* p = call.process ? call.process->process() : nullptr;
@@ -98,8 +103,7 @@ void Recorder::Decided(const Call& call, Done done) {
     SetName(body, "rule", call.decision->rule());
   }
   if (!call.target.empty()) body.Set("target", ledger::SaltedText(call.target, random_));
-  if (call.sni) SetName(body, "sni", call.sni->value());
-  if (call.ech) body.Set("ech", true);
+  SetHello(body, call);
   SetProcess(body, call);
   Append(ledger::RecordKind::kDecision, call, std::move(body), std::move(done));
 }
@@ -120,12 +124,17 @@ void Recorder::Closed(const Call& call, Code how, const Traffic& traffic, Done d
       .Set("bytes_in", traffic.from_upstream)
       .Set("duration_us", std::chrono::duration_cast<std::chrono::microseconds>(traffic.duration).count());
   if (call.denial) body.Set("reason", DenialCode(call.denial->kind));
+  SetHello(body, call);
   SetProcess(body, call);
   Append(ledger::RecordKind::kEgress, call, std::move(body), std::move(done));
 }
 
 Step Recorder::AsStep() {
-  return [this](const std::shared_ptr<Call>& call, StepDone done) { Decided(*call, std::move(done)); };
+  return [this](const std::shared_ptr<Call>& call, StepDone done) {
+    const bool allowed = !call->denial && call->decision && call->decision->allowed();
+    if (call->recorded_as == allowed) return done(Ok());
+    Decided(*call, std::move(done));
+  };
 }
 
 }  // namespace hexr::gateway

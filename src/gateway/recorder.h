@@ -45,7 +45,7 @@ class Recorder {
   // EG: how it ended; `how` is a word such as "closed", "failed", "revoked".
   void Closed(const Call& call, ledger::Code how, const Traffic& traffic, Done done);
 
-  // Decided as the pipeline's step.
+  // Decided as the pipeline's step. A call that repeats a recorded one with the same answer is not recorded again.
   Step AsStep();
 
  private:

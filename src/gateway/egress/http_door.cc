@@ -11,6 +11,7 @@ using wire::Http1Event;
 namespace {
 
 constexpr size_t kInboxHighWater = 64 * 1024;
+constexpr uint16_t kTlsPort = 443;
 
 std::string Simple(int status, std::string_view type, std::string_view body, bool keep_alive, bool head_only) {
   wire::Http1Response r;
@@ -167,9 +168,39 @@ void HttpConnection::StartTunnel(runtime::UniqueFd upstream) {
   state_ = State::kTunnel;
   agent_->Write("HTTP/1.1 200 Connection established\r\n\r\n");
   std::string unsent = agent_->TakeUnsent();
-  Relay::Start start{agent_->Release(), std::move(upstream), std::move(inbox_), std::move(unsent)};
-  inbox_.clear();
+  runtime::UniqueFd agent = agent_->Release();
+  std::string first = std::exchange(inbox_, {});
   agent_.reset();
+  if (ask_->destination.port != kTlsPort) {
+    return StartRelay({std::move(agent), std::move(upstream), std::move(first), std::move(unsent)});
+  }
+  // As on a captured port 443: what the client asks for has to agree with where the tunnel goes.
+  tunnel_upstream_ = std::move(upstream);
+  peek_ = std::make_unique<TlsPeek>(shared_.loop, std::move(agent), std::move(first), std::move(unsent),
+                                    [this](TlsPeek::Outcome outcome) { Peeked(std::move(outcome)); });
+}
+
+void HttpConnection::Peeked(TlsPeek::Outcome outcome) {
+  std::optional<Denial> denial;
+  if (outcome.hello.ok()) {
+    open_->NoteHello(HelloName(*outcome.hello), outcome.hello->encrypted);
+    denial = CheckHello(ask_->destination, *outcome.hello);
+  } else if (outcome.hello.error().code() == ErrorCode::kInvalidArgument) {
+    denial = Denial{DenialKind::kMalformed, "not_tls", outcome.hello.error().message()};
+  } else {
+    return End("aborted");
+  }
+  if (denial) {
+    open_->DenyAfterwards(*denial);
+    open_->Close("denied");
+    SendTlsAlert(std::move(outcome.agent), *denial);
+    tunnel_upstream_.reset();
+    return End("denied");
+  }
+  StartRelay({std::move(outcome.agent), std::move(tunnel_upstream_), std::move(outcome.bytes), std::move(outcome.unsent)});
+}
+
+void HttpConnection::StartRelay(Relay::Start start) {
   relay_ = std::make_unique<Relay>(shared_.loop, shared_.clock, std::move(start), [this](Relay::End end) { End(EndCode(end)); });
 }
 
@@ -355,7 +386,9 @@ void HttpConnection::Cut() {
   ticket_.reset();
   deadline_.Cancel();
   next_.Cancel();
+  if (peek_) peek_->Cut();
   if (relay_) relay_->Cut();
+  tunnel_upstream_.reset();
   if (upstream_) upstream_->Reset();
   if (agent_) agent_->Reset();
 }

@@ -9,6 +9,7 @@
 #include "gateway/connection.h"
 #include "gateway/egress/http_request.h"
 #include "gateway/egress/relay.h"
+#include "gateway/egress/tls_peek.h"
 #include "gateway/stream.h"
 #include "wire/http1.h"
 
@@ -45,6 +46,8 @@ class HttpConnection final : public Connection {
   void Decided(std::shared_ptr<Call> call, std::optional<Admitted> admitted);
   void Connected(Result<Upstream> upstream, const Denial* denial);
   void StartTunnel(runtime::UniqueFd upstream);
+  void Peeked(TlsPeek::Outcome outcome);
+  void StartRelay(Relay::Start start);
   void StartExchange(runtime::UniqueFd upstream);
   // The destination's side.
   void OnUpstreamData(ByteView data);
@@ -94,6 +97,8 @@ class HttpConnection final : public Connection {
   std::unique_ptr<wire::Http1ResponseReader> response_;
   wire::Http1Body response_body_;  // as the agent gets it
   bool response_started_ = false;
+  std::unique_ptr<TlsPeek> peek_;       // CONNECT to port 443: before the relay
+  runtime::UniqueFd tunnel_upstream_;   // held during the peek
   std::unique_ptr<Relay> relay_;
 };
 
