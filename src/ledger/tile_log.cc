@@ -15,8 +15,7 @@ constexpr std::chrono::minutes kHistoryInterval{1};
 }  // namespace
 
 TileLog::TileLog(Storage& storage, const NoteSigner& signer, const Clock& clock, Checkpoint committed, Note note)
-    : storage_(&storage), signer_(&signer), clock_(&clock), committed_(std::move(committed)), note_(std::move(note)),
-      edge_(kMaxTileLevel + 1) {}
+    : storage_(&storage), signer_(&signer), clock_(&clock), committed_(std::move(committed)), note_(std::move(note)) {}
 
 Result<TileLog> TileLog::Open(Storage& storage, const NoteSigner& signer, const Clock& clock) {
   Result<VerifiedCheckpoint> published = ReadCheckpoint(storage, signer.verifier());
@@ -33,96 +32,72 @@ Result<TileLog> TileLog::Open(Storage& storage, const NoteSigner& signer, const 
   Checkpoint empty{.origin = signer.verifier().name(), .size = 0, .root = EmptyRoot(), .extensions = {}};
   Note note(empty.ToText());
   RETURN_IF_ERROR(note.Add(signer.Sign(note.text(), clock.Wall())));
+  RETURN_IF_ERROR(storage.Replace(kKeyPath, AsBytes(signer.verifier().ToString() + "\n")));
   RETURN_IF_ERROR(storage.Replace(kCheckpointPath, AsBytes(note.ToString())));
   return TileLog(storage, signer, clock, std::move(empty), std::move(note));
 }
 
 Status TileLog::Recover() {
-  size_ = committed_.size;
-  tiles_on_disk_ = size_;
-  const LogReader reader(*storage_, size_);
+  const uint64_t size = committed_.size;
+  const LogReader reader(*storage_, size);
+  std::array<std::vector<Hash>, kMaxTileLevel + 1> rows;
   for (unsigned level = 0; level <= kMaxTileLevel; ++level) {
-    const uint64_t index = (size_ >> (kTileHeight * level)) / kTileWidth;
-    if (TileWidth(level, index, size_) == 0) continue;
-    ASSIGN_OR_RETURN(edge_[level], reader.ReadTile(level, index));
+    const uint64_t index = (size >> (kTileHeight * level)) / kTileWidth;
+    if (TileWidth(level, index, size) == 0) continue;
+    ASSIGN_OR_RETURN(rows[level], reader.ReadTile(level, index));
   }
-  if (const uint64_t index = size_ / kTileWidth; TileWidth(0, index, size_) > 0) {
+  if (const uint64_t index = size / kTileWidth; TileWidth(0, index, size) > 0) {
     ASSIGN_OR_RETURN(const LogReader::Bundle bundle, reader.ReadBundle(index));
     ASSIGN_OR_RETURN(const auto entries, ParseEntries(bundle.bytes, bundle.width, Width::kAtLeast));
     for (const ByteView entry : entries) AppendEntry(entry, bundle_);
   }
-  if (Root() != committed_.root) return Error(ErrorCode::kDataLoss, "the tiles do not lead to the root of the checkpoint");
+  edge_ = TreeEdge::Restore(size, std::move(rows));
+  tiles_on_disk_ = size;
+  if (edge_.Root() != committed_.root) return Error(ErrorCode::kDataLoss, "the tiles do not lead to the root of the checkpoint");
   return Ok();
-}
-
-Hash TileLog::Root() const {
-  if (size_ == 0) return EmptyRoot();
-  // Each level's edge is a row of perfect subtrees; inside a level, one for each bit of its length.
-  std::optional<Hash> root;
-  for (const std::vector<Hash>& row : edge_) {
-    size_t end = row.size();
-    for (size_t left = row.size(); left != 0; left &= left - 1) {
-      const size_t n = left & (~left + 1);
-      const Hash part = RootOf(std::span<const Hash>(row).subspan(end - n, n));
-      root = root ? NodeHash(part, *root) : part;
-      end -= n;
-    }
-  }
-  return *root;
-}
-
-void TileLog::PushHash(unsigned level, const Hash& hash) {
-  HEXR_CHECK(level <= kMaxTileLevel);
-  std::vector<Hash>& row = edge_[level];
-  row.push_back(hash);
-  if (row.size() < kTileWidth) return;
-  const uint64_t index = (size_ >> (kTileHeight * (level + 1))) - 1;
-  full_.push_back({.path = TilePath(level, index, kTileWidth), .bytes = EncodeTile(row)});
-  superseded_.push_back(PartialTileFolder(level, index));
-  const Hash root = RootOf(row);
-  row.clear();
-  PushHash(level + 1, root);
 }
 
 void TileLog::Append(ByteView entry) {
   AppendEntry(entry, bundle_);
-  ++size_;
-  if (size_ % kTileWidth == 0) {
-    const uint64_t index = size_ / kTileWidth - 1;
+  edge_.Push(LeafHash(entry), [this](unsigned level, uint64_t index, std::span<const Hash> hashes) {
+    full_.push_back({.path = TilePath(level, index, kTileWidth), .bytes = EncodeTile(hashes)});
+    superseded_.push_back(PartialTileFolder(level, index));
+    if (level > 0) return;
     full_.push_back({.path = EntriesPath(index, kTileWidth), .bytes = std::move(bundle_)});
     superseded_.push_back(PartialEntriesFolder(index));
     bundle_.clear();
-  }
-  PushHash(0, LeafHash(entry));
+  });
 }
 
 Status TileLog::WriteTiles() {
   // A file that was written is never written again: the checkpoint that needs it may be on disk already, although
   // publishing it was reported as failed.
-  if (tiles_on_disk_ == size_) return Ok();
+  const uint64_t size = edge_.size();
+  if (tiles_on_disk_ == size) return Ok();
   const size_t full = full_.size();
   for (unsigned level = 0; level <= kMaxTileLevel; ++level) {
-    const uint64_t hashes = size_ >> (kTileHeight * level);
-    const auto width = static_cast<unsigned>(edge_[level].size());
+    const uint64_t hashes = size >> (kTileHeight * level);
     if (hashes == tiles_on_disk_ >> (kTileHeight * level)) continue;  // the same tile is there, and in use
     const uint64_t index = hashes / kTileWidth;
-    if (width > 0) full_.push_back({.path = TilePath(level, index, width), .bytes = EncodeTile(edge_[level])});
+    const std::span<const Hash> row = edge_.row(level);
+    if (row.empty()) continue;
+    full_.push_back({.path = TilePath(level, index, static_cast<unsigned>(row.size())), .bytes = EncodeTile(row)});
   }
-  if (const auto width = static_cast<unsigned>(size_ % kTileWidth); width > 0) {
-    full_.push_back({.path = EntriesPath(size_ / kTileWidth, width), .bytes = bundle_});
+  if (const auto width = static_cast<unsigned>(size % kTileWidth); width > 0) {
+    full_.push_back({.path = EntriesPath(size / kTileWidth, width), .bytes = bundle_});
   }
   const Status written = storage_->Write(full_);
   full_.resize(full);
   RETURN_IF_ERROR(written);
   full_.clear();
-  tiles_on_disk_ = size_;
+  tiles_on_disk_ = size;
   return Ok();
 }
 
 Status TileLog::Commit() {
-  if (size_ == committed_.size) return Ok();
+  if (pending() == 0) return Ok();
   RETURN_IF_ERROR(WriteTiles());
-  Checkpoint next{.origin = committed_.origin, .size = size_, .root = Root(), .extensions = {}};
+  Checkpoint next{.origin = committed_.origin, .size = size(), .root = edge_.Root(), .extensions = {}};
   Note note(next.ToText());
   RETURN_IF_ERROR(note.Add(signer_->Sign(note.text(), clock_->Wall())));
   const std::string text = note.ToString();

@@ -15,6 +15,7 @@
 #include "ledger/merkle.h"
 #include "ledger/note.h"
 #include "ledger/storage.h"
+#include "ledger/tree_edge.h"
 
 namespace hexr::ledger {
 
@@ -26,8 +27,8 @@ class TileLog {
   static Result<TileLog> Open(Storage& storage, const NoteSigner& signer, const Clock& clock);
 
   // With what is not committed yet.
-  uint64_t size() const { return size_; }
-  uint64_t pending() const { return size_ - committed_.size; }
+  uint64_t size() const { return edge_.size(); }
+  uint64_t pending() const { return size() - committed_.size; }
   // The last published checkpoint and its note, cosignatures included.
   const Checkpoint& committed() const { return committed_; }
   const Note& committed_note() const { return note_; }
@@ -45,8 +46,6 @@ class TileLog {
   TileLog(Storage& storage, const NoteSigner& signer, const Clock& clock, Checkpoint committed, Note note);
   Status Recover();
   Status WriteTiles();
-  Hash Root() const;
-  void PushHash(unsigned level, const Hash& hash);
   Status RemovePartials(const std::vector<std::string>& folders);
   Status AppendHistory(const std::string& note);
 
@@ -55,11 +54,9 @@ class TileLog {
   const Clock* clock_;
   Checkpoint committed_;
   Note note_;
-  uint64_t size_ = 0;
+  TreeEdge edge_;
   uint64_t tiles_on_disk_ = 0;  // the size whose tiles are all written and synced
-  // The right edge: for each level the hashes that do not fill a tile yet, and the entries of the last bundle.
-  std::vector<std::vector<Hash>> edge_;
-  Bytes bundle_;
+  Bytes bundle_;  // the entries of the last, partial bundle
   // Tiles and bundles that became full and are not on disk, and the folders of their partial forms.
   std::vector<Storage::File> full_;
   std::vector<std::string> superseded_;

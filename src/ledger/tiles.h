@@ -21,6 +21,8 @@ inline constexpr size_t kMaxTileBytes = size_t{kTileWidth} * 32;
 inline constexpr size_t kMaxBundleBytes = size_t{kTileWidth} * (kMaxEntryBytes + 2);
 
 inline constexpr char kCheckpointPath[] = "checkpoint";
+// The log's own verifier key. Handy, and no proof of anything: who checks a log brings the key along.
+inline constexpr char kKeyPath[] = "log.vkey";
 // Files named by day (UTC) with every checkpoint that was cosigned and one a minute of the others, one after the other.
 inline constexpr char kHistoryFolder[] = "checkpoints";
 
