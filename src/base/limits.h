@@ -44,6 +44,7 @@ inline constexpr size_t kMaxNoteBytes = 64 * 1024;
 inline constexpr size_t kMaxNoteSignatures = 64;                   // signed-note asks for 16 or more
 inline constexpr size_t kMaxNoteKeyNameBytes = 255;
 inline constexpr size_t kMaxCheckpointLines = 64;
+inline constexpr size_t kMaxAddCheckpointBytes = kMaxNoteBytes + 64 * 48;
 inline constexpr size_t kMaxStoredTextBytes = 1024 * 1024;         // longer texts leave their digest alone
 inline constexpr size_t kMaxFrameTextBytes = 4 * 1024 * 1024;      // texts beside one record
 inline constexpr size_t kMaxJournalFrameBytes = 5 * 1024 * 1024;
