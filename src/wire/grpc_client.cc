@@ -134,7 +134,7 @@ struct GrpcClient::Impl {
     Call* call = Self(user_data).Find(id);
     if (call == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     const size_t n = std::min(room, call->queue.size() - call->taken);
-    std::memcpy(out, call->queue.data() + call->taken, n);
+    if (n > 0) std::memcpy(out, call->queue.data() + call->taken, n);
     call->taken += n;
     if (call->taken < call->queue.size()) return static_cast<ssize_t>(n);
     call->queue.clear();
