@@ -44,12 +44,17 @@ Error ReadOnly() { return PermissionDenied("this log is open for reading only");
 
 }  // namespace
 
-Result<DirectoryStorage> DirectoryStorage::Open(const std::string& root) {
-  for (size_t at = 1; at <= root.size(); ++at) {
-    if (at != root.size() && root[at] != '/') continue;
-    const std::string part = root.substr(0, at);
+Status DirectoryStorage::MakeFolder(const std::string& path) {
+  for (size_t at = 1; at <= path.size(); ++at) {
+    if (at != path.size() && path[at] != '/') continue;
+    const std::string part = path.substr(0, at);
     if (::mkdir(part.c_str(), kFolderMode) != 0 && errno != EEXIST) return ErrnoError("make folder " + part, errno);
   }
+  return Ok();
+}
+
+Result<DirectoryStorage> DirectoryStorage::Open(const std::string& root) {
+  RETURN_IF_ERROR(MakeFolder(root));
   UniqueFd fd(::open(root.c_str(), O_DIRECTORY | O_RDONLY | O_CLOEXEC));
   if (!fd) return ErrnoError("open " + root, errno);
   return DirectoryStorage(std::move(fd), true);

@@ -43,7 +43,9 @@ class DirectoryStorage final : public Storage {
  public:
   // Makes `root` when it is missing.
   static Result<DirectoryStorage> Open(const std::string& root);
-  // The same for reading alone: NOT_FOUND when `root` is missing; every change is PERMISSION_DENIED.
+  // `path` and the folders above it, 0700, where they are missing.
+  static Status MakeFolder(const std::string& path);
+  // The same as Open for reading alone: NOT_FOUND when `root` is missing; every change is PERMISSION_DENIED.
   static Result<DirectoryStorage> OpenReadOnly(const std::string& root);
 
   Result<Bytes> Read(const std::string& path, size_t max_bytes) const override;

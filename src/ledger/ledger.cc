@@ -1,0 +1,97 @@
+#include "ledger/ledger.h"
+
+#include <fmt/format.h>
+
+#include "crypto/digest.h"
+#include "ledger/sealed_text_store.h"
+
+namespace hexr::ledger {
+
+namespace {
+
+// "node", or "tenants/T": a tenant may have any name, "node" too.
+std::string Place(std::string_view tenant) {
+  return tenant.empty() ? std::string("node") : fmt::format("tenants/{}", tenant);
+}
+
+std::string_view NameOf(const std::optional<IdSegment>& tenant) {
+  return tenant ? std::string_view(tenant->value()) : std::string_view();
+}
+
+}  // namespace
+
+std::string Ledger::LogFolder(const std::string& root, std::string_view tenant) { return fmt::format("{}/logs/{}", root, Place(tenant)); }
+
+std::string Ledger::LogOrigin(const TrustDomain& trust_domain, std::string_view node, std::string_view tenant) {
+  std::string origin = fmt::format("{}/ledger/{}", trust_domain.name(), node);
+  if (!tenant.empty()) origin += fmt::format("/{}", tenant);
+  return origin;
+}
+
+Result<Ledger> Ledger::Open(LedgerOptions options, crypto::Secret master, const Clock& clock, Random& random) {
+  if (master.size() != 32) return InvalidArgument("the ledger's master key has 32 bytes");
+  if (!IdSegment::Parse(options.node).ok()) return InvalidArgument("the node's name in the ledger is one path segment");
+  Ledger ledger(std::move(options), std::move(master), clock, random);
+  if (const Result<TenantLedger*> node = ledger.Of(std::nullopt); !node.ok()) return node.error();
+  return ledger;
+}
+
+crypto::Secret Ledger::Derive(std::string_view origin, std::string_view purpose) const {
+  return crypto::HkdfSha256(master_, AsBytes(origin), purpose, 32);
+}
+
+Result<TenantLedger*> Ledger::Of(const std::optional<IdSegment>& tenant) {
+  const std::string name(NameOf(tenant));
+  if (const auto found = logs_.find(name); found != logs_.end()) return found->second.get();
+
+  const std::string origin = LogOrigin(options_.trust_domain, options_.node, name);
+  auto log = std::make_unique<TenantLedger>();
+  ASSIGN_OR_RETURN(crypto::Ed25519PrivateKey key, crypto::Ed25519PrivateKey::FromSeed(Derive(origin, "hexr log signing key v1")));
+  ASSIGN_OR_RETURN(NoteSigner signer, NoteSigner::Make(origin, NoteKeyType::kEd25519, std::move(key)));
+  log->signer_ = std::make_unique<NoteSigner>(std::move(signer));
+  ASSIGN_OR_RETURN(DirectoryStorage storage, DirectoryStorage::Open(LogFolder(options_.root, name)));
+  log->storage_ = std::make_unique<DirectoryStorage>(std::move(storage));
+
+  const std::string texts = fmt::format("{}/texts/{}.db", options_.root, Place(name));
+  RETURN_IF_ERROR(DirectoryStorage::MakeFolder(texts.substr(0, texts.rfind('/'))));
+  ASSIGN_OR_RETURN(crypto::AeadKey text_key, crypto::AeadKey::FromSecret(Derive(origin, "hexr text store v1")));
+  ASSIGN_OR_RETURN(SealedTextStore text_store,
+                   SealedTextStore::Open({.path = texts, .max_pages = {}}, origin, std::move(text_key), *random_));
+  log->texts_ = std::make_unique<SealedTextStore>(std::move(text_store));
+
+  SequencerOptions options{.tenant = tenant,
+                           .node = SpiffeId::ForTrustDomain(options_.trust_domain),
+                           .commit_interval = options_.commit_interval,
+                           .commit_records = options_.commit_records};
+  ASSIGN_OR_RETURN(log->sequencer_,
+                   Sequencer::Open(std::move(options), *log->storage_, fmt::format("{}/journals/{}", options_.root, Place(name)),
+                                   Derive(origin, "hexr journal master v1"), *log->signer_, *log->texts_, *clock_, *random_));
+  return logs_.emplace(name, std::move(log)).first->second.get();
+}
+
+Result<Sequencer::Progress> Ledger::Poll() {
+  Sequencer::Progress all;
+  std::optional<Error> first;
+  for (auto& [name, log] : logs_) {
+    const Result<Sequencer::Progress> one = log->sequencer_->Poll();
+    if (!one.ok()) {
+      if (!first) first = one.error().WithContext(Place(name));
+      continue;
+    }
+    all.records += one->records;
+    all.committed = all.committed || one->committed;
+  }
+  if (first) return *first;
+  return all;
+}
+
+Status Ledger::Flush() {
+  Status first;
+  for (auto& [name, log] : logs_) {
+    Status one = log->sequencer_->Flush();
+    if (!one.ok() && first.ok()) first = one.error().WithContext(Place(name));
+  }
+  return first;
+}
+
+}  // namespace hexr::ledger

@@ -1,0 +1,80 @@
+// All the logs of a node: the node's own and one for each tenant, each with its journals and texts. What the keeper
+// holds. Belongs to one thread.
+//
+//   ROOT/logs/node, ROOT/logs/tenants/T            tiles and checkpoints: plain, for everyone to check
+//   ROOT/journals/node, ROOT/journals/tenants/T    sealed
+//   ROOT/texts/node.db, ROOT/texts/tenants/T.db    sealed, erasable
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "base/spiffe_id.h"
+#include "crypto/secret.h"
+#include "ledger/sequencer.h"
+#include "ledger/text_store.h"
+#include "ledger/witness.h"
+
+namespace hexr::ledger {
+
+struct LedgerOptions {
+  std::string root;        // a folder of ours alone
+  TrustDomain trust_domain;
+  std::string node;        // names the logs: "{trust domain}/ledger/{node}" and ".../{tenant}"
+  std::chrono::milliseconds commit_interval{1000};
+  uint64_t commit_records = 4096;
+};
+
+// One log with everything that belongs to it.
+class TenantLedger {
+ public:
+  Sequencer& sequencer() { return *sequencer_; }
+  const Storage& storage() const { return *storage_; }
+  TextStore& texts() { return *texts_; }
+  const VerifierKey& key() const { return signer_->verifier(); }
+
+ private:
+  friend class Ledger;
+  std::unique_ptr<NoteSigner> signer_;
+  std::unique_ptr<DirectoryStorage> storage_;
+  std::unique_ptr<TextStore> texts_;
+  std::unique_ptr<Sequencer> sequencer_;
+};
+
+class Ledger {
+ public:
+  // `master` has 32 bytes; every key of the ledger is derived from it (signing keys of the logs included), so that a
+  // backup of one secret and the folder is a backup of the ledger.
+  static Result<Ledger> Open(LedgerOptions options, crypto::Secret master, const Clock& clock, Random& random);
+
+  // The log of a tenant, or the node's own. Made when it is not there. The pointer is valid while the ledger is.
+  Result<TenantLedger*> Of(const std::optional<IdSegment>& tenant);
+
+  // Polls every log. One that fails does not keep the others waiting: the first error is returned after all were tried.
+  Result<Sequencer::Progress> Poll();
+  Status Flush();
+
+  // Where a log's files are: for `verify`, `export` and the like on a node's own state. `tenant` empty: the node's.
+  static std::string LogFolder(const std::string& root, std::string_view tenant);
+  static std::string LogOrigin(const TrustDomain& trust_domain, std::string_view node, std::string_view tenant);
+
+ private:
+  Ledger(LedgerOptions options, crypto::Secret master, const Clock& clock, Random& random)
+      : options_(std::move(options)), master_(std::move(master)), clock_(&clock), random_(&random) {}
+  crypto::Secret Derive(std::string_view origin, std::string_view purpose) const;
+
+  LedgerOptions options_;
+  crypto::Secret master_;
+  const Clock* clock_;
+  Random* random_;
+  std::map<std::string, std::unique_ptr<TenantLedger>> logs_;  // by tenant, "" for the node's
+};
+
+}  // namespace hexr::ledger

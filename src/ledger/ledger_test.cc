@@ -1,0 +1,140 @@
+#include "ledger/ledger.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "ledger/journal_writer.h"
+#include "ledger/prove.h"
+#include "ledger/sealed_text_store.h"
+#include "ledger/testing/events.h"
+#include "ledger/testing/temp_folder.h"
+#include "ledger/verify.h"
+
+namespace hexr::ledger {
+namespace {
+
+using testing::TestEvent;
+using testing::TestInstance;
+
+class LedgerTest : public ::testing::Test {
+ protected:
+  Ledger Open() {
+    LedgerOptions options{.root = folder_.path() + "/ledger", .trust_domain = TrustDomain::Parse("example.org").value(), .node = "node1"};
+    return Ledger::Open(std::move(options), testing::TestMaster(), clock_, random_).value();
+  }
+  // Every byte of every file of the ledger.
+  std::string Disk() const {
+    std::string all;
+    for (const auto& file : std::filesystem::recursive_directory_iterator(folder_.path())) {
+      if (!file.is_regular_file()) continue;
+      std::ifstream in(file.path(), std::ios::binary);
+      all.append(std::istreambuf_iterator<char>(in), {});
+    }
+    return all;
+  }
+
+  testing::TempFolder folder_;
+  ManualClock clock_{testing::kTestTime};
+  SeededRandom random_{41};
+};
+
+TEST_F(LedgerTest, EachTenantHasItsOwnLogKeyAndTexts) {
+  std::string acme_key;
+  {
+    Ledger ledger = Open();
+    TenantLedger* acme = ledger.Of(IdSegment::Parse("acme").value()).value();
+    TenantLedger* other = ledger.Of(IdSegment::Parse("node").value()).value();
+    TenantLedger* node = ledger.Of(std::nullopt).value();
+    EXPECT_EQ(acme->key().name(), "example.org/ledger/node1/acme");
+    EXPECT_EQ(other->key().name(), "example.org/ledger/node1/node");
+    EXPECT_EQ(node->key().name(), "example.org/ledger/node1");
+    acme_key = acme->key().ToString();
+    NewJournal journal = acme->sequencer().OpenJournal("gateway/acme").value();
+    auto writer = JournalWriter::Open(std::move(journal.fd), std::move(journal.ticket), SyncPolicy::kWritten).value();
+    ASSERT_TRUE(writer->Append(TestEvent(1, 1)).ok());
+    EXPECT_EQ(ledger.Poll()->records, 1u);
+    ASSERT_TRUE(ledger.Flush().ok());
+    EXPECT_EQ(ledger.Of(IdSegment::Parse("acme").value()).value(), acme);
+  }
+  Ledger ledger = Open();
+  TenantLedger* acme = ledger.Of(IdSegment::Parse("acme").value()).value();
+  EXPECT_EQ(acme->key().ToString(), acme_key);
+  ASSERT_TRUE(ledger.Flush().ok());
+  const DirectoryStorage log =
+      DirectoryStorage::OpenReadOnly(Ledger::LogFolder(folder_.path() + "/ledger", "acme")).value();
+  const VerifyReport report = VerifyLog(log, {.log_key = acme->key()}).value();
+  EXPECT_EQ(report.problems_total, 0u) << ToJson(report);
+  EXPECT_EQ(report.records, 5u);  // started, opened, the record, started again, closed: its writer is gone
+}
+
+// INV-LEDGER-10: an erased text is gone from the disk, and the log that commits to it stays valid.
+TEST_F(LedgerTest, TextsAreSealedAndErasable) {
+  Ledger ledger = Open();
+  TenantLedger* acme = ledger.Of(IdSegment::Parse("acme").value()).value();
+  NewJournal journal = acme->sequencer().OpenJournal("gateway/acme").value();
+  auto writer = JournalWriter::Open(std::move(journal.fd), std::move(journal.ticket), SyncPolicy::kWritten).value();
+  std::vector<SaltedText> texts;
+  for (unsigned i = 0; i < 4; ++i) {
+    texts.emplace_back("the patient's name is Ada " + std::to_string(i), random_);
+    Event event = TestEvent(i % 2, i);
+    event.time = testing::kTestTime + std::chrono::hours(i);
+    event.body.Set("prompt", texts.back());
+    ASSERT_TRUE(writer->Append(event).ok());
+  }
+  ASSERT_TRUE(ledger.Flush().ok());
+  EXPECT_EQ(Disk().find("Ada"), std::string::npos) << "nothing is readable on the disk";
+  EXPECT_EQ(acme->texts().Get(texts[0].digest())->text, texts[0].text());
+  EXPECT_EQ(acme->texts().Get(texts[3].digest())->instance, TestInstance(1).value());
+
+  EXPECT_EQ(acme->texts().Erase(texts[0].digest()).value(), 1u);
+  EXPECT_EQ(acme->texts().Get(texts[0].digest()).error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(acme->texts().Erase(texts[0].digest()).value(), 0u);
+  EXPECT_EQ(acme->texts().EraseInstance(TestInstance(1)).value(), 2u);
+  EXPECT_EQ(acme->texts().EraseBefore(testing::kTestTime + std::chrono::hours(2)).value(), 0u);
+  EXPECT_EQ(acme->texts().EraseBefore(testing::kTestTime + std::chrono::hours(3)).value(), 1u);
+  const DirectoryStorage log =
+      DirectoryStorage::OpenReadOnly(Ledger::LogFolder(folder_.path() + "/ledger", "acme")).value();
+  EXPECT_EQ(VerifyLog(log, {.log_key = acme->key()})->problems_total, 0u);
+}
+
+TEST_F(LedgerTest, ATextOpensForItsTenantAndDigestOnly) {
+  const std::string path = folder_.path() + "/texts.db";
+  const auto key = [] { return crypto::AeadKey::FromSecret(testing::TestMaster()).value(); };
+  const SaltedText text("secret", random_);
+  const StoredText stored{.digest = text.digest(), .salt = text.salt(), .text = text.text(), .time = testing::kTestTime, .instance = ""};
+  {
+    SealedTextStore store = SealedTextStore::Open({.path = path, .max_pages = {}}, "acme", key(), random_).value();
+    ASSERT_TRUE(store.Put({stored, stored}).ok());
+    ASSERT_TRUE(store.Put({stored}).ok()) << "the same again, after a restart";
+    EXPECT_EQ(store.Get(text.digest())->text, "secret");
+    StoredText lie = stored;
+    lie.text = "another";
+    lie.digest = SaltedText("third", random_).digest();
+    ASSERT_TRUE(store.Put({lie}).ok());
+    EXPECT_EQ(store.Get(lie.digest).error().code(), ErrorCode::kDataLoss) << "not what its digest says";
+  }
+  // The sealed bytes themselves leave the disk with their row.
+  std::string sealed;
+  {
+    store::Database db = store::Database::Open({.path = path, .max_pages = {}}, {}).value();
+    store::Statement select = db.Prepare("SELECT sealed FROM text WHERE digest = ?").value();
+    select.Bind(1, ByteView(text.digest()));
+    ASSERT_TRUE(select.Step().value());
+    sealed = AsText(select.Blob(0));
+  }
+  ASSERT_NE(Disk().find(sealed), std::string::npos);
+  {
+    SealedTextStore store = SealedTextStore::Open({.path = path, .max_pages = {}}, "acme", key(), random_).value();
+    ASSERT_EQ(store.Erase(text.digest()).value(), 1u);
+    EXPECT_EQ(Disk().find(sealed), std::string::npos);
+    ASSERT_TRUE(store.Put({stored}).ok());
+  }
+  SealedTextStore other = SealedTextStore::Open({.path = path, .max_pages = {}}, "evil", key(), random_).value();
+  EXPECT_EQ(other.Get(text.digest()).error().code(), ErrorCode::kDataLoss);
+}
+
+}  // namespace
+}  // namespace hexr::ledger
