@@ -13,8 +13,8 @@ namespace {
 
 using namespace testing;  // NOLINT: the harness of these tests
 
-class ExecWatchTest : public ::testing::TestWithParam<Caller> {};
-INSTANTIATE_TEST_SUITE_P(As, ExecWatchTest, ::testing::Values(Caller::kRoot, Caller::kPlain), CallerName);
+class ExecWatchTest : public ::testing::TestWithParam<Who> {};
+INSTANTIATE_TEST_SUITE_P(As, ExecWatchTest, ::testing::Values(Who::kRoot, Who::kPlain), CallerName);
 
 // An agent whose notifications the test answers itself: started, but its first exec has not been answered.
 struct Watched {

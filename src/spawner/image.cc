@@ -78,7 +78,9 @@ std::optional<Sha256Digest> ImageDigests::Known(int fd) const {
 
 void ImageDigests::Measure(UniqueFd fd, Done done) {
   if (const auto known = Known(fd.get())) {
-    loop_.Post([digest = *known, done = std::move(done)]() mutable { done(digest); });
+    loop_.Post([self = std::weak_ptr<ImageDigests*>(self_), digest = *known, done = std::move(done)]() mutable {
+      if (self.lock()) done(digest);
+    });
     return;
   }
   {
@@ -89,7 +91,22 @@ void ImageDigests::Measure(UniqueFd fd, Done done) {
       return;
     }
   }
-  loop_.Post([done = std::move(done)]() mutable { done(ResourceExhausted("too many programs wait to be measured")); });
+  loop_.Post([self = std::weak_ptr<ImageDigests*>(self_), done = std::move(done)]() mutable {
+    if (self.lock()) done(ResourceExhausted("too many programs wait to be measured"));
+  });
+}
+
+void ImageDigests::MeasureImage(RunningProgram program, RunningProgram script, UniqueFunction<void(Image)> done) {
+  Image image{std::move(program.path), std::nullopt, std::move(script.path), std::nullopt};
+  Measure(std::move(program.fd), [this, image = std::move(image), script_fd = std::move(script.fd),
+                                  done = std::move(done)](Result<Sha256Digest> d) mutable {
+    if (d.ok()) image.exe_sha256 = *d;
+    if (!script_fd) return done(std::move(image));
+    Measure(std::move(script_fd), [image = std::move(image), done = std::move(done)](Result<Sha256Digest> s) mutable {
+      if (s.ok()) image.script_sha256 = *s;
+      done(std::move(image));
+    });
+  });
 }
 
 void ImageDigests::Work() {

@@ -31,6 +31,12 @@ struct Image {
   std::optional<crypto::Sha256Digest> script_sha256;
 };
 
+// A file that is or would be run, and where it lies. An empty path: there is none.
+struct RunningProgram {
+  std::string path;
+  runtime::UniqueFd fd;
+};
+
 // One file's identity while its content stays: any write moves ctime, any replacement the inode. The mount is left out on
 // purpose, since every agent has mounts of its own over the same files.
 struct FileKey {
@@ -56,6 +62,8 @@ class ImageDigests {
   // FAILED_PRECONDITION when the file changed while it was read, or why it could not be read.
   using Done = UniqueFunction<void(Result<crypto::Sha256Digest>)>;
   void Measure(runtime::UniqueFd fd, Done done);
+  // Both files of an image. A file that cannot be measured is there without its digest.
+  void MeasureImage(RunningProgram program, RunningProgram script, UniqueFunction<void(Image)> done);
 
  private:
   struct Job {
@@ -79,10 +87,6 @@ class ImageDigests {
 Result<std::pair<FileKey, crypto::Sha256Digest>> HashFile(int fd);
 
 // The program of a running process: /proc/PID/exe, open for reading (or O_PATH where it may not be read), and its path.
-struct RunningProgram {
-  std::string path;
-  runtime::UniqueFd fd;
-};
 Result<RunningProgram> OpenRunningProgram(pid_t pid);
 // The first argument of a running process that is a file of its own view, other than an option. None: an empty path.
 RunningProgram OpenRunningScript(pid_t pid);

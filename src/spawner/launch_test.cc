@@ -16,8 +16,8 @@ namespace {
 
 using namespace testing;  // NOLINT: the harness of these tests
 
-class LaunchTest : public ::testing::TestWithParam<Caller> {};
-INSTANTIATE_TEST_SUITE_P(As, LaunchTest, ::testing::Values(Caller::kRoot, Caller::kPlain), CallerName);
+class LaunchTest : public ::testing::TestWithParam<Who> {};
+INSTANTIATE_TEST_SUITE_P(As, LaunchTest, ::testing::Values(Who::kRoot, Who::kPlain), CallerName);
 
 std::string OutputOf(AgentOptions o) {
   Agent agent(std::move(o));
@@ -314,7 +314,7 @@ TEST(FolderTest, NobodyGivesWritableWhatIsNotHis) {
 }
 
 TEST(FolderTest, AFolderThatWasSwappedAfterItWasShownIsRefused) {
-  As(Caller::kPlain, [] {
+  As(Who::kPlain, [] {
     const TempFolder folder;
     const std::string path = folder.path() + "/project";
     mkdir(path.c_str(), 0755);

@@ -11,8 +11,8 @@ namespace {
 
 using namespace testing;  // NOLINT: the harness of these tests
 
-class OwnerTest : public ::testing::TestWithParam<Caller> {};
-INSTANTIATE_TEST_SUITE_P(As, OwnerTest, ::testing::Values(Caller::kRoot, Caller::kPlain), CallerName);
+class OwnerTest : public ::testing::TestWithParam<Who> {};
+INSTANTIATE_TEST_SUITE_P(As, OwnerTest, ::testing::Values(Who::kRoot, Who::kPlain), CallerName);
 
 struct Accepted {
   UniqueFd fd;

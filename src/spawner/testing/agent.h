@@ -31,16 +31,16 @@ namespace hexr::spawner::testing {
 inline constexpr uid_t kPlainUid = 12345;
 inline constexpr uid_t kTenantUid = 200000;
 
-enum class Caller { kRoot, kPlain };
-inline std::string CallerName(const ::testing::TestParamInfo<Caller>& info) { return info.param == Caller::kRoot ? "Root" : "Plain"; }
+enum class Who { kRoot, kPlain };
+inline std::string CallerName(const ::testing::TestParamInfo<Who>& info) { return info.param == Who::kRoot ? "Root" : "Plain"; }
 
 // Runs `body` in a process of its own, as that caller: its expectations count for the test. Skipped for root when we are not.
-inline void As(Caller caller, const std::function<void()>& body) {
+inline void As(Who caller, const std::function<void()>& body) {
   ASSERT_EQ(geteuid(), 0u) << "these tests launch as root and as a plain user: run them as root";
   fflush(nullptr);
   const pid_t pid = fork();
   if (pid == 0) {
-    if (caller == Caller::kPlain) {
+    if (caller == Who::kPlain) {
       if (setgroups(0, nullptr) != 0 || setresgid(kPlainUid, kPlainUid, kPlainUid) != 0 ||
           setresuid(kPlainUid, kPlainUid, kPlainUid) != 0) {
         _exit(99);
@@ -54,7 +54,7 @@ inline void As(Caller caller, const std::function<void()>& body) {
   int status = 0;
   while (waitpid(pid, &status, 0) < 0) {
   }
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "as " << (caller == Caller::kRoot ? "root" : "plain user") << ": "
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "as " << (caller == Who::kRoot ? "root" : "plain user") << ": "
                                                              << runtime::DescribeWaitStatus(status);
 }
 

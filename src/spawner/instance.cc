@@ -1,0 +1,445 @@
+#include "spawner/instance.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "runtime/packet.h"
+#include "runtime/process.h"
+#include "spawner/init.h"
+#include "spawner/owner.h"
+
+namespace hexr::spawner {
+
+using runtime::Channel;
+using runtime::Envelope;
+using runtime::Message;
+
+namespace {
+
+constexpr std::chrono::milliseconds kKeeperRetry{100};
+constexpr int kKeeperAttempts = 50;              // five seconds: a restarting keeper is back by then
+constexpr std::chrono::seconds kHangUpGrace{5};  // between SIGHUP and SIGKILL when `hexr run` has gone
+constexpr size_t kParkedHandles = 6;
+
+UniqueFd Duplicate(const UniqueFd& fd) { return UniqueFd(fcntl(fd.get(), F_DUPFD_CLOEXEC, 0)); }
+
+std::vector<UniqueFd> Duplicate(const std::vector<UniqueFd>& fds) {
+  std::vector<UniqueFd> out;
+  for (const UniqueFd& fd : fds) out.push_back(Duplicate(fd));
+  return out;
+}
+
+std::string AddressText(const ListenerSpec& l) {
+  char text[INET6_ADDRSTRLEN] = "";
+  inet_ntop(l.v6 ? AF_INET6 : AF_INET, l.address.data(), text, sizeof text);
+  return text;
+}
+
+}  // namespace
+
+void FillImage(const Image& image, ::hexr::node::v1::Image& out) {
+  out.set_exe(image.exe);
+  if (image.exe_sha256) out.set_exe_sha256(image.exe_sha256->data(), image.exe_sha256->size());
+  out.set_script(image.script);
+  if (image.script_sha256) out.set_script_sha256(image.script_sha256->data(), image.script_sha256->size());
+}
+
+Instance::Instance(runtime::Loop& loop, ImageDigests& images, Links& links, InstanceFacts facts, AgentHandles handles,
+                   ExecJournal journal, bool launching, OnEnded on_ended)
+    : loop_(loop), images_(images), links_(links), facts_(std::move(facts)), handles_(std::move(handles)), journal_(std::move(journal)),
+      on_ended_(std::move(on_ended)), self_(std::make_shared<Instance*>(this)) {
+  init_watch_ = loop_.Watch(handles_.init_pidfd.get(), [this] { OnInitEnded(); });
+  control_watch_ = loop_.Watch(handles_.control.get(), [this] { OnControl(); });
+  ExecWatch::Events events;
+  events.starting = [this](UniqueFunction<void(bool)> answer) { OnExecStarting(std::move(answer), 0); };
+  events.settled = [this] { OnExecSettled(); };
+  execs_ = std::make_unique<ExecWatch>(loop_, handles_.agent_pid, handles_.exec_listener.get(), journal_, launching, std::move(events));
+}
+
+Instance::~Instance() {
+  for (Channel::Reply& r : sockets_) r.Fail(NotFound("the instance has ended"));
+  if (session_) session_->Close();
+}
+
+// ---- keeper and gateway
+
+void Instance::FillRegistration(::hexr::node::v1::RegisterInstance& r) const {
+  r.set_instance(facts_.id.value());
+  r.set_tenant(facts_.name.tenant.value());
+  r.set_agent(facts_.name.agent.value());
+  r.set_role(facts_.name.role.value());
+  if (facts_.parent) r.set_parent_instance(facts_.parent->value());
+  r.set_pid(handles_.agent_pid);
+  r.set_start_time(handles_.agent_start_time);
+  const Result<uint64_t> inode = runtime::PidfdInode(handles_.agent_pidfd.get());
+  r.set_pidfd_inode(inode.ok() ? *inode : 0);
+  FillImage(facts_.image, *r.mutable_image());
+  r.set_caller_uid(facts_.caller_uid);
+  r.set_caller_user(facts_.caller_user);
+  if (!facts_.on_behalf_of.empty()) r.mutable_on_behalf_of()->set_token(facts_.on_behalf_of);
+  r.set_children(facts_.entry.children == config::Children::kInherit ? "inherit" : "deny");
+  for (const std::string& s : facts_.shares) r.add_shares(s);
+  r.set_cgroup(facts_.cgroup);
+  for (const std::string& p : facts_.entry.exe) r.add_exe_patterns(p);
+  r.set_sub_identities(facts_.entry.sub_identities);
+}
+
+void Instance::Register(UniqueFunction<void(Status)> done) {
+  Envelope e;
+  FillRegistration(*e.mutable_register_instance());
+  std::vector<UniqueFd> fds;
+  fds.push_back(Duplicate(handles_.agent_pidfd));
+  links_.CallKeeper(std::move(e), std::move(fds),
+                    [weak = std::weak_ptr<Instance*>(self_), done = std::move(done)](Result<Message> reply) mutable {
+    const auto alive = weak.lock();
+    if (!alive) return;
+    if (!reply.ok()) return done(reply.error());
+    if (!reply->body.has_registered()) return done(Internal("the keeper did not say who this is"));
+    InstanceFacts& facts = (*alive)->facts_;
+    const auto& r = reply->body.registered();
+    facts.spiffe_id = r.spiffe_id();
+    facts.lineage.assign(r.lineage().begin(), r.lineage().end());
+    facts.subject = r.subject();
+    facts.subject_issuer = r.subject_issuer();
+    facts.on_behalf_of.clear();
+    done(Ok());
+  });
+}
+
+void Instance::RegisterAgain() {
+  if (!execs_) return;  // it has ended
+  register_when_settled_ = execs_->busy() || facts_.image.exe.empty();
+  if (register_when_settled_) {
+    if (!execs_->busy()) OnExecSettled();  // taken over from a predecessor: what runs has to be measured first
+    return;
+  }
+  Register([weak = std::weak_ptr<Instance*>(self_)](Status s) {
+    const auto alive = weak.lock();
+    if (alive && !s.ok()) Log(LogLevel::kError, "instance.register_failed", {{"instance", (*alive)->facts_.id}, {"error", s.error()}});
+  });
+}
+
+void Instance::Announce(UniqueFunction<void(Status)> done) {
+  Envelope e;
+  auto& up = *e.mutable_instance_up();
+  up.set_instance(facts_.id.value());
+  up.set_tenant(facts_.name.tenant.value());
+  up.set_agent(facts_.name.agent.value());
+  up.set_role(facts_.name.role.value());
+  up.set_spiffe_id(facts_.spiffe_id);
+  for (const std::string& l : facts_.lineage) up.add_lineage(l);
+  for (const ListenerSpec& l : facts_.listeners) {
+    auto& out = *up.add_listeners();
+    out.set_kind(l.kind);
+    out.set_address(AddressText(l));
+    out.set_port(l.port);
+    out.set_v6(l.v6);
+    out.set_name(l.name);
+  }
+  up.set_pid(handles_.agent_pid);
+  for (const std::string& s : facts_.shares) up.add_shares(s);
+  up.set_subject(facts_.subject);
+  up.set_subject_issuer(facts_.subject_issuer);
+  links_.CallGateway(facts_.name.tenant, std::move(e), Duplicate(handles_.listeners), [done = std::move(done)](Result<Message> r) mutable {
+    done(r.ok() ? Ok() : Status(r.error()));
+  });
+}
+
+void Instance::Park() {
+  pb::ParkedInstance p;
+  p.set_instance(facts_.id.value());
+  p.set_tenant(facts_.name.tenant.value());
+  p.set_agent(facts_.name.agent.value());
+  p.set_role(facts_.name.role.value());
+  if (facts_.parent) p.set_parent(facts_.parent->value());
+  p.set_spiffe_id(facts_.spiffe_id);
+  for (const std::string& l : facts_.lineage) p.add_lineage(l);
+  p.set_subject(facts_.subject);
+  p.set_subject_issuer(facts_.subject_issuer);
+  p.set_caller_uid(facts_.caller_uid);
+  p.set_caller_user(facts_.caller_user);
+  p.set_init_pid(handles_.init_pid);
+  p.set_agent_pid(handles_.agent_pid);
+  p.set_agent_start_time(handles_.agent_start_time);
+  p.set_pid_namespace(handles_.pid_namespace);
+  for (const std::string& e : facts_.entry.exe) p.add_exe_patterns(e);
+  p.set_cgroup(facts_.cgroup);
+  std::vector<UniqueFd> fds;
+  for (const UniqueFd* fd : {&handles_.init_pidfd, &handles_.agent_pidfd, &handles_.control, &handles_.exec_listener}) {
+    fds.push_back(Duplicate(*fd));
+  }
+  fds.push_back(UniqueFd(fcntl(journal_.fd(), F_DUPFD_CLOEXEC, 0)));
+  fds.push_back(Duplicate(handles_.diag));
+  for (size_t i = 0; i < facts_.listeners.size(); ++i) {
+    const ListenerSpec& l = facts_.listeners[i];
+    auto& out = *p.add_listeners();
+    out.set_kind(l.kind);
+    out.set_name(l.name);
+    out.set_udp(l.transport == ListenerSpec::Transport::kUdp);
+    out.set_v6(l.v6);
+    out.set_address(l.address.data(), l.address.size());
+    out.set_port(l.port);
+    fds.push_back(Duplicate(handles_.listeners[i]));
+  }
+  // What does not fit beside the handles is not there for sub-agents after a restart: they get fewer folders, never more.
+  for (const Given& g : facts_.folders) {
+    if (fds.size() >= limits::kMaxMessageFds) break;
+    auto& out = *p.add_folders();
+    out.set_path(g.path);
+    out.set_writable(g.writable);
+    fds.push_back(Duplicate(g.fd));
+  }
+  links_.Park(facts_.id.value(), p.SerializeAsString(), std::move(fds));
+}
+
+Result<std::unique_ptr<Instance>> Instance::Adopt(runtime::Loop& loop, ImageDigests& images, Links& links,
+                                                  const std::vector<config::Role>& roles, const std::string& state,
+                                                  std::vector<UniqueFd> fds, OnEnded on_ended) {
+  pb::ParkedInstance p;
+  if (!p.ParseFromString(state)) return DataLoss("malformed parked instance");
+  const size_t expected = kParkedHandles + static_cast<size_t>(p.listeners_size()) + static_cast<size_t>(p.folders_size());
+  if (fds.size() != expected) return DataLoss("parked instance without its descriptors");
+  ASSIGN_OR_RETURN(InstanceId id, InstanceId::Parse(p.instance()));
+  ASSIGN_OR_RETURN(IdSegment tenant, IdSegment::Parse(p.tenant()));
+  ASSIGN_OR_RETURN(IdSegment agent, IdSegment::Parse(p.agent()));
+  ASSIGN_OR_RETURN(IdSegment role, IdSegment::Parse(p.role()));
+  InstanceFacts f{std::move(id), {std::move(tenant), std::move(agent), std::move(role)}};
+  if (!p.parent().empty()) {
+    ASSIGN_OR_RETURN(f.parent, InstanceId::Parse(p.parent()));
+  }
+  f.spiffe_id = p.spiffe_id();
+  f.lineage.assign(p.lineage().begin(), p.lineage().end());
+  f.subject = p.subject();
+  f.subject_issuer = p.subject_issuer();
+  f.caller_uid = p.caller_uid();
+  f.caller_user = p.caller_user();
+  f.cgroup = p.cgroup();
+  f.entry.exe.assign(p.exe_patterns().begin(), p.exe_patterns().end());
+  // What it may start and hand down is what the configuration says now; an entry that is gone grants nothing.
+  for (const config::Role& r : roles) {
+    if (r.exe != f.entry.exe || !Names(r, f.name)) continue;
+    f.entry = r;
+    break;
+  }
+  AgentHandles h;
+  h.init_pid = p.init_pid();
+  h.agent_pid = p.agent_pid();
+  h.agent_start_time = p.agent_start_time();
+  h.pid_namespace = p.pid_namespace();
+  h.init_pidfd = std::move(fds[0]);
+  h.agent_pidfd = std::move(fds[1]);
+  h.control = std::move(fds[2]);
+  h.exec_listener = std::move(fds[3]);
+  ASSIGN_OR_RETURN(ExecJournal journal, ExecJournal::Adopt(std::move(fds[4])));
+  h.diag = std::move(fds[5]);
+  size_t next = kParkedHandles;
+  for (const auto& l : p.listeners()) {
+    ListenerSpec spec;
+    spec.kind = l.kind();
+    spec.name = l.name();
+    spec.transport = l.udp() ? ListenerSpec::Transport::kUdp : ListenerSpec::Transport::kTcp;
+    spec.v6 = l.v6();
+    if (l.address().size() == spec.address.size()) memcpy(spec.address.data(), l.address().data(), spec.address.size());
+    spec.port = static_cast<uint16_t>(l.port());
+    f.listeners.push_back(std::move(spec));
+    h.listeners.push_back(std::move(fds[next++]));
+  }
+  for (const auto& g : p.folders()) f.folders.push_back({g.path(), std::move(fds[next++]), g.writable()});
+  return std::make_unique<Instance>(loop, images, links, std::move(f), std::move(h), std::move(journal), /*launching=*/false,
+                                    std::move(on_ended));
+}
+
+// ---- exec
+
+void Instance::OnExecStarting(UniqueFunction<void(bool)> answer, int attempt) {
+  Envelope e;
+  e.mutable_exec_starting()->set_instance(facts_.id.value());
+  e.mutable_exec_starting()->set_tid(handles_.agent_pid);
+  const std::weak_ptr<Instance*> weak = self_;
+  links_.CallKeeper(std::move(e), {}, [weak, answer = std::move(answer), attempt](Result<Message> reply) mutable {
+    const auto alive = weak.lock();
+    if (!alive) return;
+    // A keeper that has just started does not know this instance: there is no identity to take away.
+    if (reply.ok() || reply.error().code() == ErrorCode::kNotFound) return answer(true);
+    if (reply.error().code() != ErrorCode::kUnavailable || attempt >= kKeeperAttempts) {
+      Log(LogLevel::kError, "exec.refused", {{"instance", (*alive)->facts_.id}, {"error", reply.error()}});
+      return answer(false);
+    }
+    // A keeper that is starting again: the exec waits for it.
+    (*alive)->exec_retry_ = (*alive)->loop_.After(kKeeperRetry, [alive, answer = std::move(answer), attempt]() mutable {
+      (*alive)->OnExecStarting(std::move(answer), attempt + 1);
+    });
+  });
+}
+
+void Instance::OnExecSettled() {
+  Result<RunningProgram> program = OpenRunningProgram(handles_.agent_pid);
+  if (!program.ok()) return;  // it has ended meanwhile; its pidfd says so
+  images_.MeasureImage(std::move(*program), OpenRunningScript(handles_.agent_pid), [weak = std::weak_ptr<Instance*>(self_)](Image image) {
+    const auto alive = weak.lock();
+    if (!alive) return;
+    Instance& self = **alive;
+    // Another exec has begun meanwhile: what was measured may be gone. Its own end attests.
+    if (!self.execs_ || self.execs_->busy()) return;
+    Envelope e;
+    auto& done = *e.mutable_exec_done();
+    done.set_instance(self.facts_.id.value());
+    done.set_failed(image.exe == self.facts_.image.exe && image.exe_sha256 == self.facts_.image.exe_sha256);
+    FillImage(image, *done.mutable_image());
+    self.facts_.image = std::move(image);
+    if (std::exchange(self.register_when_settled_, false)) self.RegisterAgain();
+    else self.links_.TellKeeper(std::move(e));
+    self.execs_->Attested();
+  });
+}
+
+// ---- PID 1
+
+void Instance::OnControl() {
+  for (;;) {
+    Result<runtime::Packet> p = runtime::ReceivePacket(handles_.control.get());
+    if (!p.ok()) {
+      if (p.error().code() != ErrorCode::kNotFound) control_watch_ = runtime::FdWatch();  // its pidfd says the rest
+      return;
+    }
+    InitMessage m{};
+    if (p->data.size() != sizeof m) continue;
+    memcpy(&m, p->data.data(), sizeof m);
+    pb::ServerMessage out;
+    switch (m.kind) {
+      case InitMessage::Kind::kStopped:
+        out.mutable_stopped()->set_signal(static_cast<uint32_t>(m.value));
+        TellSession(out);
+        break;
+      case InitMessage::Kind::kContinued:
+        out.mutable_continued();
+        TellSession(out);
+        break;
+      case InitMessage::Kind::kEnded: status_ = m.value; break;
+      case InitMessage::Kind::kSocket: {
+        if (sockets_.empty()) break;
+        Channel::Reply reply = std::move(sockets_.front());
+        sockets_.pop_front();
+        if (m.value != 0 || p->fds.size() != 1) {
+          reply.Fail(ErrnoError("make a socket inside", -m.value));
+          break;
+        }
+        Envelope e;
+        e.mutable_ack();
+        reply.Send(std::move(e), std::move(p->fds));
+        break;
+      }
+      case InitMessage::Kind::kSignal: break;
+    }
+  }
+}
+
+void Instance::OnInitEnded() {
+  init_watch_ = runtime::FdWatch();
+  if (control_watch_) OnControl();  // its last words
+  control_watch_ = runtime::FdWatch();
+  execs_.reset();
+  siginfo_t info{};
+  (void)waitid(P_PIDFD, static_cast<id_t>(handles_.init_pidfd.get()), &info, WEXITED | WNOHANG);  // ECHILD: a predecessor's child
+  const int status = status_.value_or(SIGKILL);
+  pb::ServerMessage out;
+  out.mutable_ended()->set_wait_status(status);
+  out.mutable_ended()->set_why(why_);
+  TellSession(out);
+  Envelope to_keeper, to_gateway;
+  to_keeper.mutable_instance_ended()->set_instance(facts_.id.value());
+  to_keeper.mutable_instance_ended()->set_wait_status(status);
+  to_keeper.mutable_instance_ended()->set_why(why_);
+  to_gateway.mutable_instance_down()->set_instance(facts_.id.value());
+  links_.TellGateway(facts_.name.tenant, std::move(to_gateway));
+  links_.TellKeeper(std::move(to_keeper));
+  links_.Unpark(facts_.id.value());
+  loop_.Post([weak = std::weak_ptr<Instance*>(self_), status] {
+    const auto alive = weak.lock();
+    if (!alive) return;
+    OnEnded on_ended = std::move((*alive)->on_ended_);  // may destroy the instance
+    on_ended(**alive, status);
+  });
+}
+
+void Instance::Signal(int signal) {
+  const InitMessage m{InitMessage::Kind::kSignal, signal, 0};
+  (void)send(handles_.control.get(), &m, sizeof m, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void Instance::Kill(const std::string& why) {
+  if (why_.empty()) why_ = why;
+  (void)!runtime::SignalPidfd(handles_.init_pidfd.get(), SIGKILL).ok();
+}
+
+void Instance::AttachSession(std::shared_ptr<LaunchSession> session) {
+  if (session_) session_->Close();
+  hang_up_.Cancel();
+  session_ = std::move(session);
+  session_->on_signal = [this](int signal) { Signal(signal); };
+  // Whoever started it has gone without a word: like a terminal that was closed, then for good.
+  session_->on_gone = [this] {
+    session_.reset();
+    Signal(SIGHUP);
+    Signal(SIGCONT);
+    hang_up_ = loop_.After(kHangUpGrace, [this] { Kill("hexr run has gone"); });
+  };
+}
+
+void Instance::TellSession(const pb::ServerMessage& message, std::vector<int> fds) {
+  if (session_) session_->Send(message, std::move(fds));
+}
+
+// ---- the gateway's questions
+
+void Instance::FindOwner(const ::hexr::node::v1::FindOwner& q, Channel::Reply reply) {
+  ConnectionAddress c;
+  c.v6 = q.local_address().size() == 16;
+  const size_t size = c.v6 ? 16 : 4;
+  if (q.local_address().size() != size || q.remote_address().size() != size || q.local_port() > 65535 || q.remote_port() > 65535) {
+    return reply.Fail(InvalidArgument("two addresses of one family, and ports"));
+  }
+  memcpy(c.local.data(), q.local_address().data(), size);
+  memcpy(c.remote.data(), q.remote_address().data(), size);
+  c.local_port = static_cast<uint16_t>(q.local_port());
+  c.remote_port = static_cast<uint16_t>(q.remote_port());
+  Envelope unknown;
+  unknown.mutable_owner()->set_known(false);
+  const Result<uint64_t> inode = SocketInode(handles_.diag.get(), c);
+  if (!inode.ok()) return reply.Send(std::move(unknown));
+  const Result<pid_t> holder = FindHolder(handles_.init_pid, last_owner_ != 0 ? last_owner_ : handles_.agent_pid, *inode);
+  Result<RunningProgram> program = holder.ok() ? OpenRunningProgram(*holder) : Result<RunningProgram>(holder.error());
+  if (!program.ok()) return reply.Send(std::move(unknown));
+  last_owner_ = *holder;
+  Envelope e;
+  auto& owner = *e.mutable_owner();
+  owner.set_known(true);
+  owner.set_pid(*holder);
+  owner.set_exe(program->path);
+  owner.set_registered(*holder == handles_.agent_pid);
+  if (const auto known = images_.Known(program->fd.get())) {
+    owner.set_exe_sha256(known->data(), known->size());
+    return reply.Send(std::move(e));
+  }
+  images_.Measure(std::move(program->fd), [e = std::move(e), reply = std::move(reply)](Result<crypto::Sha256Digest> d) mutable {
+    if (d.ok()) e.mutable_owner()->set_exe_sha256(d->data(), d->size());
+    reply.Send(std::move(e));
+  });
+}
+
+void Instance::OpenSocket(bool v6, Channel::Reply reply) {
+  if (sockets_.size() >= limits::kMaxQueuedSockets) return reply.Fail(ResourceExhausted("too many sockets are asked for"));
+  const InitMessage m{InitMessage::Kind::kSocket, v6 ? AF_INET6 : AF_INET, 0};
+  if (send(handles_.control.get(), &m, sizeof m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) return reply.Fail(ErrnoError("ask PID 1", errno));
+  sockets_.push_back(std::move(reply));
+}
+
+}  // namespace hexr::spawner

@@ -1,0 +1,479 @@
+#include "spawner/launch_job.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <linux/seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "spawner/environment.h"
+#include "spawner/filter.h"
+#include "spawner/landlock.h"
+#include "spawner/sys.h"
+
+namespace hexr::spawner {
+namespace {
+
+constexpr int kRefused = 125;
+constexpr uint16_t kProxyPort = 15001;
+constexpr uint16_t kDnsPort = 53;
+constexpr size_t kHostnameBytes = 63;
+constexpr std::chrono::seconds kBuildDeadline{10};
+// The inner ids of an agent on a node that runs as root: an ordinary user's, whatever the host calls them.
+constexpr uid_t kInnerId = 1000;
+constexpr char kDefaultPath[] = "/usr/local/bin:/usr/bin:/bin";
+
+std::string Variable(const std::vector<std::string>& env, std::string_view name) {
+  for (const std::string& v : env) {
+    if (v.size() > name.size() && v[name.size()] == '=' && v.starts_with(name)) return v.substr(name.size() + 1);
+  }
+  return "";
+}
+
+// A connected network socket as stdin would be a way out of the network namespace.
+Status CheckStdio(int fd) {
+  int domain = 0;
+  socklen_t size = sizeof domain;
+  if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain != AF_UNIX) {
+    return PermissionDenied("standard input and output may not be network sockets; put a pipe between (… | hexr run …)");
+  }
+  return Ok();
+}
+
+// The caller's limits, as the kernel has them: an agent gets no more than its caller had.
+std::vector<std::pair<int, rlimit>> LimitsOf(pid_t pid) {
+  static constexpr std::array<int, 9> kResources = {RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_AS,   RLIMIT_DATA,  RLIMIT_FSIZE,
+                                                    RLIMIT_STACK,  RLIMIT_CPU,   RLIMIT_CORE, RLIMIT_MEMLOCK};
+  std::vector<std::pair<int, rlimit>> out;
+  for (const int resource : kResources) {
+    rlimit theirs{}, ours{};
+    if (prlimit(pid, static_cast<__rlimit_resource>(resource), nullptr, &theirs) != 0) continue;
+    if (getrlimit(static_cast<__rlimit_resource>(resource), &ours) != 0) continue;
+    theirs.rlim_max = std::min(theirs.rlim_max, ours.rlim_max);
+    if (resource == RLIMIT_NPROC) theirs.rlim_max = std::min<rlim_t>(theirs.rlim_max, limits::kMaxAgentProcesses);
+    theirs.rlim_cur = std::min(theirs.rlim_cur, theirs.rlim_max);
+    out.emplace_back(resource, theirs);
+  }
+  return out;
+}
+
+// Where argv[0] may lie, as execvp(3) looks for it.
+std::vector<std::string> Candidates(const std::string& program, const std::string& folder, std::string path) {
+  if (program.find('/') != std::string::npos) return {program[0] == '/' ? program : folder + "/" + program};
+  std::vector<std::string> out;
+  if (path.empty()) path = kDefaultPath;
+  for (size_t begin = 0; begin <= path.size();) {
+    const size_t end = std::min(path.find(':', begin), path.size());
+    const std::string part = path.substr(begin, end - begin);
+    out.push_back((part.empty() ? folder : part[0] == '/' ? part : folder + "/" + part) + "/" + program);
+    begin = end + 1;
+  }
+  return out;
+}
+
+class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
+ public:
+  LaunchJob(LaunchHost& host, std::shared_ptr<LaunchSession> session, pb::Launch request, std::vector<UniqueFd> fds)
+      : host_(host), session_(std::move(session)), request_(std::move(request)), fds_(std::move(fds)) {}
+
+  void Begin() {
+    const Status s = Prepare();
+    parent_ = nullptr;
+    if (!s.ok()) return Fail(s.error());
+    Watch();
+  }
+
+ private:
+  // ---- who and what
+
+  Status Prepare() {
+    const Caller& caller = session_->caller();
+    if (host_.instances() >= limits::kMaxInstances) return ResourceExhausted("this node runs as many agents as it can");
+    if (request_.argv_size() == 0 || request_.argv(0).empty()) return InvalidArgument("no command");
+    if (fds_.size() != 3 + static_cast<size_t>(request_.folders_size())) return InvalidArgument("one descriptor per folder, after three");
+    if (request_.folders_size() > static_cast<int>(limits::kMaxFoldersGiven)) return ResourceExhausted("too many folders for one agent");
+    for (int i = 0; i < 3; ++i) RETURN_IF_ERROR(CheckStdio(fds_[static_cast<size_t>(i)].get()));
+    ASSIGN_OR_RETURN(const uint64_t own, OwnPidNamespace());
+    // By the namespace that the kernel sees it in, never by what it says.
+    if (caller.pid_namespace != own) {
+      parent_ = host_.FindByPidNamespace(caller.pid_namespace);
+      if (parent_ == nullptr) return PermissionDenied("the caller is in a PID namespace that is no agent's of this node");
+      parent_instance_ = parent_->facts().id;
+      if (parent_->quarantined) return PermissionDenied("this agent is quarantined; an operator can release it");
+    }
+    RETURN_IF_ERROR(Name());
+    RETURN_IF_ERROR(Authorise(caller));
+    return Plan();
+  }
+
+  Status Name() {
+    const auto parse = [](const char* what, const std::string& text) -> Result<IdSegment> {
+      Result<IdSegment> s = IdSegment::Parse(text);
+      if (!s.ok()) return s.error().WithContext(what);
+      return s;
+    };
+    std::string tenant = request_.tenant();
+    if (tenant.empty()) tenant = parent_ != nullptr ? parent_->facts().name.tenant.value() : host_.config().tenant.value();
+    ASSIGN_OR_RETURN(IdSegment t, parse("tenant", tenant));
+    ASSIGN_OR_RETURN(IdSegment a, parse("agent", request_.agent()));
+    ASSIGN_OR_RETURN(IdSegment r, parse("role", request_.role().empty() ? "main" : request_.role()));
+    name_.emplace(RoleName{std::move(t), std::move(a), std::move(r)});
+    return Ok();
+  }
+
+  Status Authorise(const Caller& caller) {
+    const std::vector<config::Role>& roles = host_.config().roles;
+    if (parent_ != nullptr) {
+      // Who stands behind a sub-agent is who stands behind its parent.
+      caller_uid_ = parent_->facts().caller_uid;
+      caller_user_ = parent_->facts().caller_user;
+      if (!request_.on_behalf_of().empty()) {
+        return PermissionDenied("a sub-agent acts for whom its parent acts; --on-behalf-of is for people");
+      }
+      ASSIGN_OR_RETURN(candidates_, RolesForSubAgent(roles, *name_, parent_->facts().name, parent_->facts().entry.spawn));
+      return Ok();
+    }
+    caller_uid_ = caller.uid;
+    caller_user_ = UserName(caller.uid);
+    // A node that does not run as root has one user's rights to give: that user's.
+    if (host_.idmapper() == nullptr && caller.uid != geteuid()) return PermissionDenied("this node belongs to " + UserName(geteuid()));
+    const bool owner = caller.uid == geteuid() || caller.uid == 0;
+    ASSIGN_OR_RETURN(candidates_, RolesFor(roles, *name_, caller_user_, owner));
+    return Ok();
+  }
+
+  // ---- how
+
+  Status Plan() {
+    ASSIGN_OR_RETURN(ids_, host_.IdsOf(name_->tenant));
+    plan_ = std::make_unique<ChildPlan>();
+    const bool mapped = host_.idmapper() != nullptr;
+    plan_->uid = mapped ? kInnerId : ids_.uid;
+    plan_->gid = mapped ? kInnerId : ids_.gid;
+    plan_->hostname = name_->agent.value().substr(0, kHostnameBytes);
+    plan_->listeners = StandardListeners(host_.config());
+    plan_->umask = static_cast<mode_t>(request_.umask() & 0777);
+    plan_->rlimits = LimitsOf(session_->caller().pid);
+    plan_->filter = BuildAgentFilter(ExecCalls::kNotify);
+    plan_->filter_flags = static_cast<unsigned>(SECCOMP_FILTER_FLAG_NEW_LISTENER) | kSeccompWaitKillableRecv;
+    std::array<uint8_t, 10> random{};
+    host_.random().Fill(random);
+    const auto unix_ms = std::chrono::duration_cast<std::chrono::milliseconds>(host_.clock().Wall().time_since_epoch()).count();
+    id_.emplace(InstanceId::Make(static_cast<uint64_t>(unix_ms), AsText(random)));
+    PlanEnvironment();
+    RETURN_IF_ERROR(PlanFiles());
+    for (const std::string& a : request_.argv()) plan_->argv.push_back(a);
+    plan_->candidates = Candidates(plan_->argv[0], plan_->working_folder, Variable(plan_->env, "PATH"));
+    for (size_t i = 0; i < 3; ++i) {
+      plan_->stdio[i] = std::move(fds_[i]);
+      plan_->terminal[i] = static_cast<int>(i) < request_.terminal_size() && request_.terminal(static_cast<int>(i));
+    }
+    ASSIGN_OR_RETURN(launch_, Launch::Start(std::move(plan_), ids_));
+    return Ok();
+  }
+
+  void PlanEnvironment() {
+    EnvironmentRequest e;
+    e.caller.assign(request_.env().begin(), request_.env().end());
+    e.keep.assign(request_.keep_env().begin(), request_.keep_env().end());
+    const std::string proxy = "http://127.0.0.1:" + std::to_string(kProxyPort);
+    for (const char* name : {"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"}) e.set.emplace_back(name, proxy);
+    for (const char* name : {"NO_PROXY", "no_proxy"}) e.set.emplace_back(name, "localhost,127.0.0.1,::1");
+    e.set.emplace_back("SPIFFE_ENDPOINT_SOCKET", "unix:///run/hexr/api.sock");
+    e.set.emplace_back("HEXR_AGENT", name_->agent.value());
+    e.set.emplace_back("HEXR_ROLE", name_->role.value());
+    e.set.emplace_back("HEXR_TENANT", name_->tenant.value());
+    e.set.emplace_back("HEXR_INSTANCE", id_->value());
+    EnvironmentResult r = BuildEnvironment(e);
+    plan_->env = std::move(r.variables);
+    for (const std::string& name : r.dropped) {
+      warnings_.push_back(name + " looks like a secret and was not passed on; --keep-env " + name + " passes it");
+    }
+  }
+
+  Status PlanFiles() {
+    FolderRequest r;
+    r.working_folder = request_.working_folder();
+    r.hidden.assign(request_.hide().begin(), request_.hide().end());
+    r.home = Variable(plan_->env, "HOME");
+    r.caller_uid = caller_uid_;
+    r.api_socket = host_.paths().ApiSocket();
+    r.launch_socket = host_.paths().LaunchSocket();
+    for (int i = 0; i < request_.folders_size(); ++i) {
+      const pb::Folder& f = request_.folders(i);
+      UniqueFd fd = std::move(fds_[3 + static_cast<size_t>(i)]);
+      // Anything but a name of a place could be read and written by whoever gets it.
+      if ((fcntl(fd.get(), F_GETFL) & O_PATH) == 0) return InvalidArgument(f.path() + ": folders are passed as O_PATH descriptors");
+      if (parent_ == nullptr) {
+        r.given.push_back({f.path(), std::move(fd), f.writable()});
+      } else {
+        AddFromParent(f, fd, r);
+      }
+    }
+    std::vector<std::string> writable;
+    ASSIGN_OR_RETURN(FolderNotes notes, PlanFolders(r, ids_, host_.idmapper(), *plan_, writable));
+    warnings_.insert(warnings_.end(), notes.warnings.begin(), notes.warnings.end());
+    weaker_ = std::move(notes.weaker);
+    const int abi = LandlockAbi();
+    if (abi == 0) weaker_.push_back("Landlock is missing in this kernel: file access rests on mounts alone");
+    PlanLandlock(abi, writable, *plan_);
+    folders_ = std::move(r.given);
+    shares_ = host_.Sharing(folders_);
+    return Ok();
+  }
+
+  // What an agent hands down lies in what it was given itself: found again from there, on the host's side, and compared with
+  // what it showed. Its own /tmp and home are its own.
+  void AddFromParent(const pb::Folder& f, const UniqueFd& shown, FolderRequest& r) {
+    for (const Given& g : parent_->facts().folders) {
+      const bool same = f.path() == g.path;
+      if (!same && !(f.path().starts_with(g.path) && f.path()[g.path.size()] == '/')) continue;
+      UniqueFd found;
+      if (same) {
+        found = UniqueFd(fcntl(g.fd.get(), F_DUPFD_CLOEXEC, 0));
+      } else {
+        open_how how{};
+        how.flags = O_PATH | O_CLOEXEC;
+        how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+        found = UniqueFd(static_cast<int>(syscall(SYS_openat2, g.fd.get(), f.path().c_str() + g.path.size() + 1, &how, sizeof how)));
+      }
+      struct stat a {}, b {};
+      if (!found || fstat(found.get(), &a) != 0 || fstat(shown.get(), &b) != 0 || a.st_dev != b.st_dev || a.st_ino != b.st_ino) continue;
+      r.given.push_back({f.path(), std::move(found), f.writable() && g.writable});
+      if (f.writable() && !g.writable) warnings_.push_back(f.path() + " is read-only for the parent, and so for its sub-agent");
+      return;
+    }
+    if (!IsSystemPath(f.path())) warnings_.push_back(f.path() + " was not given to the parent: its sub-agent does not see it");
+  }
+
+  // ---- making
+
+  void Watch() {
+    deadline_ = host_.loop().After(kBuildDeadline, [self = shared_from_this()] {
+      self->Fail(DeadlineExceeded("the agent's process does not come up"));
+    });
+    event_watch_ = host_.loop().Watch(launch_->event_fd(), [self = shared_from_this()] { self->Advance(); });
+  }
+
+  void Advance() {
+    const auto self = shared_from_this();
+    const Launch::State state = launch_->Advance();
+    if (state == Launch::State::kBuilding) return;
+    event_watch_ = runtime::FdWatch();
+    if (state == Launch::State::kFailed) return Fail(launch_->failure().error, launch_->failure().exit_code);
+    CheckProgram();
+  }
+
+  void CheckProgram() {
+    char head[256];
+    const ssize_t n = pread(launch_->program_fd(), head, sizeof head, 0);
+    const std::string program = EffectiveProgram(launch_->program_path(), std::string_view(head, n > 0 ? static_cast<size_t>(n) : 0));
+    Result<config::Role> entry = FindByProgram(candidates_, *name_, program);
+    if (!entry.ok()) return Fail(entry.error());
+    entry_ = std::move(*entry);
+    UniqueFd script = OpenScript();
+    RunningProgram file{launch_->program_path(), UniqueFd(fcntl(launch_->program_fd(), F_DUPFD_CLOEXEC, 0))};
+    host_.images().MeasureImage(std::move(file), {script ? script_path_ : "", std::move(script)}, [self = shared_from_this()](Image image) {
+      if (!self->done_) self->Register(std::move(image));
+    });
+  }
+
+  // The script argument, where it lies in a folder that was given: system folders hold no agent's script.
+  UniqueFd OpenScript() {
+    const std::vector<std::string>& argv = launch_->plan().argv;
+    for (size_t i = 1; i < argv.size(); ++i) {
+      if (argv[i].empty() || argv[i][0] == '-') continue;
+      const std::string path = argv[i][0] == '/' ? argv[i] : launch_->plan().working_folder + "/" + argv[i];
+      for (const Given& g : folders_) {
+        if (!path.starts_with(g.path + "/")) continue;
+        open_how how{};
+        how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+        how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+        UniqueFd fd(static_cast<int>(syscall(SYS_openat2, g.fd.get(), path.c_str() + g.path.size() + 1, &how, sizeof how)));
+        struct stat st {};
+        if (!fd || fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode)) continue;
+        script_path_ = path;
+        return fd;
+      }
+      return {};
+    }
+    return {};
+  }
+
+  void Register(Image image) {
+    Result<ExecJournal> journal = ExecJournal::Create();
+    if (!journal.ok()) return Fail(journal.error());
+    InstanceFacts facts{std::move(*id_), std::move(*name_)};
+    facts.parent = parent_instance_;
+    facts.caller_uid = caller_uid_;
+    facts.caller_user = caller_user_;
+    facts.on_behalf_of = std::move(*request_.mutable_on_behalf_of());
+    facts.entry = std::move(*entry_);
+    facts.image = std::move(image);
+    facts.folders = std::move(folders_);
+    facts.listeners = launch_->plan().listeners;
+    facts.shares = std::move(shares_);
+    instance_ = std::make_unique<Instance>(host_.loop(), host_.images(), host_.links(), std::move(facts), launch_->Take(),
+                                           std::move(*journal), /*launching=*/true, [weak = weak_from_this()](Instance&, int) {
+      if (const auto self = weak.lock()) self->EndedEarly();
+    });
+    instance_->Register([self = shared_from_this()](Status s) {
+      if (self->done_) return;
+      if (!s.ok()) return self->Fail(Explained(s.error(), "the keeper"));
+      self->Announce();
+    });
+  }
+
+  void Announce() {
+    instance_->Announce([self = shared_from_this()](Status s) {
+      if (self->done_) return;
+      if (!s.ok()) return self->Fail(Explained(s.error(), "the tenant's gateway"));
+      self->instance_->Park();
+      self->Execute();
+    });
+  }
+
+  static Error Explained(const Error& e, const std::string& who) {
+    if (e.code() != ErrorCode::kUnavailable) return e;
+    return Unavailable(who + " is not there: " + e.message() + "; try again, or look at `hexr doctor`");
+  }
+
+  void Execute() {
+    if (session_->gone()) return Fail(Error(ErrorCode::kCancelled, "hexr run has gone"));
+    for (const std::string& w : warnings_) {
+      pb::ServerMessage m;
+      m.mutable_warning()->set_text(w);
+      session_->Send(m);
+    }
+    if (launch_->plan().WantsTerminal() && request_.rows() > 0 && request_.rows() < 65536 && request_.columns() < 65536) {
+      winsize size{};
+      size.ws_row = static_cast<unsigned short>(request_.rows());
+      size.ws_col = static_cast<unsigned short>(request_.columns());
+      (void)ioctl(instance_->handles().terminal.get(), TIOCSWINSZ, &size);
+    }
+    error_watch_ = host_.loop().Watch(launch_->error_fd(), [self = shared_from_this()] { self->Executed(); });
+    launch_->Exec();
+  }
+
+  void Executed() {
+    const auto self = shared_from_this();
+    const Launch::State state = launch_->Advance();
+    if (state == Launch::State::kExecuting) return;
+    if (state == Launch::State::kFailed) return Fail(launch_->failure().error, launch_->failure().exit_code);
+    Finish();
+    pb::ServerMessage m;
+    m.mutable_started()->set_instance(instance_->facts().id.value());
+    m.mutable_started()->set_spiffe_id(instance_->facts().spiffe_id);
+    for (const std::string& w : weaker_) m.mutable_started()->add_weaker(w);
+    Log(LogLevel::kInfo, "instance.started", {{"instance", instance_->facts().id}, {"spiffe_id", instance_->facts().spiffe_id},
+                                              {"pid", instance_->handles().agent_pid}, {"exe", instance_->facts().image.exe},
+                                              {"caller", caller_user_}});
+    // The terminal is the caller's from now on: copies here would keep it open when the caller has closed it.
+    std::vector<int> fds;
+    const UniqueFd terminal = instance_->TakeTerminal();
+    if (terminal) fds.push_back(terminal.get());
+    session_->Send(m, fds);
+    instance_->SetOnEnded(host_.OnEnded());
+    instance_->AttachSession(session_);
+    host_.Adopt(std::move(instance_));
+  }
+
+  void EndedEarly() {
+    host_.loop().Post([gone = std::shared_ptr<Instance>(std::move(instance_))] {});  // it is on the stack of this turn
+    Fail(Internal("the agent's process ended before its program ran"));
+  }
+
+  void Finish() {
+    done_ = true;
+    deadline_ = runtime::Timer();
+    event_watch_ = runtime::FdWatch();
+    error_watch_ = runtime::FdWatch();
+  }
+
+  void Fail(const Error& e, int exit_code = kRefused) {
+    if (done_) return;
+    const auto self = shared_from_this();
+    Finish();
+    Log(LogLevel::kWarn, "launch.refused", {{"caller", caller_user_}, {"agent", request_.agent()}, {"error", e}});
+    for (const std::string& w : warnings_) {
+      pb::ServerMessage m;
+      m.mutable_warning()->set_text(w);
+      session_->Send(m);
+    }
+    session_->Refuse(exit_code, e.message());
+    if (instance_) {
+      // Its own end says so to keeper and gateway; it is kept until then.
+      instance_->Kill(e.message());
+      instance_->SetOnEnded(host_.OnEnded());
+      host_.Adopt(std::move(instance_));
+    }
+    launch_.reset();
+  }
+
+  LaunchHost& host_;
+  std::shared_ptr<LaunchSession> session_;
+  pb::Launch request_;
+  std::vector<UniqueFd> fds_;
+  Instance* parent_ = nullptr;   // while Prepare runs, not longer: it may end at any time
+  std::optional<InstanceId> parent_instance_;
+  std::optional<RoleName> name_;
+  std::optional<InstanceId> id_;
+  uid_t caller_uid_ = 0;
+  std::string caller_user_;
+  std::vector<config::Role> candidates_;
+  std::optional<config::Role> entry_;
+  HostIds ids_;
+  std::unique_ptr<ChildPlan> plan_;
+  std::unique_ptr<Launch> launch_;
+  std::unique_ptr<Instance> instance_;
+  std::vector<Given> folders_;
+  std::vector<std::string> warnings_, weaker_, shares_;
+  std::string script_path_;
+  runtime::FdWatch event_watch_, error_watch_;
+  runtime::Timer deadline_;
+  bool done_ = false;
+};
+
+}  // namespace
+
+std::vector<ListenerSpec> StandardListeners(const config::Config& config) {
+  std::vector<ListenerSpec> out;
+  ListenerSpec proxy;
+  proxy.kind = "proxy";
+  proxy.address = {127, 0, 0, 1};
+  proxy.port = kProxyPort;
+  out.push_back(proxy);
+  for (const bool v6 : {false, true}) {
+    ListenerSpec l;
+    l.v6 = v6;
+    // Both families of every port: getaddrinfo's users try the IPv6 answer first, and would pay a refused attempt each time.
+    for (const uint16_t port : config.egress.ports) {
+      if (port == kProxyPort || port == kDnsPort) continue;
+      l.kind = "capture";
+      l.port = port;
+      out.push_back(l);
+    }
+    l.port = kDnsPort;
+    l.kind = "dns_tcp";
+    out.push_back(l);
+    l.kind = "dns_udp";
+    l.transport = ListenerSpec::Transport::kUdp;
+    out.push_back(l);
+  }
+  return out;
+}
+
+void BeginLaunch(LaunchHost& host, std::shared_ptr<LaunchSession> session, pb::Launch request, std::vector<UniqueFd> fds) {
+  std::make_shared<LaunchJob>(host, std::move(session), std::move(request), std::move(fds))->Begin();
+}
+
+}  // namespace hexr::spawner

@@ -1,0 +1,151 @@
+#include "spawner/launch_socket.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "runtime/packet.h"
+#include "spawner/sys.h"
+
+namespace hexr::spawner {
+namespace {
+
+using runtime::UniqueFd;
+
+constexpr uint8_t kInMemfd = 0;  // no protobuf message begins with a zero byte: field numbers start at 1
+
+Result<UniqueFd> ToMemfd(ByteView data) {
+  UniqueFd memfd(memfd_create("hexr-launch", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!memfd) return ErrnoError("memfd_create", errno);
+  while (!data.empty()) {
+    const ssize_t n = write(memfd.get(), data.data(), data.size());
+    if (n <= 0) return ErrnoError("write message", errno);
+    data = data.subspan(static_cast<size_t>(n));
+  }
+  if (fcntl(memfd.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) return ErrnoError("seal", errno);
+  return memfd;
+}
+
+// Seals exist on memory files alone: reading one can neither block nor meet other content the second time.
+Result<Bytes> FromMemfd(int fd) {
+  const int seals = fcntl(fd, F_GET_SEALS);
+  constexpr int kNeeded = F_SEAL_WRITE | F_SEAL_SHRINK;
+  struct stat st {};
+  if (seals < 0 || (seals & kNeeded) != kNeeded || fstat(fd, &st) != 0) return InvalidArgument("the message is not a sealed memfd");
+  const auto size = static_cast<size_t>(st.st_size);
+  if (size == 0 || size > limits::kMaxLaunchMessageBytes) return ResourceExhausted("message over the limit");
+  Bytes data(size);
+  if (pread(fd, data.data(), data.size(), 0) != st.st_size) return DataLoss("message ends early");
+  return data;
+}
+
+}  // namespace
+
+Status SendLaunchMessage(int socket, const google::protobuf::MessageLite& message, std::vector<int> fds) {
+  const std::string text = message.SerializeAsString();
+  if (text.size() > limits::kMaxLaunchMessageBytes) return ResourceExhausted("arguments and environment are over the limit");
+  if (text.size() <= limits::kMaxInlineMessageBytes) return runtime::SendPacket(socket, AsBytes(text), fds);
+  ASSIGN_OR_RETURN(const UniqueFd memfd, ToMemfd(AsBytes(text)));
+  fds.push_back(memfd.get());
+  return runtime::SendPacket(socket, ByteView(&kInMemfd, 1), fds);
+}
+
+Result<LaunchPacket> ReceiveLaunchMessage(int socket) {
+  ASSIGN_OR_RETURN(runtime::Packet p, runtime::ReceivePacket(socket));
+  LaunchPacket out{std::move(p.data), std::move(p.fds), p.sender_pid};
+  if (out.body.size() == 1 && out.body[0] == kInMemfd && !out.fds.empty()) {
+    const UniqueFd memfd = std::move(out.fds.back());
+    out.fds.pop_back();
+    ASSIGN_OR_RETURN(out.body, FromMemfd(memfd.get()));
+  }
+  return out;
+}
+
+void LaunchSession::Send(const pb::ServerMessage& message, std::vector<int> fds) {
+  if (socket_) (void)!SendLaunchMessage(socket_.get(), message, std::move(fds)).ok();
+}
+
+void LaunchSession::Refuse(int exit_code, const std::string& message) {
+  pb::ServerMessage m;
+  m.mutable_refused()->set_exit_code(static_cast<uint32_t>(exit_code));
+  m.mutable_refused()->set_message(message);
+  Send(m);
+  Close();
+}
+
+void LaunchSession::Close() {
+  on_signal = nullptr;
+  on_gone = nullptr;
+  // The other end reads what was sent, then end of file; our side goes when it closes (LaunchSocket::Readable).
+  if (socket_) (void)shutdown(socket_.get(), SHUT_WR);
+}
+
+LaunchSocket::LaunchSocket(runtime::Loop& loop, UniqueFd listener, Events events)
+    : loop_(loop), listener_(std::move(listener)), events_(std::move(events)) {
+  watch_ = loop_.Watch(listener_.get(), [this] { Accept(); });
+}
+
+void LaunchSocket::Accept() {
+  UniqueFd socket(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!socket) return;
+  if (sessions_.size() >= limits::kMaxLaunchSessions) {
+    Log(LogLevel::kWarn, "launch.too_many_sessions", {});
+    return;
+  }
+  const int on = 1;
+  Result<Caller> caller = IdentifyCaller(socket.get());
+  if (!caller.ok() || setsockopt(socket.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0) {
+    Log(LogLevel::kWarn, "launch.caller_unknown", {{"error", caller.ok() ? Internal("SO_PASSCRED") : caller.error()}});
+    return;
+  }
+  auto session = std::make_shared<LaunchSession>(std::move(socket), std::move(*caller));
+  session->watch_ = loop_.Watch(session->socket_.get(), [this, weak = std::weak_ptr<LaunchSession>(session)] {
+    if (const auto s = weak.lock()) Readable(s);
+  });
+  sessions_.emplace(session.get(), session);
+}
+
+void LaunchSocket::Readable(const std::shared_ptr<LaunchSession>& session) {
+  Result<LaunchPacket> packet = ReceiveLaunchMessage(session->socket_.get());
+  if (!packet.ok() && packet.error().code() == ErrorCode::kNotFound) return;
+  Status s = packet.ok() ? Handle(session, std::move(*packet)) : Status(packet.error());
+  if (s.ok()) return;
+  if (s.error().code() != ErrorCode::kUnavailable) session->Refuse(125, s.error().message());
+  Drop(session);
+}
+
+Status LaunchSocket::Handle(const std::shared_ptr<LaunchSession>& session, LaunchPacket packet) {
+  pb::ClientMessage m;
+  if (!m.ParseFromArray(packet.body.data(), static_cast<int>(packet.body.size()))) return InvalidArgument("malformed message");
+  // A connection can be handed on: who writes has to be who connected.
+  if (packet.writer != int64_t{session->caller().pid}) return PermissionDenied("this connection was opened by another process");
+  if (m.has_signal()) {
+    if (!session->opened_) return InvalidArgument("nothing was started on this connection");
+    const uint32_t signal = m.signal().signal();
+    if (session->on_signal && signal > 0 && signal < NSIG) session->on_signal(static_cast<int>(signal));
+    return Ok();
+  }
+  if (session->opened_) return InvalidArgument("one launch a connection");
+  session->opened_ = true;
+  if (m.has_launch()) events_.launch(session, std::move(*m.mutable_launch()), std::move(packet.fds));
+  else if (m.has_attach()) events_.attach(session, std::move(*m.mutable_attach()));
+  else return InvalidArgument("unknown message");
+  return Ok();
+}
+
+void LaunchSocket::Drop(const std::shared_ptr<LaunchSession>& session) {
+  auto gone = std::move(session->on_gone);
+  session->watch_ = runtime::FdWatch();
+  session->socket_.reset();
+  sessions_.erase(session.get());
+  if (gone) gone();
+}
+
+}  // namespace hexr::spawner

@@ -1,0 +1,48 @@
+// Who may start what: the configuration's `roles`, asked with what the kernel says about the caller. Pure functions.
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/spiffe_id.h"
+#include "config/config.h"
+
+namespace hexr::spawner {
+
+struct RoleName {
+  IdSegment tenant;
+  IdSegment agent;
+  IdSegment role;
+  std::string ToString() const { return agent.value() + "/" + role.value(); }
+};
+
+// Whether an entry speaks of this name.
+bool Names(const config::Role& entry, const RoleName& name);
+
+// The entries that a caller outside of any instance may start `target` by, in file order: which of them holds is decided by
+// the program (FindByProgram), known only later. PERMISSION_DENIED, with the next step, when there is none.
+// `user` is the caller's local user name; `owner` whether the caller runs the node (or is root), who may start anything
+// where no roles are configured at all.
+Result<std::vector<config::Role>> RolesFor(const std::vector<config::Role>& roles, const RoleName& target, const std::string& user,
+                                           bool owner);
+
+// The same for a caller inside an instance: what `parent`'s entry lists under `spawn`, in the parent's tenant.
+Result<std::vector<config::Role>> RolesForSubAgent(const std::vector<config::Role>& roles, const RoleName& target, const RoleName& parent,
+                                                   const std::vector<config::SpawnTarget>& allowed);
+
+// The first candidate whose `exe` patterns match the program (all match where an entry has none).
+Result<config::Role> FindByProgram(const std::vector<config::Role>& candidates, const RoleName& target, const std::string& program);
+
+// Shell-style: * (not across '/' when the pattern has one), ?, [a-z]. Without '/' in the pattern: over the base name.
+bool MatchesProgram(const std::string& pattern, const std::string& path);
+
+// What runs when `path` is started and begins with these bytes: itself, or the interpreter of its "#!" line; of
+// "#!/usr/bin/env NAME" the NAME.
+std::string EffectiveProgram(const std::string& path, std::string_view first_bytes);
+
+}  // namespace hexr::spawner

@@ -1,0 +1,96 @@
+// Roles and environments: pure decisions.
+#include "spawner/roles.h"
+
+#include <gtest/gtest.h>
+
+#include "config/config.h"
+#include "spawner/environment.h"
+
+namespace hexr::spawner {
+namespace {
+
+RoleName Name(const char* agent, const char* role, const char* tenant = "default") {
+  return {IdSegment::Parse(tenant).value(), IdSegment::Parse(agent).value(), IdSegment::Parse(role).value()};
+}
+
+std::vector<config::Role> Roles(const std::string& yaml) {
+  auto c = config::ParseOrError("trust_domain: example.org\ntenant: default\nroles:\n" + yaml, "test.yaml");
+  EXPECT_TRUE(c.ok()) << c.error().ToString();
+  return c.ok() ? c->roles : std::vector<config::Role>();
+}
+
+TEST(RolesTest, OnlyListedUsersStartAListedRole) {
+  const auto roles = Roles("  - {agent: crew, role: researcher, exe: '*', user: alice}\n"
+                           "  - {agent: crew, role: open, exe: '*', user: '*'}\n");
+  EXPECT_TRUE(RolesFor(roles, Name("crew", "researcher"), "alice", false).ok());
+  EXPECT_FALSE(RolesFor(roles, Name("crew", "researcher"), "bob", false).ok());
+  EXPECT_TRUE(RolesFor(roles, Name("crew", "open"), "bob", false).ok());
+  EXPECT_FALSE(RolesFor(roles, Name("crew", "other"), "alice", true).ok()) << "not even the node's owner starts what no entry names";
+  EXPECT_FALSE(RolesFor(roles, Name("crew", "researcher", "elsewhere"), "alice", false).ok());
+}
+
+TEST(RolesTest, WithoutRolesOnlyTheOwnerStartsAgents) {
+  EXPECT_TRUE(RolesFor({}, Name("a", "main"), "root", true).ok());
+  EXPECT_EQ(RolesFor({}, Name("a", "main"), "bob", false).error().code(), ErrorCode::kPermissionDenied);
+}
+
+TEST(RolesTest, TheFirstEntryWhoseProgramMatchesDecides) {
+  const auto roles = Roles("  - {agent: crew, role: main, exe: 'node', user: '*', children: inherit}\n"
+                           "  - {agent: crew, role: main, exe: 'python3*', user: '*'}\n");
+  const auto found = RolesFor(roles, Name("crew", "main"), "bob", false).value();
+  EXPECT_EQ(FindByProgram(found, Name("crew", "main"), "/usr/bin/node")->children, config::Children::kInherit);
+  EXPECT_EQ(FindByProgram(found, Name("crew", "main"), "/usr/bin/python3.11")->children, config::Children::kDeny);
+  EXPECT_FALSE(FindByProgram(found, Name("crew", "main"), "/usr/bin/bash").ok());
+}
+
+TEST(RolesTest, PatternsMatchTheBaseNameOrThePath) {
+  EXPECT_TRUE(MatchesProgram("python3*", "/usr/bin/python3.11"));
+  EXPECT_FALSE(MatchesProgram("python3*", "/tmp/python3/evil"));
+  EXPECT_TRUE(MatchesProgram("/usr/bin/python*", "/usr/bin/python3"));
+  EXPECT_FALSE(MatchesProgram("/usr/*", "/usr/bin/python3")) << "a star does not cross a slash";
+  EXPECT_FALSE(MatchesProgram("/usr/bin/python3", "/home/u/usr/bin/python3"));
+}
+
+TEST(RolesTest, TheProgramOfAScriptIsItsInterpreter) {
+  EXPECT_EQ(EffectiveProgram("/a/x", "\x7f" "ELF"), "/a/x");
+  EXPECT_EQ(EffectiveProgram("/a/x", "#!/bin/sh\necho"), "/bin/sh");
+  EXPECT_EQ(EffectiveProgram("/a/x", "#! /usr/bin/env python3\n"), "python3");
+  EXPECT_EQ(EffectiveProgram("/a/x", "#!/usr/bin/env -S A=b node --x\n"), "node");
+  EXPECT_EQ(EffectiveProgram("/a/x", "#!/usr/bin/env"), "/usr/bin/env");
+  EXPECT_EQ(EffectiveProgram("/a/x", "#!"), "");
+}
+
+TEST(RolesTest, ASubAgentIsOnlyWhatItsParentMaySpawn) {
+  const auto roles = Roles("  - {agent: crew, role: lead, exe: '*', user: '*', spawn: [crew/writer]}\n"
+                           "  - {agent: crew, role: writer, exe: '*', user: alice}\n"
+                           "  - {agent: crew, role: admin, exe: '*', user: '*'}\n");
+  const auto& allowed = roles[0].spawn;
+  EXPECT_TRUE(RolesForSubAgent(roles, Name("crew", "writer"), Name("crew", "lead"), allowed).ok());
+  EXPECT_FALSE(RolesForSubAgent(roles, Name("crew", "admin"), Name("crew", "lead"), allowed).ok());
+  EXPECT_FALSE(RolesForSubAgent(roles, Name("crew", "writer", "other"), Name("crew", "lead"), allowed).ok());
+  EXPECT_FALSE(RolesForSubAgent(roles, Name("crew", "writer"), Name("crew", "writer"), {}).ok());
+}
+
+TEST(EnvironmentTest, SecretsAreDroppedByNameAndByUrl) {
+  for (const char* name : {"OPENAI_API_KEY", "gh_token", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "PGPASSWORD", "DB_PASS", "X_PAT"}) {
+    EXPECT_TRUE(LooksLikeSecret(name, "v")) << name;
+  }
+  for (const char* name : {"PATH", "HOME", "PWD", "TOKENIZERS_PARALLELISM", "KEYBOARD", "PATTERN", "COMPASS_DIR", "SSH_AUTH_SOCK"}) {
+    EXPECT_FALSE(LooksLikeSecret(name, "v")) << name;
+  }
+  EXPECT_TRUE(LooksLikeSecret("DATABASE_URL", "postgres://u:pw@db/x"));
+  EXPECT_FALSE(LooksLikeSecret("DATABASE_URL", "postgres://u@db/x"));
+  EXPECT_FALSE(LooksLikeSecret("DOCS", "https://example.org/a:b@c"));
+}
+
+TEST(EnvironmentTest, OursReplaceTheCallersAndHexrNamesCannotBeForged) {
+  const EnvironmentResult r = BuildEnvironment({{"PATH=/bin", "HEXR_ROLE=admin", "HTTP_PROXY=http://evil",
+                                                  "A_TOKEN=t", "B_TOKEN=t", "=x", "junk"},
+                                                {"B_TOKEN"},
+                                                {{"HTTP_PROXY", "http://127.0.0.1:15001"}, {"HEXR_ROLE", "main"}}});
+  EXPECT_EQ(r.variables, (std::vector<std::string>{"HTTP_PROXY=http://127.0.0.1:15001", "HEXR_ROLE=main", "PATH=/bin", "B_TOKEN=t"}));
+  EXPECT_EQ(r.dropped, std::vector<std::string>{"A_TOKEN"});
+}
+
+}  // namespace
+}  // namespace hexr::spawner

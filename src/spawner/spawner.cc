@@ -1,0 +1,271 @@
+#include "spawner/spawner.h"
+
+#include <sys/stat.h>
+
+#include <csignal>
+
+#include "base/limits.h"
+#include "base/log.h"
+
+namespace hexr::spawner {
+
+using runtime::Channel;
+using runtime::Envelope;
+using runtime::Message;
+
+namespace {
+
+constexpr std::chrono::milliseconds kPeerDeadline{5000};
+constexpr std::chrono::milliseconds kUnparkDeadline{10'000};
+
+bool Overlap(const std::string& a, const std::string& b) {
+  const std::string& shorter = a.size() < b.size() ? a : b;
+  const std::string& longer = a.size() < b.size() ? b : a;
+  return longer == shorter || (longer.starts_with(shorter) && longer[shorter.size()] == '/');
+}
+
+bool SameFile(const UniqueFd& a, const UniqueFd& b) {
+  struct stat x {}, y {};
+  return fstat(a.get(), &x) == 0 && fstat(b.get(), &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+}  // namespace
+
+Spawner::Spawner(runtime::Loop& loop, const Clock& clock, Random& random, SpawnerOptions options, UniqueFd launch_listener,
+                 Channel& supervisor)
+    : loop_(loop), clock_(clock), random_(random), options_(std::move(options)), launch_listener_(std::move(launch_listener)),
+      supervisor_(supervisor), images_(loop) {}
+
+Spawner::~Spawner() = default;
+
+void Spawner::Start() {
+  Envelope e;
+  e.mutable_unpark();
+  supervisor_.Call(std::move(e), {}, kUnparkDeadline, [this](Result<Message> reply) {
+    if (!reply.ok()) return Log(LogLevel::kError, "spawner.unpark_failed", {{"error", reply.error()}});
+    OpenLaunchSocket();
+    Envelope ready;
+    ready.mutable_ready();
+    supervisor_.Call(std::move(ready), {}, kPeerDeadline, [](Result<Message>) {});
+  });
+}
+
+void Spawner::OpenLaunchSocket() {
+  LaunchSocket::Events events;
+  events.launch = [this](std::shared_ptr<LaunchSession> session, pb::Launch request, std::vector<UniqueFd> fds) {
+    if (draining_) return session->Refuse(125, "the node is going down");
+    BeginLaunch(*this, std::move(session), std::move(request), std::move(fds));
+  };
+  events.attach = [this](std::shared_ptr<LaunchSession> session, pb::Attach request) { Attach(session, request); };
+  socket_ = std::make_unique<LaunchSocket>(loop_, std::move(launch_listener_), std::move(events));
+}
+
+// ---- instances
+
+Result<HostIds> Spawner::IdsOf(const IdSegment& tenant) const {
+  const auto it = tenants_.find(tenant.value());
+  if (it == tenants_.end()) return NotFound("tenant " + tenant.value() + " is not on this node; `hexr tenant create` makes it");
+  if (!options_.privileged) return HostIds{geteuid(), getegid()};
+  if (it->second == 0) return FailedPrecondition("tenant " + tenant.value() + " has no range of user ids");
+  return HostIds{it->second, it->second};
+}
+
+Instance* Spawner::FindByPidNamespace(uint64_t inode) {
+  for (const auto& [id, instance] : instances_) {
+    if (instance->handles().pid_namespace == inode && inode != 0) return instance.get();
+  }
+  return nullptr;
+}
+
+Instance* Spawner::Find(const std::string& id, const std::string* tenant) {
+  const auto it = instances_.find(id);
+  if (it == instances_.end()) return nullptr;
+  // A gateway asks about its own tenant's instances, and about no other's.
+  if (tenant != nullptr && it->second->facts().name.tenant.value() != *tenant) return nullptr;
+  return it->second.get();
+}
+
+std::vector<std::string> Spawner::Sharing(const std::vector<Given>& folders) const {
+  std::vector<std::string> out;
+  for (const auto& [id, other] : instances_) {
+    bool shared = false;
+    for (const Given& mine : folders) {
+      for (const Given& theirs : other->facts().folders) {
+        shared |= mine.writable && theirs.writable && (Overlap(mine.path, theirs.path) || SameFile(mine.fd, theirs.fd));
+      }
+    }
+    if (shared) out.push_back(id);
+  }
+  return out;
+}
+
+Instance::OnEnded Spawner::OnEnded() {
+  return [this](Instance& instance, int status) {
+    Log(LogLevel::kInfo, "instance.ended", {{"instance", instance.facts().id}, {"status", status}});
+    instances_.erase(instance.facts().id.value());
+    CheckDrained();
+  };
+}
+
+void Spawner::Adopt(std::unique_ptr<Instance> instance) {
+  const std::string id = instance->facts().id.value();
+  instances_[id] = std::move(instance);
+}
+
+void Spawner::Attach(const std::shared_ptr<LaunchSession>& session, const pb::Attach& request) {
+  Instance* instance = Find(request.instance());
+  const uid_t uid = session->caller().uid;
+  if (instance == nullptr) return session->Refuse(125, "no such instance; it has ended meanwhile");
+  if (uid != 0 && uid != instance->facts().caller_uid) return session->Refuse(125, "this instance was started by somebody else");
+  instance->AttachSession(session);
+}
+
+// ---- peers
+
+void Spawner::OnPeer(const std::string& role, const std::string& tenant, UniqueFd socket) {
+  if (role == "keeper") {
+    keeper_ = std::make_unique<Channel>(
+        loop_, std::move(socket), "keeper", [this](Message m, Channel::Reply r) { FromKeeper(std::move(m), std::move(r)); },
+        [](const Error&) { /* the supervisor brings a new one */ });
+    for (const auto& [id, instance] : instances_) instance->RegisterAgain();
+  } else if (role == "gateway") {
+    gateways_[tenant] = std::make_unique<Channel>(
+        loop_, std::move(socket), "gateway/" + tenant,
+        [this, tenant](Message m, Channel::Reply r) { FromGateway(tenant, std::move(m), std::move(r)); }, [](const Error&) {});
+  }
+}
+
+void Spawner::OnSupervisor(Message m, Channel::Reply reply) {
+  if (m.body.has_tenants()) {
+    tenants_.clear();
+    for (const auto& t : m.body.tenants().tenants()) tenants_[t.tenant()] = t.uid_base();
+    return reply.Ack();
+  }
+  if (m.body.has_park()) {
+    auto adopted = Instance::Adopt(loop_, images_, *this, options_.config.roles, m.body.park().state(), std::move(m.fds), OnEnded());
+    if (!adopted.ok()) {
+      Log(LogLevel::kError, "instance.lost", {{"instance", m.body.park().key()}, {"error", adopted.error()}});
+      Unpark(m.body.park().key());
+      return reply.Ack();
+    }
+    // Behind what its exec watch has to take up first.
+    loop_.Post([this, id = (*adopted)->facts().id.value()] {
+      if (Instance* instance = Find(id)) instance->RegisterAgain();
+    });
+    Adopt(std::move(*adopted));
+    return reply.Ack();
+  }
+  reply.Fail(Unimplemented("the spawner does not serve this"));
+}
+
+void Spawner::FromKeeper(Message m, Channel::Reply reply) {
+  if (m.body.has_end_instance()) {
+    const auto& end = m.body.end_instance();
+    Instance* instance = Find(end.instance());
+    if (instance == nullptr) return reply.Fail(NotFound("no such instance"));
+    if (end.kill()) instance->Kill(end.why());
+    else instance->Signal(SIGTERM);
+    return reply.Ack();
+  }
+  if (m.body.has_quarantine()) {
+    if (Instance* instance = Find(m.body.quarantine().instance())) instance->quarantined = m.body.quarantine().on();
+    return reply.Ack();
+  }
+  if (m.body.has_bundles()) return reply.Ack();  // nothing here verifies anything
+  reply.Fail(Unimplemented("the spawner does not serve this"));
+}
+
+void Spawner::FromGateway(const std::string& tenant, Message m, Channel::Reply reply) {
+  switch (m.body.body_case()) {
+    case Envelope::kFindOwner: {
+      Instance* instance = Find(m.body.find_owner().instance(), &tenant);
+      if (instance == nullptr) return reply.Fail(NotFound("no such instance"));
+      return instance->FindOwner(m.body.find_owner(), std::move(reply));
+    }
+    case Envelope::kOpenSocket: {
+      Instance* instance = Find(m.body.open_socket().instance(), &tenant);
+      if (instance == nullptr) return reply.Fail(NotFound("no such instance"));
+      return instance->OpenSocket(m.body.open_socket().v6(), std::move(reply));
+    }
+    case Envelope::kResendInstances: return Resend(tenant, std::move(reply));
+    default: return reply.Fail(Unimplemented("the spawner does not serve this"));
+  }
+}
+
+// One announcement for each live instance of the tenant, then the answer.
+void Spawner::Resend(const std::string& tenant, Channel::Reply reply) {
+  struct Round {
+    explicit Round(Channel::Reply r) : reply(std::move(r)) {}
+    ~Round() { reply.Ack(); }
+    Channel::Reply reply;
+  };
+  const auto round = std::make_shared<Round>(std::move(reply));
+  for (const auto& [id, instance] : instances_) {
+    // One that is not registered yet is announced when it is.
+    if (instance->facts().name.tenant.value() != tenant || instance->facts().spiffe_id.empty()) continue;
+    instance->Announce([round, name = id](Status s) {
+      if (!s.ok()) Log(LogLevel::kError, "instance.announce_failed", {{"instance", name}, {"error", s.error()}});
+    });
+  }
+}
+
+void Spawner::CallKeeper(Envelope body, std::vector<UniqueFd> fds, Channel::OnReply done) {
+  if (!keeper_ || !keeper_->open()) {
+    return loop_.Post([done = std::move(done)]() mutable { done(Unavailable("it is starting")); });
+  }
+  keeper_->Call(std::move(body), std::move(fds), kPeerDeadline, std::move(done));
+}
+
+void Spawner::CallGateway(const IdSegment& tenant, Envelope body, std::vector<UniqueFd> fds, Channel::OnReply done) {
+  const auto it = gateways_.find(tenant.value());
+  if (it == gateways_.end() || !it->second->open()) {
+    return loop_.Post([done = std::move(done)]() mutable { done(Unavailable("it is starting")); });
+  }
+  it->second->Call(std::move(body), std::move(fds), kPeerDeadline, std::move(done));
+}
+
+void Spawner::TellKeeper(Envelope body) {
+  if (keeper_ && keeper_->open()) (void)!keeper_->Send(std::move(body)).ok();
+}
+
+void Spawner::TellGateway(const IdSegment& tenant, Envelope body) {
+  const auto it = gateways_.find(tenant.value());
+  if (it != gateways_.end() && it->second->open()) (void)!it->second->Send(std::move(body)).ok();
+}
+
+void Spawner::Park(const std::string& key, std::string state, std::vector<UniqueFd> fds) {
+  Envelope e;
+  e.mutable_park()->set_key(key);
+  e.mutable_park()->set_state(std::move(state));
+  supervisor_.Call(std::move(e), std::move(fds), kPeerDeadline, [key](Result<Message> r) {
+    if (!r.ok()) Log(LogLevel::kError, "instance.park_failed", {{"instance", key}, {"error", r.error()}});
+  });
+}
+
+void Spawner::Unpark(const std::string& key) {
+  Envelope e;
+  e.mutable_unpark()->set_key(key);
+  supervisor_.Call(std::move(e), {}, kPeerDeadline, [](Result<Message>) {});
+}
+
+// ---- the end
+
+void Spawner::Drain(std::chrono::milliseconds deadline, UniqueFunction<void()> done) {
+  draining_ = true;
+  on_drained_ = std::move(done);
+  for (const auto& [id, instance] : instances_) {
+    instance->Signal(SIGTERM);
+    instance->Signal(SIGCONT);
+  }
+  // Half of the time for the agents, so that their ends are on record before ours.
+  drain_timer_ = loop_.After(deadline / 2, [this] {
+    for (const auto& [id, instance] : instances_) instance->Kill("the node goes down");
+  });
+  CheckDrained();
+}
+
+void Spawner::CheckDrained() {
+  if (draining_ && instances_.empty() && on_drained_) loop_.Post(std::move(on_drained_));
+}
+
+}  // namespace hexr::spawner

@@ -1,0 +1,95 @@
+// The spawner process: its peers, its instances, its socket. The daemon gives it its peers and its loop. One loop's thread.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "base/unique_function.h"
+#include "config/config.h"
+#include "config/paths.h"
+#include "runtime/channel.h"
+#include "runtime/loop.h"
+#include "spawner/launch_job.h"
+
+namespace hexr::spawner {
+
+struct SpawnerOptions {
+  config::Config config;
+  config::Paths paths;
+  bool privileged = false;   // the node runs as root: agents get ids of their tenant
+};
+
+class Spawner final : private Links, private LaunchHost {
+ public:
+  Spawner(runtime::Loop& loop, const Clock& clock, Random& random, SpawnerOptions options, UniqueFd launch_listener,
+          runtime::Channel& supervisor);
+  ~Spawner() override;
+
+  // Takes up what a predecessor parked, then opens launch.sock and reports Ready to the supervisor.
+  void Start();
+  // A connection to the keeper or a gateway, also after either end was restarted.
+  void OnPeer(const std::string& role, const std::string& tenant, UniqueFd socket);
+  // Tenants, Park.
+  void OnSupervisor(runtime::Message message, runtime::Channel::Reply reply);
+  // Ends every agent (SIGTERM, then SIGKILL at the deadline), then runs `done`.
+  void Drain(std::chrono::milliseconds deadline, UniqueFunction<void()> done);
+
+  size_t instances() const override { return instances_.size(); }
+
+ private:
+
+  // Links
+  void CallKeeper(runtime::Envelope body, std::vector<UniqueFd> fds, runtime::Channel::OnReply done) override;
+  void CallGateway(const IdSegment& tenant, runtime::Envelope body, std::vector<UniqueFd> fds, runtime::Channel::OnReply done) override;
+  void TellKeeper(runtime::Envelope body) override;
+  void TellGateway(const IdSegment& tenant, runtime::Envelope body) override;
+  void Park(const std::string& key, std::string state, std::vector<UniqueFd> fds) override;
+  void Unpark(const std::string& key) override;
+  // LaunchHost
+  runtime::Loop& loop() override { return loop_; }
+  const Clock& clock() const override { return clock_; }
+  Random& random() override { return random_; }
+  ImageDigests& images() override { return images_; }
+  Links& links() override { return *this; }
+  const config::Config& config() const override { return options_.config; }
+  const config::Paths& paths() const override { return options_.paths; }
+  Idmapper* idmapper() override { return options_.privileged ? &idmapper_ : nullptr; }
+  Result<HostIds> IdsOf(const IdSegment& tenant) const override;
+  Instance* FindByPidNamespace(uint64_t inode) override;
+  std::vector<std::string> Sharing(const std::vector<Given>& folders) const override;
+  Instance::OnEnded OnEnded() override;
+  void Adopt(std::unique_ptr<Instance> instance) override;
+
+  void OpenLaunchSocket();
+  void Attach(const std::shared_ptr<LaunchSession>& session, const pb::Attach& request);
+  void FromKeeper(runtime::Message message, runtime::Channel::Reply reply);
+  void FromGateway(const std::string& tenant, runtime::Message message, runtime::Channel::Reply reply);
+  void Resend(const std::string& tenant, runtime::Channel::Reply reply);
+  Instance* Find(const std::string& id, const std::string* tenant = nullptr);
+  void CheckDrained();
+
+  runtime::Loop& loop_;
+  const Clock& clock_;
+  Random& random_;
+  SpawnerOptions options_;
+  UniqueFd launch_listener_;
+  runtime::Channel& supervisor_;
+  ImageDigests images_;
+  Idmapper idmapper_;
+  std::map<std::string, uint32_t> tenants_;   // → uid base
+  std::map<std::string, std::unique_ptr<Instance>> instances_;
+  std::unique_ptr<runtime::Channel> keeper_;
+  std::map<std::string, std::unique_ptr<runtime::Channel>> gateways_;
+  std::unique_ptr<LaunchSocket> socket_;
+  UniqueFunction<void()> on_drained_;
+  runtime::Timer drain_timer_;
+  bool draining_ = false;
+};
+
+}  // namespace hexr::spawner

@@ -1,0 +1,580 @@
+// The spawner as a whole, with stand-ins for supervisor, keeper and gateway at the other ends of its channels.
+#include "spawner/spawner.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <fstream>
+
+#include "runtime/packet.h"
+#include "spawner/testing/agent.h"
+
+namespace hexr::spawner {
+namespace {
+
+using namespace testing;  // NOLINT: the harness of these tests
+using runtime::Channel;
+using runtime::Envelope;
+using runtime::Message;
+
+class SpawnerTest : public ::testing::TestWithParam<Who> {};
+INSTANTIATE_TEST_SUITE_P(As, SpawnerTest, ::testing::Values(Who::kRoot, Who::kPlain), CallerName);
+
+UniqueFd ListenAt(const std::string& path) {
+  UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_un a{};
+  a.sun_family = AF_UNIX;
+  snprintf(a.sun_path, sizeof a.sun_path, "%s", path.c_str());
+  EXPECT_EQ(bind(fd.get(), reinterpret_cast<sockaddr*>(&a), sizeof a), 0);
+  chmod(path.c_str(), 0666);
+  listen(fd.get(), 16);
+  return fd;
+}
+
+// One `hexr run` as seen from the test: the raw protocol.
+struct Client {
+  explicit Client(const std::string& path) {
+    socket = UniqueFd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    sockaddr_un a{};
+    a.sun_family = AF_UNIX;
+    snprintf(a.sun_path, sizeof a.sun_path, "%s", path.c_str());
+    EXPECT_EQ(connect(socket.get(), reinterpret_cast<sockaddr*>(&a), sizeof a), 0);
+    fcntl(socket.get(), F_SETFL, O_NONBLOCK);
+    int out[2], in[2];
+    EXPECT_EQ(pipe2(out, O_CLOEXEC), 0);
+    EXPECT_EQ(pipe2(in, O_CLOEXEC), 0);
+    output = UniqueFd(out[0]);
+    output_end = UniqueFd(out[1]);
+    input = UniqueFd(in[1]);
+    input_end = UniqueFd(in[0]);
+    fcntl(output.get(), F_SETFL, O_NONBLOCK);
+  }
+  void Launch(const std::string& folder, std::vector<std::string> argv, const std::string& agent = "crew",
+              const std::string& role = "main") {
+    pb::ClientMessage m;
+    auto& l = *m.mutable_launch();
+    l.set_agent(agent);
+    l.set_role(role);
+    for (auto& a : argv) l.add_argv(a);
+    for (const char* e : {"PATH=/usr/bin:/bin", "HOME=/home/u", "MY_TOKEN=x", "HEXR_ROLE=forged"}) l.add_env(e);
+    l.set_working_folder(folder);
+    auto& f = *l.add_folders();
+    f.set_path(folder);
+    f.set_writable(true);
+    const UniqueFd fd(open(folder.c_str(), O_PATH | O_CLOEXEC));
+    const Status s = SendLaunchMessage(socket.get(), m, {input_end.get(), output_end.get(), output_end.get(), fd.get()});
+    EXPECT_TRUE(s.ok()) << s.error().ToString();
+    output_end.reset();
+    input_end.reset();
+  }
+  void Send(const pb::ClientMessage& m) { EXPECT_TRUE(SendLaunchMessage(socket.get(), m, {}).ok()); }
+  // Takes in what has come.
+  void Poll() {
+    char buffer[4096];
+    for (ssize_t n = 0; (n = read(output.get(), buffer, sizeof buffer)) > 0;) text.append(buffer, static_cast<size_t>(n));
+    for (;;) {
+      auto p = ReceiveLaunchMessage(socket.get());
+      if (!p.ok()) {
+        closed |= p.error().code() == ErrorCode::kUnavailable;
+        return;
+      }
+      pb::ServerMessage m;
+      ASSERT_TRUE(m.ParseFromArray(p->body.data(), static_cast<int>(p->body.size())));
+      if (m.has_started()) started = m.started();
+      if (m.has_refused()) refused = m.refused();
+      if (m.has_ended()) ended = m.ended();
+      if (m.has_warning()) warnings += m.warning().text() + "\n";
+    }
+  }
+
+  UniqueFd socket, output, output_end, input, input_end;
+  std::string text, warnings;
+  std::optional<pb::Started> started;
+  std::optional<pb::Refused> refused;
+  std::optional<pb::Ended> ended;
+  bool closed = false;
+};
+
+struct Node {
+  explicit Node(const std::string& roles_yaml = "") : home(geteuid()) {
+    auto config = config::ParseOrError("trust_domain: example.org\ntenant: default\n" + roles_yaml, "test.yaml");
+    EXPECT_TRUE(config.ok()) << config.error().ToString();
+    options = std::make_unique<SpawnerOptions>(SpawnerOptions{*config, {}, geteuid() == 0});
+    options->paths.run_dir = home.path();
+    std::ofstream(home.path() + "/api.sock") << "";
+    listener = ListenAt(home.path() + "/launch.sock");
+    StartSpawner();
+  }
+  ~Node() {
+    spawner.reset();
+    keeper.reset();
+    gateway.reset();
+    supervisor.reset();
+  }
+
+  std::pair<UniqueFd, UniqueFd> Pair() {
+    auto p = runtime::MakePacketPair();
+    EXPECT_TRUE(p.ok());
+    return std::move(*p);
+  }
+
+  void StartSpawner() {
+    auto [ours, theirs] = Pair();
+    to_supervisor = std::make_unique<Channel>(
+        loop, std::move(theirs), "supervisor",
+        [this](Message m, Channel::Reply r) { spawner->OnSupervisor(std::move(m), std::move(r)); }, [](const Error&) {});
+    supervisor = std::make_unique<Channel>(
+        loop, std::move(ours), "spawner", [this](Message m, Channel::Reply r) { OnSupervisorCall(std::move(m), std::move(r)); },
+        [](const Error&) {});
+    spawner = std::make_unique<Spawner>(loop, clock, random, *options, UniqueFd(fcntl(listener.get(), F_DUPFD_CLOEXEC, 3)), *to_supervisor);
+    Envelope e;
+    auto& t = *e.mutable_tenants()->add_tenants();
+    t.set_tenant("default");
+    t.set_uid_base(kTenantUid);
+    (void)!supervisor->Send(std::move(e)).ok();
+    ConnectKeeper();
+    ConnectGateway();
+    spawner->Start();
+    EXPECT_TRUE(Until([this] { return ready; }));
+  }
+  void ConnectKeeper() {
+    auto [ours, theirs] = Pair();
+    spawner->OnPeer("keeper", "", std::move(theirs));
+    keeper = std::make_unique<Channel>(loop, std::move(ours), "spawner",
+                                       [this](Message m, Channel::Reply r) { OnKeeper(std::move(m), std::move(r)); }, [](const Error&) {});
+  }
+  void ConnectGateway() {
+    auto [ours, theirs] = Pair();
+    spawner->OnPeer("gateway", "default", std::move(theirs));
+    gateway = std::make_unique<Channel>(loop, std::move(ours), "spawner",
+                                        [this](Message m, Channel::Reply r) { OnGateway(std::move(m), std::move(r)); },
+                                        [](const Error&) {});
+  }
+  void OnSupervisorCall(Message m, Channel::Reply r) {
+    if (m.body.has_park()) parked[m.body.park().key()] = {m.body.park().state(), std::move(m.fds)};
+    if (m.body.has_ready()) ready = true;
+    if (m.body.has_unpark()) {
+      if (!m.body.unpark().key().empty()) {
+        parked.erase(m.body.unpark().key());
+      } else {
+        for (auto& [key, p] : parked) {
+          Envelope e;
+          e.mutable_park()->set_key(key);
+          e.mutable_park()->set_state(p.first);
+          std::vector<UniqueFd> fds;
+          for (const UniqueFd& fd : p.second) fds.push_back(UniqueFd(fcntl(fd.get(), F_DUPFD_CLOEXEC, 3)));
+          (void)!supervisor->Send(std::move(e), std::move(fds)).ok();
+        }
+      }
+    }
+    r.Ack();
+  }
+  void OnKeeper(Message m, Channel::Reply r) {
+    events += Name(m);
+    if (m.body.has_register_instance()) {
+      registered.push_back(m.body.register_instance());
+      if (refuse_registration) return r.Fail(PermissionDenied("policy says no"));
+      Envelope e;
+      e.mutable_registered()->set_spiffe_id("spiffe://example.org/agent/default/" + m.body.register_instance().agent() + "/" +
+                                            m.body.register_instance().role());
+      return r.Send(std::move(e));
+    }
+    if (m.body.has_exec_done()) exec_done.push_back(m.body.exec_done());
+    r.Ack();
+  }
+  void OnGateway(Message m, Channel::Reply r) {
+    events += Name(m);
+    if (m.body.has_instance_up()) {
+      up.push_back(m.body.instance_up());
+      listeners[m.body.instance_up().instance()] = std::move(m.fds);
+    }
+    r.Ack();
+  }
+  static std::string Name(const Message& m) {
+    switch (m.body.body_case()) {
+      case Envelope::kRegisterInstance: return "register ";
+      case Envelope::kExecStarting: return "exec-starting ";
+      case Envelope::kExecDone: return "exec-done ";
+      case Envelope::kInstanceEnded: return "ended ";
+      case Envelope::kInstanceUp: return "up ";
+      case Envelope::kInstanceDown: return "down ";
+      default: return "? ";
+    }
+  }
+  bool Until(const std::function<bool()>& done) {
+    const runtime::Timer busy = loop.After(std::chrono::hours(1), [] {});
+    for (int i = 0; i < 4000; ++i) {
+      if (done()) return true;
+      loop.RunFor(std::chrono::milliseconds(2));
+    }
+    return done();
+  }
+  bool UntilEnded(Client& c) {
+    return Until([&] {
+      c.Poll();
+      return c.ended.has_value() || c.refused.has_value();
+    });
+  }
+  bool UntilStarted(Client& c) {
+    return Until([&] {
+      c.Poll();
+      return c.started.has_value() || c.refused.has_value();
+    });
+  }
+  // Both were told of the end; the two channels have no order between them.
+  bool Ended() {
+    return Until([this] { return events == "register up ended down " || events == "register up down ended "; });
+  }
+  std::string path() const { return home.path() + "/launch.sock"; }
+
+  TempFolder home;
+  runtime::Loop loop;
+  SystemClock clock;
+  SystemRandom random;
+  std::unique_ptr<SpawnerOptions> options;
+  UniqueFd listener;
+  std::unique_ptr<Channel> to_supervisor, supervisor, keeper, gateway;
+  std::unique_ptr<Spawner> spawner;
+  bool ready = false, refuse_registration = false;
+  std::map<std::string, std::pair<std::string, std::vector<UniqueFd>>> parked;
+  std::vector<::hexr::node::v1::RegisterInstance> registered;
+  std::vector<::hexr::node::v1::ExecDone> exec_done;
+  std::vector<::hexr::node::v1::InstanceUp> up;
+  std::map<std::string, std::vector<UniqueFd>> listeners;
+  std::string events;
+};
+
+// INV-SPAWN-09
+TEST_P(SpawnerTest, KeeperAndGatewayKnowAnAgentBeforeItRuns) {
+  As(GetParam(), [] {
+    Node node;
+    const TempFolder folder;
+    Client c(node.path());
+    c.Launch(folder.path(), {"sh", "-c", "echo $HEXR_ROLE $HEXR_INSTANCE $HTTP_PROXY $MY_TOKEN; exit 4"});
+    ASSERT_TRUE(node.UntilEnded(c));
+    ASSERT_TRUE(c.started.has_value()) << (c.refused ? c.refused->message() : "");
+    EXPECT_TRUE(node.Ended()) << node.events;
+    EXPECT_EQ(c.text, "main " + c.started->instance() + " http://127.0.0.1:15001\n");
+    EXPECT_NE(c.warnings.find("MY_TOKEN"), std::string::npos);
+    EXPECT_EQ(c.started->spiffe_id(), "spiffe://example.org/agent/default/crew/main");
+    EXPECT_EQ(WEXITSTATUS(c.ended->wait_status()), 4);
+    const auto& r = node.registered.at(0);
+    EXPECT_EQ(r.image().exe_sha256().size(), 32u);
+    EXPECT_GT(r.start_time(), 0u);
+    EXPECT_EQ(r.caller_uid(), geteuid());
+    EXPECT_EQ(node.up.at(0).listeners_size(), static_cast<int>(node.listeners.begin()->second.size()));
+    EXPECT_TRUE(node.Until([&] { return node.spawner->instances() == 0 && node.parked.empty(); }));
+  });
+}
+
+TEST_P(SpawnerTest, ALaunchThatTheKeeperRefusesNeverRuns) {
+  As(GetParam(), [] {
+    Node node;
+    node.refuse_registration = true;
+    const TempFolder folder;
+    Client c(node.path());
+    c.Launch(folder.path(), {"sh", "-c", "touch ran"});
+    ASSERT_TRUE(node.UntilEnded(c));
+    ASSERT_TRUE(c.refused.has_value());
+    EXPECT_EQ(c.refused->exit_code(), 125u);
+    EXPECT_NE(c.refused->message().find("policy says no"), std::string::npos);
+    EXPECT_TRUE(node.Until([&] { return node.spawner->instances() == 0; }));
+    EXPECT_NE(access((folder.path() + "/ran").c_str(), F_OK), 0);
+  });
+}
+
+TEST_P(SpawnerTest, WithoutKeeperOrGatewayNothingIsLaunched) {
+  As(GetParam(), [] {
+    for (const bool keeper : {true, false}) {
+      Node node;
+      (keeper ? node.keeper : node.gateway).reset();
+      node.loop.RunFor(std::chrono::milliseconds(5));
+      const TempFolder folder;
+      Client c(node.path());
+      c.Launch(folder.path(), {"sh", "-c", "touch ran"});
+      ASSERT_TRUE(node.UntilEnded(c));
+      ASSERT_TRUE(c.refused.has_value());
+      EXPECT_EQ(c.refused->exit_code(), 125u);
+      EXPECT_NE(c.refused->message().find(keeper ? "keeper" : "gateway"), std::string::npos) << c.refused->message();
+      EXPECT_NE(access((folder.path() + "/ran").c_str(), F_OK), 0);
+    }
+  });
+}
+
+TEST_P(SpawnerTest, RolesDecideWhoStartsWhat) {
+  As(GetParam(), [] {
+    const std::string me = UserName(geteuid());
+    Node node("roles:\n  - {agent: crew, role: main, exe: \"sh\", user: \"" + (geteuid() == 0 ? me : "nobody-else") + "\"}\n"
+              "  - {agent: crew, role: py, exe: \"python3*\", user: \"*\"}\n");
+    const TempFolder folder;
+    const auto outcome = [&](const std::string& role, std::vector<std::string> argv) {
+      Client c(node.path());
+      c.Launch(folder.path(), std::move(argv), "crew", role);
+      node.UntilEnded(c);
+      return c.refused ? c.refused->message() : "ok";
+    };
+    EXPECT_NE(outcome("other", {"sh", "-c", "true"}).find("no entry in `roles` names crew/other"), std::string::npos);
+    EXPECT_NE(outcome("py", {"sh", "-c", "true"}).find("may not run"), std::string::npos);
+    EXPECT_EQ(outcome("py", {"python3", "-c", "1"}), "ok");
+    if (geteuid() == 0) EXPECT_EQ(outcome("main", {"sh", "-c", "true"}), "ok");
+    else EXPECT_NE(outcome("main", {"sh", "-c", "true"}).find("may not start"), std::string::npos);
+  });
+}
+
+TEST_P(SpawnerTest, MissingAndUnusableProgramsAreToldByTheirCodes) {
+  As(GetParam(), [] {
+    Node node;
+    const TempFolder folder;
+    for (const auto& [program, code] : std::vector<std::pair<std::string, uint32_t>>{{"no-such", 127u}, {"/etc/passwd", 126u}}) {
+      Client c(node.path());
+      c.Launch(folder.path(), {program});
+      ASSERT_TRUE(node.UntilEnded(c));
+      ASSERT_TRUE(c.refused.has_value());
+      EXPECT_EQ(c.refused->exit_code(), code);
+    }
+  });
+}
+
+TEST_P(SpawnerTest, AnExecTakesIdentityAwayAndBringsTheNewImage) {
+  As(GetParam(), [] {
+    Node node;
+    const TempFolder folder;
+    Client c(node.path());
+    c.Launch(folder.path(), {"python3", "-c", "import os,sys; sys.stdin.readline(); os.execv('/usr/bin/cat',['cat'])"});
+    ASSERT_TRUE(node.UntilStarted(c));
+    ASSERT_TRUE(c.started.has_value());
+    (void)!write(c.input.get(), "\n", 1);
+    ASSERT_TRUE(node.Until([&] { return node.exec_done.size() == 1; }));
+    EXPECT_EQ(node.events, "register up exec-starting exec-done ");
+    EXPECT_NE(node.exec_done[0].image().exe().find("cat"), std::string::npos);
+    EXPECT_EQ(node.exec_done[0].image().exe_sha256().size(), 32u);
+    EXPECT_FALSE(node.exec_done[0].failed());
+  });
+}
+
+TEST_P(SpawnerTest, TheKillSwitchEndsAnInstance) {
+  As(GetParam(), [] {
+    Node node;
+    const TempFolder folder;
+    Client c(node.path());
+    c.Launch(folder.path(), {"sleep", "1000"});
+    ASSERT_TRUE(node.UntilStarted(c));
+    Envelope e;
+    e.mutable_end_instance()->set_instance(c.started->instance());
+    e.mutable_end_instance()->set_kill(true);
+    e.mutable_end_instance()->set_why("operator");
+    (void)!node.keeper->Send(std::move(e)).ok();
+    ASSERT_TRUE(node.UntilEnded(c));
+    EXPECT_EQ(c.ended->why(), "operator");
+    EXPECT_EQ(WTERMSIG(c.ended->wait_status()), SIGKILL);
+    EXPECT_TRUE(node.Ended()) << node.events;
+  });
+}
+
+TEST_P(SpawnerTest, AnAgentWhoseStarterHasGoneIsHungUp) {
+  As(GetParam(), [] {
+    Node node;
+    const TempFolder folder;
+    {
+      Client c(node.path());
+      c.Launch(folder.path(), {"sleep", "1000"});
+      ASSERT_TRUE(node.UntilStarted(c));
+    }
+    EXPECT_TRUE(node.Until([&] { return node.spawner->instances() == 0; }));
+  });
+}
+
+TEST_P(SpawnerTest, InstancesSurviveARestartOfTheSpawner) {
+  As(GetParam(), [] {
+    Node node;
+    const TempFolder folder;
+    Client c(node.path());
+    c.Launch(folder.path(), {"python3", "-c", "import subprocess,sys\nsys.stdin.readline()\n"
+                                              "subprocess.run(['true'])\nprint('alive',flush=True)\nsys.exit(6)"});
+    ASSERT_TRUE(node.UntilStarted(c));
+    ASSERT_TRUE(node.Until([&] { return node.parked.size() == 1; }));
+    node.spawner.reset();  // a crash, as far as agents and descriptors can tell
+    node.to_supervisor.reset();
+    node.events.clear();
+    node.ready = false;
+    (void)!write(c.input.get(), "\n", 1);  // its child's exec waits for a handler
+    node.StartSpawner();
+    EXPECT_EQ(node.spawner->instances(), 1u);
+    ASSERT_TRUE(node.Until([&] { return !node.events.empty(); }));
+    EXPECT_EQ(node.registered.back().instance(), c.started->instance());
+    EXPECT_EQ(node.registered.back().image().exe_sha256().size(), 32u);
+    Client again(node.path());
+    pb::ClientMessage attach;
+    attach.mutable_attach()->set_instance(c.started->instance());
+    again.Send(attach);
+    ASSERT_TRUE(node.UntilEnded(again));
+    ASSERT_TRUE(again.ended.has_value()) << again.refused->message();
+    EXPECT_EQ(WEXITSTATUS(again.ended->wait_status()), 6);
+    c.Poll();
+    EXPECT_EQ(c.text, "alive\n");
+  });
+}
+
+TEST_P(SpawnerTest, ARestartedGatewayGetsItsInstancesAgain) {
+  As(GetParam(), [] {
+    Node node;
+    const TempFolder folder;
+    Client c(node.path());
+    c.Launch(folder.path(), {"sleep", "1000"});
+    ASSERT_TRUE(node.UntilStarted(c));
+    node.ConnectGateway();
+    bool acknowledged = false;
+    Envelope e;
+    e.mutable_resend_instances();
+    node.gateway->Call(std::move(e), {}, std::chrono::seconds(5), [&](Result<Message> r) { acknowledged = r.ok(); });
+    ASSERT_TRUE(node.Until([&] { return acknowledged; }));
+    ASSERT_EQ(node.up.size(), 2u);
+    EXPECT_EQ(node.up[1].instance(), c.started->instance());
+    EXPECT_EQ(node.listeners[c.started->instance()].size(), static_cast<size_t>(node.up[1].listeners_size()));
+  });
+}
+
+TEST_P(SpawnerTest, AKeeperThatWasRestartedLearnsOfEveryInstance) {
+  As(GetParam(), [] {
+    Node node;
+    const TempFolder folder;
+    Client c(node.path());
+    c.Launch(folder.path(), {"sleep", "1000"});
+    ASSERT_TRUE(node.UntilStarted(c));
+    node.ConnectKeeper();
+    ASSERT_TRUE(node.Until([&] { return node.registered.size() == 2; }));
+    EXPECT_EQ(node.registered[1].instance(), c.started->instance());
+  });
+}
+
+TEST_P(SpawnerTest, MakesASocketInsideForTheGateway) {
+  As(GetParam(), [] {
+    Node node;
+    const TempFolder folder;
+    Client c(node.path());
+    c.Launch(folder.path(), {"python3", "-c", "import socket\ns=socket.socket(); s.bind(('127.0.0.1',9000)); s.listen()\n"
+                                              "print('up',flush=True)\nc,_=s.accept(); c.sendall(b'hello'); c.close()"});
+    ASSERT_TRUE(node.UntilStarted(c));
+    ASSERT_TRUE(node.Until([&] { c.Poll(); return c.text == "up\n"; }));
+    UniqueFd inside;
+    Envelope e;
+    e.mutable_open_socket()->set_instance(c.started->instance());
+    node.gateway->Call(std::move(e), {}, std::chrono::seconds(5), [&](Result<Message> r) {
+      if (r.ok() && r->fds.size() == 1) inside = std::move(r->fds[0]);
+    });
+    ASSERT_TRUE(node.Until([&] { return static_cast<bool>(inside); }));
+    fcntl(inside.get(), F_SETFL, 0);
+    sockaddr_in a{};
+    a.sin_family = AF_INET;
+    a.sin_port = htons(9000);
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ASSERT_EQ(connect(inside.get(), reinterpret_cast<sockaddr*>(&a), sizeof a), 0) << strerror(errno);
+    char buffer[8] = {};
+    EXPECT_EQ(read(inside.get(), buffer, sizeof buffer), 5);
+  });
+}
+
+TEST_P(SpawnerTest, ADrainEndsEveryAgent) {
+  As(GetParam(), [] {
+    Node node;
+    const TempFolder folder;
+    Client stubborn(node.path()), polite(node.path());
+    stubborn.Launch(folder.path(), {"python3", "-c", "import signal,time; signal.signal(15,signal.SIG_IGN)\n"
+                                                     "print('up',flush=True)\ntime.sleep(1000)"});
+    polite.Launch(folder.path(), {"sleep", "1000"});
+    ASSERT_TRUE(node.UntilStarted(polite));
+    ASSERT_TRUE(node.Until([&] { stubborn.Poll(); return stubborn.text == "up\n"; }));
+    bool drained = false;
+    node.spawner->Drain(std::chrono::milliseconds(400), [&] { drained = true; });
+    EXPECT_TRUE(node.Until([&] { return drained; }));
+    stubborn.Poll();
+    polite.Poll();
+    EXPECT_EQ(WTERMSIG(polite.ended->wait_status()), SIGTERM);
+    EXPECT_EQ(WTERMSIG(stubborn.ended->wait_status()), SIGKILL);
+  });
+}
+
+TEST_P(SpawnerTest, FoldersSharedWithALiveInstanceAreNamed) {
+  As(GetParam(), [] {
+    Node node;
+    const TempFolder folder;
+    Client first(node.path()), second(node.path());
+    first.Launch(folder.path(), {"sleep", "1000"});
+    ASSERT_TRUE(node.UntilStarted(first));
+    second.Launch(folder.path(), {"sleep", "1000"});
+    ASSERT_TRUE(node.UntilStarted(second));
+    ASSERT_EQ(node.registered.back().shares_size(), 1);
+    EXPECT_EQ(node.registered.back().shares(0), first.started->instance());
+  });
+}
+
+TEST_P(SpawnerTest, BrokenRequestsAreRefusedAndNothingStays) {
+  As(GetParam(), [] {
+    Node node;
+    const TempFolder folder;
+    const auto refused = [&](const std::function<void(Client&)>& send) {
+      Client c(node.path());
+      send(c);
+      node.Until([&] {
+        c.Poll();
+        return c.refused.has_value() || c.closed;
+      });
+      return c.refused ? c.refused->message() : std::string();
+    };
+    EXPECT_EQ(refused([](Client& c) { (void)!runtime::SendPacket(c.socket.get(), AsBytes("\xff\xff"), {}).ok(); }), "malformed message");
+    EXPECT_NE(refused([](Client& c) {
+      pb::ClientMessage m;
+      m.mutable_signal()->set_signal(9);
+      c.Send(m);
+    }), "");
+    EXPECT_EQ(refused([](Client& c) {
+      pb::ClientMessage m;
+      m.mutable_launch()->set_agent("a");
+      c.Send(m);
+    }), "no command");
+    EXPECT_NE(refused([&](Client& c) { c.Launch(folder.path(), {"true"}, "../x"); }).find("agent"), std::string::npos);
+    EXPECT_NE(refused([&](Client& c) {
+      pb::ClientMessage m;
+      m.mutable_attach()->set_instance("nothing");
+      c.Send(m);
+    }), "");
+    // A folder that is open for reading would carry rights that its path does not.
+    EXPECT_NE(refused([&](Client& c) {
+      pb::ClientMessage m;
+      auto& l = *m.mutable_launch();
+      l.set_agent("a");
+      l.add_argv("true");
+      l.set_working_folder(folder.path());
+      l.add_folders()->set_path(folder.path());
+      const UniqueFd fd(open(folder.path().c_str(), O_RDONLY | O_CLOEXEC));
+      EXPECT_TRUE(SendLaunchMessage(c.socket.get(), m, {c.input_end.get(), c.output_end.get(), c.output_end.get(), fd.get()}).ok());
+    }).find("O_PATH"), std::string::npos);
+    EXPECT_EQ(node.spawner->instances(), 0u);
+    EXPECT_EQ(node.events, "");
+  });
+}
+
+TEST_P(SpawnerTest, LargeEnvironmentsTravelUpToTheBound) {
+  As(GetParam(), [] {
+    Node node;
+    const TempFolder folder;
+    Client c(node.path());
+    pb::ClientMessage m;
+    auto& l = *m.mutable_launch();
+    l.set_agent("crew");
+    for (const char* a : {"sh", "-c", "echo ${#BIG}"}) l.add_argv(a);
+    l.add_env("PATH=/usr/bin:/bin");
+    l.add_env("BIG=" + std::string(100'000, 'x'));
+    l.set_working_folder("/");
+    ASSERT_TRUE(SendLaunchMessage(c.socket.get(), m, {c.input_end.get(), c.output_end.get(), c.output_end.get()}).ok());
+    c.output_end.reset();
+    ASSERT_TRUE(node.UntilEnded(c));
+    node.Until([&] { c.Poll(); return !c.text.empty(); });
+    EXPECT_EQ(c.text, "100000\n");
+    l.add_env("TOO=" + std::string(limits::kMaxLaunchMessageBytes, 'x'));
+    EXPECT_EQ(SendLaunchMessage(c.socket.get(), m, {}).error().code(), ErrorCode::kResourceExhausted);
+  });
+}
+
+}  // namespace
+}  // namespace hexr::spawner
