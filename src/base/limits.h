@@ -65,6 +65,7 @@ inline constexpr size_t kMaxStreamBufferBytes = 256 * 1024;        // unsent byt
 inline constexpr size_t kMaxDnsQueriesPending = 256;                // per instance
 inline constexpr uint32_t kMaxDnsQueriesPerSecond = 500;           // per instance; as many again in a burst
 inline constexpr uint32_t kDnsTtlSeconds = 60;
+inline constexpr size_t kMaxResolverQueue = 1024;                  // names waiting for a resolver thread
 inline constexpr size_t kMaxDialAttempts = 4;                      // addresses of one name
 inline constexpr size_t kMaxParkedItems = 8192;                    // per child: what the supervisor keeps across its restart
 

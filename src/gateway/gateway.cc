@@ -15,7 +15,8 @@ using runtime::UniqueFd;
 // The journal in use, if there is one. An append without one fails, which denies.
 class Gateway::Journal final : public RecordSink {
  public:
-  explicit Journal(Metrics& metrics) : metrics_(metrics) {}
+  Journal(Metrics& metrics, UniqueFunction<void()> wants_replacement)
+      : metrics_(metrics), wants_replacement_(std::move(wants_replacement)) {}
   void Use(std::unique_ptr<RecordSink> sink) { sink_ = std::move(sink); }
   bool open() const { return sink_ != nullptr; }
 
@@ -25,13 +26,16 @@ class Gateway::Journal final : public RecordSink {
       return done(Unavailable("no journal is open"));
     }
     sink_->Append(event, std::move(done));
+    if (WantsReplacement()) wants_replacement_();
   }
+  bool WantsReplacement() const override { return !sink_ || sink_->WantsReplacement(); }
   void EndInstance(const InstanceId& instance) override {
     if (sink_) sink_->EndInstance(instance);
   }
 
  private:
   Metrics& metrics_;
+  UniqueFunction<void()> wants_replacement_;  // sets a timer, so it may be called again and again
   std::unique_ptr<RecordSink> sink_;
 };
 
@@ -48,7 +52,11 @@ Gateway::Gateway(GatewayParts parts, GatewayOptions options, AllowList rules, Ad
     : parts_(std::move(parts)),
       options_(std::move(options)),
       on_ready_(std::move(on_ready)),
-      journal_(std::make_unique<Journal>(metrics_)),
+      journal_(std::make_unique<Journal>(metrics_, [this] {
+        if (!journal_retry_.pending()) {
+          journal_retry_ = parts_.loop.After(std::chrono::milliseconds(0), [this] { AskForJournal(); });
+        }
+      })),
       recorder_(*journal_, parts_.clock, parts_.random),
       decider_(std::move(rules)),
       connector_(parts_.loop, parts_.resolver, recorder_, std::move(policy), std::move(overrides)),
@@ -58,7 +66,10 @@ Gateway::Gateway(GatewayParts parts, GatewayOptions options, AllowList rules, Ad
                       .decide = DecideWith(decider_),
                       .record = recorder_.AsStep(),
                       .connect = connector_.AsStep()}),
-      shared_{parts_.loop, parts_.clock, pipeline_, recorder_, metrics_, *this} {}
+      shared_{parts_.loop, parts_.clock, pipeline_, recorder_, metrics_, *this},
+      svids_(parts_.loop, parts_.clock, [this](Envelope ask, UniqueFunction<void(Result<Message>)> done) {
+        IssueSvid(std::move(ask), std::move(done));
+      }) {}
 
 Gateway::~Gateway() = default;
 
@@ -88,14 +99,27 @@ void Gateway::OnPeer(const std::string& role, UniqueFd socket) {
         parts_.loop, std::move(socket), "keeper",
         [this](Message m, Channel::Reply reply) { OnKeeper(std::move(m), std::move(reply)); },
         [](const Error& why) { Log(LogLevel::kWarn, "gateway.keeper_gone", {{"error", why}}); });
-    if (!journal_->open()) AskForJournal();
+    opening_ = false;
+    AskForJournal();
+    svids_.Retry();
   }
 }
 
+void Gateway::IssueSvid(Envelope ask, UniqueFunction<void(Result<Message>)> done) {
+  if (keeper_ && keeper_->open()) return keeper_->Call(std::move(ask), {}, limits::kNodeCallDeadline, std::move(done));
+  parts_.loop.Post([done = std::make_shared<UniqueFunction<void(Result<Message>)>>(std::move(done))] {
+    (*done)(Unavailable("there is no keeper"));
+  });
+}
+
+// The first journal, or another one for one that is full or broken: until it is there, the old one answers.
 void Gateway::AskForJournal() {
+  if (opening_ || !keeper_ || !keeper_->open() || !journal_->WantsReplacement()) return;
+  opening_ = true;
   Envelope ask;
   ask.mutable_open_journal()->set_tenant(options_.tenant.value());
   keeper_->Call(std::move(ask), {}, limits::kNodeCallDeadline, [this](Result<Message> reply) {
+    opening_ = false;
     Status s = reply.ok() ? Ok() : Status(reply.error());
     if (s.ok()) {
       Result<std::unique_ptr<RecordSink>> sink = parts_.open_sink(std::move(reply).value());
@@ -104,9 +128,7 @@ void Gateway::AskForJournal() {
     }
     if (!s.ok()) {
       Log(LogLevel::kError, "gateway.no_journal", {{"error", s.error()}});
-      journal_retry_ = parts_.loop.After(std::chrono::milliseconds(500), [this] {
-        if (keeper_ && keeper_->open() && !journal_->open()) AskForJournal();
-      });
+      journal_retry_ = parts_.loop.After(std::chrono::milliseconds(500), [this] { AskForJournal(); });
       return;
     }
     AskForInstances();
@@ -217,6 +239,7 @@ Status Gateway::InstanceUp(const ::hexr::node::v1::InstanceUp& up, std::vector<U
     RETURN_IF_ERROR(instance->Serve(kind, static_cast<uint16_t>(listener.port()), std::move(fds[static_cast<size_t>(i)])));
   }
   if (quarantined_.contains(id)) instance->Quarantine(true);
+  svids_.Add(id, instance->facts()->spiffe_id);
   instances_.emplace(id, std::move(instance));
   metrics_.instances = instances_.size();
   return Ok();
@@ -225,6 +248,7 @@ Status Gateway::InstanceUp(const ::hexr::node::v1::InstanceUp& up, std::vector<U
 void Gateway::InstanceDown(const std::string& text, ledger::Code how) {
   const Result<InstanceId> id = InstanceId::Parse(text);
   if (!id.ok()) return;
+  svids_.Remove(*id);
   auto node = instances_.extract(*id);
   metrics_.instances = instances_.size();
   if (node.empty()) {

@@ -18,6 +18,7 @@
 #include "gateway/egress/connector.h"
 #include "gateway/egress/egress.h"
 #include "gateway/instance.h"
+#include "gateway/svids.h"
 #include "runtime/channel.h"
 
 namespace hexr::gateway {
@@ -52,6 +53,8 @@ class Gateway final : public OwnerFinder {
   // Accepts nothing new, lets what runs end until `deadline`, cuts the rest; `done` runs once.
   void Drain(std::chrono::milliseconds deadline, UniqueFunction<void()> done);
 
+  // What speaks mTLS for an instance.
+  const Svids& svids() const { return svids_; }
   const Metrics& metrics() const { return metrics_; }
   std::string PrometheusText() const;
   size_t connections() const;
@@ -68,6 +71,7 @@ class Gateway final : public OwnerFinder {
   void OnSpawner(runtime::Message message, runtime::Channel::Reply reply);
   void OnKeeper(runtime::Message message, runtime::Channel::Reply reply);
   void AskForJournal();
+  void IssueSvid(runtime::Envelope ask, UniqueFunction<void(Result<runtime::Message>)> done);
   void AskForInstances();
   Status InstanceUp(const ::hexr::node::v1::InstanceUp& up, std::vector<runtime::UniqueFd> fds);
   void InstanceDown(const std::string& id, ledger::Code how);
@@ -85,6 +89,7 @@ class Gateway final : public OwnerFinder {
   Connector connector_;
   Pipeline pipeline_;
   Shared shared_;
+  Svids svids_;
 
   std::unique_ptr<runtime::Channel> spawner_;
   std::unique_ptr<runtime::Channel> keeper_;
@@ -92,6 +97,7 @@ class Gateway final : public OwnerFinder {
   std::set<InstanceId> quarantined_;  // also of instances that are not up yet: the keeper's word may come first
   std::set<InstanceId> ended_;        // by the keeper, and not yet gone: never up again
   std::set<InstanceId> announced_;    // since the spawner was asked for all
+  bool opening_ = false;
   bool listing_ = false;
   bool listed_ = false;
   runtime::Timer journal_retry_;

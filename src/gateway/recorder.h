@@ -23,6 +23,8 @@ class RecordSink {
   virtual void Append(const ledger::Event& event, Done done) = 0;
   // Nothing more will be recorded about this instance.
   virtual void EndInstance(const InstanceId& instance) = 0;
+  // Full or broken: time to open another one in its place.
+  virtual bool WantsReplacement() const = 0;
 };
 
 struct Traffic {

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <sstream>
+
 #include "base/limits.h"
 
 namespace hexr::gateway {
@@ -63,6 +66,34 @@ TEST(AllowList, DnsKnowsANameThatSomePortIsOpenFor) {
   const AllowList list = *AllowList::Create({"example.org:8443", "10.0.0.0/8:443"});
   EXPECT_NE(list.FindHost(*Host::Parse("example.org")), nullptr);
   EXPECT_EQ(list.FindHost(*Host::Parse("example.com")), nullptr);
+}
+
+// The table of docs/egress.md is true, row by row.
+TEST(AllowList, TheManualIsRight) {
+  std::ifstream page(HEXR_SOURCE_DIR "/docs/egress.md");
+  ASSERT_TRUE(page.is_open());
+  int rows = 0;
+  const auto code_spans = [](const std::string& cell) {
+    std::vector<std::string> out;
+    for (size_t at = cell.find('`'); at != std::string::npos; at = cell.find('`', at)) {
+      const size_t end = cell.find('`', at + 1);
+      out.push_back(cell.substr(at + 1, end - at - 1));
+      at = end + 1;
+    }
+    return out;
+  };
+  for (std::string line; std::getline(page, line);) {
+    if (!line.starts_with("| `")) continue;
+    std::vector<std::string> cells;
+    std::stringstream split(line.substr(1));
+    for (std::string cell; std::getline(split, cell, '|');) cells.push_back(cell);
+    ASSERT_EQ(cells.size(), 3u) << line;
+    const std::vector<std::string> rule = code_spans(cells[0]);
+    for (const std::string& yes : code_spans(cells[1])) EXPECT_STREQ(Verdict(rule, yes), "allow") << line;
+    for (const std::string& no : code_spans(cells[2])) EXPECT_STREQ(Verdict(rule, no), "deny") << line;
+    ++rows;
+  }
+  EXPECT_EQ(rows, 6);
 }
 
 }  // namespace

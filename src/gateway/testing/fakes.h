@@ -30,6 +30,7 @@ class MemorySink final : public RecordSink {
     done(Ok());
   }
   void EndInstance(const InstanceId&) override {}
+  bool WantsReplacement() const override { return fail_; }
 
  private:
   std::vector<Entry>& entries_;
