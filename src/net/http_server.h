@@ -1,0 +1,83 @@
+// An HTTP/1.1 server on the loop, with or without TLS, for endpoints of our own: whole requests in, answers out, now or
+// later, whole or as a stream. Belongs to the loop's thread.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/limits.h"
+#include "base/result.h"
+#include "base/unique_function.h"
+#include "net/listener.h"
+#include "runtime/loop.h"
+#include "wire/http1.h"
+#include "wire/tls_session.h"
+
+namespace hexr::net {
+
+struct HttpRequest {
+  wire::Http1Request head;
+  std::string body;
+  // What the client proved by TLS; empty without a client certificate.
+  wire::TlsPeerChain peer;
+};
+
+// The way back. Held by the handler for as long as it likes; does nothing once the connection is gone. Every request is
+// answered: a responder that is dropped unused says 500, one that is dropped inside a stream cuts the connection.
+class HttpResponder {
+ public:
+  ~HttpResponder();
+  // A whole answer. Content-Length is written here.
+  void Send(int status, std::vector<wire::HttpField> fields, std::string_view body);
+  // An answer in pieces: Begin, any number of Write, End.
+  void Begin(int status, std::vector<wire::HttpField> fields);
+  void Write(std::string_view piece);
+  void End();
+  bool open() const { return connection_ != nullptr; }
+  // The client takes pieces slower than they are written: stop for a while.
+  bool congested() const;
+
+ private:
+  friend class HttpServer;
+  class HttpServerConnection* connection_ = nullptr;
+  bool begun_ = false;
+};
+
+using HttpHandler = std::function<void(HttpRequest request, std::shared_ptr<HttpResponder> responder)>;
+
+struct HttpServerOptions {
+  std::shared_ptr<const wire::TlsContext> tls;  // null: none
+  size_t max_body_bytes = limits::kMaxHttpRequestBytes;
+  size_t max_connections = limits::kMaxHttpConnections;
+  // From the first byte that is awaited to the last of the request: slow senders and idle connections end here.
+  std::chrono::milliseconds request_timeout = std::chrono::seconds(30);
+};
+
+class HttpServer {
+ public:
+  // `handler` is called once per complete request, one at a time per connection.
+  HttpServer(runtime::Loop& loop, runtime::UniqueFd listener, HttpHandler handler, HttpServerOptions options = {});
+  ~HttpServer();
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+
+  size_t connections() const { return connections_.size(); }
+
+ private:
+  friend class HttpServerConnection;
+  void Accepted(runtime::UniqueFd socket);
+  static void Attach(HttpResponder& responder, HttpServerConnection* connection) { responder.connection_ = connection; }
+
+  runtime::Loop& loop_;
+  HttpHandler handler_;
+  HttpServerOptions options_;
+  std::map<HttpServerConnection*, std::unique_ptr<HttpServerConnection>> connections_;
+  std::unique_ptr<Listener> listener_;
+};
+
+}  // namespace hexr::net

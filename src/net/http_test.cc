@@ -1,0 +1,255 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <optional>
+#include <thread>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "crypto/authority.h"
+#include "net/connection.h"
+#include "net/fetch.h"
+#include "net/http_server.h"
+
+namespace hexr::net {
+namespace {
+
+using namespace std::chrono_literals;
+
+class Http : public ::testing::Test {
+ protected:
+  void Start(HttpServerOptions options = {}) {
+    auto listener = BindTcp("127.0.0.1", 0).value();
+    port_ = LocalPort(listener.get()).value();
+    const auto handler = [this](HttpRequest request, std::shared_ptr<HttpResponder> responder) {
+      last_ = request;
+      const std::string& target = request.head.target;
+      if (target == "/stream") {
+        responder->Begin(200, {{"Content-Type", "text/plain"}});
+        for (int i = 0; i < 3; ++i) responder->Write("piece " + std::to_string(i) + "\n");
+        responder->End();
+      } else if (target == "/later") {
+        held_ = std::move(responder);
+      } else if (target == "/large") {
+        responder->Send(200, {}, std::string(300'000, 'x'));
+      } else if (target != "/drop") {
+        responder->Send(200, {{"X-Method", request.head.method}},
+                        request.head.method + " " + target + " " + request.body);
+      }
+    };
+    server_ = std::make_unique<HttpServer>(loop_, std::move(listener), handler, std::move(options));
+  }
+  template <class F>
+  void RunUntil(F done) {
+    for (int i = 0; i < 1000 && !done(); ++i) loop_.RunFor(5ms);
+  }
+  FetchRequest Request(const std::string& path, const std::string& scheme = "http") const {
+    FetchRequest r;
+    r.url = scheme + "://localhost.test:" + std::to_string(port_) + path;
+    r.allow_http = scheme == "http";
+    r.timeout = 5s;
+    r.check_address = [](ByteView) { return Ok(); };
+    return r;
+  }
+  Result<FetchResponse> Fetch(FetchRequest request) {
+    std::optional<Result<FetchResponse>> out;
+    const auto handle = fetcher_.Fetch(std::move(request), [&out](Result<FetchResponse> r) { out = std::move(r); });
+    EXPECT_FALSE(out) << "never from inside the call";
+    RunUntil([&] { return out.has_value(); });
+    if (!out) return Internal("never answered");
+    return std::move(*out);
+  }
+  // Sends `text` raw and returns all that comes back until the server closes.
+  std::string Raw(std::string_view text, bool half_close = false) {
+    const auto socket = StartConnect(Bytes{127, 0, 0, 1}, port_).value();
+    std::string out;
+    bool ended = false;
+    bool sent = false;
+    RunUntil([&] {
+      if (!sent) {
+        sent = send(socket.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size());
+        if (sent && half_close) shutdown(socket.get(), SHUT_WR);
+      }
+      char buffer[65536];
+      ssize_t n = 0;
+      while (sent && (n = recv(socket.get(), buffer, sizeof buffer, MSG_DONTWAIT)) > 0)
+        out.append(buffer, static_cast<size_t>(n));
+      ended = sent && n == 0;
+      return ended;
+    });
+    EXPECT_TRUE(ended) << "the server closes: " << out.substr(0, 200);
+    return out;
+  }
+
+  runtime::Loop loop_;
+  Resolver resolver_{loop_, 5s, [](const std::string&) -> Result<Addresses> { return Addresses{{127, 0, 0, 1}}; }};
+  Fetcher fetcher_{loop_, resolver_};
+  uint16_t port_ = 0;
+  HttpRequest last_;
+  std::shared_ptr<HttpResponder> held_;
+  std::unique_ptr<HttpServer> server_;
+};
+
+TEST_F(Http, AnswersRequests) {
+  Start();
+  const auto get = Fetch(Request("/a?b"));
+  ASSERT_TRUE(get.ok()) << get.error().ToString();
+  EXPECT_EQ(get->status, 200);
+  EXPECT_EQ(get->body, "GET /a?b ");
+  EXPECT_EQ(wire::OnlyField(last_.head.fields, "host"), "localhost.test:" + std::to_string(port_));
+  FetchRequest post = Request("/p");
+  post.method = "POST";
+  post.body = std::string(200'000, 'y');
+  EXPECT_EQ(Fetch(post)->body, "POST /p " + post.body);
+  FetchRequest head = Request("/h");
+  head.method = "HEAD";
+  EXPECT_EQ(Fetch(head)->body, "");
+  EXPECT_EQ(Fetch(Request("/stream"))->body, "piece 0\npiece 1\npiece 2\n");
+  EXPECT_EQ(Fetch(Request("/large"))->body.size(), 300'000U);
+  EXPECT_EQ(Fetch(Request("/drop"))->status, 500) << "a responder that is dropped still answers";
+}
+
+TEST_F(Http, AnswersLater) {
+  Start();
+  std::optional<Result<FetchResponse>> out;
+  auto handle = fetcher_.Fetch(Request("/later"), [&out](Result<FetchResponse> r) { out = std::move(r); });
+  RunUntil([&] { return held_ != nullptr; });
+  ASSERT_TRUE(held_ && held_->open());
+  held_->Send(200, {}, "at last");
+  RunUntil([&] { return out.has_value(); });
+  EXPECT_EQ(out->value().body, "at last");
+  EXPECT_FALSE(held_->open());
+  held_->Send(200, {}, "twice");
+}
+
+TEST_F(Http, AResponderOutlivesItsServer) {
+  Start();
+  auto handle = fetcher_.Fetch(Request("/later"), [](Result<FetchResponse>) {});
+  RunUntil([&] { return held_ != nullptr; });
+  server_.reset();
+  EXPECT_FALSE(held_->open());
+  held_->Send(200, {}, "nobody");
+  handle.reset();
+  loop_.RunFor(1ms);
+}
+
+TEST_F(Http, KeepsConnectionsAndTakesPipelines) {
+  Start();
+  const std::string out =
+      Raw("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"
+          "GET /3 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /4 HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_THAT(out, ::testing::HasSubstr("GET /1 "));
+  EXPECT_THAT(out, ::testing::HasSubstr("POST /2 hi"));
+  EXPECT_THAT(out, ::testing::HasSubstr("GET /3 "));
+  EXPECT_THAT(out, ::testing::Not(::testing::HasSubstr("/4"))) << "closed means closed";
+  RunUntil([&] { return server_->connections() == 0; });
+  EXPECT_EQ(server_->connections(), 0U);
+}
+
+TEST_F(Http, AnswersAClientThatHasFinishedSending) {
+  Start();
+  EXPECT_THAT(Raw("GET /large HTTP/1.1\r\nHost: a\r\n\r\n", true), ::testing::SizeIs(::testing::Gt(300'000U)));
+}
+
+TEST_F(Http, RefusesWhatItCannotRead) {
+  HttpServerOptions options;
+  options.max_body_bytes = 100;
+  options.request_timeout = 50ms;
+  Start(options);
+  EXPECT_THAT(Raw("GET / HTTP/1.1\nHost: a\n\n"), ::testing::StartsWith("HTTP/1.1 400 "));
+  EXPECT_THAT(Raw("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"),
+              ::testing::StartsWith("HTTP/1.1 400 "));
+  EXPECT_THAT(Raw("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n"),
+              ::testing::StartsWith("HTTP/1.1 501 "));
+  EXPECT_THAT(Raw("GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(limits::kMaxHttp1HeadBytes, 'x')),
+              ::testing::StartsWith("HTTP/1.1 431 "));
+  EXPECT_THAT(Raw("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 101\r\n\r\n"), ::testing::StartsWith("HTTP/1.1 413 "));
+  EXPECT_THAT(Raw("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n" + std::string(255, 'x')),
+              ::testing::StartsWith("HTTP/1.1 413 "));
+  EXPECT_THAT(Raw("GET / HTTP/1.1\r\nHost:"), ::testing::StartsWith("HTTP/1.1 408 ")) << "a slow sender";
+  EXPECT_EQ(Raw(""), "") << "an idle connection";
+}
+
+TEST_F(Http, FetchChecksEveryAddress) {
+  Start();
+  std::vector<Bytes> seen;
+  FetchRequest request = Request("/");
+  request.check_address = [&seen](ByteView a) -> Status {
+    seen.emplace_back(a.begin(), a.end());
+    return PermissionDenied("private");
+  };
+  EXPECT_EQ(Fetch(request).error().code(), ErrorCode::kPermissionDenied);
+  EXPECT_EQ(seen, (std::vector<Bytes>{{127, 0, 0, 1}}));
+  EXPECT_EQ(last_.head.target, "") << "nothing was dialled";
+  request.check_address = nullptr;
+  EXPECT_EQ(Fetch(request).error().code(), ErrorCode::kInvalidArgument);
+}
+
+TEST_F(Http, FetchHoldsItsBounds) {
+  Start();
+  FetchRequest large = Request("/large");
+  large.max_bytes = 299'999;
+  EXPECT_EQ(Fetch(large).error().code(), ErrorCode::kResourceExhausted);
+  FetchRequest slow = Request("/later");
+  slow.timeout = 30ms;
+  EXPECT_EQ(Fetch(slow).error().code(), ErrorCode::kDeadlineExceeded);
+  FetchRequest plain = Request("/");
+  plain.allow_http = false;
+  EXPECT_EQ(Fetch(plain).error().code(), ErrorCode::kInvalidArgument);
+  for (const char* url : {"", "/path", "ftp://a/", "http://u:p@a/", "http://a b/"}) {
+    FetchRequest bad = Request("/");
+    bad.url = url;
+    EXPECT_EQ(Fetch(bad).error().code(), ErrorCode::kInvalidArgument) << url;
+  }
+  const uint16_t port = port_;
+  server_.reset();
+  FetchRequest refused = Request("/");
+  refused.url = "http://x.test:" + std::to_string(port) + "/";
+  EXPECT_EQ(Fetch(refused).error().code(), ErrorCode::kUnavailable);
+}
+
+TEST_F(Http, FetchGoesAwayWithItsHandle) {
+  Start();
+  bool ran = false;
+  auto handle = fetcher_.Fetch(Request("/later"), [&ran](Result<FetchResponse>) { ran = true; });
+  RunUntil([&] { return held_ != nullptr; });
+  handle.reset();
+  held_->Send(200, {}, "late");
+  RunUntil([&] { return server_->connections() == 0; });
+  EXPECT_FALSE(ran);
+}
+
+TEST_F(Http, SpeaksTls) {
+  SystemRandom random;
+  const WallTime now = SystemClock().Wall();
+  const auto ca =
+      crypto::CertificateAuthority::CreateRoot(TrustDomain::Parse("example.org").value(),
+                                               crypto::PrivateKey::Generate(crypto::KeyType::kP256), now, 24h, random)
+          .value();
+  auto key = crypto::PrivateKey::Generate(crypto::KeyType::kP256);
+  auto leaf =
+      ca.IssueSvid({SpiffeId::Parse("spiffe://example.org/web").value(), key.public_key(), 1h, {"localhost.test"}}, now,
+                   random)
+          .value();
+  HttpServerOptions options;
+  options.tls = wire::TlsContext::ForServer({.identity = {{leaf}, key},
+                                             .alpn = {"http/1.1"},
+                                             .client_certificate = wire::TlsClientCertificate::kNone,
+                                             .verifier = {}})
+                    .value();
+  Start(options);
+  FetchRequest request = Request("/large", "https");
+  EXPECT_EQ(Fetch(request).error().code(), ErrorCode::kUnauthenticated) << "the system does not know this root";
+  request.tls = wire::TlsContext::ForClient(
+                    {.alpn = {"http/1.1"}, .identity = nullptr, .verifier = {}, .roots_pem = ca.certificate().ToPem()})
+                    .value();
+  const auto answer = Fetch(request);
+  ASSERT_TRUE(answer.ok()) << answer.error().ToString();
+  EXPECT_EQ(answer->body.size(), 300'000U);
+  request.url = "https://other.test:" + std::to_string(port_) + "/";
+  EXPECT_EQ(Fetch(request).error().code(), ErrorCode::kUnauthenticated) << "another name";
+}
+
+}  // namespace
+}  // namespace hexr::net
