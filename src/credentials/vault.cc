@@ -96,7 +96,7 @@ Result<Vault> Vault::Open(const VaultOptions& options, const AeadKey& machine_ke
   return Vault(std::move(db), id, std::move(key), std::move(index_key), options, clock, random);
 }
 
-// Segments hold no space and no slash-free ambiguity, so the text is one-to-one with its parts.
+// Names hold no space, so that the text is one-to-one with its parts.
 std::string Vault::Context(std::string_view what, const IdSegment& tenant, std::string_view name,
                            uint32_t version) const {
   return fmt::format("hexr vault {} v1 {} {} {} {}", what, HexEncode(id_), tenant.value(), name, version);

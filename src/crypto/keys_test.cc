@@ -143,6 +143,26 @@ TEST(KeysRefuse, DegenerateEcdsaSignatures) {
   EXPECT_FALSE(key.Verify(SignatureAlgorithm::kEs256, AsBytes("m"), Bytes(96)));
 }
 
+// RFC 7518 3.4: ES384 is P-384. A mathematically right signature by a P-256 key with SHA-384 is none of JOSE's.
+TEST(KeysRefuse, AlgorithmOfAnotherCurve) {
+  const PrivateKey key = PrivateKey::Generate(KeyType::kP256);
+  const MdCtxPtr ctx(EVP_MD_CTX_new());
+  Bytes signature(128);
+  size_t size = signature.size();
+  ASSERT_EQ(EVP_DigestSignInit(ctx.get(), nullptr, EVP_sha384(), nullptr, key.handle()), 1);
+  ASSERT_EQ(EVP_DigestSign(ctx.get(), signature.data(), &size, AsBytes("m").data(), 1), 1);
+  signature.resize(size);
+  EXPECT_TRUE(key.public_key().VerifyDer(SignatureAlgorithm::kEs384, AsBytes("m"), signature)) << "X.509 allows it";
+  der::Reader outer(signature);
+  der::Reader numbers(outer.Expect(der::kSequence).value());
+  Bytes raw(64);
+  for (size_t half = 0; half < 2; ++half) {
+    const ByteView v = numbers.Unsigned().value();
+    std::copy(v.begin(), v.end(), raw.begin() + static_cast<std::ptrdiff_t>(32 * (half + 1) - v.size()));
+  }
+  EXPECT_FALSE(key.public_key().Verify(SignatureAlgorithm::kEs384, AsBytes("m"), raw));
+}
+
 TEST(Algorithms, NamesAreExact) {
   for (const SignatureAlgorithm a : kAll) EXPECT_EQ(*ParseAlgorithm(AlgorithmName(a)), a);
   for (const char* bad : {"", "none", "None", "HS256", "EdDSA", "es256", "ES256 ", "RSA-OAEP"}) {
