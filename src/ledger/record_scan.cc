@@ -198,7 +198,8 @@ Result<RecordView> ScanRecord(std::string_view json, SeqField seq) {
   if (view.call_id.size() > limits::kMaxPublicNameBytes) return BadRecord(s.offset(), "call_id is too long");
   if (!view.instance.empty()) RETURN_IF_ERROR(Discard(InstanceId::Parse(view.instance)));
   if (!view.tenant.empty()) RETURN_IF_ERROR(Discard(IdSegment::Parse(view.tenant)));
-  RETURN_IF_ERROR(Discard(SpiffeId::Parse(view.spiffe_id)));
+  ASSIGN_OR_RETURN(const SpiffeId id, SpiffeId::Parse(view.spiffe_id));
+  if (id.ToString() != view.spiffe_id) return BadRecord(s.offset(), "spiffe_id is not in its one form");
   return view;
 }
 

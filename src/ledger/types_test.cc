@@ -145,6 +145,17 @@ TEST(Types, EveryByteOfARecordCounts) {
             ErrorCode::kResourceExhausted);
 }
 
+// An ID may be written in several ways, a record in one.
+TEST(Types, NamesHaveOneForm) {
+  SeededRandom random(3);
+  const std::string text = Sequenced(Decision(SaltedText("x", random)), 41);
+  for (const auto& [from, to] : {std::pair("spiffe://", "spiFfe://"), std::pair("example.org", "Example.org")}) {
+    std::string other = text;
+    other.replace(other.find(from), std::string_view(from).size(), to);
+    EXPECT_FALSE(Record::Parse(other).ok()) << other;
+  }
+}
+
 TEST(Types, EveryKindHasItsName) {
   for (int i = 0; i < 14; ++i) {
     const auto kind = static_cast<RecordKind>(i);
