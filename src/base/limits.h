@@ -118,6 +118,7 @@ inline constexpr size_t kMaxRateLimitedCallers = 4096;             // whose requ
 inline constexpr size_t kMaxStreamsPerProcess = 64;                // open Workload API and SDS streams of one process
 inline constexpr size_t kMaxSubIdentities = 64;                    // of one instance
 inline constexpr size_t kMaxSdsNames = 256;                        // subscribed on one stream
+inline constexpr size_t kMaxWaitingUserTokens = 64;                // for the keys of one issuer
 
 inline constexpr size_t kMaxAdminConnections = 32;                  // operators at once
 

@@ -1,0 +1,191 @@
+#include "identity/federation.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/random.h"
+#include "crypto/authority.h"
+#include "identity/public_documents.h"
+#include "identity/testing/fake_fetcher.h"
+#include "wire/json.h"
+
+namespace hexr::identity {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using std::chrono::hours;
+using std::chrono::seconds;
+
+const TrustDomain kOurs = *TrustDomain::Parse("example.org");
+const TrustDomain kTheirs = *TrustDomain::Parse("other.org");
+const TrustDomain kThird = *TrustDomain::Parse("third.org");
+constexpr const char* kUrl = "https://bundle.other.org/";
+
+class FederationTest : public ::testing::Test {
+ protected:
+  crypto::CertificateAuthority Ca(const TrustDomain& td) {
+    return *crypto::CertificateAuthority::CreateRoot(td, crypto::PrivateKey::Generate(crypto::KeyType::kP256), clock_.Wall(), hours(24),
+                                                     random_);
+  }
+  static TrustBundle BundleOf(const crypto::CertificateAuthority& ca, uint64_t sequence, seconds hint = seconds(60)) {
+    TrustBundle bundle(ca.trust_domain());
+    bundle.x509_authorities = {ca.certificate()};
+    bundle.sequence = sequence;
+    bundle.refresh_hint = hint;
+    return bundle;
+  }
+  std::vector<Bytes> ServerChain(const crypto::CertificateAuthority& ca, std::string_view id) {
+    const auto leaf = *ca.IssueSvid({*SpiffeId::Parse(id), crypto::PrivateKey::Generate(crypto::KeyType::kP256).public_key(), hours(1)},
+                                    clock_.Wall(), random_);
+    return {leaf.der()};
+  }
+  const FederationState State() { return federation_.States().at(0); }
+
+  ManualClock clock_{WallTime{hours(500'000)}};
+  SystemRandom random_;
+  testing::FakeFetcher fetcher_;
+  BundleSet bundles_{kOurs, [] {}};
+  Federation federation_{bundles_, clock_, fetcher_};
+};
+
+TEST_F(FederationTest, WebProfileFetchesByTheRefreshHint) {
+  const auto ca = Ca(kTheirs);
+  ASSERT_TRUE(federation_.Add({kTheirs, kUrl, {}, {}, "/etc/ca.pem"}).ok());
+  fetcher_.pages[kUrl] = BundleOf(ca, 1, seconds(90)).ToJson();
+  federation_.Tick();
+  federation_.Tick();
+  ASSERT_EQ(fetcher_.count, 1) << "one question at a time";
+  EXPECT_FALSE(fetcher_.asked[0].request.verify_server) << "the Web PKI decides";
+  EXPECT_EQ(fetcher_.asked[0].request.ca_file, "/etc/ca.pem");
+  fetcher_.AnswerAll();
+  ASSERT_NE(bundles_.Find(kTheirs), nullptr);
+  EXPECT_EQ(bundles_.Find(kTheirs)->x509_authorities[0], ca.certificate());
+  clock_.Advance(seconds(89));
+  federation_.Tick();
+  EXPECT_EQ(fetcher_.count, 1);
+  clock_.Advance(seconds(2));
+  federation_.Tick();
+  EXPECT_EQ(fetcher_.count, 2);
+  EXPECT_THAT(State().last_error, IsEmpty());
+}
+
+TEST_F(FederationTest, SpiffeProfileBelievesTheConfiguredServerAlone) {
+  const auto old_ca = Ca(kTheirs);
+  const auto new_ca = Ca(kTheirs);
+  const auto third = Ca(kThird);
+  const std::string id = "spiffe://other.org/bundle-server";
+  ASSERT_TRUE(federation_.Add({kTheirs, kUrl, *SpiffeId::Parse(id), BundleOf(old_ca, 1), ""}).ok());
+  ASSERT_NE(bundles_.Find(kTheirs), nullptr) << "the bootstrap bundle counts at once";
+  federation_.Tick();
+  const auto verify = fetcher_.asked[0].request.verify_server;
+  ASSERT_TRUE(verify);
+  EXPECT_TRUE(verify(ServerChain(old_ca, id)).ok());
+  EXPECT_THAT(verify(ServerChain(old_ca, "spiffe://other.org/somebody")).error().message(),
+              HasSubstr("not spiffe://other.org/bundle-server"));
+  EXPECT_FALSE(verify(ServerChain(new_ca, id)).ok());
+  EXPECT_FALSE(verify(ServerChain(third, "spiffe://third.org/bundle-server")).ok());
+  EXPECT_FALSE(verify({}).ok());
+  EXPECT_FALSE(verify({ToBytes("rubbish")}).ok());
+  // The latest bundle decides, not the first.
+  fetcher_.pages[kUrl] = BundleOf(new_ca, 2).ToJson();
+  fetcher_.AnswerAll();
+  EXPECT_TRUE(verify(ServerChain(new_ca, id)).ok());
+  EXPECT_FALSE(verify(ServerChain(old_ca, id)).ok());
+}
+
+TEST_F(FederationTest, FailuresBackOffAndKeepWhatWasKnown) {
+  const auto ca = Ca(kTheirs);
+  ASSERT_TRUE(federation_.Add({kTheirs, kUrl, {}, {}, ""}).ok());
+  fetcher_.pages[kUrl] = BundleOf(ca, 5).ToJson();
+  federation_.Tick();
+  fetcher_.AnswerAll();
+  const auto round = [this](const std::string& body) {
+    fetcher_.pages[kUrl] = body;
+    clock_.Advance(hours(1));
+    federation_.Tick();
+    fetcher_.AnswerAll();
+    EXPECT_EQ(bundles_.Find(kTheirs)->sequence, 5U);
+    return State().last_error;
+  };
+  EXPECT_THAT(round("rubbish"), HasSubstr("INVALID_ARGUMENT"));
+  EXPECT_THAT(round(BundleOf(Ca(kTheirs), 4).ToJson()), HasSubstr("older"));
+  clock_.Advance(hours(1));
+  federation_.Tick();
+  fetcher_.FailOne(Unavailable("connection refused"));
+  EXPECT_THAT(State().last_error, HasSubstr("connection refused"));
+  fetcher_.pages.clear();
+  clock_.Advance(hours(1));
+  federation_.Tick();
+  fetcher_.AnswerAll();
+  EXPECT_THAT(State().last_error, HasSubstr("404"));
+  const int before = fetcher_.count;
+  federation_.Tick();
+  clock_.Advance(seconds(1));
+  federation_.Tick();
+  EXPECT_EQ(fetcher_.count, before);
+  clock_.Advance(seconds(60));
+  federation_.Tick();
+  EXPECT_EQ(fetcher_.count, before + 1) << "never later than the refresh hint";
+}
+
+TEST_F(FederationTest, AnEmptyBundleWithdrawsTrust) {
+  ASSERT_TRUE(federation_.Add({kTheirs, kUrl, {}, {}, ""}).ok());
+  fetcher_.pages[kUrl] = BundleOf(Ca(kTheirs), 1).ToJson();
+  federation_.Tick();
+  fetcher_.AnswerAll();
+  clock_.Advance(seconds(61));
+  fetcher_.pages[kUrl] = R"({"keys":[],"spiffe_sequence":2})";
+  federation_.Tick();
+  fetcher_.AnswerAll();
+  EXPECT_THAT(bundles_.Find(kTheirs)->x509_authorities, IsEmpty());
+}
+
+TEST_F(FederationTest, RefusesWhatCouldNotWork) {
+  EXPECT_FALSE(federation_.Add({kOurs, kUrl, {}, {}, ""}).ok());
+  for (const char* url : {"", "http://x.org/", "https://", "https:///x", "https://user@x.org/", "https://x.org/#f", "https://x.org/ y",
+                          "ftp://x.org", "https://x.org\\@y.org/", "https://x.org/\n"}) {
+    EXPECT_FALSE(federation_.Add({kTheirs, url, {}, {}, ""}).ok()) << url;
+  }
+  const auto id = *SpiffeId::Parse("spiffe://other.org/bundle-server");
+  EXPECT_THAT(federation_.Add({kTheirs, kUrl, id, {}, ""}).error().message(), HasSubstr("bootstrap"));
+  EXPECT_FALSE(federation_.Add({kTheirs, kUrl, id, TrustBundle(kTheirs), ""}).ok());
+  EXPECT_FALSE(federation_.Add({kTheirs, kUrl, {}, BundleOf(Ca(kThird), 1), ""}).ok());
+  ASSERT_TRUE(federation_.Add({kTheirs, kUrl, id, BundleOf(Ca(kTheirs), 1), ""}).ok());
+  EXPECT_EQ(federation_.Add({kTheirs, kUrl, {}, {}, ""}).error().code(), ErrorCode::kAlreadyExists);
+}
+
+TEST_F(FederationTest, AnAnswerAfterTheEndIsNobodys) {
+  auto federation = std::make_unique<Federation>(bundles_, clock_, fetcher_);
+  ASSERT_TRUE(federation->Add({kTheirs, kUrl, {}, {}, ""}).ok());
+  federation->Tick();
+  federation.reset();
+  fetcher_.pages[kUrl] = BundleOf(Ca(kTheirs), 1).ToJson();
+  fetcher_.AnswerAll();
+  EXPECT_EQ(bundles_.Find(kTheirs), nullptr);
+}
+
+TEST_F(FederationTest, WhatWePublishIsWhatOthersRead) {
+  TrustBundle own = BundleOf(Ca(kOurs), 7);
+  own.jwt_keys = {{crypto::PrivateKey::Generate(crypto::KeyType::kP256).public_key(), "k", "jwt-svid"}};
+  ASSERT_TRUE(bundles_.SetOwn(own).ok());
+  const PublicDocuments documents(bundles_, "https://oidc.example.org");
+  const PublicDocument bundle = documents.Answer("GET", "/");
+  EXPECT_EQ(bundle.status, 200);
+  EXPECT_EQ(bundle.content_type, "application/json");
+  EXPECT_TRUE(TrustBundle::Parse(kOurs, bundle.body)->SameKeys(own));
+  EXPECT_EQ(bundle.max_age, seconds(60));
+
+  const auto discovery = wire::ParseJson(documents.Answer("GET", "/.well-known/openid-configuration").body);
+  ASSERT_TRUE(discovery.ok());
+  EXPECT_EQ(discovery->FindString("issuer"), "https://oidc.example.org");
+  EXPECT_EQ(discovery->FindString("jwks_uri"), "https://oidc.example.org/keys");
+  EXPECT_THAT(documents.Answer("GET", "/keys").body, HasSubstr("\"kid\":\"k\""));
+
+  EXPECT_EQ(documents.Answer("POST", "/").status, 405);
+  for (const char* path : {"", "/keys/", "//", "/../", "/keys?x"}) EXPECT_EQ(documents.Answer("GET", path).status, 404) << path;
+  EXPECT_EQ(PublicDocuments(bundles_, "").Answer("GET", "/keys").status, 404);
+}
+
+}  // namespace
+}  // namespace hexr::identity
