@@ -176,7 +176,6 @@ inline constexpr size_t kMaxRegoYamlNodes = 4'000'000;             // aliases co
 
 // Names, outbound HTTP and HTTP servers of our own (net/)
 inline constexpr size_t kMaxResolverThreads = 4;
-inline constexpr size_t kMaxResolverQueue = 256;                    // names that wait for a thread
 inline constexpr size_t kMaxResolvedAddresses = 16;                 // of one name
 inline constexpr size_t kMaxFetchBytes = 4 * 1024 * 1024;           // a response's body
 inline constexpr size_t kMaxHttpRequestBytes = 4 * 1024 * 1024;     // a request's body
