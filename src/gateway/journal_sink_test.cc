@@ -1,0 +1,64 @@
+#include "gateway/journal_sink.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "ledger/testing/temp_folder.h"
+
+namespace hexr::gateway {
+namespace {
+
+using crypto::RevealToken;
+
+runtime::Message Answer(ledger::NewJournal journal) {
+  runtime::Message m;
+  auto& j = *m.body.mutable_journal();
+  j.set_key(std::string(AsText(journal.ticket.key.Reveal(RevealToken::For("journal key to its writer")))));
+  j.set_writer(journal.ticket.writer);
+  j.set_chain(std::string(journal.ticket.chain.begin(), journal.ticket.chain.end()));
+  m.fds.push_back(std::move(journal.fd));
+  return m;
+}
+
+TEST(JournalSink, WritesToTheJournalThatTheKeeperOpened) {
+  const ledger::testing::TempFolder folder;
+  const std::string path = std::string(folder.path()) + "/journal";
+  SystemClock clock;
+  SystemRandom random;
+  for (const ledger::SyncPolicy policy : {ledger::SyncPolicy::kWritten, ledger::SyncPolicy::kDurable}) {
+    std::filesystem::remove(path);
+    const crypto::Secret master = crypto::Secret::Random(32, random);
+    auto journal = ledger::CreateJournal(path, "gateway/acme", master, clock, random);
+    ASSERT_TRUE(journal.ok()) << journal.error().ToString();
+    const auto before = std::filesystem::file_size(path);
+    runtime::Loop loop;
+    auto sink = OpenJournalSink(loop, policy)(Answer(std::move(*journal)));
+    ASSERT_TRUE(sink.ok()) << sink.error().ToString();
+    std::optional<bool> written;
+    (*sink)->Append(ledger::Event{.time = clock.Wall(), .kind = ledger::RecordKind::kDecision,
+                                  .spiffe_id = *SpiffeId::Parse("spiffe://example.org/agent/acme/crew/main"),
+                                  .instance = InstanceId::Make(1, "0123456789"), .tenant = *IdSegment::Parse("acme")},
+                    [&](const Status& s) { written = s.ok(); });
+    while (!written) loop.RunFor(std::chrono::seconds(10));
+    EXPECT_TRUE(*written);
+    EXPECT_GT(std::filesystem::file_size(path), before);
+    EXPECT_FALSE((*sink)->WantsReplacement());
+  }
+}
+
+TEST(JournalSink, RefusesWhatIsNoJournal) {
+  runtime::Loop loop;
+  const OpenSink open = OpenJournalSink(loop, ledger::SyncPolicy::kWritten);
+  runtime::Message empty;
+  EXPECT_FALSE(open(std::move(empty)).ok());
+  runtime::Message short_chain;
+  short_chain.body.mutable_journal()->set_chain("short");
+  short_chain.fds.push_back(runtime::UniqueFd(::open("/dev/null", O_WRONLY | O_CLOEXEC)));
+  EXPECT_FALSE(open(std::move(short_chain)).ok());
+}
+
+}  // namespace
+}  // namespace hexr::gateway
