@@ -120,6 +120,7 @@ inline constexpr size_t kMaxSubIdentities = 64;                    // of one ins
 inline constexpr size_t kMaxSdsNames = 256;                        // subscribed on one stream
 inline constexpr size_t kMaxWaitingUserTokens = 64;                // for the keys of one issuer
 
+inline constexpr size_t kMaxTenants = 1024;
 inline constexpr size_t kMaxAdminConnections = 32;                  // operators at once
 
 // TLS and DNS as they begin (wire/client_hello.h, wire/dns.h)

@@ -1,0 +1,152 @@
+#include "daemon/roles.h"
+
+#include <linux/capability.h>
+
+#include "base/log.h"
+#include "base/random.h"
+#include "gateway/egress/system_resolver.h"
+#include "gateway/gateway.h"
+#include "gateway/journal_sink.h"
+#include "keeper/keeper.h"
+#include "runtime/confine.h"
+#include "spawner/spawner.h"
+
+namespace hexr::daemon {
+namespace {
+
+// What every process of a node has for itself, for as long as it lives.
+struct Ground {
+  SystemClock clock;
+  SystemRandom random;
+};
+
+Status ConfineRole(const runtime::Confinement& confinement) {
+  ASSIGN_OR_RETURN(const runtime::Confined c, runtime::Confine(confinement));
+  if (confinement.limit_files && c.landlock_abi == 0) Log(LogLevel::kWarn, "confine.no_landlock", {});
+  return Ok();
+}
+
+class KeeperRole final : public Role {
+ public:
+  static Result<std::unique_ptr<Role>> Make(runtime::Loop& loop, StartInfo info, runtime::Channel& supervisor) {
+    if (info.fds.size() != 2) return Internal("keeper: two listeners are expected");
+    // Reads executables and accounts anywhere, to measure processes; writes its own state alone; no network at all.
+    RETURN_IF_ERROR(ConfineRole({.syscalls = runtime::SyscallProfile::kLocal,
+                                 .keep_capabilities = {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_KILL},
+                                 .limit_files = true,
+                                 .readable = {"/"},
+                                 .writable = {info.start.state_dir(), "/dev/tpmrm0"}}));
+    auto role = std::make_unique<KeeperRole>();
+    keeper::KeeperOptions options{.config = std::move(info.config),
+                                  .config_yaml = info.start.config_yaml(),
+                                  .state_dir = info.start.state_dir(),
+                                  .boot_id = info.start.boot_id(),
+                                  .epoch = info.start.epoch(),
+                                  .api_listener = std::move(info.fds[0]),
+                                  .admin_listener = std::move(info.fds[1])};
+    ASSIGN_OR_RETURN(role->keeper_, keeper::Keeper::Create(loop, role->ground_.clock, role->ground_.random,
+                                                           std::move(options), supervisor));
+    return std::unique_ptr<Role>(std::move(role));
+  }
+  void OnPeer(const std::string& role, const std::string& tenant, runtime::UniqueFd socket) override {
+    keeper_->OnPeer(role, tenant, std::move(socket));
+  }
+  void OnSupervisor(runtime::Message, runtime::Channel::Reply reply) override {
+    reply.Fail(Unimplemented("not the keeper's"));
+  }
+  void OnDrain(std::chrono::milliseconds, UniqueFunction<void()> done) override { keeper_->Drain(std::move(done)); }
+
+ private:
+  Ground ground_;
+  std::unique_ptr<keeper::Keeper> keeper_;
+};
+
+class SpawnerRole final : public Role {
+ public:
+  static Result<std::unique_ptr<Role>> Make(runtime::Loop& loop, StartInfo info, runtime::Channel& supervisor) {
+    if (info.fds.size() != 1) return Internal("spawner: one listener is expected");
+    // Everything that making namespaces, mounts and other users' processes takes; the kernel's own interfaces are gone.
+    RETURN_IF_ERROR(
+        ConfineRole({.syscalls = runtime::SyscallProfile::kParent,
+                     .keep_capabilities = {CAP_SYS_ADMIN, CAP_SYS_PTRACE, CAP_SETUID, CAP_SETGID, CAP_SETPCAP, CAP_KILL,
+                                           CAP_CHOWN, CAP_FOWNER, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_NET_ADMIN,
+                                           CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT, CAP_MKNOD, CAP_SYS_RESOURCE}}));
+    auto role = std::make_unique<SpawnerRole>();
+    spawner::SpawnerOptions options{.config = std::move(info.config),
+                                    .paths = {info.start.config_path(), info.start.state_dir(), info.start.run_dir()},
+                                    .privileged = info.start.privileged()};
+    role->spawner_ = std::make_unique<spawner::Spawner>(loop, role->ground_.clock, role->ground_.random,
+                                                        std::move(options), std::move(info.fds[0]), supervisor);
+    role->spawner_->Start();
+    return std::unique_ptr<Role>(std::move(role));
+  }
+  void OnPeer(const std::string& role, const std::string& tenant, runtime::UniqueFd socket) override {
+    spawner_->OnPeer(role, tenant, std::move(socket));
+  }
+  void OnSupervisor(runtime::Message message, runtime::Channel::Reply reply) override {
+    spawner_->OnSupervisor(std::move(message), std::move(reply));
+  }
+  void OnDrain(std::chrono::milliseconds deadline, UniqueFunction<void()> done) override {
+    spawner_->Drain(deadline, std::move(done));
+  }
+
+ private:
+  Ground ground_;
+  std::unique_ptr<spawner::Spawner> spawner_;
+};
+
+class GatewayRole final : public Role {
+ public:
+  static Result<std::unique_ptr<Role>> Make(runtime::Loop& loop, StartInfo info, runtime::Channel& supervisor) {
+    // The process that reads what agents send: no capability, no user of the host's, no file but what names resolve
+    // with.
+    runtime::Confinement confinement{
+        .syscalls = runtime::SyscallProfile::kServer,
+        .limit_files = true,
+        .readable = {"/etc", "/usr", "/lib", "/lib64", "/run/systemd/resolve", "/run/resolvconf"}};
+    if (info.start.privileged()) confinement.become = info.start.uid_base() + 1;
+    RETURN_IF_ERROR(ConfineRole(confinement));
+    ASSIGN_OR_RETURN(IdSegment tenant, IdSegment::Parse(info.start.tenant()));
+    auto role = std::make_unique<GatewayRole>(loop);
+    const auto sync = info.config.ledger.sync == config::SyncMode::kDurable ? ledger::SyncPolicy::kDurable
+                                                                            : ledger::SyncPolicy::kWritten;
+    ASSIGN_OR_RETURN(
+        role->gateway_,
+        gateway::Gateway::Create(
+            {loop, role->ground_.clock, role->ground_.random, role->resolver_, gateway::OpenJournalSink(loop, sync)},
+            {info.config.trust_domain, std::move(tenant), info.config.egress}, [&supervisor] {
+              runtime::Envelope ready;
+              ready.mutable_ready();
+              (void)supervisor.Send(std::move(ready));
+            }));
+    return std::unique_ptr<Role>(std::move(role));
+  }
+  explicit GatewayRole(runtime::Loop& loop) : resolver_(loop) {}
+  void OnPeer(const std::string& role, const std::string&, runtime::UniqueFd socket) override {
+    gateway_->OnPeer(role, std::move(socket));
+  }
+  void OnSupervisor(runtime::Message, runtime::Channel::Reply reply) override {
+    reply.Fail(Unimplemented("not a gateway's"));
+  }
+  void OnDrain(std::chrono::milliseconds deadline, UniqueFunction<void()> done) override {
+    gateway_->Drain(deadline, std::move(done));
+  }
+
+ private:
+  Ground ground_;
+  gateway::SystemResolver resolver_;
+  std::unique_ptr<gateway::Gateway> gateway_;
+};
+
+}  // namespace
+
+MakeRole MakeRoleFor(const std::string& name) {
+  if (name == "keeper") return &KeeperRole::Make;
+  if (name == "spawner") return &SpawnerRole::Make;
+  if (name == "gateway") return &GatewayRole::Make;
+  return [name](runtime::Loop&, StartInfo, runtime::Channel&) -> Result<std::unique_ptr<Role>> {
+    return InvalidArgument("there is no role '" + name + "'");
+  };
+}
+
+}  // namespace hexr::daemon

@@ -1,0 +1,52 @@
+// What each operator command does, as JSON. The table is in ServeOn.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "base/spiffe_id.h"
+#include "keeper/admin_server.h"
+#include "wire/json.h"
+
+namespace hexr::keeper {
+
+class Keeper;
+
+class AdminCommands {
+ public:
+  explicit AdminCommands(Keeper& keeper) : k_(keeper) {}
+  void ServeOn(AdminServer& server);
+
+ private:
+  // Most commands: arguments in, one document out.
+  using Simple = Result<wire::Json> (AdminCommands::*)(const AdminCall&);
+  void Serve(AdminServer& server, const char* method, Simple f);
+
+  Result<wire::Json> Status(const AdminCall& call);
+  Result<wire::Json> Ps(const AdminCall& call);
+  Result<wire::Json> Show(const AdminCall& call);
+  Result<wire::Json> Kill(const AdminCall& call);
+  Result<wire::Json> Quarantine(const AdminCall& call);
+  Result<wire::Json> Release(const AdminCall& call);
+  Result<wire::Json> SetQuarantined(const AdminCall& call, bool on);
+
+  void TenantCreate(std::shared_ptr<AdminCall> call);
+  Result<wire::Json> TenantList(const AdminCall& call);
+  Result<wire::Json> TenantFreeze(const AdminCall& call);
+  void TenantThaw(std::shared_ptr<AdminCall> call);
+  Result<wire::Json> TenantDelete(const AdminCall& call);
+  Result<wire::Json> EndTenant(const IdSegment& tenant, const char* why);
+
+  Result<wire::Json> BundleShow(const AdminCall& call);
+  Result<wire::Json> BundleList(const AdminCall& call);
+  Result<wire::Json> BundleSet(const AdminCall& call);
+  Result<wire::Json> EntryList(const AdminCall& call);
+  Result<wire::Json> LedgerLogs(const AdminCall& call);
+
+  Keeper& k_;
+};
+
+}  // namespace hexr::keeper

@@ -1,0 +1,176 @@
+#include "keeper/evidence.h"
+
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <future>
+
+#include "base/bytes.h"
+#include "base/log.h"
+
+namespace hexr::keeper {
+namespace {
+
+// Appends come in bursts: what follows within this time is sequenced together.
+constexpr std::chrono::milliseconds kGather{5};
+// A full disk is tried again this often.
+constexpr std::chrono::milliseconds kRetry{500};
+
+std::string NameOf(const std::optional<IdSegment>& tenant) { return tenant ? tenant->value() : std::string(); }
+
+}  // namespace
+
+Evidence::Evidence(EvidenceOptions options, runtime::Loop& loop, const Clock& clock)
+    : options_(std::move(options)), keeper_loop_(loop), clock_(clock), alive_(std::make_shared<bool>(true)) {}
+
+Result<std::unique_ptr<Evidence>> Evidence::Start(EvidenceOptions options, const std::vector<IdSegment>& tenants,
+                                                  State& state, runtime::Loop& loop, const Clock& clock,
+                                                  Random& random) {
+  ASSIGN_OR_RETURN(crypto::Secret master, state.KeyFor("ledger", random));
+  // Two nodes of a trust domain must not write logs of one name: the name comes from this node's own key.
+  ASSIGN_OR_RETURN(const crypto::Secret id, state.KeyFor("node id", random));
+  const std::string node = HexEncode(id.Reveal(crypto::RevealToken::For("node id, a name and no secret")).first(6));
+  std::unique_ptr<Evidence> e(new Evidence(std::move(options), loop, clock));
+  const std::string root = e->options_.state_dir + "/ledger";
+  ASSIGN_OR_RETURN(ledger::Ledger opened, ledger::Ledger::Open({.root = root,
+                                                                .trust_domain = e->options_.trust_domain,
+                                                                .node = node,
+                                                                .commit_interval = e->options_.checkpoint_interval},
+                                                               std::move(master), clock, random));
+  e->ledger_.emplace(std::move(opened));
+  e->inotify_ = runtime::UniqueFd(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+  if (!e->inotify_) return ErrnoError("inotify", errno);
+  RETURN_IF_ERROR(e->Open(std::nullopt));
+  for (const IdSegment& t : tenants) RETURN_IF_ERROR(e->Open(t));
+  Evidence* self = e.get();
+  e->loop_.Post([self] {
+    self->watch_ = self->loop_.Watch(self->inotify_.get(), [self] {
+      char events[4096];
+      while (read(self->inotify_.get(), events, sizeof events) > 0) {
+      }
+      self->PollSoon(kGather);
+    });
+    self->Poll();
+  });
+  e->thread_ = std::thread([self]() noexcept { self->loop_.Run(); });
+  return e;
+}
+
+Evidence::~Evidence() {
+  *alive_ = false;
+  Finish();
+}
+
+void Evidence::Finish() {
+  if (!thread_.joinable()) return;
+  for (auto& [name, log] : logs_) {
+    if (const Status s = log.writer->Close(); !s.ok()) {
+      hexr::Log(LogLevel::kError, "ledger.close_failed", {{"log", name}, {"error", s.error()}});
+    }
+  }
+  loop_.Post([this] {
+    watch_ = runtime::FdWatch();
+    timer_.Cancel();
+    if (const Status s = ledger_->Flush(); !s.ok())
+      hexr::Log(LogLevel::kError, "ledger.flush_failed", {{"error", s.error()}});
+    loop_.Stop();
+  });
+  thread_.join();
+}
+
+// On the ledger thread, or before it runs.
+Status Evidence::Open(const std::optional<IdSegment>& tenant) {
+  ASSIGN_OR_RETURN(ledger::TenantLedger* const tenant_ledger, ledger_->Of(tenant));
+  ASSIGN_OR_RETURN(ledger::NewJournal journal, tenant_ledger->sequencer().OpenJournal("keeper"));
+  Log log;
+  log.folder = ledger::Ledger::LogFolder(options_.state_dir + "/ledger", NameOf(tenant));
+  log.verifier_key = tenant_ledger->key().ToString();
+  ASSIGN_OR_RETURN(log.writer,
+                   ledger::JournalWriter::Open(std::move(journal.fd), std::move(journal.ticket), options_.sync));
+  const std::string journals =
+      options_.state_dir + "/ledger/journals/" + (tenant ? "tenants/" + tenant->value() : std::string("node"));
+  if (inotify_add_watch(inotify_.get(), journals.c_str(), IN_MODIFY | IN_CLOSE_WRITE) < 0)
+    return ErrnoError("watch " + journals, errno);
+  logs_.emplace(NameOf(tenant), std::move(log));
+  return Ok();
+}
+
+void Evidence::PollSoon(std::chrono::milliseconds delay) {
+  if (!timer_.pending()) timer_ = loop_.After(delay, [this] { Poll(); });
+}
+
+void Evidence::Poll() {
+  const auto progress = ledger_->Poll();
+  if (!progress.ok()) {
+    hexr::Log(LogLevel::kError, "ledger.poll_failed", {{"error", progress.error()}});
+    PollSoon(kRetry);
+  } else if (progress->records > 0 || !progress->committed) {
+    // What was read waits for its checkpoint; without new records the next Poll finds nothing and the timer rests.
+    if (progress->records > 0) PollSoon(options_.checkpoint_interval);
+  }
+}
+
+Evidence::Log* Evidence::Find(const std::optional<IdSegment>& tenant) {
+  const auto it = logs_.find(NameOf(tenant));
+  return it == logs_.end() ? nullptr : &it->second;
+}
+
+Status Evidence::Record(const ledger::Event& event) {
+  Log* log = Find(event.tenant);
+  if (log == nullptr) return NotFound("no log of this tenant");
+  RETURN_IF_ERROR(log->writer->Append(event));
+  if (log->writer->WantsRotation()) Rotate(event.tenant, *log);
+  return Ok();
+}
+
+void Evidence::Rotate(const std::optional<IdSegment>& tenant, Log& log) {
+  if (log.rotating) return;
+  log.rotating = true;
+  OpenJournalOn(tenant, "keeper", [&log](Result<ledger::NewJournal> journal) {
+    log.rotating = false;
+    if (!journal.ok()) return;
+    if (const Status s = log.writer->Rotate(std::move(journal->fd), std::move(journal->ticket)); !s.ok()) {
+      hexr::Log(LogLevel::kWarn, "ledger.rotate", {{"error", s.error()}});
+    }
+  });
+}
+
+void Evidence::EndInstance(const std::optional<IdSegment>& tenant, const InstanceId& instance) {
+  if (Log* log = Find(tenant)) (void)log->writer->EndInstance(instance);  // only closes a counter
+}
+
+void Evidence::OpenJournalOn(const std::optional<IdSegment>& tenant, const std::string& label, OnJournal done) {
+  loop_.Post([this, tenant, label, alive = std::weak_ptr<bool>(alive_), done = std::move(done)]() mutable {
+    const auto open = [&]() -> Result<ledger::NewJournal> {
+      ASSIGN_OR_RETURN(ledger::TenantLedger* const t, ledger_->Of(tenant));
+      return t->sequencer().OpenJournal(label);
+    };
+    auto journal = std::make_shared<Result<ledger::NewJournal>>(open());
+    keeper_loop_.Post([alive, journal, done = std::move(done)]() mutable {
+      const auto still = alive.lock();
+      if (still && *still) done(std::move(*journal));
+    });
+  });
+}
+
+void Evidence::OpenJournal(const IdSegment& tenant, const std::string& label, OnJournal done) {
+  if (Find(tenant) == nullptr) return done(NotFound("no log of this tenant"));
+  OpenJournalOn(tenant, label, std::move(done));
+}
+
+Status Evidence::AddTenant(const IdSegment& tenant) {
+  if (Find(tenant) != nullptr) return Ok();
+  // An operator's rare act: the keeper waits for the ledger thread, so that the table has one writer at a time.
+  std::promise<Status> done;
+  loop_.Post([&] { done.set_value(Open(tenant)); });
+  return done.get_future().get();
+}
+
+std::vector<Evidence::LogInfo> Evidence::logs() const {
+  std::vector<LogInfo> out;
+  for (const auto& [name, log] : logs_) out.push_back({name, log.folder, log.verifier_key});
+  return out;
+}
+
+}  // namespace hexr::keeper

@@ -1,0 +1,101 @@
+// The ledger's place in the keeper: one log per tenant and one for the node, sequenced on a thread of their own, so
+// that no disk ever holds up an identity.
+//
+// Record, OpenJournal and the tenant calls belong to the keeper's loop. What Record has acknowledged is with the
+// kernel.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "base/spiffe_id.h"
+#include "base/unique_function.h"
+#include "keeper/state.h"
+#include "ledger/journal_writer.h"
+#include "ledger/ledger.h"
+#include "ledger/types.h"
+#include "runtime/loop.h"
+
+namespace hexr::keeper {
+
+struct EvidenceOptions {
+  TrustDomain trust_domain;
+  std::string state_dir;
+  ledger::SyncPolicy sync = ledger::SyncPolicy::kWritten;
+  std::chrono::milliseconds checkpoint_interval{1000};
+};
+
+class Evidence {
+ public:
+  using OnJournal = UniqueFunction<void(Result<ledger::NewJournal>)>;
+
+  // Opens the node's log and those of `tenants`, and starts the thread. `state` keeps the logs' keys, and is used
+  // inside this call and AddTenant only. `loop` is the keeper's. DATA_LOSS: a log on disk does not fit; nothing is
+  // changed.
+  static Result<std::unique_ptr<Evidence>> Start(EvidenceOptions options, const std::vector<IdSegment>& tenants,
+                                                 State& state, runtime::Loop& loop, const Clock& clock, Random& random);
+  ~Evidence();
+  Evidence(const Evidence&) = delete;
+  Evidence& operator=(const Evidence&) = delete;
+
+  // A record of the keeper's own. To the tenant's log where the event names a tenant, else to the node's.
+  // An error means that what was to be recorded may not happen.
+  Status Record(const ledger::Event& event);
+  void EndInstance(const std::optional<IdSegment>& tenant, const InstanceId& instance);
+
+  // A journal for another process. `done` runs on the keeper's loop.
+  void OpenJournal(const IdSegment& tenant, const std::string& label, OnJournal done);
+
+  Status AddTenant(const IdSegment& tenant);
+  // Writes what is left, with a last checkpoint, and ends the thread. Nothing can be recorded after it.
+  void Finish();
+
+  // Where a log lies and who signs it: for `hexr ledger` and exports.
+  struct LogInfo {
+    std::string tenant;  // empty: the node's
+    std::string folder;
+    std::string verifier_key;  // C2SP vkey
+  };
+  std::vector<LogInfo> logs() const;
+
+ private:
+  // The keeper's own end of a log.
+  struct Log {
+    std::string folder;
+    std::string verifier_key;
+    std::unique_ptr<ledger::JournalWriter> writer;
+    bool rotating = false;
+  };
+
+  Evidence(EvidenceOptions options, runtime::Loop& loop, const Clock& clock);
+  Status Open(const std::optional<IdSegment>& tenant);
+  Log* Find(const std::optional<IdSegment>& tenant);
+  void OpenJournalOn(const std::optional<IdSegment>& tenant, const std::string& label, OnJournal done);
+  void Rotate(const std::optional<IdSegment>& tenant, Log& log);
+  void PollSoon(std::chrono::milliseconds delay);
+  void Poll();
+
+  EvidenceOptions options_;
+  runtime::Loop& keeper_loop_;
+  const Clock& clock_;
+  std::map<std::string, Log> logs_;  // by tenant, "" for the node's; references to elements stay valid
+  std::shared_ptr<bool> alive_;      // answers that come after the end are dropped
+  // The ledger thread's, once it runs.
+  std::optional<ledger::Ledger> ledger_;
+  runtime::Loop loop_;
+  runtime::UniqueFd inotify_;
+  runtime::FdWatch watch_;
+  runtime::Timer timer_;
+  std::thread thread_;
+};
+
+}  // namespace hexr::keeper

@@ -1,0 +1,457 @@
+#include "keeper/keeper.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "crypto/digest.h"
+#include "keeper/admin_commands.h"
+#include "keeper/workload_door.h"
+#include "runtime/process.h"
+
+namespace hexr::keeper {
+
+using identity::Instance;
+using identity::InstanceChange;
+using ledger::Body;
+using ledger::Code;
+using ledger::PublicName;
+using ledger::RecordKind;
+using runtime::Channel;
+using runtime::Envelope;
+using runtime::Message;
+using runtime::UniqueFd;
+
+namespace {
+
+constexpr std::chrono::seconds kPeerDeadline{5};
+
+crypto::Sha256Digest DigestOf(const std::string& bytes) {
+  crypto::Sha256Digest d{};
+  std::copy_n(bytes.begin(), std::min(bytes.size(), d.size()), d.begin());
+  return d;
+}
+
+Result<identity::ImageFacts> ReadImage(const ::hexr::node::v1::Image& image) {
+  identity::ImageFacts facts;
+  facts.exe = image.exe();
+  facts.script = image.script();
+  const auto digest = [](const std::string& bytes) -> Result<std::optional<crypto::Sha256Digest>> {
+    if (bytes.empty()) return std::optional<crypto::Sha256Digest>();
+    if (bytes.size() != sizeof(crypto::Sha256Digest)) return InvalidArgument("image: a SHA-256 has 32 bytes");
+    return std::optional(DigestOf(bytes));
+  };
+  ASSIGN_OR_RETURN(facts.exe_sha256, digest(image.exe_sha256()));
+  ASSIGN_OR_RETURN(facts.script_sha256, digest(image.script_sha256()));
+  return facts;
+}
+
+void AddImage(Body& body, const identity::ImageFacts& image) {
+  if (image.exe_sha256) body.Set("exe_sha256", *image.exe_sha256);
+  if (image.script_sha256) body.Set("script_sha256", *image.script_sha256);
+}
+
+}  // namespace
+
+Keeper::Keeper(runtime::Loop& loop, const Clock& clock, Random& random, KeeperOptions options, Channel& supervisor)
+    : loop_(loop),
+      clock_(clock),
+      random_(random),
+      options_(std::move(options)),
+      supervisor_(supervisor),
+      started_(clock.Wall()) {}
+
+Keeper::~Keeper() = default;
+
+Result<std::unique_ptr<Keeper>> Keeper::Create(runtime::Loop& loop, const Clock& clock, Random& random,
+                                               KeeperOptions options, Channel& supervisor) {
+  std::unique_ptr<Keeper> k(new Keeper(loop, clock, random, std::move(options), supervisor));
+  RETURN_IF_ERROR(k->Open());
+  return k;
+}
+
+Status Keeper::Open() {
+  const config::Config& c = options_.config;
+  ASSIGN_OR_RETURN(state_, State::Open(c, options_.state_dir, random_));
+  ASSIGN_OR_RETURN(Tenants tenants, Tenants::Open(state_->store(), c.tenant, clock_));
+  tenants_.emplace(std::move(tenants));
+  std::vector<IdSegment> names;
+  for (const auto& [name, t] : tenants_->all()) names.push_back(name);
+  EvidenceOptions evidence{
+      c.trust_domain, options_.state_dir,
+      c.ledger.sync == config::SyncMode::kDurable ? ledger::SyncPolicy::kDurable : ledger::SyncPolicy::kWritten,
+      c.ledger.checkpoint_interval};
+  ASSIGN_OR_RETURN(evidence_, Evidence::Start(std::move(evidence), names, *state_, loop_, clock_, random_));
+
+  // What this node is from now on, before it does anything: CF.
+  ledger::Event started{
+      .time = clock_.Wall(), .kind = RecordKind::kConfiguration, .spiffe_id = SpiffeId::ForTrustDomain(c.trust_domain)};
+  started.body.Set("event", Code("keeper.started"))
+      .Set("configuration_sha256", crypto::Sha256(AsBytes(options_.config_yaml)))
+      .Set("epoch", options_.epoch)
+      .Set("boot_sha256", crypto::Sha256(AsBytes(options_.boot_id)));
+  RETURN_IF_ERROR(evidence_->Record(started));
+
+  ASSIGN_OR_RETURN(
+      workload_,
+      WorkloadDoor::Create(loop_, clock_, random_, c, *state_, std::move(options_.api_listener),
+                           {[this](const Instance& i, InstanceChange change) { OnInstanceChange(i, change); },
+                            [this] {
+                              for (auto& [tenant, gateway] : gateways_) SendBundles(*gateway);
+                            },
+                            [this](const identity::Identity& identity, std::string_view kind, ByteView serial,
+                                   WallTime not_after) { return RecordIssued(identity, kind, serial, not_after); }}));
+  core_ = &workload_->core();
+
+  admin_ = std::make_unique<AdminServer>(loop_, std::move(options_.admin_listener),
+                                         [this](int pidfd, pid_t pid) { return InsideInstance(pidfd, pid); });
+  commands_ = std::make_unique<AdminCommands>(*this);
+  commands_->ServeOn(*admin_);
+
+  // Gateways first, then Ready: a node without its tenants' gateways is not up.
+  auto waiting = std::make_shared<size_t>(0);
+  const auto one_done = [this, waiting](const Status& s) {
+    if (!s.ok()) Log(LogLevel::kError, "tenant.gateway_failed", {{"error", s.error()}});
+    if (--*waiting > 0) return;
+    Envelope e;
+    e.mutable_ready();
+    supervisor_.Call(std::move(e), {}, kPeerDeadline, [](Result<Message>) {});
+  };
+  for (const auto& [name, t] : tenants_->all()) *waiting += t.state == TenantState::kActive;
+  if (*waiting == 0) {  // every tenant is frozen: the node is up, and starts nothing
+    ++*waiting;
+    one_done(Ok());
+  }
+  for (const auto& [name, t] : tenants_->all()) {
+    if (t.state == TenantState::kActive) StartGateway(t, one_done);
+  }
+  return Ok();
+}
+
+Result<bool> Keeper::InsideInstance(int pidfd, pid_t pid) const {
+  const identity::ProcessEvidence evidence{.pid = pid, .pidfd = UniqueFd(fcntl(pidfd, F_DUPFD_CLOEXEC, 0))};
+  ASSIGN_OR_RETURN(const identity::ProcessKey key, workload_->reader().Identify(evidence));
+  ASSIGN_OR_RETURN(const auto chain, workload_->reader().AncestorsOf(key));
+  return core_->registry().FindByAncestry(chain) != nullptr;
+}
+
+void Keeper::StartGateway(const Tenant& tenant, UniqueFunction<void(Status)> done) {
+  Envelope e;
+  e.mutable_start_tenant()->set_tenant(tenant.name.value());
+  e.mutable_start_tenant()->set_uid_base(tenant.uid_base);
+  supervisor_.Call(std::move(e), {}, kPeerDeadline,
+                   [done = std::move(done)](Result<Message> r) mutable { done(r.ok() ? Ok() : Status(r.error())); });
+}
+
+void Keeper::OnPeer(const std::string& role, const std::string& tenant, UniqueFd socket) {
+  // The supervisor speaks of a new pair only when the old end is gone: the old channel goes with its calls.
+  if (role == "spawner") {
+    spawner_ = std::make_unique<Channel>(
+        loop_, std::move(socket), "spawner",
+        [this](Message m, Channel::Reply r) { OnSpawner(std::move(m), std::move(r)); }, [](const Error&) {});
+    return;
+  }
+  if (role != "gateway") return;
+  const auto name = IdSegment::Parse(tenant);
+  if (!name.ok()) return;
+  auto& slot = gateways_[tenant];
+  slot = std::make_unique<Channel>(
+      loop_, std::move(socket), "gateway/" + tenant,
+      [this, t = *name](Message m, Channel::Reply r) { OnGateway(t, std::move(m), std::move(r)); },
+      [](const Error&) {});
+  SendBundles(*slot);
+  // A gateway that starts again knows of no quarantine.
+  for (const Instance* i : core_->registry().All()) {
+    if (i->facts.tenant != *name || !i->quarantined) continue;
+    Envelope e;
+    e.mutable_quarantine()->set_instance(i->id().value());
+    e.mutable_quarantine()->set_on(true);
+    (void)slot->Send(std::move(e));
+  }
+}
+
+Channel* Keeper::GatewayOf(const IdSegment& tenant) {
+  const auto it = gateways_.find(tenant.value());
+  return it == gateways_.end() || !it->second->open() ? nullptr : it->second.get();
+}
+
+// ---- the spawner
+
+void Keeper::OnSpawner(Message m, Channel::Reply reply) {
+  switch (m.body.body_case()) {
+    case Envelope::kRegisterInstance: return Register(std::move(m), std::move(reply));
+    case Envelope::kExecStarting: {
+      const auto id = InstanceId::Parse(m.body.exec_starting().instance());
+      if (!id.ok()) return reply.Fail(id.error());
+      const Status s = core_->registry().ExecStarting(*id);
+      return s.ok() ? reply.Ack() : reply.Fail(s.error());
+    }
+    case Envelope::kExecDone: return ExecDone(m.body.exec_done(), std::move(reply));
+    case Envelope::kInstanceEnded: {
+      const auto id = InstanceId::Parse(m.body.instance_ended().instance());
+      if (!id.ok()) return reply.Fail(id.error());
+      core_->registry().End(*id, "ended");
+      return reply.Ack();
+    }
+    default: return reply.Fail(Unimplemented("the keeper does not serve this to the spawner"));
+  }
+}
+
+Result<identity::Registration> Keeper::ReadRegistration(const ::hexr::node::v1::RegisterInstance& r,
+                                                        UniqueFd pidfd) const {
+  ASSIGN_OR_RETURN(InstanceId id, InstanceId::Parse(r.instance()));
+  ASSIGN_OR_RETURN(IdSegment tenant, IdSegment::Parse(r.tenant()));
+  ASSIGN_OR_RETURN(IdSegment agent, IdSegment::Parse(r.agent()));
+  ASSIGN_OR_RETURN(IdSegment role, IdSegment::Parse(r.role()));
+  const Tenant* known = tenants_->Find(tenant);
+  if (known == nullptr)
+    return NotFound("there is no tenant " + tenant.value() + "; create it with `hexr tenant create " + tenant.value() +
+                    "`");
+  if (known->state == TenantState::kFrozen) return PermissionDenied("tenant " + tenant.value() + " is frozen");
+  ASSIGN_OR_RETURN(identity::ImageFacts image, ReadImage(r.image()));
+  identity::Registration out{.id = std::move(id),
+                             .tenant = std::move(tenant),
+                             .agent = std::move(agent),
+                             .role = std::move(role),
+                             .process = {.pid = r.pid(), .start_time = r.start_time(), .pidfd_inode = r.pidfd_inode()},
+                             .pidfd = std::move(pidfd),
+                             .image = std::move(image)};
+  if (!r.parent_instance().empty()) {
+    ASSIGN_OR_RETURN(InstanceId parent, InstanceId::Parse(r.parent_instance()));
+    out.parent = std::move(parent);
+  }
+  if (r.has_on_behalf_of()) return Unimplemented("--on-behalf-of: no issuer is configured (`users:`)");
+  out.exe_patterns.assign(r.exe_patterns().begin(), r.exe_patterns().end());
+  out.children_inherit = r.children() == "inherit";
+  out.sub_identities = r.sub_identities();
+  out.shares.assign(r.shares().begin(), r.shares().end());
+  out.cgroup = r.cgroup();
+  out.caller_uid = r.caller_uid();
+  out.caller_user = r.caller_user();
+  return out;
+}
+
+void Keeper::Register(Message m, Channel::Reply reply) {
+  if (m.fds.size() != 1) return reply.Fail(InvalidArgument("registration: one pidfd is expected"));
+  auto registration = ReadRegistration(m.body.register_instance(), std::move(m.fds[0]));
+  if (!registration.ok()) return reply.Fail(registration.error());
+  const auto instance = core_->registry().Register(std::move(*registration));
+  if (!instance.ok()) return reply.Fail(instance.error());
+  const Instance& i = **instance;
+  Body body;
+  body.Set("event", Code("registered")).Set("uid", i.facts.caller_uid);
+  if (i.facts.parent) body.Set("parent", *i.facts.parent);
+  AddImage(body, i.facts.image);
+  // Not on record, not alive: the process has not run an instruction yet.
+  if (const Status s = RecordInstance(i, RecordKind::kIdentity, std::move(body)); !s.ok()) {
+    const InstanceId id = i.id();
+    core_->registry().End(id, "not recorded");
+    return reply.Fail(s.error().WithContext("the ledger takes no record"));
+  }
+  Envelope e;
+  auto& r = *e.mutable_registered();
+  r.set_spiffe_id(i.identity.id.ToString());
+  for (const SpiffeId& ancestor : i.identity.lineage) r.add_lineage(ancestor.ToString());
+  if (i.identity.on_behalf_of) {
+    r.set_subject(i.identity.on_behalf_of->subject);
+    r.set_subject_issuer(i.identity.on_behalf_of->issuer);
+  }
+  reply.Send(std::move(e));
+}
+
+void Keeper::ExecDone(const ::hexr::node::v1::ExecDone& done, Channel::Reply reply) {
+  const auto id = InstanceId::Parse(done.instance());
+  if (!id.ok()) return reply.Fail(id.error());
+  if (done.failed()) {
+    const Status s = core_->registry().ExecFailed(*id);
+    return s.ok() ? reply.Ack() : reply.Fail(s.error());
+  }
+  auto image = ReadImage(done.image());
+  if (!image.ok()) return reply.Fail(image.error());
+  const Status s = core_->registry().ExecDone(*id, std::move(*image));
+  return s.ok() ? reply.Ack() : reply.Fail(s.error());
+}
+
+// ---- gateways
+
+void Keeper::OnGateway(const IdSegment& tenant, Message m, Channel::Reply reply) {
+  switch (m.body.body_case()) {
+    case Envelope::kIssueSvid: {
+      const auto id = InstanceId::Parse(m.body.issue_svid().instance());
+      if (!id.ok()) return reply.Fail(id.error());
+      const Instance* i = core_->registry().Find(*id);
+      // Another tenant's instance is, for this gateway, none at all.
+      if (i == nullptr || i->facts.tenant != tenant) return reply.Fail(NotFound("no such instance"));
+      const auto svid = core_->IssueForGateway(*id, AsBytes(m.body.issue_svid().spki_der()));
+      if (!svid.ok()) return reply.Fail(svid.error());
+      Envelope e;
+      for (const Bytes& c : svid->chain_der) e.mutable_svid()->add_chain_der(c.data(), c.size());
+      e.mutable_svid()->set_not_after_unix(
+          std::chrono::floor<std::chrono::seconds>(svid->not_after).time_since_epoch().count());
+      return reply.Send(std::move(e));
+    }
+    case Envelope::kOpenJournal: {
+      // The label and the log are ours to name: a gateway writes to its own tenant's log and no other.
+      auto shared = std::make_shared<Channel::Reply>(std::move(reply));
+      return evidence_->OpenJournal(tenant, "gateway/" + tenant.value(), [shared](Result<ledger::NewJournal> journal) {
+        if (!journal.ok()) return shared->Fail(journal.error());
+        Envelope e;
+        e.mutable_journal()->set_writer(journal->ticket.writer);
+        const ByteView key =
+            journal->ticket.key.Reveal(crypto::RevealToken::For("journal key, to the process that writes it"));
+        e.mutable_journal()->set_key(key.data(), key.size());
+        e.mutable_journal()->set_chain(journal->ticket.chain.data(), journal->ticket.chain.size());
+        std::vector<UniqueFd> fds;
+        fds.push_back(std::move(journal->fd));
+        shared->Send(std::move(e), std::move(fds));
+      });
+    }
+    default: return reply.Fail(Unimplemented("the keeper does not serve this to a gateway"));
+  }
+}
+
+void Keeper::SendBundles(Channel& gateway) {
+  Envelope e;
+  for (const auto& [td, bundle] : core_->bundles().All()) {
+    auto& b = *e.mutable_bundles()->add_bundles();
+    b.set_trust_domain(td.name());
+    for (const auto& c : bundle.x509_authorities) b.add_x509_authorities_der(c.der().data(), c.der().size());
+    b.set_jwks(bundle.JwtJwks());
+    b.set_sequence(bundle.sequence.value_or(0));
+  }
+  (void)gateway.Send(std::move(e));
+}
+
+// ---- what happens to instances
+
+Status Keeper::RecordInstance(const Instance& i, RecordKind kind, Body body) {
+  return evidence_->Record({.time = clock_.Wall(),
+                            .kind = kind,
+                            .spiffe_id = i.identity.id,
+                            .instance = i.id(),
+                            .tenant = i.facts.tenant,
+                            .body = std::move(body)});
+}
+
+Status Keeper::RecordIssued(const identity::Identity& identity, std::string_view kind, ByteView serial,
+                            WallTime not_after) {
+  Body body;
+  body.Set("event", Code("svid.issued")).Set("not_after", not_after);
+  ASSIGN_OR_RETURN(const PublicName kind_name, PublicName::Parse(kind));
+  body.Set("svid", kind_name);
+  if (!serial.empty()) {
+    ASSIGN_OR_RETURN(const PublicName serial_name, PublicName::Parse(HexEncode(serial)));
+    body.Set("serial", serial_name);
+  }
+  std::optional<IdSegment> tenant;
+  if (identity.instance) {
+    if (const Instance* i = core_->registry().Find(*identity.instance)) tenant = i->facts.tenant;
+  }
+  return evidence_->Record({.time = clock_.Wall(),
+                            .kind = RecordKind::kIdentity,
+                            .spiffe_id = identity.id,
+                            .instance = tenant ? identity.instance : std::nullopt,
+                            .tenant = tenant,
+                            .body = std::move(body)});
+}
+
+void Keeper::OnInstanceChange(const Instance& i, InstanceChange change) {
+  Channel* gateway = GatewayOf(i.facts.tenant);
+  Body body;
+  switch (change) {
+    case InstanceChange::kRegistered: return;  // Register records it, and can still refuse
+    case InstanceChange::kWithheld: body.Set("event", i.executing ? Code("svid.withheld") : Code("quarantined")); break;
+    case InstanceChange::kRestored: body.Set("event", Code("restored")); break;
+    case InstanceChange::kNewImage:
+      body.Set("event", Code("image.attested"));
+      AddImage(body, i.facts.image);
+      break;
+    case InstanceChange::kEnded: body.Set("event", Code("ended")); break;
+  }
+  // A process has ended or lost its identity whether or not the disk takes the record: nothing waits for it here.
+  if (const Status s = RecordInstance(i, RecordKind::kIdentity, std::move(body)); !s.ok()) {
+    Log(LogLevel::kError, "ledger.record_failed", {{"instance", i.id()}, {"error", s.error()}});
+  }
+  if (change == InstanceChange::kEnded) {
+    evidence_->EndInstance(i.facts.tenant, i.id());
+    if (gateway != nullptr) {
+      Envelope e;
+      e.mutable_end_instance()->set_instance(i.id().value());
+      (void)gateway->Send(std::move(e));
+    }
+  } else if (gateway != nullptr && !i.executing) {
+    Envelope e;
+    e.mutable_quarantine()->set_instance(i.id().value());
+    e.mutable_quarantine()->set_on(i.quarantined);
+    (void)gateway->Send(std::move(e));
+  }
+}
+
+Result<std::vector<InstanceId>> Keeper::Targets(const std::string& target) const {
+  std::vector<InstanceId> out;
+  const auto id = InstanceId::Parse(target);
+  const auto prefix = SpiffeId::Parse(target);
+  if (!id.ok() && !prefix.ok()) {
+    return InvalidArgument("'" + target + "' is neither an instance (see `hexr ps`) nor a SPIFFE ID");
+  }
+  const auto all = core_->registry().All();
+  for (const Instance* i : all) {
+    if (id.ok() ? i->id() == *id : i->identity.id.IsUnder(*prefix)) out.push_back(i->id());
+  }
+  // Whoever they have started goes with them: a sub-agent acts on its parent's behalf.
+  for (size_t n = 0; n < out.size(); ++n) {
+    for (const Instance* i : all) {
+      if (i->facts.parent == out[n] && std::ranges::find(out, i->id()) == out.end()) out.push_back(i->id());
+    }
+  }
+  if (out.empty()) return NotFound("no instance is " + target + "; see `hexr ps`");
+  return out;
+}
+
+Status Keeper::EndInstance(const InstanceId& id, Code why) {
+  const Instance* i = core_->registry().Find(id);
+  if (i == nullptr) return Ok();
+  Body body;
+  body.Set("event", Code("killed")).Set("why", why);
+  // A kill is done even when it cannot be recorded: a full disk must not keep a rogue agent alive.
+  if (const Status s = RecordInstance(*i, RecordKind::kKill, std::move(body)); !s.ok()) {
+    Log(LogLevel::kError, "ledger.record_failed", {{"instance", id}, {"error", s.error()}});
+  }
+  if (spawner_ && spawner_->open()) {
+    Envelope e;
+    e.mutable_end_instance()->set_instance(id.value());
+    e.mutable_end_instance()->set_why(std::string(why.text()));
+    e.mutable_end_instance()->set_kill(true);
+    (void)spawner_->Send(std::move(e));
+  }
+  (void)runtime::SignalPidfd(i->facts.pidfd.get(), SIGKILL);  // the spawner may be gone; its process may not stay
+  core_->registry().End(id, why.text());
+  return Ok();
+}
+
+Status Keeper::SetQuarantined(const InstanceId& id, bool on) {
+  const Instance* i = core_->registry().Find(id);
+  if (i == nullptr) return NotFound("the instance has ended");
+  Body body;
+  body.Set("event", on ? Code("quarantine") : Code("release"));
+  const Status recorded = RecordInstance(*i, RecordKind::kKill, std::move(body));
+  // Taking away works without a record; giving back does not.
+  if (!recorded.ok() && !on) return recorded;
+  return core_->registry().SetQuarantined(id, on);
+}
+
+void Keeper::Drain(UniqueFunction<void()> done) {
+  workload_->Drain();
+  ledger::Event stopped{.time = clock_.Wall(),
+                        .kind = RecordKind::kConfiguration,
+                        .spiffe_id = SpiffeId::ForTrustDomain(options_.config.trust_domain)};
+  stopped.body.Set("event", Code("keeper.stopped"));
+  (void)evidence_->Record(stopped);
+  evidence_->Finish();
+  loop_.Post(std::move(done));
+}
+
+}  // namespace hexr::keeper

@@ -1,0 +1,98 @@
+// The keeper: identity, ledger and vault put together, and their doors to the other processes, to agents (the Workload
+// API's socket) and to operators (admin.sock). One loop; the ledger has a thread of its own.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "config/config.h"
+#include "identity/core.h"
+#include "keeper/admin_server.h"
+#include "keeper/evidence.h"
+#include "keeper/state.h"
+#include "keeper/tenants.h"
+#include "runtime/channel.h"
+#include "runtime/loop.h"
+
+namespace hexr::keeper {
+
+class WorkloadDoor;
+
+struct KeeperOptions {
+  config::Config config;
+  std::string config_yaml;  // its digest goes into the log
+  std::string state_dir;
+  std::string boot_id;
+  uint64_t epoch = 1;  // how often this node has started a keeper
+  runtime::UniqueFd api_listener;
+  runtime::UniqueFd admin_listener;
+};
+
+class Keeper {
+ public:
+  // `supervisor` and what is referred to outlive it. Asks the supervisor for the tenants' gateways and says Ready.
+  static Result<std::unique_ptr<Keeper>> Create(runtime::Loop& loop, const Clock& clock, Random& random,
+                                                KeeperOptions options, runtime::Channel& supervisor);
+  ~Keeper();
+  Keeper(const Keeper&) = delete;
+  Keeper& operator=(const Keeper&) = delete;
+
+  void OnPeer(const std::string& role, const std::string& tenant, runtime::UniqueFd socket);
+  // Ends streams, writes the logs' last checkpoints; `done` runs once.
+  void Drain(UniqueFunction<void()> done);
+
+ private:
+  friend class AdminCommands;
+  Keeper(runtime::Loop& loop, const Clock& clock, Random& random, KeeperOptions options, runtime::Channel& supervisor);
+  Status Open();
+  // Whether a process, or one of its ancestors, is an instance's.
+  Result<bool> InsideInstance(int pidfd, pid_t pid) const;
+
+  // What the spawner says of instances.
+  void OnSpawner(runtime::Message m, runtime::Channel::Reply reply);
+  void Register(runtime::Message m, runtime::Channel::Reply reply);
+  Result<identity::Registration> ReadRegistration(const ::hexr::node::v1::RegisterInstance& r,
+                                                  runtime::UniqueFd pidfd) const;
+  void ExecDone(const ::hexr::node::v1::ExecDone& done, runtime::Channel::Reply reply);
+  // What a gateway asks for: only ever for its own tenant.
+  void OnGateway(const IdSegment& tenant, runtime::Message m, runtime::Channel::Reply reply);
+
+  void OnInstanceChange(const identity::Instance& instance, identity::InstanceChange change);
+  Status RecordIssued(const identity::Identity& identity, std::string_view kind, ByteView serial, WallTime not_after);
+  Status RecordInstance(const identity::Instance& i, ledger::RecordKind kind, ledger::Body body);
+  void SendBundles(runtime::Channel& gateway);
+  void StartGateway(const Tenant& tenant, UniqueFunction<void(Status)> done);
+
+  // For operators: every instance that `target` names, an instance ID or a SPIFFE ID with all below it, and whoever
+  // they have started. NOT_FOUND when there is none.
+  Result<std::vector<InstanceId>> Targets(const std::string& target) const;
+  Status EndInstance(const InstanceId& id, ledger::Code why);
+  Status SetQuarantined(const InstanceId& id, bool on);
+  runtime::Channel* GatewayOf(const IdSegment& tenant);
+
+  runtime::Loop& loop_;
+  const Clock& clock_;
+  Random& random_;
+  KeeperOptions options_;
+  runtime::Channel& supervisor_;
+  WallTime started_{};
+
+  std::unique_ptr<State> state_;
+  std::optional<Tenants> tenants_;
+  std::unique_ptr<Evidence> evidence_;
+  std::unique_ptr<WorkloadDoor> workload_;
+  identity::Core* core_ = nullptr;  // workload_'s
+  std::unique_ptr<AdminServer> admin_;
+  std::unique_ptr<class AdminCommands> commands_;
+  std::unique_ptr<runtime::Channel> spawner_;
+  std::map<std::string, std::unique_ptr<runtime::Channel>> gateways_;  // by tenant
+};
+
+}  // namespace hexr::keeper

@@ -1,0 +1,104 @@
+#include "keeper/tenants.h"
+
+#include "base/limits.h"
+#include "wire/json.h"
+
+namespace hexr::keeper {
+namespace {
+
+constexpr char kCollection[] = "tenants";
+constexpr char kCounters[] = "counters";
+constexpr char kNextUid[] = "next tenant uid";
+constexpr uint32_t kFirstUid = 200000;  // far above people and services, below systemd's dynamic ranges
+constexpr uint32_t kUidsPerTenant = 16;
+
+crypto::Secret ToSecret(std::string text) { return crypto::Secret::Take(text); }
+
+Result<Tenant> Parse(const IdSegment& name, const crypto::Secret& value) {
+  ASSIGN_OR_RETURN(const wire::Json j,
+                   wire::ParseJson(value.RevealText(crypto::RevealToken::For("tenant record, not secret"))));
+  const auto uid = j.FindInteger("uid_base");
+  const auto state = j.FindString("state");
+  const auto created = j.FindString("created");
+  if (!uid || *uid < kFirstUid || *uid > UINT32_MAX || !state || !created)
+    return DataLoss("tenant record of " + name.value());
+  ASSIGN_OR_RETURN(const WallTime at, ParseRfc3339(*created));
+  return Tenant{name, static_cast<uint32_t>(*uid), *state == "frozen" ? TenantState::kFrozen : TenantState::kActive,
+                at};
+}
+
+}  // namespace
+
+Result<Tenants> Tenants::Open(store::SealedStore& store, const IdSegment& first, const Clock& clock) {
+  Tenants t(store, first, clock);
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, store.List(kCollection));
+  for (const std::string& text : names) {
+    ASSIGN_OR_RETURN(IdSegment name, IdSegment::Parse(text));
+    ASSIGN_OR_RETURN(const crypto::Secret value, store.Get(kCollection, text));
+    ASSIGN_OR_RETURN(Tenant tenant, Parse(name, value));
+    t.tenants_.emplace(std::move(name), std::move(tenant));
+  }
+  t.next_uid_ = kFirstUid;
+  const auto kept = store.Get(kCounters, kNextUid);
+  if (kept.ok()) {
+    ASSIGN_OR_RETURN(const wire::Json j,
+                     wire::ParseJson(kept->RevealText(crypto::RevealToken::For("counter, not secret"))));
+    if (j.as_integer() == nullptr) return DataLoss("tenant uid counter");
+    t.next_uid_ = static_cast<uint32_t>(*j.as_integer());
+  } else if (kept.error().code() != ErrorCode::kNotFound) {
+    return kept.error();
+  }
+  if (t.Find(first) == nullptr) {
+    ASSIGN_OR_RETURN(const Tenant created, t.Create(first));
+    (void)created;
+  }
+  return t;
+}
+
+const Tenant* Tenants::Find(const IdSegment& name) const {
+  const auto it = tenants_.find(name);
+  return it == tenants_.end() ? nullptr : &it->second;
+}
+
+Status Tenants::Save(const Tenant& t) {
+  const wire::Json j = wire::JsonObject{{"uid_base", t.uid_base},
+                                        {"state", t.state == TenantState::kFrozen ? "frozen" : "active"},
+                                        {"created", FormatRfc3339(t.created, 9)}};
+  return store_->Put(kCollection, t.name.value(), ToSecret(wire::ToJson(j)));
+}
+
+Result<Tenant> Tenants::Create(const IdSegment& name) {
+  if (Find(name) != nullptr) return AlreadyExists("tenant " + name.value() + " exists");
+  if (tenants_.size() >= limits::kMaxTenants) {
+    return ResourceExhausted("a node has at most " + std::to_string(limits::kMaxTenants) + " tenants");
+  }
+  const Tenant t{name, next_uid_, TenantState::kActive, clock_->Wall()};
+  ASSIGN_OR_RETURN(store::Transaction transaction, store_->Begin());
+  RETURN_IF_ERROR(Save(t));
+  RETURN_IF_ERROR(store_->Put(kCounters, kNextUid, ToSecret(std::to_string(next_uid_ + kUidsPerTenant))));
+  RETURN_IF_ERROR(transaction.Commit());
+  next_uid_ += kUidsPerTenant;
+  tenants_.emplace(name, t);
+  return t;
+}
+
+Status Tenants::SetState(const IdSegment& name, TenantState state) {
+  const auto it = tenants_.find(name);
+  if (it == tenants_.end()) return NotFound("there is no tenant " + name.value() + "; see `hexr tenant list`");
+  Tenant changed = it->second;
+  changed.state = state;
+  RETURN_IF_ERROR(Save(changed));
+  it->second = changed;
+  return Ok();
+}
+
+Status Tenants::Delete(const IdSegment& name) {
+  if (name == first_)
+    return FailedPrecondition(name.value() + " is the node's own tenant (`tenant:` in the configuration)");
+  if (Find(name) == nullptr) return NotFound("there is no tenant " + name.value() + "; see `hexr tenant list`");
+  RETURN_IF_ERROR(store_->Delete(kCollection, name.value()));
+  tenants_.erase(name);
+  return Ok();
+}
+
+}  // namespace hexr::keeper

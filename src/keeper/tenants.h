@@ -1,0 +1,53 @@
+// Who shares this node: names, uid ranges, whether they may start agents. Kept in the sealed store. Belongs to one
+// thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/spiffe_id.h"
+#include "store/sealed_store.h"
+
+namespace hexr::keeper {
+
+enum class TenantState : uint8_t { kActive, kFrozen };
+
+struct Tenant {
+  IdSegment name;
+  uint32_t uid_base = 0;  // agents run as it, the gateway as uid_base + 1, where the node is privileged
+  TenantState state = TenantState::kActive;
+  WallTime created{};
+};
+
+class Tenants {
+ public:
+  // Loads what is kept and creates `first`, the node's own tenant, where it is missing. `store` outlives it.
+  static Result<Tenants> Open(store::SealedStore& store, const IdSegment& first, const Clock& clock);
+
+  const std::map<IdSegment, Tenant>& all() const { return tenants_; }
+  const Tenant* Find(const IdSegment& name) const;
+
+  // ALREADY_EXISTS; RESOURCE_EXHAUSTED over limits::kMaxTenants. A uid range is never given out twice, also after
+  // Delete.
+  Result<Tenant> Create(const IdSegment& name);
+  // NOT_FOUND.
+  Status SetState(const IdSegment& name, TenantState state);
+  // NOT_FOUND; FAILED_PRECONDITION for the node's own tenant.
+  Status Delete(const IdSegment& name);
+
+ private:
+  Tenants(store::SealedStore& store, IdSegment first, const Clock& clock)
+      : store_(&store), first_(std::move(first)), clock_(&clock) {}
+  Status Save(const Tenant& t);
+
+  store::SealedStore* store_;
+  IdSegment first_;
+  const Clock* clock_;
+  std::map<IdSegment, Tenant> tenants_;
+  uint32_t next_uid_ = 0;
+};
+
+}  // namespace hexr::keeper
