@@ -33,7 +33,7 @@ int Policy::AddQuery(std::string_view query, std::vector<Diagnostic>& errors) {
   return function;
 }
 
-int Policy::Find(std::string_view path) const {
+int Policy::FindDocument(std::string_view path) const {
   int place = 0;
   if (!path.starts_with("data")) return -1;
   path.remove_prefix(4);
@@ -45,6 +45,11 @@ int Policy::Find(std::string_view path) const {
     place = program_.tree[static_cast<size_t>(place)].Child(Value::String(arena, path.substr(0, dot)));
     path = dot == std::string_view::npos ? std::string_view() : path.substr(dot);
   }
+  return place;
+}
+
+int Policy::Find(std::string_view path) const {
+  int place = FindDocument(path);
   return place < 0 ? -1 : program_.tree[static_cast<size_t>(place)].function;
 }
 

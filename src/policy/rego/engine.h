@@ -24,7 +24,8 @@ struct Source {
 
 struct PolicyOptions {
   Version version = Version::kV1;
-  bool strict = false;  // OPA's check --strict
+  bool strict = false;     // OPA's check --strict
+  bool for_cases = false;  // see CompileOptions
 };
 
 class Policy {
@@ -36,12 +37,15 @@ class Policy {
   int AddQuery(std::string_view query, std::vector<Diagnostic>& errors);
   // The rule set at a path such as "data.hexr.authz.allow", or -1.
   int Find(std::string_view path) const;
+  // The document at a path, rule set or package, for Machine::RunDocument; -1 when policies define nothing there.
+  int FindDocument(std::string_view path) const;
 
   const Program& program() const { return program_; }
   const Compiler& compiler() const { return compiler_; }
 
  private:
-  explicit Policy(const PolicyOptions& options) : options_(options), compiler_(CompileOptions{options.strict}) {}
+  explicit Policy(const PolicyOptions& options)
+      : options_(options), compiler_(CompileOptions{options.strict, options.for_cases}) {}
   PolicyOptions options_;
   Compiler compiler_;
   Program program_;

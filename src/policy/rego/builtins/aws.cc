@@ -1,7 +1,138 @@
+// AWS Signature Version 4 over a request object.
+#include <algorithm>
+#include <map>
+
+#include "base/bytes.h"
+#include "policy/rego/builtins/civil.h"
+#include "policy/rego/builtins/keys.h"
 #include "policy/rego/builtins/support.h"
+#include "policy/rego/builtins/uri.h"
 
 namespace hexr::rego {
+namespace {
 
-std::span<const Builtin> AwsBuiltins() { return {}; }
+constexpr std::string_view kRequired[] = {"aws_access_key", "aws_region", "aws_secret_access_key", "aws_service"};
+
+std::string_view TextOf(const Obj& o, std::string_view key) {
+  Value v = Get(o, key);
+  return v.is_string() ? v.text() : std::string_view();
+}
+
+bool CheckConfig(Call& c, const Obj& config) {
+  SetBuilder missing(c.arena), invalid(c.arena);
+  for (std::string_view key : kRequired) {
+    Value v = Get(config, key);
+    if (!v.defined())
+      missing.Add(c.Text(key));
+    else if (!v.is_string())
+      invalid.Add(c.Text(key));
+  }
+  Value m = missing.Finish(), i = invalid.Finish();
+  if (m.set->size > 0)
+    c.TypeError("operand 2 missing required AWS config parameters(s): " + ToRego(m));
+  else if (i.set->size > 0)
+    c.TypeError("operand 2 invalid values for required AWS config parameters(s): " + ToRego(i));
+  return !c.failed();
+}
+
+bool CheckRequest(Call& c, const Obj& request) {
+  SetBuilder missing(c.arena), invalid(c.arena);
+  for (std::string_view key : {std::string_view("method"), std::string_view("url")}) {
+    Value v = Get(request, key);
+    if (!v.defined())
+      missing.Add(c.Text(key));
+    else if (!v.is_string())
+      invalid.Add(c.Text(key));
+  }
+  Value m = missing.Finish(), i = invalid.Finish();
+  if (m.set->size > 0)
+    c.TypeError("operand 1 missing required request parameters(s): " + ToRego(m));
+  else if (i.set->size > 0)
+    c.TypeError("operand 1 invalid values for required request parameters(s): " + ToRego(i));
+  return !c.failed();
+}
+
+std::string Lower(std::string_view s) {
+  std::string out(s);
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c); });
+  return out;
+}
+
+Value SignReq(Call& c) {
+  const Obj *request, *config;
+  Value time;
+  if (!TakeObject(c, 0, request) || !TakeObject(c, 1, config) || !CheckConfig(c, *config) || !TakeNumber(c, 2, time)) {
+    return Value();
+  }
+  auto ns = ToInt64(time);
+  if (!ns) return c.TypeError("operand 3 could not convert time_ns value into a unix timestamp");
+  if (!CheckRequest(c, *request)) return Value();
+  Value headers = Get(*request, "headers");
+  if (headers.defined() && !headers.is_object()) {
+    return c.TypeError("operand 0 must be object but got " + std::string(KindName(headers)));
+  }
+  Uri url;
+  std::string error;
+  if (!ParseUri(TextOf(*request, "url"), url, error)) return c.Fail(error);
+  Value raw = Get(*request, "raw_body"), body = Get(*request, "body");
+  std::string payload = raw.defined()    ? std::string(raw.is_string() ? raw.text() : "")
+                        : body.defined() ? ToJson(body)
+                                         : "";
+  Value unsigned_payload = Get(*config, "disable_payload_signing");
+  if (unsigned_payload.defined() && unsigned_payload.kind != Kind::kBool) {
+    return c.TypeError("operand 2 invalid value for 'disable_payload_signing' in AWS config");
+  }
+  std::string hash = unsigned_payload.is_true() ? "UNSIGNED-PAYLOAD" : HexEncode(AsBytes(Digest("sha256", payload)));
+  int64_t seconds = *ns / 1000000000 - (*ns % 1000000000 < 0);
+  std::string day = GoFormatTime("20060102", seconds, 0, {}), stamp = GoFormatTime("20060102T150405Z", seconds, 0, {});
+  std::string service(TextOf(*config, "aws_service")), region(TextOf(*config, "aws_region"));
+
+  std::map<std::string, std::string> amz{{"host", url.host}, {"x-amz-date", stamp}};
+  if (service == "s3" || service == "glacier") amz["x-amz-content-sha256"] = hash;
+  if (auto token = TextOf(*config, "aws_session_token"); !token.empty()) amz["x-amz-security-token"] = token;
+  std::map<std::string, std::string> to_sign = amz;
+  for (uint32_t i = 0; headers.is_object() && i < headers.obj->size; ++i) {
+    const Value& v = headers.obj->values[i];
+    std::string key = Lower(headers.obj->keys[i].is_string() ? headers.obj->keys[i].text() : "");
+    if (key == "authorization" || key == "user-agent" || key == "x-amzn-trace-id") continue;
+    to_sign[key] = v.is_string() ? std::string(v.text()) : "";
+  }
+  std::string names,
+      canonical = std::string(TextOf(*request, "method")) + "\n" + url.escaped_path + "\n" + url.raw_query + "\n";
+  for (const auto& [key, value] : to_sign) {
+    canonical += key + ":" + value + "\n";
+    names += (names.empty() ? "" : ";") + key;
+  }
+  canonical += "\n" + names + "\n" + hash;
+  std::string scope = day + "/" + region + "/" + service + "/aws4_request";
+  std::string text =
+      "AWS4-HMAC-SHA256\n" + stamp + "\n" + scope + "\n" + HexEncode(AsBytes(Digest("sha256", canonical)));
+  std::string key = Hmac("sha256", "AWS4" + std::string(TextOf(*config, "aws_secret_access_key")), day);
+  for (std::string_view part :
+       {std::string_view(region), std::string_view(service), std::string_view("aws4_request")}) {
+    key = Hmac("sha256", key, part);
+  }
+  std::string authorization = "AWS4-HMAC-SHA256 Credential=" + std::string(TextOf(*config, "aws_access_key")) + "/" +
+                              scope + ",SignedHeaders=" + names +
+                              ",Signature=" + HexEncode(AsBytes(Hmac("sha256", key, text)));
+  ObjectBuilder signed_headers(c.arena);
+  for (uint32_t i = 0; headers.is_object() && i < headers.obj->size; ++i) {
+    const Value& v = headers.obj->values[i];
+    signed_headers.Add(headers.obj->keys[i], v.is_string() ? v : c.Text(""));
+  }
+  signed_headers.Add("Authorization", c.Text(authorization));
+  for (const auto& [name, value] : amz) signed_headers.Add(name, c.Text(value));
+  ObjectBuilder out(c.arena, request->size + 1);
+  for (uint32_t i = 0; i < request->size; ++i) out.Add(request->keys[i], request->values[i]);
+  out.Add("headers", signed_headers.Finish());
+  return out.Finish();
+}
+
+constexpr Builtin kTable[] = {{.name = "providers.aws.sign_req", .arity = 3, .fn = SignReq}};
+
+}  // namespace
+
+std::span<const Builtin> AwsBuiltins() { return kTable; }
 
 }  // namespace hexr::rego

@@ -1,6 +1,8 @@
 // glob.match: gobwas patterns as regular expressions of linear time.
 #include <re2/re2.h>
 
+#include <span>
+
 #include "policy/rego/builtins/regex_cache.h"
 #include "policy/rego/builtins/support.h"
 
@@ -98,22 +100,35 @@ std::string Translate(std::string_view glob, std::string_view separators, std::s
 Value GlobMatch(Call& c) {
   std::string_view pattern, s;
   if (!TakeString(c, 0, pattern)) return Value();
-  std::string separators;
+  // Under one key with its separators: a pattern is translated once.
+  size_t size = pattern.size() + 2;
+  std::span<const Value> separators;
+  Value dot = c.Text(".");
   if (c[1].is_array()) {
-    for (const Value& v : c[1].arr->view()) {
+    separators = c[1].arr->size == 0 ? std::span<const Value>(&dot, 1) : c[1].arr->view();
+    for (const Value& v : separators) {
       if (!v.is_string() || RuneCount(v.text()) != 1) return WrongElement(c, 1, v, "rune");
-      separators += v.text();
+      size += v.text().size();
     }
-    if (c[1].arr->size == 0) separators = ".";
   } else if (c[1].kind != Kind::kNull) {
     return c.WrongType(1, "one of {array, null}");
   }
   if (!TakeString(c, 2, s)) return Value();
-  std::string error;
-  std::string regex = Translate(pattern, separators, error);
-  if (regex.empty()) return c.Fail(error);
-  const re2::RE2* re = c.services.regexes->Get(regex, &error);
-  if (re == nullptr) return c.Fail(error);
+  char* key = c.arena.New<char>(size);
+  size_t at = 0;
+  key[at++] = '\x01';  // no regular expression in the cache begins like this
+  for (const Value& v : separators) at += v.text().copy(key + at, v.text().size());
+  size_t split = at;
+  key[at++] = '\x01';
+  at += pattern.copy(key + at, pattern.size());
+  const re2::RE2* re = c.services.regexes->Find({key, at});
+  if (re == nullptr) {
+    std::string error;
+    std::string regex = Translate(pattern, {key + 1, split - 1}, error);
+    if (regex.empty()) return c.Fail(error);
+    re = c.services.regexes->Put({key, at}, regex, &error);
+    if (re == nullptr) return c.Fail(error);
+  }
   return Value::Bool(re->Match(re2::StringPiece(s.data(), s.size()), 0, s.size(), re2::RE2::UNANCHORED, nullptr, 0));
 }
 

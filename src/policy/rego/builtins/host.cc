@@ -103,6 +103,10 @@ Value Trace(Call& c) {
   std::string_view note;
   return TakeString(c, 0, note) ? Value::Bool(true) : Value();
 }
+Value Sleep(Call& c) {
+  std::string_view text;
+  return TakeString(c, 0, text) ? Outside(c, "test.sleep") : Value();
+}
 Value TestCase(Call&) { return Value::Bool(true); }
 
 constexpr Builtin kTable[] = {
@@ -113,6 +117,7 @@ constexpr Builtin kTable[] = {
     {.name = "internal.print", .arity = 1, .fn = InternalPrint, .no_result = true},
     {.name = "internal.test_case", .arity = 1, .fn = TestCase, .no_result = true},
     {.name = "trace", .arity = 1, .fn = Trace},
+    {.name = "test.sleep", .arity = 1, .fn = Sleep, .only_cases = true},
 };
 
 }  // namespace

@@ -10,6 +10,9 @@
 #include <openssl/param_build.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+#include <iterator>
 
 #include "base/bytes.h"
 #include "policy/rego/builtins/support.h"
@@ -28,6 +31,10 @@ struct Free {
   void operator()(OSSL_PARAM* p) const { OSSL_PARAM_free(p); }
   void operator()(ECDSA_SIG* p) const { ECDSA_SIG_free(p); }
   void operator()(X509* p) const { X509_free(p); }
+  void operator()(X509_STORE* p) const { X509_STORE_free(p); }
+  void operator()(X509_STORE_CTX* p) const { X509_STORE_CTX_free(p); }
+  void operator()(STACK_OF(X509) * p) const { sk_X509_free(p); }
+  void operator()(EXTENDED_KEY_USAGE* p) const { EXTENDED_KEY_USAGE_free(p); }
 };
 template <class T>
 using Ptr = std::unique_ptr<T, Free>;
@@ -286,6 +293,82 @@ bool PartsOf(evp_pkey_st* key, RsaParts& out) {
          NumberBytes(key, OSSL_PKEY_PARAM_RSA_FACTOR2),   NumberBytes(key, OSSL_PKEY_PARAM_RSA_EXPONENT1),
          NumberBytes(key, OSSL_PKEY_PARAM_RSA_EXPONENT2), NumberBytes(key, OSSL_PKEY_PARAM_RSA_COEFFICIENT1)};
   return true;
+}
+
+bool EcPartsOf(evp_pkey_st* key, EcParts& out) {
+  if (KindOf(key) != KeyKind::kEc) return false;
+  out = {NumberBytes(key, OSSL_PKEY_PARAM_EC_PUB_X), NumberBytes(key, OSSL_PKEY_PARAM_EC_PUB_Y),
+         NumberBytes(key, OSSL_PKEY_PARAM_PRIV_KEY)};
+  return true;
+}
+
+std::string Ed25519Seed(evp_pkey_st* key) {
+  unsigned char x[32], d[32];
+  size_t nx = sizeof x, nd = sizeof d;
+  if (EVP_PKEY_get_raw_private_key(key, d, &nd) != 1 || EVP_PKEY_get_raw_public_key(key, x, &nx) != 1) {
+    ERR_clear_error();
+    return "";
+  }
+  return std::string(reinterpret_cast<char*>(d), nd) + std::string(reinterpret_cast<char*>(x), nx);
+}
+
+bool SamePublicKey(evp_pkey_st* a, evp_pkey_st* b) {
+  bool same = EVP_PKEY_eq(a, b) == 1;
+  ERR_clear_error();
+  return same;
+}
+
+bool VerifyChain(const std::vector<std::string>& certs, const ChainOptions& options, std::vector<std::string>& chain) {
+  std::vector<Ptr<X509>> parsed;
+  for (const auto& der : certs) {
+    const unsigned char* p = Data(der);
+    parsed.emplace_back(d2i_X509(nullptr, &p, static_cast<long>(der.size())));
+    if (!parsed.back()) {
+      ERR_clear_error();
+      return false;
+    }
+  }
+  Ptr<X509_STORE> store(X509_STORE_new());
+  Ptr<X509_STORE_CTX> ctx(X509_STORE_CTX_new());
+  Ptr<STACK_OF(X509)> middle(sk_X509_new_null());
+  X509_STORE_add_cert(store.get(), parsed[0].get());
+  for (size_t i = 1; i + 1 < parsed.size(); ++i) sk_X509_push(middle.get(), parsed[i].get());
+  X509_STORE_CTX_init(ctx.get(), store.get(), parsed.back().get(), middle.get());
+  X509_VERIFY_PARAM* param = X509_STORE_CTX_get0_param(ctx.get());
+  X509_VERIFY_PARAM_set_time(param, options.unix_seconds);
+  X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN);
+  if (!options.dns_name.empty()) X509_VERIFY_PARAM_set1_host(param, options.dns_name.c_str(), options.dns_name.size());
+  bool ok = X509_verify_cert(ctx.get()) == 1;
+  // One of the wanted uses has to be allowed all the way up; a certificate that lists none allows all.
+  static constexpr int kNids[] = {NID_anyExtendedKeyUsage, NID_server_auth,    NID_client_auth, NID_code_sign,
+                                  NID_email_protect,       NID_ipsecEndSystem, NID_ipsecTunnel, NID_ipsecUser,
+                                  NID_time_stamp,          NID_OCSP_sign};
+  STACK_OF(X509)* path = ok ? X509_STORE_CTX_get0_chain(ctx.get()) : nullptr;
+  bool usable = false;
+  for (int usage : options.usages) {
+    bool all = usage >= 0 && usage < static_cast<int>(std::size(kNids));
+    for (int i = 0; path != nullptr && all && usage != 0 && i < sk_X509_num(path); ++i) {
+      Ptr<EXTENDED_KEY_USAGE> listed(static_cast<EXTENDED_KEY_USAGE*>(
+          X509_get_ext_d2i(sk_X509_value(path, i), NID_ext_key_usage, nullptr, nullptr)));
+      if (!listed) continue;
+      bool found = false;
+      for (int k = 0; k < sk_ASN1_OBJECT_num(listed.get()); ++k) {
+        int nid = OBJ_obj2nid(sk_ASN1_OBJECT_value(listed.get(), k));
+        found = found || nid == kNids[usage] || nid == NID_anyExtendedKeyUsage;
+      }
+      all = found;
+    }
+    usable = usable || all;
+  }
+  ok = ok && usable;
+  for (int i = 0; ok && i < sk_X509_num(path); ++i) {
+    unsigned char* der = nullptr;
+    int size = i2d_X509(sk_X509_value(path, i), &der);
+    chain.emplace_back(reinterpret_cast<char*>(der), static_cast<size_t>(size));
+    OPENSSL_free(der);
+  }
+  ERR_clear_error();
+  return ok;
 }
 
 Value PrivateJwk(Arena& arena, evp_pkey_st* key) {

@@ -61,5 +61,20 @@ struct RsaParts {
   std::string n, e, d, p, q, dp, dq, qi;
 };
 bool PartsOf(evp_pkey_st* key, RsaParts& out);
+struct EcParts {
+  std::string x, y, d;
+};
+bool EcPartsOf(evp_pkey_st* key, EcParts& out);
+// Seed and public half, as Go keeps an Ed25519 key.
+std::string Ed25519Seed(evp_pkey_st* key);
+bool SamePublicKey(evp_pkey_st* a, evp_pkey_st* b);
+
+struct ChainOptions {
+  int64_t unix_seconds = 0;
+  std::string dns_name;
+  std::vector<int> usages{1};  // Go's ExtKeyUsage numbers; 0 is any
+};
+// certs: the root, intermediates, the leaf (DER). `chain` is the path found, leaf first.
+bool VerifyChain(const std::vector<std::string>& certs, const ChainOptions& options, std::vector<std::string>& chain);
 
 }  // namespace hexr::rego

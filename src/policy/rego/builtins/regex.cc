@@ -35,11 +35,14 @@ std::string NamedGroups(std::string_view p) {
 
 }  // namespace
 
-const re2::RE2* RegexCache::Get(std::string_view pattern, std::string* error) {
-  if (auto it = by_pattern_.find(pattern); it != by_pattern_.end()) {
-    entries_.splice(entries_.begin(), entries_, it->second);
-    return it->second->regex.get();
-  }
+const re2::RE2* RegexCache::Find(std::string_view key) {
+  auto it = by_pattern_.find(key);
+  if (it == by_pattern_.end()) return nullptr;
+  entries_.splice(entries_.begin(), entries_, it->second);
+  return it->second->regex.get();
+}
+
+const re2::RE2* RegexCache::Put(std::string_view key, std::string_view pattern, std::string* error) {
   re2::RE2::Options options;
   options.set_log_errors(false);
   auto regex = std::make_unique<re2::RE2>(NamedGroups(pattern), options);
@@ -52,9 +55,14 @@ const re2::RE2* RegexCache::Get(std::string_view pattern, std::string* error) {
     by_pattern_.erase(entries_.back().pattern);
     entries_.pop_back();
   }
-  entries_.push_front({std::string(pattern), std::move(regex)});
+  entries_.push_front({std::string(key), std::move(regex)});
   by_pattern_.emplace(entries_.front().pattern, entries_.begin());
   return entries_.front().regex.get();
+}
+
+const re2::RE2* RegexCache::Get(std::string_view pattern, std::string* error) {
+  const re2::RE2* known = Find(pattern);
+  return known != nullptr ? known : Put(pattern, pattern, error);
 }
 
 namespace {

@@ -15,6 +15,9 @@ class RegexCache {
  public:
   // Null when `pattern` is no regular expression; then `error` says why. Owned by the cache, valid until the next call.
   const re2::RE2* Get(std::string_view pattern, std::string* error);
+  // What stands under `key` already, or null; Put compiles `pattern` for it.
+  const re2::RE2* Find(std::string_view key);
+  const re2::RE2* Put(std::string_view key, std::string_view pattern, std::string* error);
 
  private:
   static constexpr size_t kMax = 256;

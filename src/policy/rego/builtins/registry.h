@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -61,10 +62,12 @@ struct Builtin {
   bool variadic = false;
   bool no_result = false;  // print and its kind: always true
   bool deprecated = false;
+  bool only_cases = false;  // known to the runner of conformance cases alone
 };
 
 // What built-ins need beyond their operands. Lives as long as a machine; `per_query` state is renewed by BeginQuery.
 class RegexCache;
+class Zone;
 struct Services {
   Services(const Clock& c, Random& r);
   ~Services();
@@ -73,7 +76,8 @@ struct Services {
   const Clock& clock;
   Random& random;
   std::unique_ptr<RegexCache> regexes;
-  int64_t now_ns = 0;       // fixed for one query; 0: not asked yet
+  std::map<std::string, std::shared_ptr<const Zone>, std::less<>> zones;  // time zones read so far
+  int64_t now_ns = 0;                                                     // fixed for one query; 0: not asked yet
   Value memo;               // nondeterministic results of this query: object, key [name, args]
   size_t memory_limit = 0;  // of the arena
   std::vector<std::pair<Value, Value>> remembered;

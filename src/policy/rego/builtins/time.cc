@@ -10,7 +10,7 @@ constexpr int64_t kBillion = 1000000000;
 struct Moment {
   int64_t seconds = 0;
   int ns = 0;
-  std::shared_ptr<const Zone> zone;
+  const Zone* zone = nullptr;
   std::string_view layout;
   Civil Local() const { return CivilFromUnix(seconds + zone->At(seconds).seconds); }
 };
@@ -24,7 +24,7 @@ Value ToNanos(Call& c, int64_t seconds, int ns) {
 // A number of nanoseconds, or [ns, zone, layout].
 bool TakeMoment(Call& c, size_t i, Moment& m) {
   Value n = c[i];
-  std::string zone = "UTC";
+  std::string_view zone = "UTC";
   if (c[i].is_array()) {
     const Arr& a = *c[i].arr;
     if (a.size == 0) {
@@ -38,7 +38,7 @@ bool TakeMoment(Call& c, size_t i, Moment& m) {
         return false;
       }
     }
-    if (a.size > 1) zone = a.items[1].text();
+    if (a.size > 1 && a.items[1].text() != "Local" && !a.items[1].text().empty()) zone = a.items[1].text();
     if (a.size > 2) m.layout = a.items[2].text();
   } else if (!c[i].is_number()) {
     c.WrongType(i, "either number (ns) or [number (ns), string (tz)]");
@@ -59,11 +59,18 @@ bool TakeMoment(Call& c, size_t i, Moment& m) {
     m.ns += static_cast<int>(kBillion);
     --m.seconds;
   }
-  m.zone = Zone::Load(zone == "Local" ? "UTC" : zone);
-  if (m.zone == nullptr) {
-    c.Fail("unknown time zone " + zone);
-    return false;
+  auto& zones = c.services.zones;
+  auto known = zones.find(zone);
+  if (known == zones.end()) {
+    constexpr size_t kMaxZones = 1024;
+    auto loaded = zones.size() < kMaxZones ? Zone::Load(std::string(zone)) : nullptr;
+    if (loaded == nullptr) {
+      c.Fail("unknown time zone " + std::string(zone));
+      return false;
+    }
+    known = zones.emplace(std::string(zone), std::move(loaded)).first;
   }
+  m.zone = known->second.get();
   return true;
 }
 

@@ -1,4 +1,6 @@
 // URIs as Go's net/url takes them apart.
+#include "policy/rego/builtins/uri.h"
+
 #include <algorithm>
 
 #include "policy/rego/builtins/support.h"
@@ -7,13 +9,11 @@
 namespace hexr::rego {
 namespace {
 
-struct Uri {
-  std::string scheme, hostname, port, path, raw_path, raw_query, fragment;
-};
-
 bool Alpha(char c) { return (c | 32) >= 'a' && (c | 32) <= 'z'; }
 
-bool Parse(std::string_view raw, Uri& out, std::string& error) {
+}  // namespace
+
+bool ParseUri(std::string_view raw, Uri& out, std::string& error) {
   auto bad = [&](const std::string& why) {
     std::string quoted;
     AppendGoQuoted(raw, quoted);
@@ -46,7 +46,10 @@ bool Parse(std::string_view raw, Uri& out, std::string& error) {
     s = s.substr(0, q);
   }
   if (!s.starts_with('/')) {
-    if (!out.scheme.empty()) return true;  // opaque: mailto:x
+    if (!out.scheme.empty()) {  // mailto:x
+      out.opaque = s;
+      return true;
+    }
     size_t colon = s.find(':');
     if (colon != std::string_view::npos && s.substr(0, colon).find('/') == std::string_view::npos)
       return bad("first path segment in URL cannot contain colon");
@@ -56,7 +59,11 @@ bool Parse(std::string_view raw, Uri& out, std::string& error) {
     size_t slash = s.find('/');
     std::string_view authority = s.substr(0, slash);
     s = slash == std::string_view::npos ? std::string_view() : s.substr(slash);
-    if (size_t at = authority.rfind('@'); at != std::string_view::npos) authority = authority.substr(at + 1);
+    if (size_t at = authority.rfind('@'); at != std::string_view::npos) {
+      out.has_user = true;
+      authority = authority.substr(at + 1);
+    }
+    out.host = authority;
     std::string_view host = authority, port;
     if (authority.starts_with('[')) {
       size_t close = authority.rfind(']');
@@ -77,6 +84,7 @@ bool Parse(std::string_view raw, Uri& out, std::string& error) {
     if (out.hostname.find_first_of(" <>\"") != std::string::npos) return bad("invalid character \" \" in host name");
     out.port = port;
   }
+  out.escaped_path = s;
   if (!PercentDecode(s, false, out.path, why)) return bad(why);
   // Kept only when the decoded path would not be written like this.
   std::string plain;
@@ -95,12 +103,14 @@ bool Parse(std::string_view raw, Uri& out, std::string& error) {
   return true;
 }
 
+namespace {
+
 Value UriParse(Call& c) {
   std::string_view s;
   if (!TakeString(c, 0, s)) return Value();
   Uri u;
   std::string error;
-  if (!Parse(s, u, error)) return c.Fail(error);
+  if (!ParseUri(s, u, error)) return c.Fail(error);
   ObjectBuilder out(c.arena, 8);
   auto add = [&](std::string_view key, const std::string& v) {
     if (!v.empty()) out.Add(key, c.Text(v));
@@ -117,7 +127,7 @@ Value UriParse(Call& c) {
 Value UriIsValid(Call& c) {
   Uri u;
   std::string error;
-  return Value::Bool(c[0].is_string() && !c[0].text().empty() && Parse(c[0].text(), u, error));
+  return Value::Bool(c[0].is_string() && !c[0].text().empty() && ParseUri(c[0].text(), u, error));
 }
 
 constexpr Builtin kTable[] = {

@@ -157,7 +157,7 @@ void Compiler::CheckCalls() {
       arity = n->rules[0]->head.args.size();
     } else {
       const Builtin* b = FindBuiltin(name);
-      if (b == nullptr) {
+      if (b == nullptr || (b->only_cases && !options_.for_cases)) {
         Fail("rego_type_error", at, "undefined function " + name);
         return;
       }

@@ -31,7 +31,8 @@ struct TreeNode {
 };
 
 struct CompileOptions {
-  bool strict = false;  // OPA's check --strict
+  bool strict = false;     // OPA's check --strict
+  bool for_cases = false;  // knows the built-ins that only conformance cases have
 };
 
 class Compiler {

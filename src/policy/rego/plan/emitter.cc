@@ -27,6 +27,7 @@ bool Jumps(Op op) {
     case Op::kWith:
     case Op::kLeave:
     case Op::kReenter:
+    case Op::kResume:
     case Op::kReturn:
     case Op::kReturnUndefined: return false;
     default: return true;
@@ -48,8 +49,8 @@ void Emitter::Emit(Op op, uint16_t a, uint16_t b, uint16_t c, Label d, uint32_t 
 }
 
 int Emitter::Find(std::string_view name) const {
-  for (auto it = scope_.rbegin(); it != scope_.rend(); ++it) {
-    if (it->first == name) return it->second;
+  for (size_t i = scope_.size(); i > barrier_; --i) {
+    if (scope_[i - 1].first == name) return scope_[i - 1].second;
   }
   return -1;
 }

@@ -39,6 +39,8 @@ class Emitter {
   void BindVar(std::string name, uint16_t reg) { scope_.emplace_back(std::move(name), reg); }
   size_t ScopeMark() const { return scope_.size(); }
   void ScopeRestore(size_t mark) { scope_.resize(mark); }
+  // From here on only variables bound later are seen: the body of another rule is planned in place. The old barrier.
+  size_t SetBarrier(size_t barrier) { return std::exchange(barrier_, barrier); }
 
   bool overflow() const { return overflow_; }
   void Finish(Function& f);
@@ -51,6 +53,7 @@ class Emitter {
   std::vector<Location> places_;
   std::vector<uint32_t> positions_;
   std::vector<std::pair<std::string, uint16_t>> scope_;
+  size_t barrier_ = 0;
   uint32_t registers_ = 0;
   bool overflow_ = false;
 };

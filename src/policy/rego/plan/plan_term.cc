@@ -135,6 +135,7 @@ uint16_t Planner::PlanComprehension(const Term& t) {
   emit_->Emit(Op::kCollect, r, 0, 0, 0, t.kind == TermKind::kSetComp);
   Emitter::Label done = emit_->NewLabel();
   emit_->fail = done;
+  bool before = std::exchange(repeats_matter_, repeats_matter_ || t.kind == TermKind::kArrayComp);
   PlanBody(t.body);
   uint16_t first = PlanTerm(*t.items[0]);
   if (t.kind == TermKind::kObjectComp) {
@@ -144,6 +145,7 @@ uint16_t Planner::PlanComprehension(const Term& t) {
     emit_->Emit(t.kind == TermKind::kArrayComp ? Op::kAddArray : Op::kAddSet, r, first);
   }
   FailAlways();
+  repeats_matter_ = before;
   emit_->Bind(done);
   emit_->Emit(t.kind == TermKind::kArrayComp ? Op::kFinishArray
               : t.kind == TermKind::kSetComp ? Op::kFinishSet
@@ -201,7 +203,13 @@ uint16_t Planner::PlanRef(const Term& t) {
     r = emit_->Register();
     emit_->EmitOrFail(Op::kInput, r);
   } else if (head.is_var() && head.text == "data") {
-    r = PlanData(t, next, is_node, stored);
+    size_t used = 0;
+    int place = Place(t, used);
+    if (place < 0 || !PlanInline(t, place, used, r)) {
+      r = PlanData(t, next, is_node, stored);
+    } else {
+      next = used + 1;
+    }
   } else {
     r = PlanTerm(head);
   }

@@ -1,6 +1,7 @@
 #include "policy/rego/plan/planner.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "policy/rego/plan/guards.h"
 
@@ -28,6 +29,7 @@ bool Planner::PlanRules(Compiler& compiler, Program& program) {
   size_t before = compiler.errors().size();
   for (const auto& m : compiler.modules()) program.files.push_back(m->file);
   p.Number(compiler.root(), -1);
+  p.CountUses();
   for (size_t i = 0; i < p.nodes_.size(); ++i) p.PlanNode(*p.nodes_[i], static_cast<int>(i));
   return compiler.errors().size() == before;
 }
@@ -99,6 +101,8 @@ void Planner::BindArguments(const Rule& rule) {
 void Planner::PlanRuleBody(const Rule& rule) {
   emit_->place = rule.at;
   rule_ = &rule;
+  first_fail_ = emit_->fail;
+  repeats_matter_ = false;
   BindArguments(rule);
   PlanBody(rule.body);
 }

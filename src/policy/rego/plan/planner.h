@@ -58,6 +58,12 @@ class Planner {
   uint16_t PlanStep(uint16_t base, const Term& operand, bool stored = false);
   uint16_t PlanCall(const std::vector<TermPtr>& items, size_t operands, Location at, bool& relation);
   uint16_t PlanComprehension(const Term& t);
+  // A partial set that is only iterated, once in the program: its rules run in place and no set is made.
+  bool PlanInline(const Term& t, int place, size_t next, uint16_t& element);
+  bool MayInline(const TreeNode& node) const;
+  bool CannotFail(const Term& t) const;
+  bool CannotFail(const Expr& e) const;
+  void CountUses();
   uint16_t PlanSequence(Op op, const Term& t);
   void PlanUnify(const Term& a, const Term& b);
   void PlanMatch(const Term& pattern, uint16_t reg);
@@ -77,6 +83,10 @@ class Planner {
   std::unique_ptr<Emitter> emit_;
   std::vector<const TreeNode*> nodes_;  // by place
   const Rule* rule_ = nullptr;          // being planned
+  std::vector<uint32_t> uses_;          // by place: how often code refers to the rule set
+  bool data_replaced_ = false;          // some `with` replaces a part of data
+  bool repeats_matter_ = false;         // inside an array comprehension
+  Emitter::Label first_fail_ = 0;       // where the body being planned fails before its first iteration
   std::map<uint32_t, std::vector<uint32_t>> constants_by_hash_;
 };
 

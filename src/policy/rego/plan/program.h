@@ -64,6 +64,8 @@ enum class Op : uint16_t {
   kLeave,         // back to the context outside a
   kReenter,       // into the context a again
   kJump,          // to d
+  kMark,          // a remembers d
+  kResume,        // to where a remembers
   kReturn,        // the value of a
   kReturnUndefined,
 };

@@ -1,4 +1,6 @@
 // The interpreter loop: one switch over the instructions of a function.
+#include <cstring>
+
 #include "policy/rego/value/build.h"
 #include "policy/rego/value/json.h"
 #include "policy/rego/vm/context.h"
@@ -24,6 +26,25 @@ bool Has(const Value& item, const Value& in) {
     case Kind::kSet: return Find(*in.set, item) >= 0;
     default: return false;
   }
+}
+
+// The usual comparison, without a call: strings of one hash are compared byte by byte.
+inline bool Same(const Value& a, const Value& b) {
+  if (a.word() == b.word() && a.kind == Kind::kString) {
+    return a.bits == b.bits || (a.str->size == b.str->size && std::memcmp(a.str->data, b.str->data, a.str->size) == 0);
+  }
+  return Equal(a, b);
+}
+
+// A member of a small object by name is found by a scan over hashes.
+inline Value Member(const Value& base, const Value& key) {
+  if (base.kind != Kind::kObject || key.kind != Kind::kString || base.obj->index != nullptr) return Lookup(base, key);
+  const Obj& o = *base.obj;
+  const uint64_t word = key.word();
+  for (uint32_t k = 0; k < o.size; ++k) {
+    if (o.keys[k].word() == word && Same(o.keys[k], key)) return o.values[k];
+  }
+  return Value();
 }
 
 // Stored documents are addressed by text: data.list[2] and data.object[2] both work.
@@ -90,7 +111,7 @@ Machine::Outcome Machine::Execute(const Function& f, Value* r, Value& result) {
         if (i.c != 0 && constants[i.e].kind == Kind::kInt) {
           r[i.a] = Stored(arena_, base, constants[i.e]);
         } else {
-          r[i.a] = Lookup(base, constants[i.e]);
+          r[i.a] = Member(base, constants[i.e]);
         }
         HEXR_FAIL_UNLESS(r[i.a].defined());
       }
@@ -103,7 +124,7 @@ Machine::Outcome Machine::Execute(const Function& f, Value* r, Value& result) {
         if (i.e != 0 && r[i.c].kind == Kind::kInt) {
           r[i.a] = Stored(arena_, base, r[i.c]);
         } else {
-          r[i.a] = Lookup(base, r[i.c]);
+          r[i.a] = Member(base, r[i.c]);
         }
         HEXR_FAIL_UNLESS(r[i.a].defined());
       }
@@ -116,13 +137,30 @@ Machine::Outcome Machine::Execute(const Function& f, Value* r, Value& result) {
         }
         break;
       case Op::kIterate: HEXR_OUTCOME(StartIteration(r + i.a, r[i.b]));
-      case Op::kNext:
-        if (!Spend(place(i))) return Outcome::kError;
+      case Op::kNext: {
+        if (steps_left_ == 0 || arena_.used() > budget_.memory) {
+          Spend(place(i));
+          return Outcome::kError;
+        }
+        --steps_left_;
+        Value* it = r + i.a;
+        if (it[1].kind == Kind::kArray && it[0].tag == 0) {
+          const auto at = static_cast<uint64_t>(it[0].i);
+          if (at >= it[1].arr->size) {
+            pc = code + i.d;
+            continue;
+          }
+          it[0].i = static_cast<int64_t>(at + 1);
+          if (i.b != kNoRegister) r[i.b] = Value::Int(static_cast<int64_t>(at));
+          r[i.c] = it[1].arr->items[at];
+          break;
+        }
         HEXR_OUTCOME(NextOf(r + i.a, i.b == kNoRegister ? nullptr : r + i.b, r + i.c, top));
+      }
       case Op::kRequireArray: HEXR_FAIL_UNLESS(r[i.a].kind == Kind::kArray && r[i.a].arr->size == i.e);
       case Op::kRequireObject: HEXR_FAIL_UNLESS(r[i.a].kind == Kind::kObject && r[i.a].obj->size == i.e);
-      case Op::kEqual: HEXR_FAIL_UNLESS(Equal(r[i.a], r[i.b]));
-      case Op::kEqualConst: HEXR_FAIL_UNLESS(Equal(r[i.a], constants[i.e]));
+      case Op::kEqual: HEXR_FAIL_UNLESS(Same(r[i.a], r[i.b]));
+      case Op::kEqualConst: HEXR_FAIL_UNLESS(Same(r[i.a], constants[i.e]));
       case Op::kNotEqual: HEXR_FAIL_UNLESS(!Equal(r[i.a], r[i.b]));
       case Op::kLess: HEXR_FAIL_UNLESS(Compare(r[i.a], r[i.b]) < 0);
       case Op::kLessEqual: HEXR_FAIL_UNLESS(Compare(r[i.a], r[i.b]) <= 0);
@@ -221,6 +259,8 @@ Machine::Outcome Machine::Execute(const Function& f, Value* r, Value& result) {
       case Op::kLeave: context_ = reinterpret_cast<Context*>(r[i.a].bits)->outer; break;
       case Op::kReenter: context_ = reinterpret_cast<Context*>(r[i.a].bits); break;
       case Op::kJump: pc = code + i.d; break;
+      case Op::kMark: r[i.a] = Value::Int(i.d); break;
+      case Op::kResume: pc = code + r[i.a].i; break;
       case Op::kReturn: result = r[i.a]; return Outcome::kValue;
       case Op::kReturnUndefined: return Outcome::kUndefined;
     }

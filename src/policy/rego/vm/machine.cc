@@ -23,8 +23,15 @@ std::string EvalError::ToString() const {
 Machine::Machine(const Program& program, Services& services, Budget budget)
     : program_(program), services_(services), budget_(budget), stack_(kStackValues), memo_(program.functions.size()) {}
 
-void Machine::Begin(const Value& input, const Value& data) {
+Arena& Machine::Prepare() {
   arena_.Reset();
+  prepared_ = true;
+  return arena_;
+}
+
+void Machine::Begin(const Value& input, const Value& data) {
+  if (!prepared_) arena_.Reset();
+  prepared_ = false;
   if (memo_.size() < program_.functions.size()) memo_.resize(program_.functions.size());
   ++generation_;
   steps_left_ = budget_.steps;
@@ -42,6 +49,15 @@ Machine::Outcome Machine::Run(int function, Value& result) {
   context_ = root_;
   if (f.arguments == 0 && f.node >= 0) return RuleValue(function, stack_.data(), result);
   return CallFunction(f, function, nullptr, 0, stack_.data(), result);
+}
+
+Machine::Outcome Machine::RunDocument(int place, Value& result) {
+  const TreePlace& p = program_.tree[static_cast<size_t>(place)];
+  if (p.function >= 0) return Run(p.function, result);
+  context_ = root_;
+  Value node;
+  Outcome o = NodeValue(place, node);
+  return o == Outcome::kValue ? Document(node, stack_.data(), result) : o;
 }
 
 Machine::Outcome Machine::Fail(std::string_view code, std::string message, const Location& at) {

@@ -36,10 +36,14 @@ class Machine {
   // Strict: an error of a built-in ends the decision. Otherwise its expression is undefined.
   bool strict = false;
 
-  // Forgets the last decision. `input` may be undefined; `data` is the base document (an object).
+  // Forgets the last decision; the arena is for building the next one's input.
+  Arena& Prepare();
+  // Begins a decision, after Prepare() when that was called for it. `input` may be undefined; `data` is the base document (an object).
   void Begin(const Value& input, const Value& data);
   enum class Outcome : uint8_t { kValue, kUndefined, kError };
   Outcome Run(int function, Value& result);
+  // The document at a place of the program's tree: a rule set's value, or all of a package.
+  Outcome RunDocument(int place, Value& result);
   const EvalError& error() const { return error_; }
   Arena& arena() { return arena_; }
   const Program& program() const { return program_; }
@@ -83,6 +87,7 @@ class Machine {
   uint64_t generation_ = 0;
   uint64_t steps_left_ = 0;
   size_t depth_ = 0;
+  bool prepared_ = false;
   Context* context_ = nullptr;
   Context* root_ = nullptr;
   EvalError error_;
