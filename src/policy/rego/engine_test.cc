@@ -158,9 +158,13 @@ TEST(RegoNumbers, AreExact) {
 }
 
 TEST(RegoWith, ChangesOnlyItsOwnExpression) {
-  Engine r(
-      "package a\nq := input.x\np := [q, y] if { y := q with input.x as 2 }\nf(x) := x + 1\ng(x) := f(x) * 10\nm := "
-      "f(1) with f as g\n");
+  Engine r(R"(package a
+q := input.x
+p := [q, y] if { y := q with input.x as 2 }
+f(x) := x + 1
+g(x) := f(x) * 10
+m := x if { x := f(1) with f as g }
+)");
   EXPECT_EQ(r.Ask("data.a.p", R"({"x": 1})"), "[1, 2]");
   // Inside a replacement nothing is replaced: g calls the real f.
   EXPECT_EQ(r.Ask("data.a.m"), "20");

@@ -126,6 +126,12 @@ std::optional<Net> MakeNet(const Ip& ip, int prefix) {
   n.prefix = prefix;
   n.first = Mask(ip, prefix, false);
   n.last = Mask(ip, prefix, true);
+  // A block of IPv4-mapped addresses holds IPv4 addresses.
+  constexpr int kMappedBits = 96;
+  if (Mapped(ip) && prefix >= kMappedBits) {
+    n.first = Unmapped(n.first);
+    n.last = Unmapped(n.last);
+  }
   return n;
 }
 
@@ -323,7 +329,7 @@ Value CidrMerge(Call& c) {
     }
     auto n = ParseCidr(v.text());
     if (!n) return c.Fail("invalid CIDR address: " + std::string(v.text()));
-    n->ip = n->first;
+    n->ip = Mask(n->ip, n->prefix, false);
     nets.push_back(*n);
   }
   if (!ok) return c.Fail("operand must be an array");

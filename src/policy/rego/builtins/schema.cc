@@ -226,7 +226,7 @@ class Validator {
 
  private:
   static std::string Join(const std::string& field, const std::string& step) {
-    return field == "(root)" ? step : field + "." + step;
+    return field == "(Root)" ? step : field + "." + step;
   }
   bool Passes(const Value& schema, const Value& v, const std::string& field, int depth) {
     std::vector<Problem> inner;
@@ -497,7 +497,7 @@ Value MatchSchema(Call& c) {
   if (schema.defined()) error = SchemaCheck(*c.services.regexes, schema).Run();
   if (!error.empty()) return c.Fail(error);
   std::vector<Problem> problems;
-  Validator(c, schema).Run(schema, document, "(root)", 0, problems);
+  Validator(c, schema).Run(schema, document, "(Root)", 0, problems);
   ArrayBuilder list(c.arena, problems.size());
   for (const Problem& p : problems) {
     ObjectBuilder b(c.arena, 4);

@@ -166,7 +166,9 @@ class Writer {
     ObjectBuilder b(arena_, 6);
     b.Add("name", Text(h.ref->items[0]->text));
     if (!h.args.empty()) b.Add("args", Terms(h.args, 0));
-    if (h.key) b.Add("key", Term(*h.key));
+    // p[x] := y has its variable as a key as well.
+    bool keyed = !h.key && h.args.empty() && h.ref->items.size() == 2 && !IsGround(*h.ref->items[1]);
+    if (h.key || keyed) b.Add("key", Term(h.key ? *h.key : *h.ref->items[1]));
     if (h.value) b.Add("value", Term(*h.value));
     if (h.assign) b.Add("assign", Value::Bool(true));
     b.Add("ref", Terms(h.ref->items, 0));

@@ -150,7 +150,9 @@ void Scalar(std::string_view s, size_t indent, std::string& out) {
     return;
   }
   Arena scratch(1024);
-  bool plain_type = !s.empty() && !Plain(scratch, std::string(s)).is_string();
+  // What another type would be read from is quoted twice, the rest once, as Go's yaml does.
+  bool date = s.size() >= 10 && s[4] == '-' && s[7] == '-';
+  bool plain_type = date || (!s.empty() && !Plain(scratch, std::string(s)).is_string());
   if (plain_type || s.empty()) {
     AppendJsonString(s, false, out);
     return;
