@@ -134,7 +134,7 @@ TEST(Http1, RefusesSmuggling) {
       "GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n",
       "GET / HTTP/1.1\r\nHost: a\rX: b\r\n\r\n",
       "GET / HTTP/1.1\r\nHost: a\r\r\n\r\n",
-      std::string("GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", 37),
+      std::string("GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", 35),
       "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
       "GET / HTTP/1.1\r\nHost: a\r\nHOST: b\r\n\r\n",
       "GET / HTTP/1.1\r\n\r\n",
