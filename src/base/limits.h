@@ -25,6 +25,7 @@ inline constexpr size_t kMaxOwnerMaps = 256;                       // id map nam
 inline constexpr size_t kMaxEtcFileBytes = 512 * 1024;
 inline constexpr size_t kMaxLaunchMessageBytes = 4 * 1024 * 1024;   // arguments and environment of one launch
 inline constexpr size_t kMaxLaunchSessions = 4096;                 // connections of `hexr run`
+inline constexpr size_t kMaxUnheardEnds = 256;                     // kept for starters that come back
 inline constexpr size_t kMaxQueuedSockets = 64;                    // asked of one agent's PID 1 and not made yet
 inline constexpr unsigned long kMaxAgentProcesses = 4096;          // RLIMIT_NPROC of one agent, at most
 inline constexpr size_t kMaxFoldersGiven = 48;                     // to one agent

@@ -351,8 +351,7 @@ void Instance::OnInitEnded() {
   (void)waitid(P_PIDFD, static_cast<id_t>(handles_.init_pidfd.get()), &info, WEXITED | WNOHANG);  // ECHILD: a predecessor's child
   const int status = status_.value_or(SIGKILL);
   pb::ServerMessage out;
-  out.mutable_ended()->set_wait_status(status);
-  out.mutable_ended()->set_why(why_);
+  *out.mutable_ended() = Ended(status);
   TellSession(out);
   Envelope to_keeper, to_gateway;
   to_keeper.mutable_instance_ended()->set_instance(facts_.id.value());
@@ -392,6 +391,13 @@ void Instance::AttachSession(std::shared_ptr<LaunchSession> session) {
     Signal(SIGCONT);
     hang_up_ = loop_.After(kHangUpGrace, [this] { Kill("hexr run has gone"); });
   };
+}
+
+pb::Ended Instance::Ended(int wait_status) const {
+  pb::Ended e;
+  e.set_wait_status(wait_status);
+  e.set_why(why_);
+  return e;
 }
 
 void Instance::TellSession(const pb::ServerMessage& message, std::vector<int> fds) {

@@ -74,6 +74,8 @@ class Instance {
 
   void Signal(int signal);
   void Kill(const std::string& why);
+  bool has_session() const { return session_ && !session_->gone(); }
+  pb::Ended Ended(int wait_status) const;
   void AttachSession(std::shared_ptr<LaunchSession> session);
   void TellSession(const pb::ServerMessage& message, std::vector<int> fds = {});
 

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "base/limits.h"
@@ -102,6 +103,10 @@ std::vector<std::string> Spawner::Sharing(const std::vector<Given>& folders) con
 Instance::OnEnded Spawner::OnEnded() {
   return [this](Instance& instance, int status) {
     Log(LogLevel::kInfo, "instance.ended", {{"instance", instance.facts().id}, {"status", status}});
+    if (!instance.has_session()) {
+      if (unheard_.size() >= limits::kMaxUnheardEnds) unheard_.pop_front();
+      unheard_.push_back({instance.facts().id.value(), instance.facts().caller_uid, instance.Ended(status)});
+    }
     instances_.erase(instance.facts().id.value());
     CheckDrained();
   };
@@ -115,7 +120,17 @@ void Spawner::Adopt(std::unique_ptr<Instance> instance) {
 void Spawner::Attach(const std::shared_ptr<LaunchSession>& session, const pb::Attach& request) {
   Instance* instance = Find(request.instance());
   const uid_t uid = session->caller().uid;
-  if (instance == nullptr) return session->Refuse(125, "no such instance; it has ended meanwhile");
+  if (instance == nullptr) {
+    const auto it = std::find_if(unheard_.begin(), unheard_.end(), [&](const Unheard& u) {
+      return u.instance == request.instance() && (uid == 0 || uid == u.caller_uid);
+    });
+    if (it == unheard_.end()) return session->Refuse(125, "no such instance; it has ended");
+    pb::ServerMessage m;
+    *m.mutable_ended() = std::move(it->ended);
+    unheard_.erase(it);
+    session->Send(m);
+    return session->Close();
+  }
   if (uid != 0 && uid != instance->facts().caller_uid) return session->Refuse(125, "this instance was started by somebody else");
   instance->AttachSession(session);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -84,6 +85,13 @@ class Spawner final : private Links, private LaunchHost {
   Idmapper idmapper_;
   std::map<std::string, uint32_t> tenants_;   // → uid base
   std::map<std::string, std::unique_ptr<Instance>> instances_;
+  // Ends that nobody was there to hear: their starter asks again after a restart of this process.
+  struct Unheard {
+    std::string instance;
+    uid_t caller_uid;
+    pb::Ended ended;
+  };
+  std::deque<Unheard> unheard_;
   std::unique_ptr<runtime::Channel> keeper_;
   std::map<std::string, std::unique_ptr<runtime::Channel>> gateways_;
   std::unique_ptr<LaunchSocket> socket_;
