@@ -71,6 +71,10 @@ void AdminCommands::ServeOn(AdminServer& server) {
   Serve(server, "bundle.set", &AdminCommands::BundleSet);
   Serve(server, "entry.list", &AdminCommands::EntryList);
   Serve(server, "ledger.logs", &AdminCommands::LedgerLogs);
+  Serve(server, "vault.put", &AdminCommands::VaultPut);
+  Serve(server, "vault.list", &AdminCommands::VaultList);
+  Serve(server, "vault.delete", &AdminCommands::VaultDelete);
+  server.Serve("vault.get", [this](std::shared_ptr<AdminCall> call) { VaultGet(std::move(call)); });
 }
 
 // ---- the node and its instances
@@ -211,6 +215,8 @@ void AdminCommands::TenantThaw(std::shared_ptr<AdminCall> call) {
 
 Result<Json> AdminCommands::TenantDelete(const AdminCall& call) {
   ASSIGN_OR_RETURN(const IdSegment name, TenantArg(call));
+  // The keys go first: whatever happens after, nobody reads this tenant's secrets again.
+  if (name != k_.options_.config.tenant) RETURN_IF_ERROR(k_.vault_->DeleteTenant(name));
   RETURN_IF_ERROR(k_.tenants_->Delete(name));
   return EndTenant(name, "tenant.deleted");
 }
@@ -267,6 +273,56 @@ Result<Json> AdminCommands::LedgerLogs(const AdminCall&) {
     out.push_back(JsonObject{{"tenant", log.tenant}, {"folder", log.folder}, {"key", log.verifier_key}});
   }
   return Json(JsonObject{{"logs", std::move(out)}});
+}
+
+// ---- the vault
+
+Result<IdSegment> AdminCommands::VaultTenant(const AdminCall& call) const {
+  if (call.Arg("tenant").empty()) return k_.options_.config.tenant;
+  ASSIGN_OR_RETURN(IdSegment tenant, IdSegment::Parse(call.Arg("tenant")));
+  if (k_.tenants_->Find(tenant) == nullptr)
+    return NotFound("there is no tenant " + tenant.value() + "; see `hexr tenant list`");
+  return tenant;
+}
+
+Result<Json> AdminCommands::VaultPut(const AdminCall& call) {
+  ASSIGN_OR_RETURN(const IdSegment tenant, VaultTenant(call));
+  ASSIGN_OR_RETURN(const std::string text, call.Required("name"));
+  ASSIGN_OR_RETURN(const credentials::VaultName name, credentials::VaultName::Parse(text));
+  ASSIGN_OR_RETURN(const uint32_t version, k_.vault_->Put(tenant, name, crypto::Secret::Copy(AsBytes(call.secret()))));
+  return Json(JsonObject{{"name", name.value()}, {"version", version}});
+}
+
+void AdminCommands::VaultGet(std::shared_ptr<AdminCall> call) {
+  const auto get = [&]() -> Result<credentials::VaultSecret> {
+    ASSIGN_OR_RETURN(const IdSegment tenant, VaultTenant(*call));
+    ASSIGN_OR_RETURN(const std::string text, call->Required("name"));
+    ASSIGN_OR_RETURN(const credentials::VaultName name, credentials::VaultName::Parse(text));
+    return k_.vault_->Get(tenant, name);
+  };
+  const auto secret = get();
+  if (!secret.ok()) return call->Fail(secret.error());
+  call->Answer(JsonObject{{"version", secret->version}},
+               secret->value.RevealText(crypto::RevealToken::For("vault get, by an operator")));
+}
+
+Result<Json> AdminCommands::VaultList(const AdminCall& call) {
+  ASSIGN_OR_RETURN(const IdSegment tenant, VaultTenant(call));
+  ASSIGN_OR_RETURN(const std::vector<credentials::VaultEntry> entries, k_.vault_->List(tenant));
+  JsonArray out;
+  for (const credentials::VaultEntry& e : entries) {
+    out.push_back(
+        JsonObject{{"name", e.name.value()}, {"version", e.version}, {"updated", FormatRfc3339(e.created, 0)}});
+  }
+  return Json(JsonObject{{"secrets", std::move(out)}});
+}
+
+Result<Json> AdminCommands::VaultDelete(const AdminCall& call) {
+  ASSIGN_OR_RETURN(const IdSegment tenant, VaultTenant(call));
+  ASSIGN_OR_RETURN(const std::string text, call.Required("name"));
+  ASSIGN_OR_RETURN(const credentials::VaultName name, credentials::VaultName::Parse(text));
+  RETURN_IF_ERROR(k_.vault_->Delete(tenant, name));
+  return Json(JsonObject{{"name", name.value()}});
 }
 
 }  // namespace hexr::keeper

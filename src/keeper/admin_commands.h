@@ -46,6 +46,13 @@ class AdminCommands {
   Result<wire::Json> EntryList(const AdminCall& call);
   Result<wire::Json> LedgerLogs(const AdminCall& call);
 
+  // The tenant that a vault command names (the node's own where it names none), which has to exist.
+  Result<IdSegment> VaultTenant(const AdminCall& call) const;
+  Result<wire::Json> VaultPut(const AdminCall& call);
+  void VaultGet(std::shared_ptr<AdminCall> call);
+  Result<wire::Json> VaultList(const AdminCall& call);
+  Result<wire::Json> VaultDelete(const AdminCall& call);
+
   Keeper& k_;
 };
 

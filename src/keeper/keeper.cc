@@ -78,6 +78,10 @@ Status Keeper::Open() {
   ASSIGN_OR_RETURN(state_, State::Open(c, options_.state_dir, random_));
   ASSIGN_OR_RETURN(Tenants tenants, Tenants::Open(state_->store(), c.tenant, clock_));
   tenants_.emplace(std::move(tenants));
+  ASSIGN_OR_RETURN(credentials::Vault vault,
+                   credentials::Vault::Open({.database = {options_.state_dir + "/vault.db", std::nullopt}},
+                                            state_->machine_key().key(), clock_, random_));
+  vault_.emplace(std::move(vault));
   std::vector<IdSegment> names;
   for (const auto& [name, t] : tenants_->all()) names.push_back(name);
   EvidenceOptions evidence{

@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "config/config.h"
+#include "credentials/vault.h"
 #include "identity/core.h"
 #include "keeper/admin_server.h"
 #include "keeper/evidence.h"
@@ -86,6 +87,7 @@ class Keeper {
 
   std::unique_ptr<State> state_;
   std::optional<Tenants> tenants_;
+  std::optional<credentials::Vault> vault_;
   std::unique_ptr<Evidence> evidence_;
   std::unique_ptr<WorkloadDoor> workload_;
   identity::Core* core_ = nullptr;  // workload_'s

@@ -1,0 +1,178 @@
+#include "cli/ledger.h"
+
+#include <cerrno>
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "base/clock.h"
+#include "cli/admin_client.h"
+#include "cli/output.h"
+#include "ledger/ledger.h"
+#include "ledger/log_reader.h"
+#include "ledger/prove.h"
+#include "ledger/tiles.h"
+#include "ledger/verify.h"
+
+namespace hexr::cli {
+namespace {
+
+struct OpenLog {
+  ledger::DirectoryStorage storage;
+  ledger::VerifierKey key;
+};
+
+Result<std::string> ReadFile(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return InvalidArgument(ErrnoError(path, errno).message());
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+Result<ledger::VerifierKey> OneKey(const std::string& text, const std::string& file) {
+  ASSIGN_OR_RETURN(ledger::KeyFile keys, ledger::ParseKeyFile(text));
+  if (keys.keys.empty()) return InvalidArgument(file + " holds no key");
+  return keys.keys.front();
+}
+
+// The key of a log of this node, from the node itself: it is the authority on it.
+Result<ledger::VerifierKey> KeyFromNode(const Invocation& in) {
+  ASSIGN_OR_RETURN(const AdminReply reply, Admin(in.paths, "ledger.logs", {}));
+  if (const wire::JsonArray* logs = reply.json.FindArray("logs")) {
+    for (const wire::Json& log : *logs) {
+      if (Text(log, "tenant") == in.Get("--tenant")) return ledger::VerifierKey::Parse(Text(log, "key"));
+    }
+  }
+  return NotFound("this node has no log of tenant '" + in.Get("--tenant") + "'; see `hexr tenant list`");
+}
+
+// --log and --key, or this node's own log of --tenant.
+Result<OpenLog> Open(const Invocation& in) {
+  const bool own = !in.Has("--log");
+  const std::string folder =
+      own ? ledger::Ledger::LogFolder(in.paths.state_dir + "/ledger", in.Get("--tenant")) : in.Get("--log");
+  ASSIGN_OR_RETURN(ledger::DirectoryStorage storage, ledger::DirectoryStorage::OpenReadOnly(folder));
+  if (in.Has("--key")) {
+    ASSIGN_OR_RETURN(const std::string text, ReadFile(in.Get("--key")));
+    ASSIGN_OR_RETURN(ledger::VerifierKey key, OneKey(text, in.Get("--key")));
+    return OpenLog{std::move(storage), std::move(key)};
+  }
+  const auto beside = ReadFile(folder + "/" + ledger::kKeyPath);
+  if (beside.ok()) {
+    ASSIGN_OR_RETURN(ledger::VerifierKey key, OneKey(*beside, ledger::kKeyPath));
+    return OpenLog{std::move(storage), std::move(key)};
+  }
+  if (!own) return InvalidArgument(folder + " has no " + ledger::kKeyPath + "; name the log's key with --key FILE");
+  ASSIGN_OR_RETURN(ledger::VerifierKey key, KeyFromNode(in));
+  return OpenLog{std::move(storage), std::move(key)};
+}
+
+Result<uint64_t> Number(const Invocation& in, const char* name) {
+  const std::string text = in.Get(name);
+  uint64_t n = 0;
+  const auto r = std::from_chars(text.data(), text.data() + text.size(), n);
+  if (r.ec != std::errc() || r.ptr != text.data() + text.size())
+    return InvalidArgument(std::string(name) + ": a number is expected, not '" + text + "'");
+  return n;
+}
+
+void PrintRecord(const Invocation& in, const ledger::Record& r) {
+  const auto json = wire::ParseJson(r.ToJson());
+  if (in.output == Output::kJson || !json.ok()) return PrintLine(r.ToJson());
+  const wire::Json* body = json->Find("body");
+  PrintLine(Text(*json, "seq") + "  " + Text(*json, "time") + "  " + Paint(Colour::kBold, Text(*json, "kind")) + "  " +
+            Text(*json, "spiffe_id") + "  " + (body != nullptr ? wire::ToJson(*body) : ""));
+}
+
+}  // namespace
+
+int RunLedgerTail(const Invocation& in) {
+  const auto count = Number(in, "-n");
+  if (!count.ok()) return Fail(count.error());
+  const auto log = Open(in);
+  if (!log.ok()) return Fail(log.error());
+  const auto checkpoint = ledger::ReadCheckpoint(log->storage, log->key);
+  if (!checkpoint.ok()) return Fail(checkpoint.error());
+  const uint64_t size = checkpoint->checkpoint().size;
+  const uint64_t from = size > *count ? size - *count : 0;
+  const auto records = ledger::ReadRecords(log->storage, log->key, from, *count);
+  if (!records.ok()) return Fail(records.error());
+  for (const ledger::Record& r : *records) PrintRecord(in, r);
+  return kYes;
+}
+
+int RunLedgerShow(const Invocation& in) {
+  const auto n = Number(in, "N");
+  if (!n.ok()) return Fail(n.error());
+  const auto log = Open(in);
+  if (!log.ok()) return Fail(log.error());
+  const auto record = ledger::ReadRecord(log->storage, log->key, *n);
+  if (!record.ok()) return Fail(record.error());
+  const auto json = wire::ParseJson(record->ToJson());
+  if (!json.ok()) return Fail(json.error());
+  PrintJson(*json);
+  return kYes;
+}
+
+int RunLedgerVerify(const Invocation& in) {
+  const auto log = Open(in);
+  if (!log.ok()) return Fail(log.error());
+  ledger::VerifyOptions options{.log_key = log->key};
+  for (const std::string& file : in.All("--witness")) {
+    const auto text = ReadFile(file);
+    if (!text.ok()) return Fail(text.error());
+    auto keys = ledger::ParseKeyFile(*text);
+    if (!keys.ok()) return Fail(keys.error().WithContext(file));
+    for (auto& k : keys->keys) options.witnesses.push_back(std::move(k));
+    for (auto& c : keys->checkpoints) options.seen.push_back(std::move(c));
+  }
+  const auto report = ledger::VerifyLog(log->storage, options);
+  if (!report.ok()) return Fail(report.error());
+  if (in.output == Output::kJson) {
+    const auto json = wire::ParseJson(ledger::ToJson(*report));
+    if (!json.ok()) return Fail(json.error());
+    PrintJson(*json);
+  } else {
+    for (const ledger::Problem& p : report->problems) PrintLine(Paint(Colour::kRed, p.code) + "  " + p.message);
+    PrintLine(report->origin + ": " + std::to_string(report->records) + " records, " +
+              std::to_string(report->checkpoints) + " checkpoints, " + std::to_string(report->problems_total) +
+              " problems");
+  }
+  return report->problems_total == 0 ? kYes : kNo;
+}
+
+int RunLedgerProve(const Invocation& in) {
+  const auto n = Number(in, "N");
+  if (!n.ok()) return Fail(n.error());
+  const auto log = Open(in);
+  if (!log.ok()) return Fail(log.error());
+  const auto proof = ledger::Prove(log->storage, log->key, *n);
+  if (!proof.ok()) return Fail(proof.error());
+  if (in.output == Output::kJson)
+    PrintJson(wire::JsonObject{{"record", *n}, {"proof", *proof}, {"key", log->key.ToString()}});
+  else
+    std::fputs(proof->c_str(), stdout);
+  return kYes;
+}
+
+int RunLedgerExport(const Invocation& in) {
+  const auto log = Open(in);
+  if (!log.ok()) return Fail(log.error());
+  const std::string folder = in.Get("--output-dir");
+  std::error_code e;
+  if (std::filesystem::exists(folder, e) && !std::filesystem::is_empty(folder, e)) {
+    return Fail(AlreadyExists(folder + " is not empty; name a new folder"));
+  }
+  auto to = ledger::DirectoryStorage::Open(folder);
+  if (!to.ok()) return Fail(to.error());
+  if (const Status s = ledger::Export(log->storage, log->key, *to); !s.ok()) return Fail(s.error());
+  if (in.output == Output::kJson)
+    PrintJson(wire::JsonObject{{"folder", folder}, {"key", log->key.ToString()}});
+  else
+    PrintLine("exported to " + folder + "; check it with: hexr ledger verify --log " + folder);
+  return kYes;
+}
+
+}  // namespace hexr::cli

@@ -1,0 +1,91 @@
+#include "cli/vault.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include "base/limits.h"
+#include "cli/admin_client.h"
+#include "cli/output.h"
+#include "crypto/secret.h"
+
+namespace hexr::cli {
+namespace {
+
+std::map<std::string, std::string> Named(const Invocation& in) {
+  return {{"tenant", in.Get("--tenant")}, {"name", in.Get("NAME")}};
+}
+
+Result<std::string> ReadSecret(const Invocation& in) {
+  std::ostringstream text;
+  if (in.Has("--file")) {
+    std::ifstream file(in.Get("--file"), std::ios::binary);
+    if (!file) return InvalidArgument(ErrnoError(in.Get("--file"), errno).message());
+    text << file.rdbuf();
+  } else {
+    if (isatty(STDIN_FILENO) != 0) PrintError("type the secret, then end with Ctrl-D (or use --file, or a pipe)");
+    text << std::cin.rdbuf();
+  }
+  std::string secret = text.str();
+  // A line typed or piped by echo: its newline is nobody's secret.
+  if (!in.Has("--file") && secret.ends_with('\n')) secret.pop_back();
+  if (secret.empty()) return InvalidArgument("the secret is empty");
+  if (secret.size() > limits::kMaxVaultValueBytes) {
+    return InvalidArgument("the secret has " + std::to_string(secret.size()) + " bytes; at most " +
+                           std::to_string(limits::kMaxVaultValueBytes) + " are kept");
+  }
+  return secret;
+}
+
+}  // namespace
+
+int RunVaultPut(const Invocation& in) {
+  auto secret = ReadSecret(in);
+  if (!secret.ok()) return Fail(secret.error());
+  const auto r = Admin(in.paths, "vault.put", Named(in), *secret);
+  crypto::WipeMemory({reinterpret_cast<uint8_t*>(secret->data()), secret->size()});
+  if (!r.ok()) return Fail(r.error());
+  if (in.output == Output::kJson)
+    PrintJson(r->json);
+  else
+    PrintLine("stored " + in.Get("NAME") + ", version " + Text(r->json, "version"));
+  return kYes;
+}
+
+int RunVaultGet(const Invocation& in) {
+  const auto r = Admin(in.paths, "vault.get", Named(in));
+  if (!r.ok()) return Fail(r.error());
+  std::fwrite(r->secret.data(), 1, r->secret.size(), stdout);
+  if (isatty(STDOUT_FILENO) != 0) PrintLine("");
+  return kYes;
+}
+
+int RunVaultList(const Invocation& in) {
+  const auto r = Admin(in.paths, "vault.list", {{"tenant", in.Get("--tenant")}});
+  if (!r.ok()) return Fail(r.error());
+  if (in.output == Output::kJson) {
+    PrintJson(r->json);
+    return kYes;
+  }
+  std::vector<std::vector<std::string>> rows;
+  if (const wire::JsonArray* secrets = r->json.FindArray("secrets")) {
+    for (const wire::Json& s : *secrets) rows.push_back({Text(s, "name"), Text(s, "version"), Text(s, "updated")});
+  }
+  PrintTable({"NAME", "VERSION", "UPDATED"}, rows);
+  return kYes;
+}
+
+int RunVaultDelete(const Invocation& in) {
+  const auto r = Admin(in.paths, "vault.delete", Named(in));
+  if (!r.ok()) return Fail(r.error());
+  if (in.output == Output::kJson)
+    PrintJson(r->json);
+  else
+    PrintLine("deleted " + in.Get("NAME"));
+  return kYes;
+}
+
+}  // namespace hexr::cli
