@@ -4,11 +4,27 @@
 #include "cli/instances.h"
 #include "cli/ledger.h"
 #include "cli/node.h"
+#include "cli/run.h"
 #include "cli/svid.h"
 #include "cli/tenants.h"
 #include "cli/vault.h"
 
 namespace hexr::cli {
+namespace {
+
+int RunRun(const Invocation& in) {
+  return RunAgent({.launch_socket = in.paths.LaunchSocket(),
+                   .tenant = in.Get("--tenant"),
+                   .agent = in.Get("--agent"),
+                   .role = in.Get("--role"),
+                   .command = in.All("CMD"),
+                   .read_only = in.All("--ro"),
+                   .read_write = in.All("--rw"),
+                   .hidden = in.All("--hide"),
+                   .keep_env = in.All("--keep-env")});
+}
+
+}  // namespace
 
 const std::vector<Command>& Commands() {
   static const std::vector<Command> table = {
@@ -27,6 +43,18 @@ const std::vector<Command>& Commands() {
        {},
        {{"FILE", "the file (the node's own)", false}},
        RunConfigCheck},
+      {"run",
+       "Run a command as an agent, under an identity of its own",
+       "hexr run --agent content-crew --role researcher -- python3 researcher.py",
+       {{"--agent", "NAME", "the agent", "", true},
+        {"--role", "NAME", "its role", "main"},
+        {"--tenant", "NAME", "whose agent it is (the node's own tenant)"},
+        {"--ro", "PATH", "give this folder or file, read-only", "", false, true},
+        {"--rw", "PATH", "give this folder, writable", "", false, true},
+        {"--hide", "PATH", "hide this folder or file", "", false, true},
+        {"--keep-env", "NAME", "keep this variable although it looks like a secret", "", false, true}},
+       {{"CMD", "the command and its arguments, after --", true, true}},
+       RunRun},
       {"status", "Show the node: trust domain, machine key, what it holds", "hexr status", {}, {}, RunStatus},
       {"ps", "List the instances that run now", "hexr ps", {{"--tenant", "NAME", "only this tenant's"}}, {}, RunPs},
       {"show",
