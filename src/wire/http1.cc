@@ -248,8 +248,11 @@ Result<Http1Body> Http1RequestReader::TakeHead(const std::vector<std::string_vie
   RETURN_IF_ERROR(ParseFields(lines, head_.fields));
   // Of HTTP/1.0 too, which did not ask for it: without one the request names no server.
   const auto host = OnlyField(head_.fields, "host");
-  if (!host) return Bad("a request has exactly one host field");
-  if (!host->empty() && !HttpAuthority::Parse(*host).ok()) return Bad("bad host field");
+  // A tunnel names its server in the target: Python's http.client asks for one as HTTP/1.0 without a host field.
+  const bool tunnel = head_.method == "CONNECT" && head_.minor_version == 0 &&
+                      std::ranges::none_of(head_.fields, [](const HttpField& f) { return f.name == "host"; });
+  if (!host && !tunnel) return Bad("a request has exactly one host field");
+  if (host && !host->empty() && !HttpAuthority::Parse(*host).ok()) return Bad("bad host field");
   ASSIGN_OR_RETURN(const std::optional<Http1Body> body, Framing(head_.fields, head_.minor_version));
   if (head_.method == "CONNECT") {
     if (body && *body != Http1Body::Length(0)) return Bad("CONNECT with a body");

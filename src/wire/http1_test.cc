@@ -174,6 +174,13 @@ TEST(Http1, RefusesSmuggling) {
   }
 }
 
+TEST(Http1, ATunnelOfHttp10NeedsNoHost) {
+  EXPECT_FALSE(Request("CONNECT a.example:443 HTTP/1.0\r\n\r\n").error);
+  EXPECT_TRUE(Request("CONNECT a.example:443 HTTP/1.1\r\n\r\n").error);
+  EXPECT_TRUE(Request("CONNECT a.example:443 HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n").error);
+  EXPECT_TRUE(Request("GET http://a.example/ HTTP/1.0\r\n\r\n").error);
+}
+
 TEST(Http1, RefusesBadChunks) {
   const std::string head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
   for (const char* body :
