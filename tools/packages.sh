@@ -4,8 +4,7 @@ BUILD_PACKAGES=(
   libboost1.81-dev libprotobuf-dev libnghttp2-dev libssl-dev libsqlite3-dev libcurl4-openssl-dev libseccomp-dev
   libyaml-cpp-dev libsimdjson-dev libre2-dev libfmt-dev libspdlog-dev libcli11-dev libgtest-dev libgmock-dev
   libbenchmark-dev zlib1g-dev libtss2-dev libgmp-dev libicu-dev
-  libyaml-cpp-dev libsimdjson-dev libre2-dev libvectorscan-dev libfmt-dev libspdlog-dev libcli11-dev libgtest-dev libgmock-dev
-  libbenchmark-dev zlib1g-dev
+  libvectorscan-dev
 )
 TEST_PACKAGES=(python3-venv python3-pip curl iproute2 libcap2-bin procps git swtpm)
 LINT_PACKAGES=(clang-14 clang-tidy-14 clang-format-14 shellcheck)

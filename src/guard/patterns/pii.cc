@@ -128,7 +128,7 @@ float PhoneScore(std::string_view m, std::string_view context) {
   const bool word = HasWord(
       context,
       "phone,tel,telephone,call,mobile,cell,fax,office,desk,contact,whatsapp,sms,text me,reach,dial,ring,number to,registered,"
-      "messages,voicemail,hotline,home,work,direct,toll,my number,numbers,us,uk");
+      "answering,messages,voicemail,hotline,home,work,direct,toll,my number,numbers,us,uk");
   if (d.size() < 7 || d.size() > 15) return 0;
   if (plus) return d.size() >= 8 && IsCountryCode(d) ? 0.8F : 0.2F;
   if (m.substr(0, 2) == "00" && d.size() >= 10 && IsCountryCode(d.substr(2))) return word ? 0.8F : 0.4F;
@@ -140,7 +140,7 @@ float PhoneScore(std::string_view m, std::string_view context) {
   }
   if (nanp && ext != std::string_view::npos) return 0.6F;
   if (d[0] == '0' && d.size() >= 9 && d.size() <= 12 && d[1] != '0') return word ? 0.8F : separated ? 0.45F : 0.25F;
-  if (word && d.size() >= 8 && d.size() <= 12) return separated || d.size() >= 9 ? 0.65F : 0.4F;
+  if (word && d.size() <= 12) return separated || d.size() >= 9 ? 0.65F : 0.4F;
   return d.size() >= 8 && separated ? 0.25F : 0.1F;
 }
 
@@ -187,7 +187,7 @@ Result<std::unique_ptr<PiiRecogniser>> PiiRecogniser::Create() {
   return std::unique_ptr<PiiRecogniser>(new PiiRecogniser(std::move(tables)));
 }
 
-void PiiRecogniser::Scan(std::string_view text, std::string_view before, float least, bool all,
+void PiiRecogniser::Scan(std::string_view text, std::string_view before, std::string_view after, float least, bool all,
                          const std::function<void(const Hit&)>& emit) const {
   std::vector<Hit> hits;
   const auto each = [&](const re2::RE2& re, const auto& on_match) {
@@ -259,7 +259,7 @@ void PiiRecogniser::Scan(std::string_view text, std::string_view before, float l
     }
     each(*tables_->phone, [&](std::string_view m, size_t start, const re2::StringPiece*) {
       if (start > 0 && (text[start - 1] == '.' || text[start - 1] == ':' || text[start - 1] == '/')) return false;
-      return add("PHONE_NUMBER", start, m.size(), PhoneScore(m, context_at(start)));
+      return add("PHONE_NUMBER", start, m.size(), PhoneScore(m, context_at(start) + " " + Lowered(after)));
     });
     if (text.size() >= 26) {
       each(*tables_->ether, [&](std::string_view m, size_t start, const re2::StringPiece*) {

@@ -73,6 +73,9 @@ constexpr std::array<std::string_view, 20> kKeyQualifiers = {"api",     "access"
                                                              "service", "license", "hmac",   "aes",     "webhook", "session"};
 constexpr std::array<std::string_view, 14> kHarmless = {"public", "csrf", "xsrf",  "next",     "page", "cache",  "idx",
                                                         "foreign", "primary", "sort", "partition", "host", "continuation", "pub"};
+constexpr std::array<std::string_view, 16> kVendorsWithFormat = {
+    "meraki", "sumo",   "sumologic", "mailchimp", "databricks",  "notion",    "prefect", "grafana",
+    "gitlab", "readme", "okta",      "cohere",    "sourcegraph", "infracost", "discord", "etsy"};
 constexpr std::array<std::string_view, 96> kNotPasswords = {
     "password", "passwd",   "pass",         "pwd",      "secret",    "token",   "key",      "none",      "null",    "nil",
     "true",     "false",    "string",       "str",      "int",       "integer", "bool",     "boolean",   "text",    "hidden",
@@ -106,9 +109,13 @@ bool IsSecretAssignment(std::string_view value, std::string_view match) {
   if (std::any_of(words.begin(), words.end(), [](const std::string& w) { return Contains(kHarmless, w); })) return false;
   const std::string& last = words.back();
   const std::string before = words.size() > 1 ? words[words.size() - 2] : "";
+  // Where a vendor's rule knows what a key looks like, it alone decides.
+  if (std::any_of(words.begin(), words.end(), [](const std::string& w) { return Contains(kVendorsWithFormat, w); })) return false;
   const bool password = Contains(kPasswordWords, last) || last.ends_with("password") || last.ends_with("passwd");
-  const bool key = Contains(kKeyWords, last) || last.ends_with("token") || last.ends_with("secret") || last.ends_with("apikey") ||
-                   (last == "key" && Contains(kKeyQualifiers, before));
+  const bool key = Contains(kKeyWords, last) || last.ends_with("token") || last.ends_with("tokens") ||
+                   last.ends_with("secret") || last.ends_with("apikey") ||
+                   (last == "key" && Contains(kKeyQualifiers, before)) ||
+                   ((last == "sid" || last == "id" || last == "cookie") && (before == "auth" || before == "session"));
   if (!password && !key) return false;
   if (LooksLikePlaceholder(value)) return false;
   const size_t at = static_cast<size_t>(value.data() - match.data());
@@ -155,7 +162,8 @@ bool IsCurlUser(std::string_view value, std::string_view) {
   user = trim(user);
   password = trim(password);
   const std::string_view secret = password.empty() ? user : password;  // "key:" is how Stripe's and Elastic's keys are sent
-  if (secret.size() < 4 || secret.front() == '$' || (secret.front() == '[' && secret.back() == ']')) return false;
+  if (secret.size() < (password.empty() ? 12U : 4U) || secret.front() == '$' || (secret.front() == '[' && secret.back() == ']'))
+    return false;
   const std::string low = Lowered(secret);
   return !Contains(kNotPasswords, low) && secret != user.substr(0, password.empty() ? 0 : user.size()) &&
          !(LooksLikePlaceholder(secret) && secret.front() != '{') && value.find("${") == std::string_view::npos;
@@ -213,11 +221,13 @@ std::vector<Rule> SecretRules() {
                          name + kBetween + "(" + n.value + ")" + kEnd, n.entropy, 128));
   }
   {
+    // name, closing quote, assignment or comparison, perhaps a list or a call, opening quote, value
+    const std::string name = R"((?:pass|pwd|secret|token|cred|auth|key|apikey)[\w.-]{0,20})";
+    const std::string close = R"(\\?['"\])]{0,2}[ \t]{0,16})";
     Rule r = Make("generic-secret",
-                  R"((?i)(?:pass|pwd|secret|token|cred|auth|key|apikey)[\w.-]{0,20}\\?['"\])]{0,2}[ \t]{0,3}(?:=>|:{0,2}=|:|,)"
-      R"([ \t]?['"`])[ \t]{0,3}(?:[\w.]{0,12}\()?\\?['"`]?[^\s'"`=]{3})",
-                  R"((?i)([\w.-]{0,40}(?:pass|pwd|secret|token|cred|auth|key|apikey)[\w.-]{0,20})\\?['"\])]{0,2}[ \t]{0,3}(?:)"
-      R"(=>|:{0,2}=|:|,)[ \t]{0,3}(?:\\?['"`]([^'"`\s\\]{4,150})|([^\s'"`,;{}\[\]()<>\\]{4,150}))$)",
+                  "(?i)" + name + close + R"((?:=>|[:!=]{0,2}=|:|,[ \t]?['"`])[ \t]{0,16}\[?(?:[\w.]{0,12}\()?\\?['"`]?[^\s'"`=]{3})",
+                  R"((?i)([\w.-]{0,40})" + name + ")" + close + R"((?:=>|[:!=]{0,2}=|:|,)[ \t]{0,16}\[?)" +
+                      R"((?:\\?['"`]([^'"`\s\\]{4,150})|([^\s'"`,;{}\[\]()<>\\]{4,150}))$)",
                   1.5F, 160);
     r.quoted = true;
     r.score = 0.75F;

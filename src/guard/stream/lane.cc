@@ -129,7 +129,7 @@ Status Lane::Finish() {
   Settle(size());
   for (const Trigger& t : triggers_) Confirm(t, size());
   triggers_.clear();
-  FlushChain();
+  FlushChain(size());
   CloseRun(spaced_, View::kSpaced);
   CloseRun(leet_, View::kLeet);
   Transform(size(), true);
@@ -293,10 +293,12 @@ bool Lane::Confirm(const Trigger& t, uint64_t end) {
       }
       return true;
     }
-    const bool good = (rule.min_entropy <= 0 || Entropy(v) >= static_cast<double>(rule.min_entropy)) &&
+    // A bare word before a parenthesis is a call: password = getPassword().
+    const bool call = rule.quoted && value.data() + value.size() == window.data() + window.size() && Text(end, end + 1) == "(";
+    const bool good = !call && (rule.min_entropy <= 0 || Entropy(v) >= static_cast<double>(rule.min_entropy)) &&
                       (rule.validate == nullptr || rule.validate(v, {match[0].data(), match[0].size()}));
     if (!good) {
-      at = m_start + 1;
+      at = m_end;
       continue;
     }
     const uint64_t start = from + static_cast<uint64_t>(value.data() - window.data());
@@ -321,7 +323,7 @@ void Lane::Chain(uint64_t end) {
   if (chain_open_) {
     bool joins = (look || short_caps) && token_start_ - chain_end_ <= 2 && end - chain_start_ <= limits::kMaxGuardChainBytes && !continued_;
     for (const char c : Text(chain_end_, token_start_)) joins &= c == ' ' || c == '(' || c == ')';
-    if (!joins) FlushChain();
+    if (!joins) FlushChain(end);
   }
   if (!look && !short_caps) return;
   if (!chain_open_) {
@@ -334,13 +336,14 @@ void Lane::Chain(uint64_t end) {
   chain_look_ |= look;
 }
 
-void Lane::FlushChain() {
+void Lane::FlushChain(uint64_t seen) {
   if (!chain_open_) return;
   chain_open_ = false;
   if (!chain_look_) return;
   const uint64_t start = chain_start_;
   const std::string_view before = Text(start - std::min<uint64_t>(start, 64), start);
-  engine_.pii().Scan(Text(start, chain_end_), before, options_.least_pii, options_.all_pii, [&](const PiiRecogniser::Hit& h) {
+  const std::string_view after = Text(chain_end_, std::min(seen, chain_end_ + 16));
+  engine_.pii().Scan(Text(start, chain_end_), before, after, options_.least_pii, options_.all_pii, [&](const PiiRecogniser::Hit& h) {
     sink_.OnMatch(Scanner::kPii, h.type, start + h.start, start + h.end, h.score);
   });
 }

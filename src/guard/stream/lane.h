@@ -76,7 +76,7 @@ class Lane {
   void Feature(std::string_view type);
   void ScoreTo(uint64_t end);
   void Chain(uint64_t end);
-  void FlushChain();
+  void FlushChain(uint64_t seen);
   void Decode(std::string_view token, uint64_t end);
   void Disguise(std::string_view token, uint64_t end);
   void CloseRun(Run& run, View view);
