@@ -1,0 +1,206 @@
+"""Attacks that an agent tries from inside. usage: agent_attacks.py NAME [ARGUMENT]
+
+Prints "open" when the attack worked and "closed: WHY" when something stopped it. Run by attack_test.cc through a real launch.
+"""
+import array
+import ctypes
+import errno
+import os
+import signal
+import socket
+import stat
+import sys
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def call(number, *args):
+    ctypes.set_errno(0)
+    result = libc.syscall(ctypes.c_long(number), *[ctypes.c_long(a) if isinstance(a, int) else a for a in args])
+    if result < 0:
+        e = ctypes.get_errno()
+        raise OSError(e, os.strerror(e))
+    return result
+
+
+def vsock():
+    socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
+
+
+def mptcp():
+    socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+
+
+def packet():
+    socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 3)
+
+
+def netlink():
+    socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 9)  # audit
+
+
+def io_uring():
+    call(425, 4, ctypes.create_string_buffer(120))
+
+
+def userns():
+    call(272, 0x10000000)  # unshare(CLONE_NEWUSER)
+
+
+def clone_userns():
+    pid = call(56, 0x10000000 | signal.SIGCHLD, 0, 0, 0, 0)
+    if pid == 0:
+        os._exit(0)
+
+
+def clone3():
+    call(435, ctypes.create_string_buffer(88), 88)
+
+
+def mount():
+    call(165, b"x", b"/tmp", b"tmpfs", 0, 0)
+
+
+def bpf():
+    call(321, 0, ctypes.create_string_buffer(128), 128)
+
+
+def keyring():
+    call(248, b"user", b"hexr", b"secret", 6, -2)  # add_key into the process keyring
+
+
+def newer_call():
+    call(600)
+
+
+def x32():
+    call(0x40000000 + 39)
+
+
+def ptrace_sibling():
+    pid = os.fork()
+    if pid == 0:
+        signal.pause()
+    try:
+        call(101, 16, pid, 0, 0)  # PTRACE_ATTACH
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+def read_init():
+    os.listdir("/proc/1/fd")
+
+
+def kill_init():
+    os.kill(1, signal.SIGKILL)
+
+
+def kill_everybody():
+    os.kill(-1, 0)
+    raise OSError(errno.ESRCH, "nobody but ourselves")
+
+
+def prlimit_init():
+    call(302, 1, 7, 0, ctypes.create_string_buffer(16))
+
+
+def setuid_chmod():
+    with open("s", "w"):
+        pass
+    os.chmod("s", 0o4755)
+    if not os.stat("s").st_mode & stat.S_ISUID:
+        raise OSError(errno.EPERM, "bit was not kept")
+
+
+def setuid_open():
+    os.close(os.open("o", os.O_CREAT | os.O_WRONLY, 0o4755))
+    if not os.stat("o").st_mode & stat.S_ISUID:
+        raise OSError(errno.EPERM, "bit was not kept")
+
+
+def setuid_fchmodat2():
+    with open("f", "w"):
+        pass
+    call(452, -100, b"f", 0o4755, 0)
+
+
+def setuid_mknod():
+    os.mknod("m", 0o100000 | 0o4755)
+    if not os.stat("m").st_mode & stat.S_ISUID:
+        raise OSError(errno.EPERM, "bit was not kept")
+
+
+def setuid_openat2():
+    how = array.array("Q", [os.O_CREAT | os.O_WRONLY, 0o4755, 0])
+    call(437, -100, b"p", ctypes.c_void_p(how.buffer_info()[0]), 24)
+
+
+def host_socket(path):
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    s.connect(path)
+
+
+def abstract_socket(name):
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    s.connect("\0" + name)
+
+
+def self_connect():
+    """A connection to a port without listener must not meet itself (simultaneous open with its own source port)."""
+    for _ in range(60000):
+        s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            s.connect(("198.18.0.7", 40000))
+            return
+        except ConnectionRefusedError:
+            pass
+        finally:
+            s.close()
+    raise ConnectionRefusedError(errno.ECONNREFUSED, "never met itself")
+
+
+def outside(address):
+    host, port = address.rsplit(":", 1)
+    socket.create_connection((host, int(port)), timeout=5)
+
+
+def privileged_port():
+    socket.socket().bind(("0.0.0.0", 81))
+
+
+def write_resolver():
+    with open("/etc/resolv.conf", "w") as f:
+        f.write("nameserver 192.0.2.1\n")
+
+
+def replace_sockets():
+    os.rename("/run/hexr", "/run/mine")
+
+
+def write_root():
+    with open("/planted", "w"):
+        pass
+
+
+def write_usr():
+    with open("/usr/planted", "w"):
+        pass
+
+
+def tiocsti():
+    import fcntl
+    import pty
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, 0x5412, b"x")
+
+
+def main():
+    try:
+        globals()[sys.argv[1]](*sys.argv[2:])
+    except (OSError, PermissionError) as e:
+        print("closed:", errno.errorcode.get(e.errno, e.errno))
+    else:
+        print("open")
+
+
+main()

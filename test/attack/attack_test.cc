@@ -1,0 +1,177 @@
+// What agents try, run for real through the launch: each has to fail, and to succeed (or fail elsewhere) without its control.
+#include <gtest/gtest.h>
+#include <linux/seccomp.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <fstream>
+
+#include "spawner/testing/agent.h"
+
+namespace hexr::spawner {
+namespace {
+
+using namespace testing;  // NOLINT: the harness of these tests
+
+enum class Filter { kOn, kOff };
+
+struct Attack {
+  std::string name, argument;
+  bool landlock = true;
+  Filter filter = Filter::kOn;
+  std::function<void(AgentOptions&)> with = nullptr;
+};
+
+// The filter's place taken by one that asks about exec and allows the rest: the control is gone, the launch is the same.
+std::vector<sock_filter> NoFilter() { return {{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW}}; }
+
+std::string Outcome(const Attack& attack) {
+  const TempFolder folder(geteuid() == 0 ? 0 : geteuid());
+  std::ifstream script(std::string(HEXR_SOURCE_DIR) + "/test/attack/agent_attacks.py");
+  std::ofstream(folder.path() + "/attack.py") << script.rdbuf();
+  AgentOptions o;
+  o.argv = {"/usr/bin/python3", "-I", folder.path() + "/attack.py", attack.name};
+  if (!attack.argument.empty()) o.argv.push_back(attack.argument);
+  o.working_folder = folder.path();
+  o.given = {{folder.path(), true}};
+  o.landlock = attack.landlock;
+  if (attack.filter == Filter::kOff) o.change = [](ChildPlan& p) { p.filter = NoFilter(); };
+  if (attack.with) attack.with(o);
+  Agent agent(std::move(o));
+  if (!agent.started().ok()) return "not started: " + agent.started().error().ToString();
+  std::string out = agent.Finish().first;
+  while (!out.empty() && out.back() == '\n') out.pop_back();
+  return out;
+}
+
+class AttackTest : public ::testing::TestWithParam<Who> {};
+INSTANTIATE_TEST_SUITE_P(As, AttackTest, ::testing::Values(Who::kRoot, Who::kPlain), CallerName);
+
+TEST_P(AttackTest, SocketsOfOtherFamiliesAndProtocols) {
+  As(GetParam(), [] {
+    EXPECT_EQ(Outcome({"vsock", ""}), "closed: EAFNOSUPPORT");
+    EXPECT_EQ(Outcome({"mptcp", ""}), "closed: EPROTONOSUPPORT");
+    EXPECT_EQ(Outcome({"packet", ""}), "closed: EAFNOSUPPORT");
+    EXPECT_EQ(Outcome({"netlink", ""}), "closed: EPROTONOSUPPORT");
+    // Without the filter MPTCP is there for everybody who can open TCP.
+    EXPECT_EQ(Outcome({"mptcp", "", true, Filter::kOff}), "open");
+  });
+}
+
+TEST_P(AttackTest, KernelInterfacesAndNamespaces) {
+  As(GetParam(), [] {
+    for (const char* name : {"io_uring", "clone3", "newer_call", "x32"}) EXPECT_EQ(Outcome({name, ""}), "closed: ENOSYS") << name;
+    for (const char* name : {"userns", "clone_userns", "mount", "bpf", "keyring", "ptrace_sibling", "tiocsti"}) {
+      EXPECT_EQ(Outcome({name, ""}), "closed: EPERM") << name;
+    }
+    for (const char* name : {"userns", "ptrace_sibling", "keyring"}) EXPECT_EQ(Outcome({name, "", true, Filter::kOff}), "open") << name;
+    // A user namespace of its own gives no mounts even without the filter: Landlock holds.
+    EXPECT_EQ(Outcome({"mount", "", true, Filter::kOff}), "closed: EPERM");
+  });
+}
+
+TEST_P(AttackTest, TheInitThatHoldsTheAgent) {
+  As(GetParam(), [] {
+    EXPECT_EQ(Outcome({"read_init", ""}), "closed: ENOENT");
+    EXPECT_EQ(Outcome({"kill_init", ""}), "closed: EPERM");
+    EXPECT_EQ(Outcome({"kill_everybody", ""}), "closed: ESRCH");
+    EXPECT_EQ(Outcome({"prlimit_init", ""}), "closed: EPERM");
+    EXPECT_EQ(Outcome({"prlimit_init", "", true, Filter::kOff}), "open");
+  });
+}
+
+// INV-SPAWN-04: as root the folder is root's own and idmapped, so that a kept bit would be a setuid-root file of the host.
+TEST_P(AttackTest, SetuidBitsInAGivenFolder) {
+  As(GetParam(), [] {
+    for (const char* name : {"setuid_chmod", "setuid_open", "setuid_fchmodat2", "setuid_mknod"}) {
+      EXPECT_EQ(Outcome({name, ""}), "closed: EPERM") << name;
+      EXPECT_EQ(Outcome({name, "", true, Filter::kOff}), "open") << name;
+    }
+    EXPECT_EQ(Outcome({"setuid_openat2", ""}), "closed: ENOSYS");
+  });
+}
+
+struct HostSocket {
+  explicit HostSocket(const std::string& path, bool abstract = false) : fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_un a{};
+    a.sun_family = AF_UNIX;
+    snprintf(a.sun_path + (abstract ? 1 : 0), sizeof a.sun_path - 1, "%s", path.c_str());
+    const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + 1);
+    EXPECT_EQ(bind(fd.get(), reinterpret_cast<sockaddr*>(&a), abstract ? size : sizeof a), 0);
+    if (!abstract) chmod(path.c_str(), 0666);
+    listen(fd.get(), 8);
+  }
+  UniqueFd fd;
+};
+
+// A read-only bind does not stop connect(2): an owner map without the owner does (root), an overlay does (plain user).
+TEST_P(AttackTest, SocketsOfTheHostBelowAReadOnlyFolder) {
+  As(GetParam(), [] {
+    const TempFolder given(geteuid() == 0 ? 4321 : geteuid());
+    const std::string path = given.path() + "/host.sock";
+    const HostSocket host(path);
+    const auto read_only = [&](AgentOptions& o) {
+      o.given.emplace_back(given.path(), false);
+      o.caller_uid = geteuid() == 0 ? 1001 : geteuid();
+      o.given[0].second = geteuid() != 0;
+    };
+    const std::string outcome = Outcome({"host_socket", path, true, Filter::kOn, read_only});
+    EXPECT_TRUE(outcome == "closed: EACCES" || outcome == "closed: ECONNREFUSED") << outcome;
+    // A plain bind in its place lets it through: what stops it above is the kind of mount.
+    const auto plain_bind = [&](AgentOptions& o) {
+      read_only(o);
+      o.change = [&](ChildPlan& p) {
+        for (MountStep& s : p.mounts) {
+          if (s.target != given.path()) continue;
+          s.kind = MountStep::Kind::kBind;
+          s.tree.reset();
+          s.source = given.path();
+          s.attributes = MOUNT_ATTR_RDONLY;
+          s.recursive = true;
+        }
+      };
+    };
+    EXPECT_EQ(Outcome({"host_socket", path, true, Filter::kOn, plain_bind}), "open");
+  });
+}
+
+TEST_P(AttackTest, SocketsOfTheHostElsewhere) {
+  As(GetParam(), [] {
+    const std::string name = "hexr-attack-" + std::to_string(getpid());
+    const HostSocket abstract(name, true);
+    EXPECT_EQ(Outcome({"abstract_socket", name}), "closed: ECONNREFUSED");
+    const TempFolder elsewhere;
+    const HostSocket host(elsewhere.path() + "/s");
+    EXPECT_EQ(Outcome({"host_socket", elsewhere.path() + "/s"}), "closed: ENOENT");
+  });
+}
+
+// INV-SPAWN-06
+TEST_P(AttackTest, WaysAroundTheListeners) {
+  As(GetParam(), [] {
+    for (const char* address : {"93.184.216.34:8443", "[::1]:22", "10.0.0.1:5432", "169.254.169.254:8080"}) {
+      std::string a = address;
+      if (a[0] == '[') a = "::1:22";
+      EXPECT_EQ(Outcome({"outside", a}), "closed: ECONNREFUSED") << address;
+    }
+    EXPECT_EQ(Outcome({"privileged_port", ""}), "closed: EACCES");
+    EXPECT_EQ(Outcome({"self_connect", ""}), "closed: ECONNREFUSED");
+  });
+}
+
+TEST_P(AttackTest, FilesThatHoldTheAgent) {
+  As(GetParam(), [] {
+    for (const bool landlock : {true, false}) {  // mounts hold without Landlock
+      for (const char* name : {"write_resolver", "write_root", "write_usr"}) {
+        const std::string outcome = Outcome({name, "", landlock});
+        EXPECT_TRUE(outcome == "closed: EROFS" || outcome == "closed: EACCES") << name << ": " << outcome;
+      }
+      EXPECT_EQ(Outcome({"replace_sockets", "", landlock}), "closed: EBUSY");
+    }
+  });
+}
+
+}  // namespace
+}  // namespace hexr::spawner
