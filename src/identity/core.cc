@@ -7,6 +7,12 @@
 #include "runtime/process.h"
 
 namespace hexr::identity {
+namespace {
+
+// Lists are good for a day (authority.cc): renewed long before.
+constexpr std::chrono::hours kCrlRenewal{12};
+
+}  // namespace
 
 Core::Core(CoreOptions options, const CoreDependencies& deps, Events events)
     : options_(std::move(options)),
@@ -31,6 +37,7 @@ Result<std::unique_ptr<Core>> Core::Create(CoreOptions options, const CoreDepend
                                                      [c = core.get()](const Authority::Change& change) { c->OnAuthority(change); }));
   core->svids_ = std::make_unique<SvidKeeper>(*core->authority_, deps.clock, deps.random, core->events_.issuing);
   RETURN_IF_ERROR(core->bundles_.SetOwn(core->authority_->bundle()));
+  core->TakeCrls();
   return core;
 }
 
@@ -59,6 +66,11 @@ Result<Caller> Core::Authenticate(const ProcessEvidence& evidence) {
         {{"pid", evidence.pid}, {"uid", evidence.uid}, {"error", caller.error()}, {"why", resolver_.Explain(evidence)}});
   }
   return caller;
+}
+
+Result<Caller> Core::Recheck(const ProcessEvidence& evidence, const std::optional<InstanceId>& instance) {
+  if (instance.has_value() && registry_->Find(*instance) == nullptr) return PermissionDenied("the instance has ended");
+  return Resolve(evidence);
 }
 
 Result<Caller> Core::Resolve(const ProcessEvidence& evidence) {
@@ -154,14 +166,24 @@ void Core::RefreshAllSoon() {
   });
 }
 
+void Core::TakeCrls() {
+  auto lists = authority_->Crls();
+  if (!lists.ok()) {
+    Log(LogLevel::kError, "crl.not_signed", {{"error", lists.error()}});
+    return;  // the ones we have are good for a day; the next tick tries again
+  }
+  crls_waiting_ = false;
+  crls_taken_at_ = deps_.clock.Mono();
+  if (crls_ == *lists) return;
+  crls_ = std::move(*lists);
+  ++crl_version_;
+}
+
 void Core::Tick() {
   const Status rotated = authority_->Tick();
   if (!rotated.ok()) Log(LogLevel::kError, "authority.rotation_failed", {{"error", rotated.error()}});
-  if (crls_waiting_ && deps_.clock.Mono() - crls_pushed_at_ >= options_.crl_push_interval) {
-    crls_waiting_ = false;
-    crls_pushed_at_ = deps_.clock.Mono();
-    ++crl_version_;
-  }
+  const auto age = deps_.clock.Mono() - crls_taken_at_;
+  if ((crls_waiting_ && age >= options_.crl_push_interval) || age >= kCrlRenewal) TakeCrls();
   RefreshIf([](const Subscriber&) { return true; });
 }
 

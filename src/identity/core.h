@@ -84,8 +84,9 @@ class Core {
   // One request: counted against the caller's bucket (RESOURCE_EXHAUSTED), then CallerResolver::Resolve. Denials are
   // logged with the reason that operators need.
   Result<Caller> Authenticate(const ProcessEvidence& evidence);
-  // The same without counting, for what is pushed.
-  Result<Caller> Recheck(const ProcessEvidence& evidence) { return Resolve(evidence); }
+  // The same without counting, for what is pushed. `instance`: the one that the process belonged to; when that has ended,
+  // there is nothing more to find out.
+  Result<Caller> Recheck(const ProcessEvidence& evidence, const std::optional<InstanceId>& instance);
 
   SvidKeeper& svids() { return *svids_; }
   // For a key that the instance's gateway made. NOT_FOUND, PERMISSION_DENIED while the identity is withheld.
@@ -95,7 +96,9 @@ class Core {
   Status Subscribe(Subscriber& s, const std::string& process);
   void Unsubscribe(Subscriber& s);
   size_t subscribers() const { return subscribers_.size(); }
-  // Changes when revocations are to be shown.
+  // The revocation lists to show, and a number that changes with them: made anew at most once an interval, however many
+  // instances end and however many processes ask meanwhile.
+  const std::vector<Bytes>& crls() const { return crls_; }
   uint64_t crl_version() const { return crl_version_; }
 
   // Rotation, expiry, and what waits to be pushed. Start calls it every second.
@@ -115,6 +118,7 @@ class Core {
   void OnProcessExit(std::string process);
   void RefreshIf(const std::function<bool(const Subscriber&)>& wanted);
   void RefreshAllSoon();
+  void TakeCrls();
 
   struct Watched {
     runtime::UniqueFd pidfd;
@@ -136,7 +140,8 @@ class Core {
   CallerResolver resolver_;
   RateLimiter limiter_;
   std::map<std::string, Watched> watched_;  // processes with SVIDs that are no instances
-  MonoTime crls_pushed_at_{};
+  std::vector<Bytes> crls_;
+  MonoTime crls_taken_at_{};
   bool crls_waiting_ = false;
   uint64_t crl_version_ = 0;
   bool refresh_posted_ = false;

@@ -31,7 +31,7 @@ struct FetchResponse {
 class Fetcher {
  public:
   virtual ~Fetcher() = default;
-  // GET, without following redirects to anything but https. `done` runs once, later, on the caller's loop; never after the
+  // GET, without following redirects. `done` runs once, on the caller's loop, perhaps before this returns; never after the
   // fetcher is gone.
   virtual void Fetch(FetchRequest request, UniqueFunction<void(Result<FetchResponse>)> done) = 0;
 };

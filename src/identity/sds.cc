@@ -60,7 +60,7 @@ class SdsStream : public wire::GrpcCall, private Subscriber {
 
   void LookAgain() {
     if (!stream_->open()) return;
-    const auto caller = core_.Recheck(evidence_);
+    const auto caller = core_.Recheck(evidence_, instance_);
     if (!caller.ok() && caller.error().code() == ErrorCode::kUnavailable) return;
     if (!caller.ok() || caller->images != images_) {
       stream_->Finish(PermissionDenied(caller.ok() ? "the process has replaced its image: ask again" : caller.error().message()));

@@ -43,7 +43,7 @@ StateStream::~StateStream() { core_.Unsubscribe(*this); }
 
 void StateStream::Refresh() {
   if (!stream_->open()) return;
-  const auto caller = core_.Recheck(evidence_);
+  const auto caller = core_.Recheck(evidence_, instance_);
   if (!caller.ok()) {
     // An image that is being replaced may turn out to be the same one: nothing new is shown until that is known.
     if (caller.error().code() == ErrorCode::kUnavailable) return;

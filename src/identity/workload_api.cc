@@ -34,10 +34,7 @@ std::string EncodeX509(Core& core, const std::vector<std::pair<const Grant*, con
     svid.set_bundle(bundle);
     svid.set_hint(grant->identity.hint);
   }
-  const auto crls = core.authority().Crls();
-  if (crls.ok()) {
-    for (const Bytes& crl : *crls) response.add_crl(Text(crl));
-  }
+  for (const Bytes& crl : core.crls()) response.add_crl(Text(crl));
   for (const auto& [td, federated] : core.bundles().federated()) {
     (*response.mutable_federated_bundles())[td.Uri()] = Text(federated.X509Der());
   }
@@ -63,10 +60,7 @@ Result<StateStream::State> RenderX509Bundles(Core& core, const Caller&) {
                               for (const auto& [td, bundle] : core.bundles().All()) {
                                 (*response.mutable_bundles())[td.Uri()] = Text(bundle.X509Der());
                               }
-                              const auto crls = core.authority().Crls();
-                              if (crls.ok()) {
-                                for (const Bytes& crl : *crls) response.add_crl(Text(crl));
-                              }
+                              for (const Bytes& crl : core.crls()) response.add_crl(Text(crl));
                               return response.SerializeAsString();
                             }};
 }
