@@ -162,7 +162,8 @@ ledger: {{checkpoint_interval: 100ms}}
         watch = subprocess.Popen([self.hexr, "run", "--agent", "crew", "--role", "researcher", "--", "./hexr", "svid", "watch"],
                                  env=self.env, cwd=self.work, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                  stdin=subprocess.DEVNULL)
-        watch.stdout.readline()
+        if not watch.stdout.readline():
+            self.check(False, f"an agent that waits: {watch.stderr.read().strip()}")
         instances = self.json("ps")["instances"]
         self.check(len(instances) == 1, "hexr ps: " + ", ".join(i["spiffe_id"] for i in instances))
         start = time.monotonic()

@@ -250,7 +250,7 @@ Result<Http1Body> Http1RequestReader::TakeHead(const std::vector<std::string_vie
   const auto host = OnlyField(head_.fields, "host");
   // A tunnel names its server in the target: Python's http.client asks for one as HTTP/1.0 without a host field.
   const bool tunnel = head_.method == "CONNECT" && head_.minor_version == 0 &&
-                      std::ranges::none_of(head_.fields, [](const HttpField& f) { return f.name == "host"; });
+                      std::ranges::none_of(head_.fields, [](const HttpField& f) { return EqualsIgnoreCase(f.name, "host"); });
   if (!host && !tunnel) return Bad("a request has exactly one host field");
   if (host && !host->empty() && !HttpAuthority::Parse(*host).ok()) return Bad("bad host field");
   ASSIGN_OR_RETURN(const std::optional<Http1Body> body, Framing(head_.fields, head_.minor_version));

@@ -1,0 +1,106 @@
+"""A node's life: up, down, restart of its processes, what it refuses."""
+import os
+import signal
+import subprocess
+import time
+import unittest
+
+from node import BIN, Node
+
+
+def wait_for(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError("it did not come to pass in time")
+
+
+class NodeLife(unittest.TestCase):
+    def test_up_is_idempotent_and_down_leaves_nothing(self):
+        with Node() as node:
+            pids = node.pids()
+            self.assertEqual(sorted(pids), ["gateway/default", "keeper", "spawner"])
+            again = node.hexr("up")
+            self.assertIn("already up", again.stdout)
+            node.down()
+            for pid in pids.values():
+                self.assertFalse(os.path.exists(f"/proc/{pid}"), pid)
+            self.assertFalse((node.home / "run" / "api.sock").exists())
+            self.assertEqual(node.hexr("down", check=False).returncode, 3)
+
+    def test_starts_again_on_the_state_it_left(self):
+        with Node() as node:
+            first = node.json("bundle", "show")
+            node.down()
+            node.up()
+            self.assertEqual(node.json("bundle", "show")["keys"], first["keys"])
+
+    def test_first_start_writes_a_configuration_that_allows_nothing_out(self):
+        with Node(start=False) as node:
+            node.config_file.unlink()
+            done = node.hexr("up")
+            self.assertIn(str(node.config_file), done.stderr)
+            self.assertIn("allow: []", node.config_file.read_text())
+
+    def test_two_nodes_side_by_side(self):
+        with Node() as one, Node() as two:
+            self.assertNotEqual(one.json("status")["trust_bundle_sha256"], two.json("status")["trust_bundle_sha256"])
+
+    def test_every_process_is_confined(self):
+        with Node() as node:
+            for name, pid in node.pids().items():
+                status = dict(line.split(":\t", 1) for line in open(f"/proc/{pid}/status").read().splitlines() if ":\t" in line)
+                self.assertEqual((name, status["NoNewPrivs"], status["Seccomp"]), (name, "1", "2"))
+                if name != "spawner":
+                    self.assertEqual(int(status["CapEff"], 16) & ~((1 << 19) | (1 << 2)), 0, name)  # SYS_PTRACE, DAC_READ_SEARCH
+                if os.geteuid() == 0 and name.startswith("gateway"):
+                    self.assertNotIn("0", status["Uid"].split())
+                    self.assertEqual(int(status["CapEff"], 16), 0)
+            keeper = node.pids()["keeper"]
+            # Not dumpable: another process of the same user cannot look inside.
+            if os.geteuid() != 0:
+                with self.assertRaises(PermissionError):
+                    os.listdir(f"/proc/{keeper}/fd")
+
+    def test_each_process_comes_back_after_sigkill(self):
+        with Node() as node:
+            for name in ("gateway/default", "spawner", "keeper"):
+                before = node.pids()[name]
+                os.kill(before, signal.SIGKILL)
+                wait_for(lambda: node.pids()[name] != before)
+                wait_for(lambda: sum(l.get("event") == "node.ready" for l in node.log_lines()) > 0)
+                wait_for(lambda: node.hexr("ps", check=False).returncode == 0)
+
+    def test_the_supervisors_end_is_everybodys_end(self):
+        with Node() as node:
+            pids = node.pids()
+            supervisor = int((node.home / "run/private/hexrd.pid").read_text())
+            os.kill(supervisor, signal.SIGKILL)
+            wait_for(lambda: not any(os.path.exists(f"/proc/{p}") and open(f"/proc/{p}/stat").read().split()[2] != "Z" for p in pids.values()))
+            node.up()  # and nothing stands in the way of a new one
+
+    def test_open_state_folder_is_refused_with_the_mend(self):
+        with Node(start=False) as node:
+            (node.home / "state").mkdir(mode=0o700)
+            (node.home / "run").mkdir()
+            (node.home / "run").chmod(0o777)
+            done = node.hexr("up", check=False)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn("chmod 755", done.stderr)
+
+    def test_hexrd_in_the_foreground_stops_on_a_signal(self):
+        with Node(start=False) as node:
+            process = subprocess.Popen([BIN / "hexr", "up", "--foreground"], env=node.env, stderr=subprocess.PIPE, text=True)
+            for line in process.stderr:
+                if "node.ready" in line:
+                    break
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(process.wait(timeout=20), 0)
+            process.stderr.close()
+
+
+if __name__ == "__main__":
+    unittest.main()
