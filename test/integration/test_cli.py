@@ -14,9 +14,10 @@ class Cli(unittest.TestCase):
 
     def test_every_command_has_help_with_an_example(self):
         top = self.node.hexr("--help").stdout
-        for word in ("up", "down", "doctor", "config", "completion"):
+        for word in ("up", "down", "run", "ps", "kill", "svid", "vault", "ledger", "doctor", "config", "completion"):
             self.assertIn(word, top)
-        for path in (["up"], ["down"], ["doctor"], ["config", "show"], ["config", "check"], ["completion"]):
+        for path in (["up"], ["down"], ["doctor"], ["config", "show"], ["config", "check"], ["completion"], ["run"], ["ps"], ["kill"],
+                     ["svid", "verify"], ["vault", "put"], ["ledger", "verify"], ["tenant", "delete"], ["bundle", "set"]):
             example = self.node.hexr(*path, "--help").stdout.split("Example:\n")[1]
             self.assertIn("hexr " + " ".join(path), example)
 
