@@ -21,7 +21,6 @@ enum class MachineKey : uint8_t { kAuto, kTpm, kSystemdCredential, kPassphrase, 
 enum class Children : uint8_t { kDeny, kInherit };
 enum class SyncMode : uint8_t { kWritten, kDurable };
 enum class EgressDefault : uint8_t { kDeny };
-enum class EndpointProfile : uint8_t { kHttpsSpiffe, kHttpsWeb };
 
 // A name, or "*" for any.
 struct NamePattern {
@@ -59,13 +58,6 @@ struct Entry {
   bool operator==(const Entry&) const = default;
 };
 
-struct UserIssuer {
-  std::string issuer;                // OIDC issuer URL
-  std::string audience;
-  std::string ca_file;               // PEM, where the issuer's certificate is not publicly trusted
-  bool operator==(const UserIssuer&) const = default;
-};
-
 struct Identity {
   milliseconds svid_ttl{std::chrono::minutes(15)};
   milliseconds jwt_ttl{std::chrono::minutes(5)};
@@ -81,36 +73,9 @@ struct Egress {
   bool operator==(const Egress&) const = default;
 };
 
-struct BundleEndpoint {
-  std::string listen;                           // address:port
-  EndpointProfile profile = EndpointProfile::kHttpsSpiffe;
-  std::string certificate_file;                 // https_web only: PEM
-  std::string key_file;
-  std::string oidc_issuer;                      // URL under which discovery and JWKS are reachable; empty: not served
-  bool operator==(const BundleEndpoint&) const = default;
-};
-
-struct FederatesWith {
-  std::string trust_domain;
-  std::string url;
-  EndpointProfile profile = EndpointProfile::kHttpsSpiffe;
-  std::string endpoint_id;                      // https_spiffe: SPIFFE ID of the server
-  std::string bundle_file;                      // https_spiffe: bootstrap bundle (JWKS)
-  std::string ca_file;                          // https_web: PEM, where not publicly trusted
-  bool operator==(const FederatesWith&) const = default;
-};
-
-struct Witness {
-  std::string name;
-  std::string url;
-  std::string public_key;                       // C2SP verifier key
-  bool operator==(const Witness&) const = default;
-};
-
 struct Ledger {
   SyncMode sync = SyncMode::kWritten;
   milliseconds checkpoint_interval{1000};
-  std::vector<Witness> witnesses;
   bool operator==(const Ledger&) const = default;
 };
 
@@ -127,12 +92,8 @@ struct Config {
   Identity identity;
   std::vector<Role> roles;
   std::vector<Entry> entries;
-  std::vector<UserIssuer> users;
   Egress egress;
-  std::optional<BundleEndpoint> bundle_endpoint;
-  std::vector<FederatesWith> federates_with;
   Ledger ledger;
-  std::string metrics_listen;                   // address:port; empty: not served
   Logging log;
   bool operator==(const Config&) const = default;
 };

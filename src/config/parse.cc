@@ -24,22 +24,6 @@ Result<SpawnTarget> ParseSpawnTarget(const std::string& text) {
   return SpawnTarget{std::move(agent), std::move(role)};
 }
 
-const std::vector<std::pair<std::string_view, EndpointProfile>> kProfiles = {{"https_spiffe", EndpointProfile::kHttpsSpiffe},
-                                                                            {"https_web", EndpointProfile::kHttpsWeb}};
-
-void CheckListen(MapReader& m, const char* key, const std::string& listen) {
-  const size_t colon = listen.rfind(':');
-  const std::string port = colon == std::string::npos ? "" : listen.substr(colon + 1);
-  const bool digits = !port.empty() && port.size() <= 5 && port.find_first_not_of("0123456789") == std::string::npos;
-  if (colon == std::string::npos || colon == 0 || !digits || std::stoul(port) > 65535) {
-    m.Fail(key, "'" + listen + "': write ADDRESS:PORT, for example 127.0.0.1:9464");
-  }
-}
-
-void CheckUrl(MapReader& m, const char* key, const std::string& url) {
-  if (!url.starts_with("https://") || url.size() == 8) m.Fail(key, "'" + url + "': an https:// URL is expected");
-}
-
 Role ReadRole(MapReader& m, const IdSegment& tenant) {
   Role r;
   r.tenant = NamePattern{tenant};
@@ -108,16 +92,6 @@ void ReadRoot(MapReader& m, Config& c) {
   });
   m.Each("roles", [&](MapReader& r) { c.roles.push_back(ReadRole(r, c.tenant)); });
   m.Each("entries", [&](MapReader& e) { c.entries.push_back(ReadEntry(e, c.trust_domain)); });
-  m.Each("users", [&](MapReader& u) {
-    UserIssuer issuer;
-    u.Required("issuer");
-    u.String("issuer", issuer.issuer);
-    if (!issuer.issuer.empty()) CheckUrl(u, "issuer", issuer.issuer);
-    u.Required("audience");
-    u.String("audience", issuer.audience);
-    u.String("ca_file", issuer.ca_file);
-    c.users.push_back(std::move(issuer));
-  });
   m.Map("egress", [&](MapReader& e) {
     e.Choice<EgressDefault>("default", c.egress.fallback, {{"deny", EgressDefault::kDeny}});
     e.Strings("allow", c.egress.allow);
@@ -125,61 +99,9 @@ void ReadRoot(MapReader& m, Config& c) {
     e.StringMap("resolve", c.egress.resolve);
     e.Strings("allow_private", c.egress.allow_private);
   });
-  m.Map("bundle_endpoint", [&](MapReader& b) {
-    BundleEndpoint endpoint;
-    b.Required("listen");
-    b.String("listen", endpoint.listen);
-    if (!endpoint.listen.empty()) CheckListen(b, "listen", endpoint.listen);
-    b.Choice<EndpointProfile>("profile", endpoint.profile, kProfiles);
-    b.String("certificate_file", endpoint.certificate_file);
-    b.String("key_file", endpoint.key_file);
-    if (endpoint.profile == EndpointProfile::kHttpsWeb) {
-      b.Required("certificate_file");
-      b.Required("key_file");
-    }
-    b.String("oidc_issuer", endpoint.oidc_issuer);
-    if (!endpoint.oidc_issuer.empty()) CheckUrl(b, "oidc_issuer", endpoint.oidc_issuer);
-    c.bundle_endpoint = std::move(endpoint);
-  });
-  m.Each("federates_with", [&](MapReader& f) {
-    FederatesWith w;
-    f.Required("trust_domain");
-    f.Parsed("trust_domain", w.trust_domain, [&](const std::string& s) -> Result<std::string> {
-      ASSIGN_OR_RETURN(const TrustDomain td, TrustDomain::Parse(s));
-      if (td == c.trust_domain) return InvalidArgument("a node does not federate with its own trust domain");
-      return td.name();
-    });
-    f.Required("url");
-    f.String("url", w.url);
-    if (!w.url.empty()) CheckUrl(f, "url", w.url);
-    f.Choice<EndpointProfile>("profile", w.profile, kProfiles);
-    f.Parsed("endpoint_id", w.endpoint_id, [](const std::string& s) -> Result<std::string> {
-      ASSIGN_OR_RETURN(const SpiffeId id, SpiffeId::Parse(s));
-      return id.ToString();
-    });
-    f.String("bundle_file", w.bundle_file);
-    f.String("ca_file", w.ca_file);
-    if (w.profile == EndpointProfile::kHttpsSpiffe) {
-      f.Required("endpoint_id");
-      f.Required("bundle_file");
-    }
-    c.federates_with.push_back(std::move(w));
-  });
   m.Map("ledger", [&](MapReader& l) {
     l.Choice<SyncMode>("sync", c.ledger.sync, {{"written", SyncMode::kWritten}, {"durable", SyncMode::kDurable}});
     l.Duration("checkpoint_interval", c.ledger.checkpoint_interval, milliseconds(10), minutes(10));
-    l.Each("witnesses", [&](MapReader& w) {
-      Witness witness;
-      for (const char* key : {"name", "url", "public_key"}) w.Required(key);
-      w.String("name", witness.name);
-      w.String("url", witness.url);
-      w.String("public_key", witness.public_key);
-      c.ledger.witnesses.push_back(std::move(witness));
-    });
-  });
-  m.Map("metrics", [&](MapReader& x) {
-    x.String("listen", c.metrics_listen);
-    if (!c.metrics_listen.empty()) CheckListen(x, "listen", c.metrics_listen);
   });
   m.Map("log", [&](MapReader& l) {
     l.Choice<LogLevel>("level", c.log.level,

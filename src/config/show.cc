@@ -16,7 +16,6 @@ std::string_view Name(MachineKey k) {
   }
   return "auto";
 }
-std::string_view Name(EndpointProfile p) { return p == EndpointProfile::kHttpsSpiffe ? "https_spiffe" : "https_web"; }
 std::string_view Name(LogLevel l) {
   switch (l) {
     case LogLevel::kDebug: return "debug";
@@ -87,9 +86,6 @@ std::string ToYaml(const Config& c) {
     if (x.ttl) e.Field("ttl", FormatDuration(*x.ttl));
     e.NonEmpty("hint", x.hint);
   });
-  EmitList(e, "users", c.users, [&](const UserIssuer& u) {
-    e.Field("issuer", u.issuer).Field("audience", u.audience).NonEmpty("ca_file", u.ca_file);
-  });
   e.Begin("egress");
   e.Field("default", "deny").List("allow", c.egress.allow);
   e.raw() << YAML::Key << "ports" << YAML::Value << YAML::Flow << YAML::BeginSeq;
@@ -100,28 +96,10 @@ std::string ToYaml(const Config& c) {
   e.End();
   e.List("allow_private", c.egress.allow_private);
   e.End();
-  if (c.bundle_endpoint) {
-    const BundleEndpoint& b = *c.bundle_endpoint;
-    e.Begin("bundle_endpoint");
-    e.Field("listen", b.listen).Field("profile", Name(b.profile)).NonEmpty("certificate_file", b.certificate_file);
-    e.NonEmpty("key_file", b.key_file).NonEmpty("oidc_issuer", b.oidc_issuer);
-    e.End();
-  }
-  EmitList(e, "federates_with", c.federates_with, [&](const FederatesWith& f) {
-    e.Field("trust_domain", f.trust_domain).Field("url", f.url).Field("profile", Name(f.profile));
-    e.NonEmpty("endpoint_id", f.endpoint_id).NonEmpty("bundle_file", f.bundle_file).NonEmpty("ca_file", f.ca_file);
-  });
   e.Begin("ledger");
   e.Field("sync", c.ledger.sync == SyncMode::kDurable ? "durable" : "written");
   e.Field("checkpoint_interval", FormatDuration(c.ledger.checkpoint_interval));
-  EmitList(e, "witnesses", c.ledger.witnesses,
-           [&](const Witness& w) { e.Field("name", w.name).Field("url", w.url).Field("public_key", w.public_key); });
   e.End();
-  if (!c.metrics_listen.empty()) {
-    e.Begin("metrics");
-    e.Field("listen", c.metrics_listen);
-    e.End();
-  }
   e.Begin("log");
   e.Field("level", Name(c.log.level));
   e.End();
