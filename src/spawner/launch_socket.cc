@@ -89,6 +89,10 @@ void LaunchSession::Close() {
 
 LaunchSocket::LaunchSocket(runtime::Loop& loop, UniqueFd listener, Events events)
     : loop_(loop), listener_(std::move(listener)), events_(std::move(events)) {
+  // On the listener, so that accepted sockets have it from birth: a message sent between accept and a later setsockopt
+  // would come without its writer. Accept checks it again and refuses what lacks it.
+  const int on = 1;
+  (void)setsockopt(listener_.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
   watch_ = loop_.Watch(listener_.get(), [this] { Accept(); });
 }
 
