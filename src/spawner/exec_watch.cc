@@ -133,6 +133,7 @@ void ExecWatch::TakeUp(ExecJournal::Slot& slot) {
     Answer(slot, 0);
     return Free(slot);
   }
+  Supersede(slot.tid);
   auto pending = std::make_unique<Pending>();
   pending->slot = &slot;
   pending->old_memory = UniqueFd(open(("/proc/" + std::to_string(registered_) + "/mem").c_str(), O_RDONLY | O_CLOEXEC));
@@ -140,6 +141,25 @@ void ExecWatch::TakeUp(ExecJournal::Slot& slot) {
   events_.starting([weak = std::weak_ptr<ExecWatch*>(self_), id = slot.id](bool go) {
     if (const auto alive = weak.lock()) (*alive)->Answered(id, go);
   });
+}
+
+// A thread that calls exec has left every earlier one: a program that looks along PATH fails in one after the other. What is
+// over and not attested yet is covered by the attestation that follows the new one.
+void ExecWatch::Supersede(pid_t tid) {
+  std::erase_if(pending_, [&](const auto& p) {
+    if (p->slot->state != ExecJournal::kContinued || ThreadOf(*p) != tid) return false;
+    p->slot->state = ExecJournal::kOver;
+    return true;
+  });
+  for (size_t i = 0; i < ExecJournal::kSlots; ++i) {
+    if (journal_.slots()[i].state == ExecJournal::kOver) Free(journal_.slots()[i]);
+  }
+}
+
+// A thread other than the first takes the first one's number on its way through a successful exec.
+pid_t ExecWatch::ThreadOf(const Pending& p) const {
+  const std::string path = "/proc/" + std::to_string(registered_) + "/task/" + std::to_string(p.slot->tid);
+  return access(path.c_str(), F_OK) == 0 ? p.slot->tid : registered_;
 }
 
 void ExecWatch::Answered(uint64_t id, bool go) {
@@ -175,8 +195,8 @@ bool ExecWatch::IsOver(const Pending& p) const {
   char byte = 0;
   // Nothing is ever mapped at address 0: EIO while the memory lives, end of file when its last user has let go.
   if (p.old_memory && pread(p.old_memory.get(), &byte, 1, 0) == 0) return true;
-  // Or the thread is seen outside of execve, which includes a failed one. A thread other than the first takes the first
-  // one's number on its way through a successful exec, before its memory is exchanged: it is then looked for there.
+  // Or the thread is seen outside of execve, which includes a failed one. One that has the first thread's number by now has
+  // it before its memory is exchanged: it is then looked for there.
   const std::string process = "/proc/" + std::to_string(registered_);
   UniqueFd fd(open((process + "/task/" + std::to_string(p.slot->tid) + "/syscall").c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd && errno == ENOENT) {

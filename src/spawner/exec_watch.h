@@ -80,6 +80,8 @@ class ExecWatch {
   void Inherit(ExecJournal::Slot& slot);
   void Answer(const ExecJournal::Slot& slot, int error);
   void Free(ExecJournal::Slot& slot);
+  void Supersede(pid_t tid);
+  pid_t ThreadOf(const Pending& p) const;
   void CheckSoon();
   void Answered(uint64_t id, bool go);
   void Check();

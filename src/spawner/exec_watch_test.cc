@@ -129,6 +129,22 @@ TEST_P(ExecWatchTest, AFailedExecIsSettledWithTheOldImage) {
   });
 }
 
+// Each place of PATH is an exec that fails, and the next one begins before anybody has looked.
+TEST_P(ExecWatchTest, ALongSearchAlongPathNeitherFillsTheJournalNorHangs) {
+  As(GetParam(), [] {
+    Watched w(std::string(kWaitForInput) +
+              "import ctypes\nlibc=ctypes.CDLL(None)\nargv=(ctypes.c_char_p*2)(b'x',None)\n"
+              "for i in range(" + std::to_string(5 * ExecJournal::kSlots) + "): libc.execv(b'/no/such',argv)\n"
+              "os.execv('/usr/bin/cat',['cat'])");
+    ASSERT_TRUE(w.agent->started().ok());
+    w.Watch();
+    w.agent->Input("\n");
+    ASSERT_TRUE(w.Until([&] { return !w.attested.empty() && w.attested.back() == "cat"; }));
+    EXPECT_EQ(w.starting, static_cast<int>(5 * ExecJournal::kSlots + 1));
+    EXPECT_TRUE(w.Until([&] { return w.UsedSlots() == 0; }));
+  });
+}
+
 TEST_P(ExecWatchTest, ARefusedExecFailsAndTheProcessGoesOn) {
   As(GetParam(), [] {
     Watched w(std::string(kWaitForInput) + "try: os.execv('/usr/bin/cat',['cat'])\n"

@@ -325,7 +325,7 @@ TEST_P(SpawnerTest, ADrainEndsEveryAgent) {
     ASSERT_TRUE(node.UntilStarted(polite));
     ASSERT_TRUE(node.Until([&] { stubborn.Poll(); return stubborn.text == "up\n"; }));
     bool drained = false;
-    node.spawner->Drain(std::chrono::milliseconds(400), [&] { drained = true; });
+    node.spawner->Drain(std::chrono::seconds(3), [&] { drained = true; });
     EXPECT_TRUE(node.Until([&] { return drained; }));
     stubborn.Poll();
     polite.Poll();
