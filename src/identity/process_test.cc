@@ -128,7 +128,7 @@ TEST_P(EachTier, AReusedPidIsAnotherProcess) {
   int status = 0;
   ASSERT_EQ(::waitpid(outer, &status, 0), outer);
   ASSERT_TRUE(WIFEXITED(status));
-  if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "no PID namespace here";
+  ASSERT_NE(WEXITSTATUS(status), 77) << "a PID namespace of one's own is needed to bring a pid back: run this test as root";
   EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 

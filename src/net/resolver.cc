@@ -2,6 +2,7 @@
 
 #include <netdb.h>
 #include <netinet/in.h>
+#include <resolv.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -17,6 +18,10 @@ namespace hexr::net {
 
 Result<Addresses> LookUpAddresses(const std::string& name) {
   if (name.empty() || name.find('\0') != std::string::npos) return InvalidArgument("resolve: bad name");
+  // No search list, so that a name is never another one; read anew, so that a changed resolv.conf counts. The state is
+  // this thread's own.
+  res_init();
+  _res.options &= ~static_cast<unsigned long>(RES_DNSRCH | RES_DEFNAMES);
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;

@@ -18,8 +18,8 @@ namespace hexr::net {
 // 4 bytes (IPv4) or 16 (IPv6) each, in network order, each once, in the system's order of preference.
 using Addresses = std::vector<Bytes>;
 
-// The system's resolver, which may block for many seconds. NOT_FOUND: no such name, or no address of it. UNAVAILABLE:
-// no server answered. Thread-safe.
+// The system's resolver, which may block for many seconds; the name is looked up as it is, without a search list.
+// NOT_FOUND: no such name, or no address of it. UNAVAILABLE: no server answered. Thread-safe.
 Result<Addresses> LookUpAddresses(const std::string& name);
 
 class Resolver {

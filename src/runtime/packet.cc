@@ -24,7 +24,7 @@ Status SendPacket(int socket, ByteView data, std::span<const int> fds, bool* wou
   if (data.empty()) return InvalidArgument("packet: empty");
   if (data.size() > limits::kMaxInlineMessageBytes) return ResourceExhausted("packet: over the limit for one message");
   if (fds.size() > limits::kMaxMessageFds) return ResourceExhausted("packet: too many descriptors");
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * limits::kMaxMessageFds)];
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * limits::kMaxMessageFds)] = {};  // its padding goes to the kernel
   iovec v{const_cast<uint8_t*>(data.data()), data.size()};
   msghdr m{};
   m.msg_iov = &v;

@@ -3,7 +3,9 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -67,7 +69,15 @@ class Swtpm {
     return pid_ != 0;
   }
   void Stop() {
-    if (pid_ != 0) kill(pid_, SIGTERM);
+    if (pid_ == 0) return;
+    // It is no child of ours, and removes its files while it ends: only its pidfd says when it has.
+    const auto pidfd = static_cast<int>(syscall(SYS_pidfd_open, pid_, 0));
+    kill(pid_, SIGTERM);
+    if (pidfd >= 0) {
+      pollfd p{pidfd, POLLIN, 0};
+      (void)poll(&p, 1, 10'000);
+      close(pidfd);
+    }
     pid_ = 0;
   }
   const std::string& tcti() const { return tcti_; }

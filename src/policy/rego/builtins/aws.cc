@@ -1,5 +1,6 @@
 // AWS Signature Version 4 over a request object.
 #include <algorithm>
+#include <array>
 #include <map>
 
 #include "base/bytes.h"
@@ -18,37 +19,25 @@ std::string_view TextOf(const Obj& o, std::string_view key) {
   return v.is_string() ? v.text() : std::string_view();
 }
 
-bool CheckConfig(Call& c, const Obj& config) {
-  SetBuilder missing(c.arena), invalid(c.arena);
-  for (std::string_view key : kRequired) {
-    Value v = Get(config, key);
-    if (!v.defined())
-      missing.Add(c.Text(key));
-    else if (!v.is_string())
-      invalid.Add(c.Text(key));
-  }
-  Value m = missing.Finish(), i = invalid.Finish();
-  if (m.set->size > 0)
-    c.TypeError("operand 2 missing required AWS config parameters(s): " + ToRego(m));
-  else if (i.set->size > 0)
-    c.TypeError("operand 2 invalid values for required AWS config parameters(s): " + ToRego(i));
-  return !c.failed();
-}
+constexpr std::array<std::string_view, 2> kRequestKeys = {"method", "url"};
 
-bool CheckRequest(Call& c, const Obj& request) {
+// Every key has to be there and a string; `operand` and `what` are for the message.
+template <class Keys>
+bool CheckStrings(Call& c, const Obj& object, const Keys& keys, std::string_view operand, std::string_view what) {
   SetBuilder missing(c.arena), invalid(c.arena);
-  for (std::string_view key : {std::string_view("method"), std::string_view("url")}) {
-    Value v = Get(request, key);
+  for (std::string_view key : keys) {
+    Value v = Get(object, key);
     if (!v.defined())
       missing.Add(c.Text(key));
     else if (!v.is_string())
       invalid.Add(c.Text(key));
   }
   Value m = missing.Finish(), i = invalid.Finish();
+  const std::string prefix = "operand " + std::string(operand);
   if (m.set->size > 0)
-    c.TypeError("operand 1 missing required request parameters(s): " + ToRego(m));
+    c.TypeError(prefix + " missing required " + std::string(what) + " parameters(s): " + ToRego(m));
   else if (i.set->size > 0)
-    c.TypeError("operand 1 invalid values for required request parameters(s): " + ToRego(i));
+    c.TypeError(prefix + " invalid values for required " + std::string(what) + " parameters(s): " + ToRego(i));
   return !c.failed();
 }
 
@@ -62,12 +51,13 @@ std::string Lower(std::string_view s) {
 Value SignReq(Call& c) {
   const Obj *request, *config;
   Value time;
-  if (!TakeObject(c, 0, request) || !TakeObject(c, 1, config) || !CheckConfig(c, *config) || !TakeNumber(c, 2, time)) {
+  if (!TakeObject(c, 0, request) || !TakeObject(c, 1, config) ||
+      !CheckStrings(c, *config, kRequired, "2", "AWS config") || !TakeNumber(c, 2, time)) {
     return Value();
   }
   auto ns = ToInt64(time);
   if (!ns) return c.TypeError("operand 3 could not convert time_ns value into a unix timestamp");
-  if (!CheckRequest(c, *request)) return Value();
+  if (!CheckStrings(c, *request, kRequestKeys, "1", "request")) return Value();
   Value headers = Get(*request, "headers");
   if (headers.defined() && !headers.is_object()) {
     return c.TypeError("operand 0 must be object but got " + std::string(KindName(headers)));
