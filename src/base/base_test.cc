@@ -7,7 +7,7 @@
 #include "base/result.h"
 #include "base/spiffe_id.h"
 #include "base/unique_function.h"
-#include "base/limits.h"
+#include "base/limits/names.h"
 
 namespace hexr {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "base/limits.h"
+#include "base/limits/names.h"
 
 namespace hexr {
 namespace {

@@ -7,7 +7,7 @@
 #include <iostream>
 #include <sstream>
 
-#include "base/limits.h"
+#include "base/limits/storage.h"
 #include "cli/admin_client.h"
 #include "cli/output.h"
 #include "crypto/secret.h"

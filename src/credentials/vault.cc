@@ -1,4 +1,5 @@
 #include "credentials/vault.h"
+#include "base/limits/storage.h"
 
 #include <fmt/format.h>
 

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "base/limits.h"
+#include "base/limits/storage.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "base/spiffe_id.h"

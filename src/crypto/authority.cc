@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "base/limits.h"
+#include "base/limits/keys.h"
 #include "crypto/der.h"
 #include "crypto/digest.h"
 #include "crypto/oid.h"

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/limits.h"
+#include "base/limits/keys.h"
 #include "crypto/der.h"
 #include "crypto/oid.h"
 #include "crypto/x509_parts.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/bytes.h"
-#include "base/limits.h"
+#include "base/limits/keys.h"
 
 namespace hexr::crypto {
 namespace {

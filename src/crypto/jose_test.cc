@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "base/limits.h"
+#include "base/limits/keys.h"
 #include "crypto/authority.h"
 #include "crypto/jose_json.h"
 #include "crypto/jwk.h"

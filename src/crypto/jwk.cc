@@ -6,7 +6,7 @@
 #include <array>
 #include <charconv>
 
-#include "base/limits.h"
+#include "base/limits/keys.h"
 #include "base/log.h"
 #include "crypto/digest.h"
 #include "crypto/jose_json.h"

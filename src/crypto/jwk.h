@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/limits/keys.h"
 #include "base/result.h"
 #include "crypto/keys.h"
 #include "crypto/x509.h"

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-#include "base/limits.h"
+#include "base/limits/keys.h"
 #include "base/log.h"
 #include "crypto/jose_json.h"
 

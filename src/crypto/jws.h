@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/limits/keys.h"
 #include "base/result.h"
 #include "crypto/jwk.h"
 #include "crypto/keys.h"

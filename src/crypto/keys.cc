@@ -10,7 +10,7 @@
 #include <mutex>
 
 #include "base/check.h"
-#include "base/limits.h"
+#include "base/limits/keys.h"
 #include "crypto/der.h"
 #include "crypto/oid.h"
 #include "crypto/openssl_ptr.h"

@@ -4,7 +4,7 @@
 #include <openssl/ec.h>
 #include <openssl/x509.h>
 
-#include "base/limits.h"
+#include "base/limits/keys.h"
 #include "crypto/der.h"
 #include "crypto/oid.h"
 #include "crypto/openssl_ptr.h"

@@ -7,7 +7,7 @@
 #include <chrono>
 #include <ctime>
 
-#include "base/limits.h"
+#include "base/limits/keys.h"
 #include "crypto/openssl_ptr.h"
 
 namespace hexr::crypto {

@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/limits/keys.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/spiffe_id.h"

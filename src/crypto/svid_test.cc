@@ -5,7 +5,7 @@
 
 #include <functional>
 
-#include "base/limits.h"
+#include "base/limits/keys.h"
 #include "crypto/openssl_ptr.h"
 #include "crypto/testing/test_certificates.h"
 

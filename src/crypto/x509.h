@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/limits/keys.h"
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/result.h"

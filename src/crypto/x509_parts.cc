@@ -4,7 +4,7 @@
 #include <array>
 #include <optional>
 
-#include "base/limits.h"
+#include "base/limits/keys.h"
 #include "crypto/der.h"
 #include "crypto/oid.h"
 

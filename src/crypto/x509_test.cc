@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "base/limits.h"
+#include "base/limits/keys.h"
 #include "crypto/testing/test_certificates.h"
 
 namespace hexr::crypto {

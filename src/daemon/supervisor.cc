@@ -12,7 +12,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "base/limits.h"
+#include "base/limits/messages.h"
 #include "base/log.h"
 #include "runtime/packet.h"
 

@@ -10,7 +10,6 @@
 #include <filesystem>
 #include <fstream>
 
-#include "base/limits.h"
 #include "daemon/role_host.h"
 
 namespace hexr::daemon {

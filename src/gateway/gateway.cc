@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "base/limits.h"
+#include "base/limits/gateway.h"
+#include "base/limits/messages.h"
 #include "base/log.h"
 
 namespace hexr::gateway {

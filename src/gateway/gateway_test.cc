@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 
-#include "base/limits.h"
 #include "gateway/testing/gateway_fixture.h"
 
 namespace hexr::gateway {

@@ -6,7 +6,7 @@
 
 #include <cerrno>
 
-#include "base/limits.h"
+#include "base/limits/gateway.h"
 #include "base/log.h"
 #include "gateway/egress/http_door.h"
 #include "gateway/egress/tcp_door.h"

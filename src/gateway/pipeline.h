@@ -16,7 +16,7 @@
 #include <functional>
 #include <memory>
 
-#include "base/limits.h"
+#include "base/limits/gateway.h"
 #include "base/random.h"
 #include "gateway/call.h"
 #include "runtime/loop.h"

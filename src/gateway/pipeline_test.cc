@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "base/limits.h"
 #include "gateway/egress/egress.h"
 #include "gateway/testing/fakes.h"
 

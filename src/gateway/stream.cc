@@ -5,7 +5,7 @@
 #include <array>
 #include <cerrno>
 
-#include "base/limits.h"
+#include "base/limits/gateway.h"
 
 namespace hexr::gateway {
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "base/limits/gateway.h"
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/unique_function.h"

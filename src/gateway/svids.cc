@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/limits.h"
 #include "base/log.h"
 
 namespace hexr::gateway {

@@ -1,7 +1,6 @@
 // Figures of a scan: 4 KiB texts, whole streams, 16-byte chunks. `hexr guard bench` reports the same ones beside peers.
 #include <benchmark/benchmark.h>
 
-#include "base/limits.h"
 #include "guard/guard.h"
 
 namespace hexr::guard {

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/limits/guard.h"
 #include "base/result.h"
 
 namespace hexr::guard {

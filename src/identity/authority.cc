@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "base/limits.h"
+#include "base/limits/identity.h"
 #include "base/log.h"
 #include "hexr/identity/v1/authority_state.pb.h"
 #include "identity/claims.h"

@@ -6,7 +6,7 @@
 #include <set>
 
 #include "base/bytes.h"
-#include "base/limits.h"
+#include "base/limits/identity.h"
 #include "crypto/svid.h"
 #include "identity/bundle_set.h"
 #include "identity/svid_keeper.h"

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/limits.h"
+#include "base/limits/identity.h"
+#include "base/limits/keys.h"
 #include "wire/json.h"
 
 namespace hexr::identity {

@@ -1,7 +1,7 @@
 #include "identity/bundle_set.h"
 
 #include "base/bytes.h"
-#include "base/limits.h"
+#include "base/limits/identity.h"
 
 namespace hexr::identity {
 

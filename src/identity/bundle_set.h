@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 
+#include "base/limits/identity.h"
 #include "base/result.h"
 #include "crypto/svid.h"
 #include "identity/bundle.h"

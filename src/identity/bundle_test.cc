@@ -6,7 +6,8 @@
 #include <set>
 
 #include "base/bytes.h"
-#include "base/limits.h"
+#include "base/limits/identity.h"
+#include "base/limits/keys.h"
 #include "base/random.h"
 #include "crypto/authority.h"
 #include "identity/bundle_set.h"

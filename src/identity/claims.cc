@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/limits.h"
+#include "base/limits/keys.h"
 
 namespace hexr::identity {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "base/limits.h"
+#include "base/limits/identity.h"
 #include "base/log.h"
 #include "runtime/process.h"
 

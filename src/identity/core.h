@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/limits/identity.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/result.h"

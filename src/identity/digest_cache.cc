@@ -6,7 +6,7 @@
 #include <chrono>
 #include <vector>
 
-#include "base/limits.h"
+#include "base/limits/identity.h"
 
 namespace hexr::identity {
 namespace {

@@ -5,6 +5,7 @@
 #include <list>
 #include <map>
 
+#include "base/limits/identity.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "crypto/digest.h"

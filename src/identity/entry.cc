@@ -4,7 +4,7 @@
 #include <set>
 #include <utility>
 
-#include "base/limits.h"
+#include "base/limits/identity.h"
 
 namespace hexr::identity {
 namespace {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/limits/identity.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/spiffe_id.h"

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/limits.h"
+#include "base/limits/keys.h"
 #include "base/result.h"
 #include "base/unique_function.h"
 

@@ -11,7 +11,7 @@
 #include <charconv>
 #include <climits>
 
-#include "base/limits.h"
+#include "base/limits/identity.h"
 #include "runtime/process.h"
 
 namespace hexr::identity {

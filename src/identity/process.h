@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/limits/identity.h"
 #include "base/result.h"
 #include "runtime/unique_fd.h"
 

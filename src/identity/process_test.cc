@@ -14,7 +14,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "base/limits.h"
+#include "base/limits/identity.h"
 #include "identity/digest_cache.h"
 #include "identity/testing/puppet.h"
 #include "runtime/process.h"

@@ -3,7 +3,7 @@
 #include <poll.h>
 
 #include "base/exe_pattern.h"
-#include "base/limits.h"
+#include "base/limits/identity.h"
 #include "base/log.h"
 #include "runtime/process.h"
 

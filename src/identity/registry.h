@@ -13,6 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/limits/identity.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "identity/process.h"

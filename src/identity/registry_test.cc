@@ -6,7 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "base/limits.h"
+#include "base/limits/identity.h"
 #include "base/random.h"
 #include "identity/testing/puppet.h"
 

@@ -5,7 +5,8 @@
 #include <set>
 #include <utility>
 
-#include "base/limits.h"
+#include "base/limits/identity.h"
+#include "base/limits/names.h"
 #include "base/log.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
 #include "identity/service_call.h"

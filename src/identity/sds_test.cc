@@ -3,7 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "base/limits.h"
+#include "base/limits/identity.h"
+#include "base/limits/names.h"
 #include "crypto/pem.h"
 #include "crypto/svid.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"

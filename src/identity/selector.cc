@@ -8,7 +8,7 @@
 #include <charconv>
 #include <fstream>
 
-#include "base/limits.h"
+#include "base/limits/identity.h"
 
 namespace hexr::identity {
 namespace {

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "base/limits.h"
+#include "base/limits/identity.h"
 #include "identity/entry.h"
 
 namespace hexr::identity {

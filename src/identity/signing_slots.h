@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/limits/identity.h"
 #include "base/clock.h"
 #include "crypto/authority.h"
 #include "crypto/keys.h"

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/limits.h"
+#include "base/limits/identity.h"
 #include "hexr/identity/v1/sub_identity.pb.h"
 #include "identity/claims.h"
 #include "identity/service_call.h"

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/limits/identity.h"
 #include "identity/core.h"
 #include "wire/grpc_server.h"
 

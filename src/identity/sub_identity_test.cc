@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "base/limits.h"
+#include "base/limits/identity.h"
 #include "crypto/svid.h"
 #include "hexr/identity/v1/sub_identity.pb.h"
 #include "identity/testing/service_fixture.h"

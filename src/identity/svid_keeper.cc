@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/bytes.h"
-#include "base/limits.h"
+#include "base/limits/identity.h"
 #include "identity/private_jwk.h"
 
 namespace hexr::identity {

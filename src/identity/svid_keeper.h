@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/limits/identity.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/result.h"

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/bytes.h"
-#include "base/limits.h"
+#include "base/limits/keys.h"
 #include "crypto/jws.h"
 #include "identity/claims.h"
 #include "identity/private_jwk.h"

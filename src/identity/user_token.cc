@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/limits.h"
+#include "base/limits/identity.h"
+#include "base/limits/keys.h"
 #include "crypto/jws.h"
 #include "identity/claims.h"
 #include "wire/json.h"

@@ -5,7 +5,8 @@
 
 #include <optional>
 
-#include "base/limits.h"
+#include "base/limits/identity.h"
+#include "base/limits/keys.h"
 #include "crypto/jws.h"
 #include "identity/claims.h"
 #include "identity/testing/fake_fetcher.h"

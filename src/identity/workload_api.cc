@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/bytes.h"
-#include "base/limits.h"
 #include "identity/claims.h"
 #include "identity/service_call.h"
 #include "identity/token.h"

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/bytes.h"
-#include "base/limits.h"
+#include "base/limits/identity.h"
 #include "crypto/svid.h"
 #include "identity/claims.h"
 #include "identity/testing/service_fixture.h"

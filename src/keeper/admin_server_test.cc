@@ -7,7 +7,7 @@
 
 #include <cstring>
 
-#include "base/limits.h"
+#include "base/limits/messages.h"
 
 namespace hexr::keeper {
 namespace {

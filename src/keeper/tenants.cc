@@ -1,6 +1,6 @@
 #include "keeper/tenants.h"
 
-#include "base/limits.h"
+#include "base/limits/names.h"
 #include "wire/json.h"
 
 namespace hexr::keeper {

@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 
+#include "base/limits/names.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/spiffe_id.h"

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "base/limits.h"
+#include "base/limits/ledger.h"
 
 namespace hexr::ledger {
 

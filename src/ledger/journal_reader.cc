@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "base/limits.h"
+#include "base/limits/ledger.h"
 #include "ledger/big_endian.h"
 
 namespace hexr::ledger {

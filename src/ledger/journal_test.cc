@@ -9,7 +9,7 @@
 #include <iterator>
 #include <thread>
 
-#include "base/limits.h"
+#include "base/limits/ledger.h"
 #include "ledger/journal_reader.h"
 #include "ledger/journal_writer.h"
 #include "ledger/record_scan.h"

@@ -5,7 +5,7 @@
 
 #include <cerrno>
 
-#include "base/limits.h"
+#include "base/limits/ledger.h"
 #include "ledger/big_endian.h"
 #include "ledger/record_scan.h"
 

@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/limits/ledger.h"
 #include "base/mutex.h"
 #include "base/result.h"
 #include "base/unique_function.h"

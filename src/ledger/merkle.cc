@@ -5,7 +5,6 @@
 #include <bit>
 #include <cstring>
 
-#include "base/limits.h"
 
 namespace hexr::ledger {
 

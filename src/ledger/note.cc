@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "base/limits.h"
+#include "base/limits/ledger.h"
 #include "crypto/digest.h"
 
 namespace hexr::ledger {

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/limits/ledger.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/result.h"

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "base/limits.h"
+#include "base/limits/ledger.h"
 #include "ledger/checkpoint.h"
 
 namespace hexr::ledger {

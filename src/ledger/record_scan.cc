@@ -4,7 +4,7 @@
 
 #include <iterator>
 
-#include "base/limits.h"
+#include "base/limits/ledger.h"
 
 namespace hexr::ledger {
 

@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <cstdio>
 
-#include "base/limits.h"
+#include "base/limits/ledger.h"
 #include "base/log.h"
 #include "crypto/digest.h"
 #include "ledger/tiles.h"

@@ -6,7 +6,7 @@
 #include <fstream>
 #include <set>
 
-#include "base/limits.h"
+#include "base/limits/ledger.h"
 #include "ledger/journal_writer.h"
 #include "ledger/log_reader.h"
 #include "ledger/testing/child.h"

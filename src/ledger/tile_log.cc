@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "base/limits.h"
 #include "ledger/log_reader.h"
 #include "ledger/tiles.h"
 

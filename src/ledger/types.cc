@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "base/bytes.h"
-#include "base/limits.h"
+#include "base/limits/ledger.h"
 #include "ledger/record_scan.h"
 
 namespace hexr::ledger {

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/bytes.h"
-#include "base/limits.h"
+#include "base/limits/ledger.h"
 #include "ledger/record_scan.h"
 #include "wire/json.h"
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <map>
 
-#include "base/limits.h"
+#include "base/limits/ledger.h"
 #include "base/log.h"
 #include "ledger/log_reader.h"
 #include "ledger/record_rules.h"

@@ -5,7 +5,6 @@
 
 #include <set>
 
-#include "base/limits.h"
 #include "ledger/journal_writer.h"
 #include "ledger/log_reader.h"
 #include "ledger/prove.h"

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "base/limits.h"
+#include "base/limits/ledger.h"
 #include "ledger/log_reader.h"
 
 namespace hexr::ledger {

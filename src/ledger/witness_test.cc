@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "base/limits.h"
+#include "base/limits/ledger.h"
 #include "ledger/log_reader.h"
 #include "ledger/testing/memory_storage.h"
 #include "ledger/testing/test_keys.h"

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/limits.h"
+#include "base/limits/net.h"
 #include "base/result.h"
 #include "base/unique_function.h"
 #include "net/resolver.h"

@@ -11,7 +11,7 @@
 #include <memory>
 
 #include "base/clock.h"
-#include "base/limits.h"
+#include "base/limits/identity.h"
 #include "base/result.h"
 #include "net/listener.h"
 #include "net/unix_peer.h"

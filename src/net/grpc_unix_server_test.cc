@@ -11,6 +11,7 @@
 #include <cstring>
 #include <functional>
 
+#include "base/limits/identity.h"
 #include "runtime/process.h"
 #include "wire/grpc_client.h"
 

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/limits.h"
+#include "base/limits/net.h"
 #include "base/result.h"
 #include "base/unique_function.h"
 #include "net/listener.h"

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "base/limits/http.h"
 #include "base/random.h"
 #include "crypto/authority.h"
 #include "net/connection.h"

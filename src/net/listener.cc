@@ -11,7 +11,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "base/limits.h"
 #include "base/log.h"
 
 namespace hexr::net {

@@ -12,7 +12,8 @@
 #include <thread>
 #include <utility>
 
-#include "base/limits.h"
+#include "base/limits/gateway.h"
+#include "base/limits/net.h"
 
 namespace hexr::net {
 

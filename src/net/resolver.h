@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/limits/gateway.h"
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/unique_function.h"

@@ -5,7 +5,8 @@
 #include <future>
 #include <optional>
 
-#include "base/limits.h"
+#include "base/limits/gateway.h"
+#include "base/limits/net.h"
 
 namespace hexr::net {
 namespace {

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <utility>
 
-#include "base/limits.h"
+#include "base/limits/identity.h"
 #include "runtime/process.h"
 
 namespace hexr::net {

@@ -15,7 +15,7 @@
 #include <functional>
 #include <string>
 
-#include "base/limits.h"
+#include "base/limits/identity.h"
 #include "net/listener.h"
 
 namespace hexr::net {

@@ -7,7 +7,7 @@
 #include <iterator>
 #include <set>
 
-#include "base/limits.h"
+#include "base/limits/rego.h"
 #include "policy/rego/value/build.h"
 #include "policy/rego/value/json.h"
 #include "policy/rego/value/yaml.h"

@@ -7,7 +7,7 @@
 
 #include <cerrno>
 
-#include "base/limits.h"
+#include "base/limits/messages.h"
 #include "base/log.h"
 #include "runtime/packet.h"
 

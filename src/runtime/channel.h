@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/limits/messages.h"
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/unique_function.h"

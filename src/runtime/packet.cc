@@ -5,7 +5,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "base/limits.h"
+#include "base/limits/messages.h"
 
 #ifndef SCM_PIDFD
 #define SCM_PIDFD 0x04

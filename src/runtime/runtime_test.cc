@@ -7,7 +7,7 @@
 
 #include <thread>
 
-#include "base/limits.h"
+#include "base/limits/messages.h"
 #include "runtime/channel.h"
 #include "runtime/loop.h"
 #include "runtime/packet.h"

@@ -17,7 +17,7 @@
 #include <csignal>
 #include <cstring>
 
-#include "base/limits.h"
+#include "base/limits/agents.h"
 #include "spawner/init.h"
 #include "spawner/landlock.h"
 #include "spawner/mounts.h"

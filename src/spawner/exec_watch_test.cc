@@ -3,6 +3,7 @@
 
 #include <fstream>
 
+#include "base/limits/agents.h"
 #include "base/clock.h"
 #include "spawner/image.h"
 #include "spawner/owner.h"

@@ -10,7 +10,7 @@
 #include <climits>
 #include <string_view>
 
-#include "base/limits.h"
+#include "base/limits/agents.h"
 
 namespace hexr::spawner {
 namespace {

@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <csignal>
 
-#include "base/limits.h"
+#include "base/limits/agents.h"
 
 namespace hexr::spawner {
 namespace {

@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <climits>
 
-#include "base/limits.h"
+#include "base/limits/agents.h"
 
 namespace hexr::spawner {
 namespace {

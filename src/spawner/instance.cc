@@ -9,7 +9,8 @@
 #include <csignal>
 #include <cstring>
 
-#include "base/limits.h"
+#include "base/limits/agents.h"
+#include "base/limits/messages.h"
 #include "base/log.h"
 #include "runtime/packet.h"
 #include "runtime/process.h"

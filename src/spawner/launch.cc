@@ -12,7 +12,7 @@
 #include <csignal>
 #include <cstring>
 
-#include "base/limits.h"
+#include "base/limits/agents.h"
 #include "runtime/packet.h"
 #include "runtime/process.h"
 #include "spawner/child.h"

@@ -13,7 +13,8 @@
 #include <array>
 #include <cerrno>
 
-#include "base/limits.h"
+#include "base/limits/agents.h"
+#include "base/limits/identity.h"
 #include "base/log.h"
 #include "spawner/environment.h"
 #include "spawner/filter.h"

@@ -9,7 +9,8 @@
 #include <cerrno>
 #include <csignal>
 
-#include "base/limits.h"
+#include "base/limits/agents.h"
+#include "base/limits/messages.h"
 #include "base/log.h"
 #include "runtime/packet.h"
 #include "spawner/sys.h"

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <set>
 
+#include "base/limits/agents.h"
 #include "spawner/testing/agent.h"
 
 namespace hexr::spawner {

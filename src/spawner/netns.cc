@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "base/limits.h"
+#include "base/limits/agents.h"
 #include "spawner/sys.h"
 
 namespace hexr::spawner {

@@ -18,7 +18,7 @@
 #include <memory>
 #include <string_view>
 
-#include "base/limits.h"
+#include "base/limits/agents.h"
 #include "runtime/process.h"
 #include "runtime/unique_fd.h"
 

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <sys/socket.h>
 
+#include "base/limits/agents.h"
 #include "spawner/testing/agent.h"
 
 namespace hexr::spawner {

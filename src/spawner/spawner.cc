@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <csignal>
 
-#include "base/limits.h"
+#include "base/limits/agents.h"
 #include "base/log.h"
 
 namespace hexr::spawner {

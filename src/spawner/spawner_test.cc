@@ -6,6 +6,7 @@
 
 #include <fstream>
 
+#include "base/limits/agents.h"
 #include "runtime/packet.h"
 #include "spawner/testing/node.h"
 

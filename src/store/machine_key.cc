@@ -11,7 +11,7 @@
 #include <cstdio>
 #include <map>
 
-#include "base/limits.h"
+#include "base/limits/storage.h"
 #include "crypto/digest.h"
 #include "store/private_file.h"
 #include "store/tpm.h"

@@ -16,7 +16,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "base/limits.h"
+#include "base/limits/storage.h"
 #include "store/private_file.h"
 #include "store/sealed_store.h"
 #include "store/tpm.h"

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/limits.h"
+#include "base/limits/storage.h"
 
 namespace hexr::store {
 namespace {

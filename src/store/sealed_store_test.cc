@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "base/limits.h"
+#include "base/limits/storage.h"
 
 namespace hexr::store {
 namespace {

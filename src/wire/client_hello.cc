@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <set>
 
-#include "base/limits.h"
+#include "base/limits/tls_dns.h"
 #include "wire/byte_reader.h"
 
 namespace hexr::wire {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/limits/tls_dns.h"
 #include "base/bytes.h"
 #include "base/result.h"
 

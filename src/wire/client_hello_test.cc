@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "base/limits.h"
+#include "base/limits/tls_dns.h"
 
 namespace hexr::wire {
 namespace {

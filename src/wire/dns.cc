@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/limits.h"
+#include "base/limits/tls_dns.h"
 #include "wire/byte_reader.h"
 
 namespace hexr::wire {

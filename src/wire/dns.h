@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/limits/tls_dns.h"
 #include "base/bytes.h"
 #include "base/result.h"
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/limits.h"
+#include "base/limits/http.h"
 #include "base/result.h"
 #include "base/unique_function.h"
 #include "wire/http2_server.h"

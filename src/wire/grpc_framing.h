@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "base/bytes.h"
-#include "base/limits.h"
+#include "base/limits/http.h"
 #include "base/result.h"
 
 namespace hexr::wire {

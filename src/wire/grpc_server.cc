@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/limits/http.h"
 #include "wire/grpc_framing.h"
 
 namespace hexr::wire {

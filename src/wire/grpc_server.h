@@ -13,7 +13,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
-#include "base/limits.h"
+#include "base/limits/http.h"
 #include "base/result.h"
 #include "base/unique_function.h"
 #include "wire/http2_server.h"

@@ -8,6 +8,7 @@
 #include <malloc.h>
 #endif
 
+#include "base/limits/http.h"
 #include "grpc/health/v1/health.pb.h"
 #include "grpc/reflection/v1/reflection.pb.h"
 #include "wire/grpc_client.h"

@@ -1,4 +1,5 @@
 #include "wire/http1.h"
+#include "base/limits/http.h"
 
 #include <algorithm>
 #include <array>

@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/limits.h"
 #include "base/result.h"
 #include "wire/http_fields.h"
 

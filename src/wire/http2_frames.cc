@@ -4,7 +4,7 @@
 #include <chrono>
 #include <cstring>
 
-#include "base/limits.h"
+#include "base/limits/http.h"
 
 namespace hexr::wire {
 namespace {

@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/limits/http.h"
 #include "wire/http2_frames.h"
 
 namespace hexr::wire {

@@ -14,7 +14,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
-#include "base/limits.h"
+#include "base/limits/http.h"
 #include "base/result.h"
 #include "wire/http_fields.h"
 

@@ -5,6 +5,7 @@
 
 #include <map>
 
+#include "base/limits/http.h"
 #include "wire/http2_frames.h"
 #include "wire/testing/http2_frames.h"
 

@@ -13,7 +13,7 @@
 #include <variant>
 #include <vector>
 
-#include "base/limits.h"
+#include "base/limits/json.h"
 #include "base/result.h"
 
 namespace hexr::wire {

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "wire/json.h"
+#include "base/limits/json.h"
 
 namespace hexr::wire {
 

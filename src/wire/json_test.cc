@@ -1,4 +1,5 @@
 #include "wire/json.h"
+#include "base/limits/json.h"
 
 #include <gtest/gtest.h>
 

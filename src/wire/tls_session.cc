@@ -9,7 +9,8 @@
 #include <optional>
 #include <utility>
 
-#include "base/limits.h"
+#include "base/limits/keys.h"
+#include "base/limits/tls_dns.h"
 #include "crypto/openssl_ptr.h"
 
 namespace hexr::wire {

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/limits/keys.h"
 #include "base/bytes.h"
 #include "base/result.h"
 #include "crypto/keys.h"

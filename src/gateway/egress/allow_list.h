@@ -16,6 +16,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/limits/gateway.h"
 #include "base/result.h"
 #include "gateway/egress/host.h"
 

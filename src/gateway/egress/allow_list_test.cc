@@ -6,7 +6,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "base/limits.h"
+#include "base/limits/gateway.h"
 
 namespace hexr::gateway {
 namespace {

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "gateway/egress/dns_door.h"
+#include "base/limits/gateway.h"
 #include "gateway/egress/tls_door.h"
 #include "gateway/testing/gateway_fixture.h"
 #include "wire/tls_session.h"

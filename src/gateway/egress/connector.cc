@@ -6,7 +6,7 @@
 
 #include <cerrno>
 
-#include "base/limits.h"
+#include "base/limits/gateway.h"
 
 namespace hexr::gateway {
 

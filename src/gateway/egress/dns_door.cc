@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "base/limits.h"
+#include "base/limits/gateway.h"
 
 namespace hexr::gateway {
 namespace {

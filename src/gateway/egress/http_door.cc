@@ -1,6 +1,6 @@
 #include "gateway/egress/http_door.h"
 
-#include "base/limits.h"
+#include "base/limits/gateway.h"
 #include "gateway/egress/tcp_door.h"
 
 namespace hexr::gateway {

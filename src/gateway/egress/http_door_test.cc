@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "base/limits/gateway.h"
 #include "gateway/testing/gateway_fixture.h"
 
 namespace hexr::gateway {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "base/limits.h"
+#include "base/limits/gateway.h"
 #include "crypto/digest.h"
 
 namespace hexr::gateway {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <unordered_map>
 
+#include "base/limits/gateway.h"
 #include "base/result.h"
 #include "base/spiffe_id.h"
 #include "gateway/egress/host.h"

@@ -1,6 +1,6 @@
 #include "gateway/egress/relay.h"
 
-#include "base/limits.h"
+#include "base/limits/gateway.h"
 
 namespace hexr::gateway {
 

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "base/limits/gateway.h"
 #include "gateway/egress/connector.h"
 #include "net/resolver.h"
 #include "runtime/loop.h"

@@ -4,7 +4,8 @@
 
 #include <latch>
 
-#include "base/limits.h"
+#include "base/limits/gateway.h"
+#include "base/limits/net.h"
 
 namespace hexr::gateway {
 namespace {

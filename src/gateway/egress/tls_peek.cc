@@ -4,7 +4,7 @@
 
 #include <array>
 
-#include "base/limits.h"
+#include "base/limits/gateway.h"
 
 namespace hexr::gateway {
 

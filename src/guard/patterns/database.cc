@@ -12,7 +12,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
-#include "base/limits.h"
+#include "base/limits/guard.h"
 #include "crypto/digest.h"
 
 namespace hexr::guard {

@@ -3,7 +3,7 @@
 #include <array>
 
 #include "base/bytes.h"
-#include "base/limits.h"
+#include "base/limits/guard.h"
 
 namespace hexr::guard {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <cstdio>
 
-#include "base/limits.h"
+#include "base/limits/guard.h"
 #include "crypto/digest.h"
 
 namespace hexr::guard {

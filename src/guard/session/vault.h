@@ -8,6 +8,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "base/limits/guard.h"
 #include "base/result.h"
 #include "crypto/secret.h"
 

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <array>
 
-#include "base/limits.h"
+#include "base/limits/guard.h"
 #include "guard/patterns/validators.h"
 #include "guard/views/decode.h"
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
-#include "base/limits.h"
+#include "base/limits/guard.h"
 
 namespace hexr::guard {
 namespace {

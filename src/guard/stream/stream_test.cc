@@ -4,7 +4,7 @@
 
 #include <cstdlib>
 
-#include "base/limits.h"
+#include "base/limits/guard.h"
 #include "guard/guard.h"
 #include "guard/testing/fixture.h"
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/limits.h"
+#include "base/limits/guard.h"
 
 namespace hexr::guard {
 namespace {

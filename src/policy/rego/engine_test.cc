@@ -4,7 +4,7 @@
 
 #include <functional>
 
-#include "base/limits.h"
+#include "base/limits/rego.h"
 #include "policy/rego/value/build.h"
 #include "policy/rego/value/json.h"
 

@@ -17,7 +17,6 @@
 #include <thread>
 #include <vector>
 
-#include "base/limits.h"
 #include "runtime/process.h"
 #include "spawner/filter.h"
 #include "spawner/folders.h"

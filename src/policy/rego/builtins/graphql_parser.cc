@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/limits.h"
+#include "base/limits/rego.h"
 #include "policy/rego/builtins/support.h"
 
 namespace hexr::rego {

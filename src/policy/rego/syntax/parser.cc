@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/limits.h"
+#include "base/limits/rego.h"
 #include "policy/rego/syntax/parser_impl.h"
 
 namespace hexr::rego {

@@ -1,5 +1,5 @@
 // Rego text to syntax trees: recursive descent over a token list, with recovery at the next top-level statement, so
-// that one run reports every error. Bounded in depth and steps (base/limits.h), whatever the text. Stateless;
+// that one run reports every error. Bounded in depth and steps (base/limits/rego.h), whatever the text. Stateless;
 // thread-safe.
 #pragma once
 

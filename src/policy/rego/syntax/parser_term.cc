@@ -1,4 +1,3 @@
-#include "base/limits.h"
 #include "policy/rego/syntax/parser_impl.h"
 
 namespace hexr::rego {

@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
-#include "base/limits.h"
+#include "base/limits/rego.h"
 #include "policy/rego/value/build.h"
 #include "policy/rego/value/number.h"
 

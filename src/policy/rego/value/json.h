@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/limits/rego.h"
 #include "base/result.h"
 #include "policy/rego/value/value.h"
 
