@@ -3,11 +3,11 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/limits/names.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "base/spiffe_id.h"
 #include "base/unique_function.h"
-#include "base/limits/names.h"
 
 namespace hexr {
 namespace {
@@ -37,7 +37,8 @@ TEST(Bytes, EncodingsAreStrictInverses) {
     EXPECT_EQ(*Base64UrlDecode(Base64UrlEncode(b)), b);
   }
   EXPECT_EQ(Base64Encode(AsBytes("foob")), "Zm9vYg==");  // RFC 4648 section 10
-  for (const char* bad : {"Zm9vYg", "Zm9vYh==", "Zm9v Yg=", "Zg=a", "=Zg=", "Zg==="}) EXPECT_FALSE(Base64Decode(bad).ok()) << bad;
+  for (const char* bad : {"Zm9vYg", "Zm9vYh==", "Zm9v Yg=", "Zg=a", "=Zg=", "Zg==="})
+    EXPECT_FALSE(Base64Decode(bad).ok()) << bad;
   for (const char* bad : {"Zg==", "Zh", "a", "+/"}) EXPECT_FALSE(Base64UrlDecode(bad).ok()) << bad;
   EXPECT_FALSE(HexDecode("abc").ok());
   EXPECT_FALSE(HexDecode("zz").ok());
@@ -45,16 +46,19 @@ TEST(Bytes, EncodingsAreStrictInverses) {
 
 TEST(Bytes, Utf8) {
   EXPECT_TRUE(IsUtf8("a\u00e9\u20ac\U0001F600"));
-  for (const char* bad : {"\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\x80", "\xE2\x82", "\xFF"}) EXPECT_FALSE(IsUtf8(bad));
+  for (const char* bad : {"\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\x80", "\xE2\x82", "\xFF"})
+    EXPECT_FALSE(IsUtf8(bad));
 }
 
 TEST(Clock, Rfc3339RoundTrip) {
-  for (const char* t : {"2026-11-24T13:11:25.123456789Z", "1999-12-31T23:59:59.000000001Z", "1969-07-20T20:17:40.000000000Z"}) {
+  for (const char* t :
+       {"2026-11-24T13:11:25.123456789Z", "1999-12-31T23:59:59.000000001Z", "1969-07-20T20:17:40.000000000Z"}) {
     EXPECT_EQ(FormatRfc3339(*ParseRfc3339(t), 9), t);
   }
   EXPECT_EQ(FormatRfc3339(*ParseRfc3339("2026-01-02T03:04:05+01:00"), 0), "2026-01-02T02:04:05Z");
-  for (const char* bad : {"", "2026-13-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-01-01T00:00:00", "2026-01-01T24:00:00Z",
-                          "2026-01-01T00:00:00.Z", "2026-01-01T00:00:00Zx", "9999-01-01T00:00:00Z"}) {
+  for (const char* bad :
+       {"", "2026-13-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-01-01T00:00:00", "2026-01-01T24:00:00Z",
+        "2026-01-01T00:00:00.Z", "2026-01-01T00:00:00Zx", "9999-01-01T00:00:00Z"}) {
     EXPECT_FALSE(ParseRfc3339(bad).ok()) << bad;
   }
 }
@@ -79,11 +83,12 @@ TEST(SpiffeId, ParsesAndRoundTrips) {
   }
   EXPECT_EQ(SpiffeId::Parse("SPIFFE://td/a")->ToString(), "spiffe://td/a");
   for (const std::string& bad :
-       {std::string(""), std::string("spiffe://"), std::string("http://td/a"), std::string("spiffe://TD/a"), std::string("spiffe://td/"),
-        std::string("spiffe://td//a"), std::string("spiffe://td/a/"), std::string("spiffe://td/a/../b"), std::string("spiffe://td/./b"),
-        std::string("spiffe://td/a%20b"), std::string("spiffe://td/a?q"), std::string("spiffe://td/a#f"), std::string("spiffe://u@td/a"),
-        std::string("spiffe://td:80/a"), std::string("spiffe://[::1]/a"), std::string("spiffe://td/\xC3\xA9"), longest + "a",
-        "spiffe://" + std::string(256, 'a'), std::string("spiffe://td/a\0b", 15)}) {
+       {std::string(""), std::string("spiffe://"), std::string("http://td/a"), std::string("spiffe://TD/a"),
+        std::string("spiffe://td/"), std::string("spiffe://td//a"), std::string("spiffe://td/a/"),
+        std::string("spiffe://td/a/../b"), std::string("spiffe://td/./b"), std::string("spiffe://td/a%20b"),
+        std::string("spiffe://td/a?q"), std::string("spiffe://td/a#f"), std::string("spiffe://u@td/a"),
+        std::string("spiffe://td:80/a"), std::string("spiffe://[::1]/a"), std::string("spiffe://td/\xC3\xA9"),
+        longest + "a", "spiffe://" + std::string(256, 'a'), std::string("spiffe://td/a\0b", 15)}) {
     EXPECT_FALSE(SpiffeId::Parse(bad).ok()) << bad;
   }
 }

@@ -14,8 +14,12 @@ using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
-WallTime SystemClock::Wall() const { return std::chrono::time_point_cast<nanoseconds>(std::chrono::system_clock::now()); }
-MonoTime SystemClock::Mono() const { return std::chrono::time_point_cast<nanoseconds>(std::chrono::steady_clock::now()); }
+WallTime SystemClock::Wall() const {
+  return std::chrono::time_point_cast<nanoseconds>(std::chrono::system_clock::now());
+}
+MonoTime SystemClock::Mono() const {
+  return std::chrono::time_point_cast<nanoseconds>(std::chrono::steady_clock::now());
+}
 
 std::string FormatRfc3339(WallTime t, int digits) {
   const auto day = floor<days>(t);
@@ -112,7 +116,9 @@ constexpr std::array<Unit, 5> kUnits{{{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h
 }  // namespace
 
 Result<milliseconds> ParseDuration(std::string_view text) {
-  const auto bad = [&] { return InvalidArgument(fmt::format("'{}' is not a duration; write for example 15m, 1h30m or 500ms", text)); };
+  const auto bad = [&] {
+    return InvalidArgument(fmt::format("'{}' is not a duration; write for example 15m, 1h30m or 500ms", text));
+  };
   if (text.empty()) return bad();
   int64_t total = 0;
   std::string_view s = text;
@@ -120,7 +126,8 @@ Result<milliseconds> ParseDuration(std::string_view text) {
     int64_t n = 0;
     size_t digits = 0;
     while (digits < s.size() && s[digits] >= '0' && s[digits] <= '9') {
-      if (__builtin_mul_overflow(n, int64_t{10}, &n) || __builtin_add_overflow(n, int64_t{s[digits] - '0'}, &n)) return bad();
+      if (__builtin_mul_overflow(n, int64_t{10}, &n) || __builtin_add_overflow(n, int64_t{s[digits] - '0'}, &n))
+        return bad();
       ++digits;
     }
     if (digits == 0) return bad();

@@ -32,7 +32,10 @@ class ManualClock final : public Clock {
   explicit ManualClock(WallTime wall) : wall_(wall) {}
   WallTime Wall() const override { return wall_; }
   MonoTime Mono() const override { return mono_; }
-  void Advance(std::chrono::nanoseconds d) { wall_ += d; mono_ += d; }
+  void Advance(std::chrono::nanoseconds d) {
+    wall_ += d;
+    mono_ += d;
+  }
   void StepWall(std::chrono::nanoseconds d) { wall_ += d; }  // an operator or NTP sets the clock
 
  private:

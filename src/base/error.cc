@@ -44,16 +44,35 @@ std::string Error::ToString() const {
 Error ErrnoError(std::string_view what, int errnum) {
   ErrorCode code = ErrorCode::kInternal;
   switch (errnum) {
-    case ENOENT: case ESRCH: case ENXIO: code = ErrorCode::kNotFound; break;
+    case ENOENT:
+    case ESRCH:
+    case ENXIO: code = ErrorCode::kNotFound; break;
     case EEXIST: code = ErrorCode::kAlreadyExists; break;
-    case EACCES: case EPERM: case EROFS: code = ErrorCode::kPermissionDenied; break;
-    case EINVAL: case ENOTDIR: case EISDIR: case ENAMETOOLONG: code = ErrorCode::kInvalidArgument; break;
-    case ENOMEM: case ENOSPC: case EDQUOT: case EMFILE: case ENFILE: case EMSGSIZE: case ENOBUFS:
-      code = ErrorCode::kResourceExhausted; break;
-    case EAGAIN: case ECONNREFUSED: case ECONNRESET: case EPIPE: case ENETUNREACH: case EHOSTUNREACH:
-      code = ErrorCode::kUnavailable; break;
+    case EACCES:
+    case EPERM:
+    case EROFS: code = ErrorCode::kPermissionDenied; break;
+    case EINVAL:
+    case ENOTDIR:
+    case EISDIR:
+    case ENAMETOOLONG: code = ErrorCode::kInvalidArgument; break;
+    case ENOMEM:
+    case ENOSPC:
+    case EDQUOT:
+    case EMFILE:
+    case ENFILE:
+    case EMSGSIZE:
+    case ENOBUFS: code = ErrorCode::kResourceExhausted; break;
+    case EAGAIN:
+    case ECONNREFUSED:
+    case ECONNRESET:
+    case EPIPE:
+    case ENETUNREACH:
+    case EHOSTUNREACH: code = ErrorCode::kUnavailable; break;
     case ETIMEDOUT: code = ErrorCode::kDeadlineExceeded; break;
-    case ENOSYS: case EOPNOTSUPP: case EAFNOSUPPORT: case EPROTONOSUPPORT: code = ErrorCode::kUnimplemented; break;
+    case ENOSYS:
+    case EOPNOTSUPP:
+    case EAFNOSUPPORT:
+    case EPROTONOSUPPORT: code = ErrorCode::kUnimplemented; break;
     case ECANCELED: code = ErrorCode::kCancelled; break;
     default: break;
   }

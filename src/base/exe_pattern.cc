@@ -16,7 +16,8 @@ bool MatchesExePattern(const std::string& pattern, const std::string& path) {
 }
 
 bool MatchesAnyExePattern(std::span<const std::string> patterns, const std::string& path) {
-  return std::any_of(patterns.begin(), patterns.end(), [&path](const std::string& p) { return MatchesExePattern(p, path); });
+  return std::any_of(patterns.begin(), patterns.end(),
+                     [&path](const std::string& p) { return MatchesExePattern(p, path); });
 }
 
 }  // namespace hexr

@@ -48,9 +48,12 @@ std::string ValueText(const LogField& f) {
   return std::visit(
       [](const auto& v) -> std::string {
         using T = std::decay_t<decltype(v)>;
-        if constexpr (std::is_same_v<T, std::string>) return JsonQuote(v);
-        else if constexpr (std::is_same_v<T, bool>) return v ? "true" : "false";
-        else return fmt::format("{}", v);
+        if constexpr (std::is_same_v<T, std::string>)
+          return JsonQuote(v);
+        else if constexpr (std::is_same_v<T, bool>)
+          return v ? "true" : "false";
+        else
+          return fmt::format("{}", v);
       },
       f.value);
 }
@@ -89,8 +92,8 @@ void Log(LogLevel level, std::string_view event, std::initializer_list<LogField>
   const std::string time = FormatRfc3339(SystemClock().Wall());
   std::string line;
   if (s.format == LogFormat::kJson) {
-    line = fmt::format(R"({{"time":"{}","level":"{}","process":{},"event":{})", time, LevelName(level), JsonQuote(s.process),
-                       JsonQuote(event));
+    line = fmt::format(R"({{"time":"{}","level":"{}","process":{},"event":{})", time, LevelName(level),
+                       JsonQuote(s.process), JsonQuote(event));
     for (const LogField& f : fields) line += fmt::format(",{}:{}", JsonQuote(f.key), ValueText(f));
     line += '}';
   } else {

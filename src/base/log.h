@@ -28,10 +28,11 @@ struct LogField {
   LogField(std::string_view k, bool v) : key(k), value(v) {}
   LogField(std::string_view k, double v) : key(k), value(v) {}
   template <class T>
-    requires(std::is_integral_v<T> && !std::is_same_v<T, bool>)
-  LogField(std::string_view k, T v) : key(k) {
-    if constexpr (std::is_signed_v<T>) value = static_cast<int64_t>(v);
-    else value = static_cast<uint64_t>(v);
+  requires(std::is_integral_v<T> && !std::is_same_v<T, bool>) LogField(std::string_view k, T v) : key(k) {
+    if constexpr (std::is_signed_v<T>)
+      value = static_cast<int64_t>(v);
+    else
+      value = static_cast<uint64_t>(v);
   }
 };
 

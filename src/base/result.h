@@ -24,17 +24,32 @@ class [[nodiscard]] Result {
   explicit operator bool() const { return ok(); }
 
   // CHECK-fails when there is no value: look at ok() first, or use ASSIGN_OR_RETURN.
-  T& value() & { HEXR_CHECK(ok()); return *std::get_if<0>(&v_); }
-  const T& value() const& { HEXR_CHECK(ok()); return *std::get_if<0>(&v_); }
-  T&& value() && { HEXR_CHECK(ok()); return std::move(*std::get_if<0>(&v_)); }
+  T& value() & {
+    HEXR_CHECK(ok());
+    return *std::get_if<0>(&v_);
+  }
+  const T& value() const& {
+    HEXR_CHECK(ok());
+    return *std::get_if<0>(&v_);
+  }
+  T&& value() && {
+    HEXR_CHECK(ok());
+    return std::move(*std::get_if<0>(&v_));
+  }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T&& operator*() && { return std::move(*this).value(); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
 
-  const Error& error() const& { HEXR_CHECK(!ok()); return *std::get_if<1>(&v_); }
-  Error&& error() && { HEXR_CHECK(!ok()); return std::move(*std::get_if<1>(&v_)); }
+  const Error& error() const& {
+    HEXR_CHECK(!ok());
+    return *std::get_if<1>(&v_);
+  }
+  Error&& error() && {
+    HEXR_CHECK(!ok());
+    return std::move(*std::get_if<1>(&v_));
+  }
 
   T value_or(T other) && { return ok() ? std::move(*this).value() : std::move(other); }
 
@@ -50,8 +65,14 @@ class [[nodiscard]] Result<void> {
 
   bool ok() const { return !error_.has_value(); }
   explicit operator bool() const { return ok(); }
-  const Error& error() const& { HEXR_CHECK(!ok()); return *error_; }
-  Error&& error() && { HEXR_CHECK(!ok()); return std::move(*error_); }
+  const Error& error() const& {
+    HEXR_CHECK(!ok());
+    return *error_;
+  }
+  Error&& error() && {
+    HEXR_CHECK(!ok());
+    return std::move(*error_);
+  }
 
  private:
   std::optional<Error> error_;
@@ -66,15 +87,15 @@ inline Status Ok() { return {}; }
 #define HEXR_CONCAT(a, b) HEXR_CONCAT_INNER(a, b)
 
 // RETURN_IF_ERROR(expr): leaves the function with expr's error, if it has one.
-#define RETURN_IF_ERROR(expr)                                             \
-  do {                                                                    \
-    auto hexr_status = (expr);                                            \
-    if (!hexr_status.ok()) return std::move(hexr_status).error();         \
+#define RETURN_IF_ERROR(expr)                                     \
+  do {                                                            \
+    auto hexr_status = (expr);                                    \
+    if (!hexr_status.ok()) return std::move(hexr_status).error(); \
   } while (false)
 
 // ASSIGN_OR_RETURN(auto x, expr): x is expr's value, or the function ends with its error.
 #define ASSIGN_OR_RETURN(lhs, expr) ASSIGN_OR_RETURN_IMPL(HEXR_CONCAT(hexr_result_, __LINE__), lhs, expr)
-#define ASSIGN_OR_RETURN_IMPL(tmp, lhs, expr)        \
-  auto tmp = (expr);                                 \
-  if (!tmp.ok()) return std::move(tmp).error();      \
+#define ASSIGN_OR_RETURN_IMPL(tmp, lhs, expr)   \
+  auto tmp = (expr);                            \
+  if (!tmp.ok()) return std::move(tmp).error(); \
   lhs = std::move(tmp).value()

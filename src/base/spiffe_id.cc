@@ -10,7 +10,9 @@ namespace {
 
 constexpr std::string_view kScheme = "spiffe://";
 
-bool IsTrustDomainChar(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_'; }
+bool IsTrustDomainChar(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
+}
 bool IsSegmentChar(char c) { return IsTrustDomainChar(c) || (c >= 'A' && c <= 'Z'); }
 
 Status CheckSegment(std::string_view s) {
@@ -54,8 +56,7 @@ Result<SpiffeId> SpiffeId::Parse(std::string_view uri) {
   if (uri.size() > limits::kMaxSpiffeIdBytes) return InvalidArgument("SPIFFE ID: longer than 2048 bytes");
   const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
   // The scheme alone compares without case (SPIFFE-ID.md 2); everything else is as written.
-  if (uri.size() < kScheme.size() ||
-      !std::ranges::equal(uri.substr(0, kScheme.size()), kScheme, {}, lower)) {
+  if (uri.size() < kScheme.size() || !std::ranges::equal(uri.substr(0, kScheme.size()), kScheme, {}, lower)) {
     return InvalidArgument("SPIFFE ID: has to start with spiffe://");
   }
   uri.remove_prefix(kScheme.size());
@@ -66,7 +67,8 @@ Result<SpiffeId> SpiffeId::Parse(std::string_view uri) {
   return SpiffeId(std::move(td), std::string(path));
 }
 
-SpiffeId SpiffeId::ForAgent(const TrustDomain& td, const IdSegment& tenant, const IdSegment& agent, const IdSegment& role) {
+SpiffeId SpiffeId::ForAgent(const TrustDomain& td, const IdSegment& tenant, const IdSegment& agent,
+                            const IdSegment& role) {
   return {td, "/agent/" + tenant.value() + "/" + agent.value() + "/" + role.value()};
 }
 SpiffeId SpiffeId::ForService(const TrustDomain& td, const IdSegment& name) { return {td, "/service/" + name.value()}; }
@@ -75,7 +77,8 @@ SpiffeId SpiffeId::ForTrustDomain(const TrustDomain& td) { return {td, ""}; }
 Result<SpiffeId> SpiffeId::Child(std::string_view suffix) const {
   const std::string path = path_ + "/" + std::string(suffix);
   RETURN_IF_ERROR(CheckPath(path));
-  if (path.size() + td_.Uri().size() > limits::kMaxSpiffeIdBytes) return InvalidArgument("SPIFFE ID: longer than 2048 bytes");
+  if (path.size() + td_.Uri().size() > limits::kMaxSpiffeIdBytes)
+    return InvalidArgument("SPIFFE ID: longer than 2048 bytes");
   return SpiffeId(td_, path);
 }
 

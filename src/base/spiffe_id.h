@@ -25,7 +25,8 @@ class TrustDomain {
   std::string name_;
 };
 
-// A path segment of an ID, or a name that becomes one (tenant, agent, role): [a-zA-Z0-9._-], 1 to 128 bytes, not "." or "..".
+// A path segment of an ID, or a name that becomes one (tenant, agent, role): [a-zA-Z0-9._-], 1 to 128 bytes, not "." or
+// "..".
 class IdSegment {
  public:
   static Result<IdSegment> Parse(std::string_view text);
@@ -42,7 +43,8 @@ class SpiffeId {
  public:
   static Result<SpiffeId> Parse(std::string_view uri);
   // spiffe://{td}/agent/{tenant}/{agent}/{role}
-  static SpiffeId ForAgent(const TrustDomain& td, const IdSegment& tenant, const IdSegment& agent, const IdSegment& role);
+  static SpiffeId ForAgent(const TrustDomain& td, const IdSegment& tenant, const IdSegment& agent,
+                           const IdSegment& role);
   // spiffe://{td}/service/{name}
   static SpiffeId ForService(const TrustDomain& td, const IdSegment& name);
   static SpiffeId ForTrustDomain(const TrustDomain& td);

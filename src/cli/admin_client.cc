@@ -27,14 +27,16 @@ Result<UniqueFd> Connect(const config::Paths& paths) {
   if (!fd) return ErrnoError("socket", errno);
   if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
     if (errno == EACCES) {
-      return PermissionDenied("the node at " + paths.run_dir + " belongs to another user; operator commands are its owner's");
+      return PermissionDenied("the node at " + paths.run_dir +
+                              " belongs to another user; operator commands are its owner's");
     }
     return Unavailable("no node answers at " + path + "; start one with `hexr up`");
   }
   return fd;
 }
 
-Status Ask(int fd, const std::string& method, const std::map<std::string, std::string>& args, const std::string& secret) {
+Status Ask(int fd, const std::string& method, const std::map<std::string, std::string>& args,
+           const std::string& secret) {
   Envelope e;
   e.set_call(1);
   e.mutable_admin_call()->set_method(method);
@@ -47,7 +49,8 @@ Result<Envelope> Next(int fd, std::chrono::milliseconds deadline) {
   ASSIGN_OR_RETURN(runtime::Message m, runtime::ReceiveBlocking(fd, deadline));
   if (m.body.has_failure()) {
     const int code = m.body.failure().code();
-    return Error(code >= 1 && code <= 16 ? static_cast<ErrorCode>(code) : ErrorCode::kUnknown, m.body.failure().message());
+    return Error(code >= 1 && code <= 16 ? static_cast<ErrorCode>(code) : ErrorCode::kUnknown,
+                 m.body.failure().message());
   }
   if (!m.body.has_admin_result()) return Internal("the node sent something else than an answer");
   return std::move(m.body);
@@ -55,8 +58,8 @@ Result<Envelope> Next(int fd, std::chrono::milliseconds deadline) {
 
 }  // namespace
 
-Result<AdminReply> Admin(const config::Paths& paths, const std::string& method, const std::map<std::string, std::string>& args,
-                         const std::string& secret) {
+Result<AdminReply> Admin(const config::Paths& paths, const std::string& method,
+                         const std::map<std::string, std::string>& args, const std::string& secret) {
   ASSIGN_OR_RETURN(const UniqueFd fd, Connect(paths));
   RETURN_IF_ERROR(Ask(fd.get(), method, args, secret));
   ASSIGN_OR_RETURN(Envelope e, Next(fd.get(), std::chrono::seconds(30)));
@@ -66,8 +69,8 @@ Result<AdminReply> Admin(const config::Paths& paths, const std::string& method, 
   return reply;
 }
 
-Status AdminStream(const config::Paths& paths, const std::string& method, const std::map<std::string, std::string>& args,
-                   UniqueFunction<bool(const wire::Json&)> each) {
+Status AdminStream(const config::Paths& paths, const std::string& method,
+                   const std::map<std::string, std::string>& args, UniqueFunction<bool(const wire::Json&)> each) {
   ASSIGN_OR_RETURN(const UniqueFd fd, Connect(paths));
   RETURN_IF_ERROR(Ask(fd.get(), method, args, {}));
   for (;;) {

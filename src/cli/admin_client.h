@@ -13,14 +13,14 @@ namespace hexr::cli {
 
 struct AdminReply {
   wire::Json json;
-  std::string secret;   // vault get alone; wiped by nobody here: the process ends soon after
+  std::string secret;  // vault get alone; wiped by nobody here: the process ends soon after
 };
 
 // One call, one answer. UNAVAILABLE says how to start the node.
-Result<AdminReply> Admin(const config::Paths& paths, const std::string& method, const std::map<std::string, std::string>& args,
-                         const std::string& secret = {});
+Result<AdminReply> Admin(const config::Paths& paths, const std::string& method,
+                         const std::map<std::string, std::string>& args, const std::string& secret = {});
 // A call with a stream of answers: `each` returns false to stop.
-Status AdminStream(const config::Paths& paths, const std::string& method, const std::map<std::string, std::string>& args,
-                   UniqueFunction<bool(const wire::Json&)> each);
+Status AdminStream(const config::Paths& paths, const std::string& method,
+                   const std::map<std::string, std::string>& args, UniqueFunction<bool(const wire::Json&)> each);
 
 }  // namespace hexr::cli

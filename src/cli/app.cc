@@ -71,7 +71,9 @@ int Main(int argc, char** argv) {
   CLI::App root{"hexr: a security runtime for AI agents", "hexr"};
   root.require_subcommand(1);
   root.set_version_flag("--version", "hexr " HEXR_VERSION);
-  root.footer("Each command has --help with an example. Exit codes: 0 yes, 1 no, 2 usage, 3 node not reachable, 4 a fault of ours.");
+  root.footer(
+      "Each command has --help with an example. Exit codes: 0 yes, 1 no, 2 usage, 3 node not reachable, 4 a fault of "
+      "ours.");
   std::string output = "text", config_file;
   int code = kYes;
   std::vector<std::unique_ptr<Invocation>> invocations;
@@ -85,7 +87,8 @@ int Main(int argc, char** argv) {
     for (const Flag& f : command.flags) {
       if (!f.fallback.empty()) in->fallbacks[f.name] = f.fallback;
       if (f.value.empty()) {
-        app->add_flag_function(f.name, [in, name = f.name](int64_t) { in->values[name] = {"true"}; }, f.help);
+        app->add_flag_function(
+            f.name, [in, name = f.name](int64_t) { in->values[name] = {"true"}; }, f.help);
         continue;
       }
       CLI::Option* o = app->add_option_function<std::vector<std::string>>(
@@ -93,8 +96,10 @@ int Main(int argc, char** argv) {
           f.help + (f.fallback.empty() ? "" : " (" + f.fallback + ")"));
       o->type_name(f.value)->required(f.required)->allow_extra_args(false);
       // A repeated single-valued flag is a mistake that picks a value silently: refused.
-      if (f.repeated) o->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-      else o->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::Throw);
+      if (f.repeated)
+        o->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      else
+        o->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::Throw);
     }
     for (const Positional& p : command.positionals) {
       CLI::Option* o = app->add_option_function<std::vector<std::string>>(

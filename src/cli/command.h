@@ -19,19 +19,19 @@ inline constexpr int kFault = 4;        // our fault
 inline constexpr int kRunRefused = 125, kRunCannotExecute = 126, kRunNotFound = 127;
 
 struct Flag {
-  std::string name;       // "--tenant"
-  std::string value;      // what --help calls its value; empty: a switch
+  std::string name;   // "--tenant"
+  std::string value;  // what --help calls its value; empty: a switch
   std::string help;
-  std::string fallback = "";    // shown in --help and used where the flag is absent
+  std::string fallback = "";  // shown in --help and used where the flag is absent
   bool required = false;
   bool repeated = false;
 };
 
 struct Positional {
-  std::string name;       // "CMD"
+  std::string name;  // "CMD"
   std::string help;
   bool required = true;
-  bool rest = false;      // takes everything that is left, flags included (after --)
+  bool rest = false;  // takes everything that is left, flags included (after --)
 };
 
 enum class Output { kText, kJson };
@@ -39,20 +39,20 @@ enum class Output { kText, kJson };
 // One parsed command line.
 class Invocation {
  public:
-  std::string Get(const std::string& name) const;              // the last value, or the fallback
+  std::string Get(const std::string& name) const;  // the last value, or the fallback
   std::vector<std::string> All(const std::string& name) const;
-  bool Has(const std::string& name) const;                     // given on the command line
+  bool Has(const std::string& name) const;  // given on the command line
   Output output = Output::kText;
   config::Paths paths;
 
-  std::map<std::string, std::vector<std::string>> values;      // by flag or positional name
+  std::map<std::string, std::vector<std::string>> values;  // by flag or positional name
   std::map<std::string, std::string> fallbacks;
 };
 
 struct Command {
-  std::string path;       // "vault put"
-  std::string summary;    // one line, imperative
-  std::string example;    // one or more whole command lines
+  std::string path;     // "vault put"
+  std::string summary;  // one line, imperative
+  std::string example;  // one or more whole command lines
   std::vector<Flag> flags;
   std::vector<Positional> positionals;
   int (*run)(const Invocation&);

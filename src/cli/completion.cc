@@ -44,11 +44,10 @@ std::string Bash() {
       "  local words=\n"
       "  case $prefix in\n";
   for (const auto& [prefix, words] : Followers()) s += "    \"" + prefix + "\") words=\"" + Join(words) + "\";;\n";
-  s +=
-      "  esac\n"
-      "  mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\")\n"
-      "}\n"
-      "complete -o default -F _hexr hexr\n";
+  s += "  esac\n"
+       "  mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\")\n"
+       "}\n"
+       "complete -o default -F _hexr hexr\n";
   return s;
 }
 

@@ -28,8 +28,8 @@ enum class Verdict { kGood, kWeaker, kMissing };
 struct Check {
   std::string name;
   Verdict verdict;
-  std::string detail;   // what was found
-  std::string remedy;   // what to do; empty when nothing is needed
+  std::string detail;  // what was found
+  std::string remedy;  // what to do; empty when nothing is needed
 };
 
 std::string_view VerdictName(Verdict v) {
@@ -59,7 +59,8 @@ Check Kernel() {
 
 Check PeerEvidence() {
   int pair[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return {"peer evidence", Verdict::kMissing, "no socket pair", ""};
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+    return {"peer evidence", Verdict::kMissing, "no socket pair", ""};
   const UniqueFd a(pair[0]), b(pair[1]);
   constexpr int kSoPeerPidfd = 77;
   int fd = -1;
@@ -70,7 +71,8 @@ Check PeerEvidence() {
   }
   const UniqueFd peer(fd);
   if (runtime::GetPidfdInfo(peer.get()).ok()) return {"peer evidence", Verdict::kGood, "pidfd with PIDFD_GET_INFO", ""};
-  return {"peer evidence", Verdict::kWeaker, "pidfd, re-checked (no PIDFD_GET_INFO)", "kernel 6.13 or later answers in one call"};
+  return {"peer evidence", Verdict::kWeaker, "pidfd, re-checked (no PIDFD_GET_INFO)",
+          "kernel 6.13 or later answers in one call"};
 }
 
 Check UserNamespaces() {
@@ -82,7 +84,9 @@ Check UserNamespaces() {
 
 Check Landlock() {
   const long abi = syscall(444, nullptr, 0, 1);  // landlock_create_ruleset(…, LANDLOCK_CREATE_RULESET_VERSION)
-  if (abi < 0) return {"Landlock", Verdict::kWeaker, "not in this kernel: files are held by mounts alone", "boot with lsm=landlock,…"};
+  if (abi < 0)
+    return {"Landlock", Verdict::kWeaker, "not in this kernel: files are held by mounts alone",
+            "boot with lsm=landlock,…"};
   const std::string version = "ABI " + std::to_string(abi);
   if (abi < 6) return {"Landlock", Verdict::kWeaker, version + ": no signal and socket scopes", "kernel 6.12 or later"};
   return {"Landlock", Verdict::kGood, version, ""};
@@ -96,8 +100,10 @@ Check SecretMemory() {
   }
   rlimit limit{};
   getrlimit(RLIMIT_MEMLOCK, &limit);
-  const std::string locked = limit.rlim_cur == RLIM_INFINITY ? "unlimited" : std::to_string(limit.rlim_cur >> 10) + " KiB";
-  return {"secret memory", Verdict::kWeaker, "locked memory, " + locked + " (no memfd_secret)", "boot with secretmem.enable=1"};
+  const std::string locked =
+      limit.rlim_cur == RLIM_INFINITY ? "unlimited" : std::to_string(limit.rlim_cur >> 10) + " KiB";
+  return {"secret memory", Verdict::kWeaker, "locked memory, " + locked + " (no memfd_secret)",
+          "boot with secretmem.enable=1"};
 }
 
 Check Cgroups() {
@@ -113,42 +119,52 @@ Check Cgroups() {
     const std::string folder = root + self;
     if (access(folder.c_str(), W_OK) == 0) return {"cgroups", Verdict::kGood, "v2, writable: " + folder, ""};
   }
-  return {"cgroups", Verdict::kWeaker, "not delegated: resource limits per agent are rlimits", "run under systemd with Delegate=yes"};
+  return {"cgroups", Verdict::kWeaker, "not delegated: resource limits per agent are rlimits",
+          "run under systemd with Delegate=yes"};
 }
 
 Check Tpm() {
   if (access("/dev/tpmrm0", R_OK | W_OK) == 0) return {"TPM", Verdict::kGood, "/dev/tpmrm0", ""};
   if (std::filesystem::exists("/dev/tpmrm0")) {
-    return {"TPM", Verdict::kWeaker, "/dev/tpmrm0 is there and may not be used", "add the node's user to the group tss"};
+    return {"TPM", Verdict::kWeaker, "/dev/tpmrm0 is there and may not be used",
+            "add the node's user to the group tss"};
   }
   return {"TPM", Verdict::kWeaker, "none: the machine key lies in a file or a systemd credential", ""};
 }
 
 Check Node(const config::Paths& paths) {
   const auto r = Admin(paths, "status", {});
-  if (!r.ok()) return {"node", Verdict::kMissing, r.error().message(), r.error().code() == ErrorCode::kUnavailable ? "hexr up" : ""};
+  if (!r.ok())
+    return {"node", Verdict::kMissing, r.error().message(),
+            r.error().code() == ErrorCode::kUnavailable ? "hexr up" : ""};
   const std::string key = Text(r->json, "machine_key");
   const bool weak = key.starts_with("file");
-  return {"node", weak ? Verdict::kWeaker : Verdict::kGood, "up, trust domain " + Text(r->json, "trust_domain") + ", machine key: " + key,
+  return {"node", weak ? Verdict::kWeaker : Verdict::kGood,
+          "up, trust domain " + Text(r->json, "trust_domain") + ", machine key: " + key,
           weak ? "machine_key: tpm, systemd-credential or passphrase" : ""};
 }
 
 }  // namespace
 
 int RunDoctor(const Invocation& in) {
-  const std::vector<Check> checks = {Kernel(),       PeerEvidence(), UserNamespaces(), Landlock(),
-                                     SecretMemory(), Cgroups(),      Tpm(),            Node(in.paths)};
+  const std::vector<Check> checks = {Kernel(),  PeerEvidence(), UserNamespaces(), Landlock(), SecretMemory(),
+                                     Cgroups(), Tpm(),          Node(in.paths)};
   bool missing = false;
   wire::JsonArray json;
   std::vector<std::vector<std::string>> rows;
   for (const Check& c : checks) {
     missing |= c.verdict == Verdict::kMissing;
-    json.push_back(wire::JsonObject{{"check", c.name}, {"verdict", VerdictName(c.verdict)}, {"detail", c.detail}, {"remedy", c.remedy}});
-    const Colour colour = c.verdict == Verdict::kGood ? Colour::kGreen : c.verdict == Verdict::kWeaker ? Colour::kYellow : Colour::kRed;
+    json.push_back(wire::JsonObject{
+        {"check", c.name}, {"verdict", VerdictName(c.verdict)}, {"detail", c.detail}, {"remedy", c.remedy}});
+    const Colour colour = c.verdict == Verdict::kGood     ? Colour::kGreen
+                          : c.verdict == Verdict::kWeaker ? Colour::kYellow
+                                                          : Colour::kRed;
     rows.push_back({c.name, Paint(colour, VerdictName(c.verdict)), c.detail, c.remedy});
   }
-  if (in.output == Output::kJson) PrintJson(wire::JsonObject{{"checks", std::move(json)}});
-  else PrintTable({"CHECK", "", "FOUND", "TO IMPROVE"}, rows);
+  if (in.output == Output::kJson)
+    PrintJson(wire::JsonObject{{"checks", std::move(json)}});
+  else
+    PrintTable({"CHECK", "", "FOUND", "TO IMPROVE"}, rows);
   return missing ? kNo : kYes;
 }
 

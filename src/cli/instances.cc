@@ -13,7 +13,8 @@ int OnTarget(const Invocation& in, const char* method, const char* done) {
   if (in.output == Output::kJson) {
     PrintJson(r->json);
   } else if (const wire::JsonArray* ids = r->json.FindArray("instances")) {
-    for (const wire::Json& id : *ids) PrintLine(std::string(done) + " " + (id.as_string() != nullptr ? *id.as_string() : ""));
+    for (const wire::Json& id : *ids)
+      PrintLine(std::string(done) + " " + (id.as_string() != nullptr ? *id.as_string() : ""));
   }
   return kYes;
 }
@@ -36,8 +37,8 @@ int RunPs(const Invocation& in) {
   if (const wire::JsonArray* instances = r->json.FindArray("instances")) {
     for (const wire::Json& i : *instances) {
       const std::string state = Text(i, "state");
-      rows.push_back({Text(i, "instance"), Text(i, "spiffe_id"), Text(i, "pid"), Paint(StateColour(state), state), Text(i, "assurance"),
-                      Text(i, "user"), Text(i, "started"), Text(i, "parent")});
+      rows.push_back({Text(i, "instance"), Text(i, "spiffe_id"), Text(i, "pid"), Paint(StateColour(state), state),
+                      Text(i, "assurance"), Text(i, "user"), Text(i, "started"), Text(i, "parent")});
     }
   }
   PrintTable({"INSTANCE", "SPIFFE ID", "PID", "STATE", "ASSURANCE", "USER", "STARTED", "PARENT"}, rows);

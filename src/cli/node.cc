@@ -46,14 +46,16 @@ Status WriteStarter(const std::string& path) {
   const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!fd) return ErrnoError("write " + path, errno);
   const std::string text = config::StarterYaml(UserName());
-  if (write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) return ErrnoError("write " + path, errno);
+  if (write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+    return ErrnoError("write " + path, errno);
   PrintError("no configuration was there: wrote " + path + " (you may start any agent; nothing may leave the node)");
   return Ok();
 }
 
 Result<config::Config> LoadConfig(const std::string& path) {
   const auto text = ReadFile(path);
-  if (!text.ok()) return InvalidArgument(text.error().message() + "; `hexr up` writes a first one, --config FILE names another");
+  if (!text.ok())
+    return InvalidArgument(text.error().message() + "; `hexr up` writes a first one, --config FILE names another");
   return config::ParseOrError(*text, path);
 }
 
@@ -113,8 +115,8 @@ int RunUp(const Invocation& in) {
   argv.insert(argv.end(), {"--ready-fd", "3", "--detach"});
   std::vector<std::string> env;
   for (char** x = environ; *x != nullptr; ++x) env.emplace_back(*x);
-  const auto child = runtime::SpawnChild(
-      {argv, env, {{0, null.get()}, {1, null.get()}, {2, log.get()}, {3, ready_write.get()}}, {}});
+  const auto child =
+      runtime::SpawnChild({argv, env, {{0, null.get()}, {1, null.get()}, {2, log.get()}, {3, ready_write.get()}}, {}});
   if (!child.ok()) return Fail(child.error());
   ready_write.reset();
   char word[16] = {};
@@ -132,7 +134,8 @@ int RunUp(const Invocation& in) {
   if (in.output == Output::kJson) {
     PrintJson(wire::JsonObject{{"run_dir", in.paths.run_dir}, {"pid", child->pid}});
   } else {
-    PrintLine("up: " + in.paths.run_dir + " (configuration " + in.paths.config_file + ", log " + in.paths.LogFile() + ")");
+    PrintLine("up: " + in.paths.run_dir + " (configuration " + in.paths.config_file + ", log " + in.paths.LogFile() +
+              ")");
   }
   return kYes;
 }
@@ -152,8 +155,10 @@ int RunDown(const Invocation& in) {
     PrintError("the node is still ending after 30 s (pid " + std::to_string(*pid) + ")");
     return kFault;
   }
-  if (in.output == Output::kJson) PrintJson(wire::JsonObject{{"stopped", *pid}});
-  else PrintLine("down: pid " + std::to_string(*pid));
+  if (in.output == Output::kJson)
+    PrintJson(wire::JsonObject{{"stopped", *pid}});
+  else
+    PrintLine("down: pid " + std::to_string(*pid));
   return kYes;
 }
 
@@ -179,7 +184,8 @@ int RunConfigCheck(const Invocation& in) {
   if (in.output == Output::kJson) {
     wire::JsonArray problems;
     for (const config::Problem& p : outcome.problems) {
-      problems.push_back(wire::JsonObject{{"file", p.file}, {"line", p.line}, {"column", p.column}, {"message", p.message}});
+      problems.push_back(
+          wire::JsonObject{{"file", p.file}, {"line", p.line}, {"column", p.column}, {"message", p.message}});
     }
     PrintJson(wire::JsonObject{{"valid", outcome.problems.empty()}, {"problems", std::move(problems)}});
   } else {

@@ -61,7 +61,8 @@ void PrintTable(const std::vector<std::string>& header, const std::vector<std::v
 void PrintFields(const std::vector<std::pair<std::string, std::string>>& fields) {
   size_t width = 0;
   for (const auto& [name, value] : fields) width = std::max(width, Width(name));
-  for (const auto& [name, value] : fields) Put(Paint(Colour::kBold, name) + std::string(width - Width(name) + 2, ' ') + value + "\n");
+  for (const auto& [name, value] : fields)
+    Put(Paint(Colour::kBold, name) + std::string(width - Width(name) + 2, ' ') + value + "\n");
 }
 
 void PrintJson(const wire::Json& value) { Put(wire::ToJson(value, wire::JsonStyle::kPretty) + "\n"); }

@@ -36,7 +36,7 @@ using runtime::UniqueFd;
 
 constexpr char kInsideSocket[] = "/run/hexr/launch.sock";
 constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGWINCH};
-constexpr int kAttachAttempts = 100;     // a spawner that is starting again
+constexpr int kAttachAttempts = 100;  // a spawner that is starting again
 constexpr int kAttachPauseMs = 100;
 
 void Say(const std::string& message) { std::fprintf(stderr, "hexr: %s\n", message.c_str()); }
@@ -53,7 +53,8 @@ Result<UniqueFd> Connect(const std::string& path) {
   if (!fd || path.size() >= sizeof address.sun_path) return InvalidArgument("not a socket's path: " + path);
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    return Unavailable("no node can be reached at " + path + " (" + std::strerror(errno) + "); start one with `hexr up`");
+    return Unavailable("no node can be reached at " + path + " (" + std::strerror(errno) +
+                       "); start one with `hexr up`");
   }
   (void)fcntl(fd.get(), F_SETFL, O_NONBLOCK);
   return fd;
@@ -144,9 +145,8 @@ class Runner {
   }
 
   static bool Given(const pb::Launch& l, const std::string& path) {
-    return std::any_of(l.folders().begin(), l.folders().end(), [&](const pb::Folder& f) {
-      return path == f.path() || path.starts_with(f.path() + "/");
-    });
+    return std::any_of(l.folders().begin(), l.folders().end(),
+                       [&](const pb::Folder& f) { return path == f.path() || path.starts_with(f.path() + "/"); });
   }
 
   Status Give(pb::Launch& l, const std::string& given, bool writable) {
@@ -183,7 +183,8 @@ class Runner {
       const bool relaying = relay_ && relay_->running();
       pollfd fds[4] = {{socket_.get(), POLLIN, 0},
                        {signals_.get(), POLLIN, 0},
-                       {relaying ? relay_->master() : -1, static_cast<short>(POLLIN | (relaying && relay_->blocked() ? POLLOUT : 0)), 0},
+                       {relaying ? relay_->master() : -1,
+                        static_cast<short>(POLLIN | (relaying && relay_->blocked() ? POLLOUT : 0)), 0},
                        {relaying ? relay_->typing() : -1, POLLIN, 0}};
       if (poll(fds, 4, -1) < 0) {
         if (errno == EINTR) continue;
@@ -204,8 +205,10 @@ class Runner {
     while (read(signals_.get(), &info, sizeof info) == sizeof info) {
       const int s = static_cast<int>(info.ssi_signo);
       if (s == SIGCONT && relay_) relay_->Enter();
-      if (s == SIGWINCH && relay_ && relay_->running()) relay_->CopySize();  // its kernel tells the agent
-      else SendSignal(s);
+      if (s == SIGWINCH && relay_ && relay_->running())
+        relay_->CopySize();  // its kernel tells the agent
+      else
+        SendSignal(s);
     }
   }
 
@@ -254,7 +257,8 @@ class Runner {
     Say(r.message());
     if (*code_ == kRunNotFound && there) {
       const std::string folder = places_.program.substr(0, places_.program.rfind('/'));
-      Say(places_.program + " is there for you, but it or the interpreter it names is not among what the agent is given; try --ro " +
+      Say(places_.program +
+          " is there for you, but it or the interpreter it names is not among what the agent is given; try --ro " +
           folder);
     }
   }
@@ -326,7 +330,7 @@ class Runner {
   std::vector<UniqueFd> folders_;
   ProgramPlaces places_;
   std::unique_ptr<TerminalRelay> relay_;
-  std::vector<int> early_;   // signals that came before the command was known to run
+  std::vector<int> early_;  // signals that came before the command was known to run
   std::optional<int> code_;
 };
 

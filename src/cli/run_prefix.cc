@@ -37,7 +37,8 @@ std::string Normal(const std::string& path) {
 std::string Look(const std::string& program, const std::string& path) {
   if (program.find('/') != std::string::npos) {
     char cwd[PATH_MAX];
-    const std::string full = program[0] == '/' || getcwd(cwd, sizeof cwd) == nullptr ? program : std::string(cwd) + "/" + program;
+    const std::string full =
+        program[0] == '/' || getcwd(cwd, sizeof cwd) == nullptr ? program : std::string(cwd) + "/" + program;
     return IsProgram(full) ? Normal(full) : "";
   }
   for (size_t begin = 0; begin <= path.size();) {

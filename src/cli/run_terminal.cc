@@ -43,8 +43,10 @@ void TerminalRelay::FromTerminal() {
 
 void TerminalRelay::ToAgent() {
   const ssize_t n = write(master_.get(), pending_.data(), pending_.size());
-  if (n > 0) pending_.erase(0, static_cast<size_t>(n));
-  else if (errno != EAGAIN && errno != EINTR) pending_.clear();  // its end shows when reading
+  if (n > 0)
+    pending_.erase(0, static_cast<size_t>(n));
+  else if (errno != EAGAIN && errno != EINTR)
+    pending_.clear();  // its end shows when reading
 }
 
 bool TerminalRelay::FromAgent() {
@@ -57,7 +59,8 @@ bool TerminalRelay::FromAgent() {
   }
   for (ssize_t done = 0; done < n;) {
     const ssize_t w = write(terminal_, buffer + done, static_cast<size_t>(n - done));
-    if (w > 0) done += w;
+    if (w > 0)
+      done += w;
     else if (w < 0 && errno == EAGAIN) {
       pollfd p{terminal_, POLLOUT, 0};
       (void)poll(&p, 1, -1);

@@ -1,4 +1,5 @@
-// `hexr run` against a real spawner, as a program that a shell would start: codes, signals, pipes, terminals, sub-agents.
+// `hexr run` against a real spawner, as a program that a shell would start: codes, signals, pipes, terminals,
+// sub-agents.
 #include "cli/run.h"
 
 #include <gtest/gtest.h>
@@ -21,7 +22,8 @@ INSTANTIATE_TEST_SUITE_P(As, RunTest, ::testing::Values(Who::kRoot, Who::kPlain)
 
 // `hexr run` in a process of its own, on pipes or on a terminal.
 struct Command {
-  Command(Node& n, std::vector<std::string> argv, bool terminal = false, std::vector<std::string> read_only = {}) : node(n) {
+  Command(Node& n, std::vector<std::string> argv, bool terminal = false, std::vector<std::string> read_only = {})
+      : node(n) {
     int out[2] = {-1, -1}, in[2] = {-1, -1};
     if (!terminal) {
       EXPECT_EQ(pipe2(out, O_CLOEXEC), 0);
@@ -66,18 +68,27 @@ struct Command {
   }
   void Poll() {
     char buffer[4096];
-    for (ssize_t n = 0; (n = read(output.get(), buffer, sizeof buffer)) > 0;) text.append(buffer, static_cast<size_t>(n));
+    for (ssize_t n = 0; (n = read(output.get(), buffer, sizeof buffer)) > 0;)
+      text.append(buffer, static_cast<size_t>(n));
     int s = 0;
     if (!status && waitpid(pid, &s, WNOHANG | WUNTRACED) == pid) {
-      if (WIFSTOPPED(s)) stopped = true;
-      else status = s;
+      if (WIFSTOPPED(s))
+        stopped = true;
+      else
+        status = s;
     }
   }
   bool UntilText(const std::string& wanted) {
-    return node.Until([&] { Poll(); return text.find(wanted) != std::string::npos; });
+    return node.Until([&] {
+      Poll();
+      return text.find(wanted) != std::string::npos;
+    });
   }
   int Finish() {
-    node.Until([&] { Poll(); return status.has_value(); });
+    node.Until([&] {
+      Poll();
+      return status.has_value();
+    });
     Poll();
     return status.value_or(-1);
   }
@@ -144,14 +155,16 @@ TEST_P(RunTest, SaysWhyItRefusesAndHowItFails) {
 TEST_P(RunTest, ATerminalBehavesAsIfHexrWereNotThere) {
   As(GetParam(), [] {
     Node node;
-    Command c(node, {"/usr/bin/python3", "-c",
-                     "import os,signal as s\n"
-                     "names={s.SIGINT:b'interrupted\\n',s.SIGWINCH:b'size\\n',s.SIGCONT:b'continued\\n'}\n"
-                     "s.pthread_sigmask(s.SIG_BLOCK,names)\n"
-                     "print('size',*os.get_terminal_size(),flush=True)\n"
-                     "while 1:\n"
-                     "  n=s.sigwait(names); os.write(1,names[n])\n"
-                     "  if n==s.SIGCONT: os._exit(5)\n"}, true);
+    Command c(node,
+              {"/usr/bin/python3", "-c",
+               "import os,signal as s\n"
+               "names={s.SIGINT:b'interrupted\\n',s.SIGWINCH:b'size\\n',s.SIGCONT:b'continued\\n'}\n"
+               "s.pthread_sigmask(s.SIG_BLOCK,names)\n"
+               "print('size',*os.get_terminal_size(),flush=True)\n"
+               "while 1:\n"
+               "  n=s.sigwait(names); os.write(1,names[n])\n"
+               "  if n==s.SIGCONT: os._exit(5)\n"},
+              true);
     ASSERT_TRUE(c.UntilText("size 99 33\r\n")) << c.text;
     (void)!write(c.input.get(), "\x03", 1);
     ASSERT_TRUE(c.UntilText("interrupted\r\n")) << c.text;
@@ -161,7 +174,10 @@ TEST_P(RunTest, ATerminalBehavesAsIfHexrWereNotThere) {
     ioctl(c.input.get(), TIOCSWINSZ, &size);
     ASSERT_TRUE(c.UntilText("size\r\n")) << c.text;
     (void)!write(c.input.get(), "\x1a", 1);
-    ASSERT_TRUE(node.Until([&] { c.Poll(); return c.stopped; })) << "Ctrl-Z does not reach the shell";
+    ASSERT_TRUE(node.Until([&] {
+      c.Poll();
+      return c.stopped;
+    })) << "Ctrl-Z does not reach the shell";
     kill(c.pid, SIGCONT);
     EXPECT_EQ(WEXITSTATUS(c.Finish()), 5) << c.text;
     EXPECT_NE(c.text.find("continued\r\n"), std::string::npos) << c.text;
@@ -188,16 +204,19 @@ TEST_P(RunTest, SubAgentsAreKnownByTheKernelAndGetNoMoreThanTheirParent) {
   As(GetParam(), [] {
     const std::string me = spawner::UserName(geteuid());
     const std::string user = me.starts_with("uid:") ? "\"*\"" : me;
-    Node node("roles:\n  - {agent: crew, role: main, exe: \"*\", user: " + user + ", spawn: [crew/writer]}\n"
+    Node node("roles:\n  - {agent: crew, role: main, exe: \"*\", user: " + user +
+              ", spawn: [crew/writer]}\n"
               "  - {agent: crew, role: writer, exe: \"*\", user: nobody-at-all}\n"
-              "  - {agent: crew, role: admin, exe: \"*\", user: " + user + "}\n");
+              "  - {agent: crew, role: admin, exe: \"*\", user: " +
+              user + "}\n");
     // The test program is the `hexr` of the inside: it is given read-only, and runs the request by a flag of this test.
     char self[PATH_MAX];
     const ssize_t n = readlink("/proc/self/exe", self, sizeof self);
     ASSERT_GT(n, 0);
     const std::string program(self, static_cast<size_t>(n));
     const std::string bin = program.substr(0, program.rfind('/'));
-    Command c(node, {"sh", "-c", "for r in writer admin; do HEXR_TEST_SUB=$r " + program + "; echo $r $?; done"}, false, {bin});
+    Command c(node, {"sh", "-c", "for r in writer admin; do HEXR_TEST_SUB=$r " + program + "; echo $r $?; done"}, false,
+              {bin});
     c.Finish();
     EXPECT_NE(c.text.find("i am writer\nwriter 0\n"), std::string::npos) << c.text;
     EXPECT_NE(c.text.find("crew/main may not start crew/admin"), std::string::npos) << c.text;
@@ -223,7 +242,8 @@ TEST_P(RunTest, SubAgentsAreKnownByTheKernelAndGetNoMoreThanTheirParent) {
 TEST(RunPrefixTest, FollowsLinksVirtualEnvironmentsAndInterpreterLines) {
   const TempFolder home;
   const auto make = [&](const std::string& path, const std::string& content) {
-    for (size_t i = home.path().size() + 1; (i = path.find('/', i)) != std::string::npos; ++i) mkdir(path.substr(0, i).c_str(), 0755);
+    for (size_t i = home.path().size() + 1; (i = path.find('/', i)) != std::string::npos; ++i)
+      mkdir(path.substr(0, i).c_str(), 0755);
     std::ofstream(path) << content;
     chmod(path.c_str(), 0755);
   };

@@ -57,13 +57,15 @@ Status WriteSvid(const std::string& folder, const X509SVID& svid) {
   ASSIGN_OR_RETURN(const auto authorities, crypto::Certificate::ParseChain(AsBytes(svid.bundle())));
   std::string bundle;
   for (const auto& c : authorities) bundle += c.ToPem();
-  RETURN_IF_ERROR(WriteFile(folder + "/svid_key.pem", crypto::PemEncode("PRIVATE KEY", AsBytes(svid.x509_svid_key())), 0600));
+  RETURN_IF_ERROR(
+      WriteFile(folder + "/svid_key.pem", crypto::PemEncode("PRIVATE KEY", AsBytes(svid.x509_svid_key())), 0600));
   RETURN_IF_ERROR(WriteFile(folder + "/svid.pem", pem, 0644));
   return WriteFile(folder + "/bundle.pem", bundle, 0644);
 }
 
 void PrintSvid(const wire::Json& d) {
-  PrintFields({{"SPIFFE ID", Text(d, "spiffe_id")}, {"Serial", Text(d, "serial")}, {"Valid until", Text(d, "not_after")}});
+  PrintFields(
+      {{"SPIFFE ID", Text(d, "spiffe_id")}, {"Serial", Text(d, "serial")}, {"Valid until", Text(d, "not_after")}});
 }
 
 // One response: print it, write it. False when something went wrong, which is told.
@@ -91,8 +93,10 @@ bool Show(const Invocation& in, ByteView message, bool last) {
   }
   if (in.output == Output::kJson) {
     const wire::Json document = wire::JsonObject{{"svids", std::move(all)}};
-    if (last) PrintJson(document);
-    else PrintLine(wire::ToJson(document));  // a stream: one document a line
+    if (last)
+      PrintJson(document);
+    else
+      PrintLine(wire::ToJson(document));  // a stream: one document a line
   }
   std::fflush(stdout);
   return true;

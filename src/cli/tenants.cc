@@ -9,8 +9,10 @@ namespace {
 int Change(const Invocation& in, const char* method, const char* done) {
   const auto r = Admin(in.paths, method, {{"tenant", in.Get("NAME")}});
   if (!r.ok()) return Fail(r.error());
-  if (in.output == Output::kJson) PrintJson(r->json);
-  else PrintLine(std::string(done) + " " + in.Get("NAME"));
+  if (in.output == Output::kJson)
+    PrintJson(r->json);
+  else
+    PrintLine(std::string(done) + " " + in.Get("NAME"));
   return kYes;
 }
 

@@ -25,7 +25,8 @@ Result<WorkloadClient> WorkloadClient::Connect(const std::string& address) {
   runtime::UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) return ErrnoError("socket", errno);
   if (connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) {
-    return Unavailable("no Workload API answers at " + path + " (" + std::strerror(errno) + "); start a node with `hexr up`");
+    return Unavailable("no Workload API answers at " + path + " (" + std::strerror(errno) +
+                       "); start a node with `hexr up`");
   }
   return WorkloadClient(std::move(fd));
 }
@@ -38,7 +39,8 @@ Status WorkloadClient::Call(const std::string& method, const google::protobuf::M
   wire::GrpcClient::Events events;
   events.on_message = [&](ByteView message) { stopped = stopped || !each(message); };
   events.on_end = [&](const Status& status) { end = status; };
-  ASSIGN_OR_RETURN(const int32_t call, client.Start("/SpiffeWorkloadAPI/" + method, {{"workload.spiffe.io", "true"}}, std::move(events)));
+  ASSIGN_OR_RETURN(const int32_t call,
+                   client.Start("/SpiffeWorkloadAPI/" + method, {{"workload.spiffe.io", "true"}}, std::move(events)));
   client.Send(call, AsBytes(request.SerializeAsString()));
   client.HalfClose(call);
   std::string out;

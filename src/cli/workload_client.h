@@ -19,8 +19,10 @@ class WorkloadClient {
   // `address`: "unix:///path" as in SPIFFE_ENDPOINT_SOCKET, or a plain path. UNAVAILABLE says how to start a node.
   static Result<WorkloadClient> Connect(const std::string& address);
 
-  // One request of a SpiffeWorkloadAPI method; `each` gets every message and returns false to stop. The server's status.
-  Status Call(const std::string& method, const google::protobuf::MessageLite& request, UniqueFunction<bool(ByteView)> each);
+  // One request of a SpiffeWorkloadAPI method; `each` gets every message and returns false to stop. The server's
+  // status.
+  Status Call(const std::string& method, const google::protobuf::MessageLite& request,
+              UniqueFunction<bool(ByteView)> each);
 
  private:
   explicit WorkloadClient(runtime::UniqueFd socket) : socket_(std::move(socket)) {}

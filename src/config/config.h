@@ -38,20 +38,20 @@ struct SpawnTarget {
 
 // Who may be started, as what. The first entry that matches a request in every part decides; none: refused.
 struct Role {
-  NamePattern tenant;                // default: the node's tenant
+  NamePattern tenant;  // default: the node's tenant
   NamePattern agent;
   NamePattern role;
-  std::vector<std::string> exe;      // globs over the executable's base name, or over its whole path if they hold a '/'
-  std::vector<std::string> users;    // local users who may start it; "*" = any
-  Children children = Children::kDeny;   // whether forked children share the identity
-  std::vector<SpawnTarget> spawn;    // what this role may start as sub-agents
-  bool sub_identities = false;       // whether it may name parts of itself (assurance `asserted`)
+  std::vector<std::string> exe;    // globs over the executable's base name, or over its whole path if they hold a '/'
+  std::vector<std::string> users;  // local users who may start it; "*" = any
+  Children children = Children::kDeny;  // whether forked children share the identity
+  std::vector<SpawnTarget> spawn;       // what this role may start as sub-agents
+  bool sub_identities = false;          // whether it may name parts of itself (assurance `asserted`)
   bool operator==(const Role&) const = default;
 };
 
 // A service that hexr did not launch, matched by what the kernel says of it (assurance `matched`).
 struct Entry {
-  std::string id;                    // path below the trust domain, "service/db"
+  std::string id;                      // path below the trust domain, "service/db"
   std::vector<std::string> selectors;  // "unix:uid:110": all have to hold
   std::optional<milliseconds> ttl;
   std::string hint;
@@ -66,10 +66,10 @@ struct Identity {
 
 struct Egress {
   EgressDefault fallback = EgressDefault::kDeny;
-  std::vector<std::string> allow;               // "example.org:443", "*.example.org:443", "192.0.2.0/24:5432"
-  std::vector<uint16_t> ports{80, 443};         // captured besides the proxy
-  std::map<std::string, std::string> resolve;   // name → address:port to dial instead
-  std::vector<std::string> allow_private;       // CIDRs outside the public Internet that may be dialled
+  std::vector<std::string> allow;              // "example.org:443", "*.example.org:443", "192.0.2.0/24:5432"
+  std::vector<uint16_t> ports{80, 443};        // captured besides the proxy
+  std::map<std::string, std::string> resolve;  // name → address:port to dial instead
+  std::vector<std::string> allow_private;      // CIDRs outside the public Internet that may be dialled
   bool operator==(const Egress&) const = default;
 };
 
@@ -88,7 +88,7 @@ struct Config {
   TrustDomain trust_domain;
   IdSegment tenant;
   MachineKey machine_key = MachineKey::kAuto;
-  std::string passphrase_file;                  // machine_key: passphrase
+  std::string passphrase_file;  // machine_key: passphrase
   Identity identity;
   std::vector<Role> roles;
   std::vector<Entry> entries;

@@ -1,7 +1,8 @@
+#include "config/config.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "config/config.h"
 #include "config/paths.h"
 
 namespace hexr::config {

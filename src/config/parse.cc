@@ -41,8 +41,10 @@ Role ReadRole(MapReader& m, const IdSegment& tenant) {
   m.Strings("spawn", spawn);
   for (const std::string& s : spawn) {
     auto target = ParseSpawnTarget(s);
-    if (target.ok()) r.spawn.push_back(std::move(target).value());
-    else m.Fail("spawn", target.error().message());
+    if (target.ok())
+      r.spawn.push_back(std::move(target).value());
+    else
+      m.Fail("spawn", target.error().message());
   }
   m.Choice<bool>("sub_identities", r.sub_identities, {{"deny", false}, {"allow", true}});
   return r;
@@ -66,7 +68,8 @@ Entry ReadEntry(MapReader& m, const TrustDomain& td) {
       m.Fail("selectors", "'" + s + "': write TYPE:KEY:VALUE, for example unix:uid:110");
     }
   }
-  if (m.Has("selectors") && e.selectors.empty()) m.Fail("selectors", "at least one is needed: an entry without would match everyone");
+  if (m.Has("selectors") && e.selectors.empty())
+    m.Fail("selectors", "at least one is needed: an entry without would match everyone");
   m.OptionalDuration("ttl", e.ttl, minutes(1), hours(1));
   m.String("hint", e.hint);
   return e;
@@ -105,7 +108,10 @@ void ReadRoot(MapReader& m, Config& c) {
   });
   m.Map("log", [&](MapReader& l) {
     l.Choice<LogLevel>("level", c.log.level,
-                       {{"debug", LogLevel::kDebug}, {"info", LogLevel::kInfo}, {"warn", LogLevel::kWarn}, {"error", LogLevel::kError}});
+                       {{"debug", LogLevel::kDebug},
+                        {"info", LogLevel::kInfo},
+                        {"warn", LogLevel::kWarn},
+                        {"error", LogLevel::kError}});
   });
 }
 

@@ -20,8 +20,10 @@ Result<Paths> Paths::From(bool root, const std::map<std::string, std::string>& e
   if (config.empty()) config = home + "/.config";
   if (state.empty()) state = home + "/.local/state";
   // Without a login session there is no runtime folder: beside the state is the next private place.
-  if (run.empty()) run = state + "/hexr/run";
-  else run += "/hexr";
+  if (run.empty())
+    run = state + "/hexr/run";
+  else
+    run += "/hexr";
   return Paths{config + "/hexr/hexr.yaml", state + "/hexr", run};
 }
 

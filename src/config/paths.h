@@ -9,9 +9,9 @@
 namespace hexr::config {
 
 struct Paths {
-  std::string config_file;   // hexr.yaml
-  std::string state_dir;     // 0700
-  std::string run_dir;       // 0755
+  std::string config_file;  // hexr.yaml
+  std::string state_dir;    // 0700
+  std::string run_dir;      // 0755
 
   std::string ApiSocket() const { return run_dir + "/api.sock"; }
   std::string LaunchSocket() const { return run_dir + "/launch.sock"; }

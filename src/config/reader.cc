@@ -43,7 +43,8 @@ std::string Nearest(std::string_view word, const std::set<std::string>& candidat
 MapReader::MapReader(const YAML::Node& node, std::string path, Problems& problems)
     : node_(node), path_(std::move(path)), problems_(problems) {
   if (node_.IsDefined() && !node_.IsNull() && !node_.IsMap()) {
-    problems_.Add(node_.Mark(), (path_.empty() ? std::string("the file") : path_) + ": a mapping of keys to values is expected here");
+    problems_.Add(node_.Mark(),
+                  (path_.empty() ? std::string("the file") : path_) + ": a mapping of keys to values is expected here");
     node_ = YAML::Node(YAML::NodeType::Map);
   }
   if (!node_.IsMap()) return;
@@ -114,7 +115,8 @@ void MapReader::Duration(const char* key, milliseconds& out, milliseconds min, m
   });
 }
 
-void MapReader::OptionalDuration(const char* key, std::optional<milliseconds>& out, milliseconds min, milliseconds max) {
+void MapReader::OptionalDuration(const char* key, std::optional<milliseconds>& out, milliseconds min,
+                                 milliseconds max) {
   if (!Has(key)) {
     Take(key);
     return;
@@ -134,8 +136,10 @@ void MapReader::Strings(const char* key, std::vector<std::string>& out) {
   }
   if (!n.IsSequence()) return Fail(n.Mark(), key, "a value or a list of values is expected here");
   for (const auto& item : n) {
-    if (!item.IsScalar()) Fail(item.Mark(), key, "each item is one value");
-    else out.push_back(item.Scalar());
+    if (!item.IsScalar())
+      Fail(item.Mark(), key, "each item is one value");
+    else
+      out.push_back(item.Scalar());
   }
 }
 
@@ -162,8 +166,10 @@ void MapReader::StringMap(const char* key, std::map<std::string, std::string>& o
   const MapReader nested(n, PathOf(key), problems_);  // finds duplicates and a wrong type
   if (!n.IsMap()) return;
   for (const auto& pair : n) {
-    if (!pair.first.IsScalar() || !pair.second.IsScalar()) Fail(pair.first.Mark(), key, "each item is NAME: VALUE");
-    else out[pair.first.Scalar()] = pair.second.Scalar();
+    if (!pair.first.IsScalar() || !pair.second.IsScalar())
+      Fail(pair.first.Mark(), key, "each item is NAME: VALUE");
+    else
+      out[pair.first.Scalar()] = pair.second.Scalar();
   }
 }
 

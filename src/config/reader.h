@@ -46,8 +46,10 @@ class MapReader {
   void Parsed(const char* key, T& out, F parse) {
     WithScalar(key, [&](const std::string& text, const YAML::Mark& mark) {
       auto r = parse(text);
-      if (r.ok()) out = std::move(r).value();
-      else Fail(mark, key, r.error().message());
+      if (r.ok())
+        out = std::move(r).value();
+      else
+        Fail(mark, key, r.error().message());
     });
   }
   // One of a fixed set of words.

@@ -113,7 +113,9 @@ std::string StarterYaml(const std::string& user) {
          "\n"
          "# Who may be started, as what. Narrow this before anyone else uses the node.\n"
          "roles:\n"
-         "  - {agent: \"*\", role: \"*\", exe: \"*\", user: \"" + user + "\", spawn: [\"*/*\"]}\n"
+         "  - {agent: \"*\", role: \"*\", exe: \"*\", user: \"" +
+         user +
+         "\", spawn: [\"*/*\"]}\n"
          "\n"
          "# Nothing leaves the node until a line here allows it, for example allow: [\"example.org:443\"].\n"
          "egress: {default: deny, allow: []}\n";

@@ -1,10 +1,10 @@
 #include "credentials/vault.h"
-#include "base/limits/storage.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
+#include "base/limits/storage.h"
 
 namespace hexr::credentials {
 namespace {

@@ -47,9 +47,9 @@ struct VaultSecret {
 
 struct VaultEntry {
   VaultName name;
-  uint32_t version;  // the latest
+  uint32_t version;   // the latest
   uint32_t versions;  // how many are kept
-  WallTime created;  // of the latest
+  WallTime created;   // of the latest
 };
 
 struct VaultOptions {
@@ -84,7 +84,7 @@ class Vault {
   struct Tenant {
     crypto::Sha256Digest digest;  // stands for the tenant in the file
     crypto::AeadKey key;
-    crypto::Secret name_key;      // of the digests that stand for its names; stays when the key changes
+    crypto::Secret name_key;  // of the digests that stand for its names; stays when the key changes
   };
 
   Vault(store::Database db, std::array<uint8_t, 16> id, crypto::AeadKey machine_key, crypto::Secret index_key,

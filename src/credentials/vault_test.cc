@@ -1,11 +1,12 @@
 #include "credentials/vault.h"
-#include "base/limits/storage.h"
 
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+
+#include "base/limits/storage.h"
 
 namespace hexr::credentials {
 namespace {
@@ -182,8 +183,9 @@ TEST_F(VaultTest, OneTenantNeverOpensAnothersRows) {
   Sql(old + "UPDATE tenant SET wrapped_key = (SELECT wrapped_key FROM keys WHERE keys.digest != tenant.digest)");
   both_closed("tenant keys exchanged");
   reset();
-  Sql(old + "UPDATE tenant SET wrapped_key = (SELECT wrapped_key FROM keys WHERE keys.digest != tenant.digest),"
-            " name_key = (SELECT name_key FROM keys WHERE keys.digest != tenant.digest)");
+  Sql(old +
+      "UPDATE tenant SET wrapped_key = (SELECT wrapped_key FROM keys WHERE keys.digest != tenant.digest),"
+      " name_key = (SELECT name_key FROM keys WHERE keys.digest != tenant.digest)");
   both_closed("tenant keys and name keys exchanged");
   reset();
   // Whole rows given to the other tenant, under the digest that the other's name has.

@@ -33,7 +33,9 @@ class AeadStream {
   [[nodiscard]] bool Open(uint64_t counter, ByteView aad, ByteView ciphertext, std::span<uint8_t> out);
 
  private:
-  struct Free { void operator()(evp_cipher_ctx_st* p) const noexcept; };
+  struct Free {
+    void operator()(evp_cipher_ctx_st* p) const noexcept;
+  };
   explicit AeadStream(evp_cipher_ctx_st* ctx) : ctx_(ctx) {}
   static Result<AeadStream> Make(const Secret& key, int encrypt);
 

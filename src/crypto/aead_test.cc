@@ -8,7 +8,10 @@ namespace {
 constexpr RevealToken kTest = RevealToken::For("test");
 
 TEST(Aead, XaesVectors) {  // C2SP XAES-256-GCM, "Test Vectors": most significant bit of L clear, then set
-  const struct { uint8_t key; std::string_view aad, sealed; } cases[] = {
+  const struct {
+    uint8_t key;
+    std::string_view aad, sealed;
+  } cases[] = {
       {0x01, "", "ce546ef63c9cc60765923609b33a9a1974e96e52daf2fcf7075e2271"},
       {0x03, "c2sp.org/XAES-256-GCM", "986ec1832593df5443a179437fd083bf3fdb41abd740a21f71eb769d"},
   };

@@ -16,8 +16,8 @@ namespace {
 using std::chrono::seconds;
 
 // BIT STRINGs of key usage. EC keys must not claim keyEncipherment (RFC 8813 3).
-constexpr std::array<uint8_t, 4> kUsageEcLeaf = {der::kBitString, 2, 3, 0x88};   // digitalSignature, keyAgreement
-constexpr std::array<uint8_t, 4> kUsageRsaLeaf = {der::kBitString, 2, 5, 0xa0};  // digitalSignature, keyEncipherment
+constexpr std::array<uint8_t, 4> kUsageEcLeaf = {der::kBitString, 2, 3, 0x88};     // digitalSignature, keyAgreement
+constexpr std::array<uint8_t, 4> kUsageRsaLeaf = {der::kBitString, 2, 5, 0xa0};    // digitalSignature, keyEncipherment
 constexpr std::array<uint8_t, 4> kUsageAuthority = {der::kBitString, 2, 1, 0x06};  // keyCertSign, cRLSign
 
 // RFC 7093 2, method 1: the first 160 bits of SHA-256 of the key. RFC 5280's own method is the same with SHA-1.
@@ -130,9 +130,10 @@ Result<CertificateAuthority> CertificateAuthority::CreateRoot(const TrustDomain&
   if (ttl <= seconds(0)) return InvalidArgument("authority: a lifetime of nothing");
   const PublicKey& public_key = key.public_key();
   const Bytes name = AuthorityName(td, public_key);
-  ASSIGN_OR_RETURN(Certificate certificate,
-                   Sign(key, {name, name, now - kNotBeforeCushion, now + ttl, public_key.spki(),
-                              AuthorityExtensions(td, public_key, std::nullopt, KeyId(public_key))}, random));
+  ASSIGN_OR_RETURN(Certificate certificate, Sign(key,
+                                                 {name, name, now - kNotBeforeCushion, now + ttl, public_key.spki(),
+                                                  AuthorityExtensions(td, public_key, std::nullopt, KeyId(public_key))},
+                                                 random));
   return Load(td, std::move(key), {std::move(certificate)});
 }
 

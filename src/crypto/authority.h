@@ -22,8 +22,8 @@ namespace hexr::crypto {
 inline constexpr std::chrono::seconds kNotBeforeCushion{10};
 
 struct SvidRequest {
-  SpiffeId id;       // of the authority's trust domain, with a path
-  PublicKey key;     // its owner has shown that it holds the private half
+  SpiffeId id;                              // of the authority's trust domain, with a path
+  PublicKey key;                            // its owner has shown that it holds the private half
   std::chrono::seconds ttl;                 // cut to the authority's own end
   std::vector<std::string> dns_names = {};  // letters, digits, '-' and '.': no wildcards
 };

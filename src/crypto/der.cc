@@ -74,9 +74,9 @@ Bytes Time(WallTime t) {
   const std::chrono::year_month_day date(day);
   const std::chrono::hh_mm_ss time(std::chrono::floor<std::chrono::seconds>(t - day));
   const int year = static_cast<int>(date.year());
-  const std::string rest = fmt::format("{:02}{:02}{:02}{:02}{:02}Z", static_cast<unsigned>(date.month()),
-                                       static_cast<unsigned>(date.day()), time.hours().count(), time.minutes().count(),
-                                       time.seconds().count());
+  const std::string rest =
+      fmt::format("{:02}{:02}{:02}{:02}{:02}Z", static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                  time.hours().count(), time.minutes().count(), time.seconds().count());
   if (year >= 1950 && year < 2050) return Text(kUtcTime, fmt::format("{:02}{}", year % 100, rest));
   return Text(kGeneralizedTime, fmt::format("{:04}{}", year, rest));
 }

@@ -35,7 +35,9 @@ class Sha256Hasher {
   Sha256Digest Finish();
 
  private:
-  struct Free { void operator()(evp_md_ctx_st* p) const noexcept; };
+  struct Free {
+    void operator()(evp_md_ctx_st* p) const noexcept;
+  };
   std::unique_ptr<evp_md_ctx_st, Free> ctx_;
 };
 

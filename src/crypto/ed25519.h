@@ -42,7 +42,9 @@ class Ed25519PrivateKey {
   Ed25519Signature Sign(ByteView message) const;
 
  private:
-  struct Free { void operator()(evp_pkey_st* p) const noexcept; };
+  struct Free {
+    void operator()(evp_pkey_st* p) const noexcept;
+  };
   Ed25519PrivateKey(Secret seed, evp_pkey_st* key, const Ed25519PublicKey& public_key);
 
   Secret seed_;

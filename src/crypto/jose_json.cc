@@ -35,8 +35,14 @@ class Scanner {
         RETURN_IF_ERROR(Array(depth));
         break;
       }
-      case 't': v.kind = JsonKind::kTrue; RETURN_IF_ERROR(Word("true")); break;
-      case 'f': v.kind = JsonKind::kFalse; RETURN_IF_ERROR(Word("false")); break;
+      case 't':
+        v.kind = JsonKind::kTrue;
+        RETURN_IF_ERROR(Word("true"));
+        break;
+      case 'f':
+        v.kind = JsonKind::kFalse;
+        RETURN_IF_ERROR(Word("false"));
+        break;
       case 'n': RETURN_IF_ERROR(Word("null")); break;
       default: v.kind = JsonKind::kNumber; RETURN_IF_ERROR(Number());
     }
@@ -172,7 +178,9 @@ class Scanner {
       const char escape = Peek();
       ++at_;
       switch (escape) {
-        case '"': case '\\': case '/': out += escape; break;
+        case '"':
+        case '\\':
+        case '/': out += escape; break;
         case 'b': out += '\b'; break;
         case 'f': out += '\f'; break;
         case 'n': out += '\n'; break;

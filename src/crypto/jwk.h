@@ -16,10 +16,10 @@ namespace hexr::crypto {
 
 struct Jwk {
   PublicKey key;
-  std::string key_id = {};                             // empty: none
-  std::string use = {};                                // "x509-svid", "jwt-svid", "wit-svid", "sig"; empty: none
-  std::optional<SignatureAlgorithm> algorithm = {};    // the only one the key may be used with
-  std::vector<Certificate> x5c = {};                   // the first one carries `key`
+  std::string key_id = {};                           // empty: none
+  std::string use = {};                              // "x509-svid", "jwt-svid", "wit-svid", "sig"; empty: none
+  std::optional<SignatureAlgorithm> algorithm = {};  // the only one the key may be used with
+  std::vector<Certificate> x5c = {};                 // the first one carries `key`
 };
 
 struct JwkSet {

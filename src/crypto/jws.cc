@@ -47,9 +47,8 @@ Result<RawJwt> RawJwt::Parse(std::string_view compact) {
   if (kid != nullptr) jwt.key_id_ = *kid;
   ASSIGN_OR_RETURN(const std::string* const typ, members.FindString("typ"));
   if (typ != nullptr) jwt.type_ = *typ;
-  jwt.other_members_ = !std::ranges::all_of(members.members(), [](const JsonMember& m) {
-    return m.name == "alg" || m.name == "kid" || m.name == "typ";
-  });
+  jwt.other_members_ = !std::ranges::all_of(
+      members.members(), [](const JsonMember& m) { return m.name == "alg" || m.name == "kid" || m.name == "typ"; });
   jwt.signing_input_ = compact.substr(0, second);
   jwt.payload_ = AsText(*payload);
   jwt.signature_ = std::move(signature).value();

@@ -20,10 +20,10 @@ std::string_view KeyTypeName(KeyType type);  // "EC P-256", "RSA"
 
 // The nine algorithms of JWT-SVID.md section 3 and RFC 7518 3.1: no HMAC, no "none".
 enum class SignatureAlgorithm : uint8_t { kEs256, kEs384, kEs512, kRs256, kRs384, kRs512, kPs256, kPs384, kPs512 };
-std::string_view AlgorithmName(SignatureAlgorithm algorithm);                  // "ES256"
-Result<SignatureAlgorithm> ParseAlgorithm(std::string_view name);              // exact case
-bool Fits(SignatureAlgorithm algorithm, KeyType type);                         // ES256 is P-256 alone, and so on
-SignatureAlgorithm DefaultAlgorithm(KeyType type);                             // ES256, ES384, ES512, RS256
+std::string_view AlgorithmName(SignatureAlgorithm algorithm);      // "ES256"
+Result<SignatureAlgorithm> ParseAlgorithm(std::string_view name);  // exact case
+bool Fits(SignatureAlgorithm algorithm, KeyType type);             // ES256 is P-256 alone, and so on
+SignatureAlgorithm DefaultAlgorithm(KeyType type);                 // ES256, ES384, ES512, RS256
 
 class PublicKey {
  public:
@@ -37,7 +37,9 @@ class PublicKey {
   KeyType type() const;
   const Bytes& spki() const;
   // Views into spki(): x and y of an EC key, modulus and exponent of an RSA key.
-  struct Parts { ByteView first, second; };
+  struct Parts {
+    ByteView first, second;
+  };
   Parts parts() const;
   // The key itself, contents of the BIT STRING of spki(): what key identifiers hash.
   ByteView raw() const;

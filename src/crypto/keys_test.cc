@@ -38,11 +38,15 @@ TEST_P(Keys, SignAndVerifyInBothForms) {
       EXPECT_FALSE(key.public_key().Verify(a, AsBytes("m"), bad));
     }
     for (const SignatureAlgorithm b : kAll) {
-      if (b != a) { EXPECT_FALSE(key.public_key().Verify(b, AsBytes("m"), *signature)) << AlgorithmName(b); }
+      if (b != a) {
+        EXPECT_FALSE(key.public_key().Verify(b, AsBytes("m"), *signature)) << AlgorithmName(b);
+      }
     }
     const Bytes der_form = key.SignDer(a, AsBytes("m")).value();
     EXPECT_TRUE(key.public_key().VerifyDer(a, AsBytes("m"), der_form));
-    if (GetParam() != KeyType::kRsa) { EXPECT_FALSE(key.public_key().Verify(a, AsBytes("m"), der_form)); }
+    if (GetParam() != KeyType::kRsa) {
+      EXPECT_FALSE(key.public_key().Verify(a, AsBytes("m"), der_form));
+    }
   }
 }
 
@@ -132,7 +136,14 @@ TEST(KeysRefuse, PrivateKeyWithAnotherPublicHalf) {
 TEST(KeysRefuse, DegenerateEcdsaSignatures) {
   const PublicKey key = PrivateKey::Generate(KeyType::kP256).public_key();
   const Bytes order = HexDecode("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551").value();
-  const Bytes zero(32), one = [] { Bytes b(32); b[31] = 1; return b; }(), top(32, 0xff);
+  const Bytes zero(32),
+      one =
+          [] {
+            Bytes b(32);
+            b[31] = 1;
+            return b;
+          }(),
+      top(32, 0xff);
   for (const Bytes* r : {&zero, &one, &order, &top}) {
     for (const Bytes* s : {&zero, &one, &order, &top}) {
       EXPECT_FALSE(key.Verify(SignatureAlgorithm::kEs256, AsBytes("m"), der::Concat({*r, *s})));

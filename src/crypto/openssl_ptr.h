@@ -19,7 +19,9 @@ namespace hexr::crypto {
 template <auto Free>
 struct OpenSslFree {
   template <class T>
-  void operator()(T* p) const noexcept { Free(p); }
+  void operator()(T* p) const noexcept {
+    Free(p);
+  }
 };
 
 using BioPtr = std::unique_ptr<BIO, OpenSslFree<BIO_free>>;

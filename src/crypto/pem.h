@@ -5,8 +5,8 @@
 #include <string_view>
 #include <vector>
 
-#include "base/limits/keys.h"
 #include "base/bytes.h"
+#include "base/limits/keys.h"
 #include "base/result.h"
 #include "crypto/secret.h"
 

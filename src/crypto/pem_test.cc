@@ -23,12 +23,12 @@ TEST(Pem, RoundTrip) {
 TEST(Pem, Refuses) {
   const std::string good = PemEncode("CERTIFICATE", Bytes(10, 1));
   const std::string body = good.substr(28, good.find("-----END") - 28);
-  for (const std::string& bad : {
-           std::string(), std::string("no block"), good.substr(0, good.size() - 5), "x" + good,
-           std::string("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"),
-           "-----BEGIN CERTIFICATE-----\n" + body + "!\n-----END CERTIFICATE-----\n",
-           "-----BEGIN CERTIFICATE-----\n" + body + "-----END PRIVATE KEY-----\n",
-           good + PemEncode("PRIVATE KEY", Bytes(3, 1)), good + std::string(limits::kMaxPemBytes, ' ')}) {
+  for (const std::string& bad :
+       {std::string(), std::string("no block"), good.substr(0, good.size() - 5), "x" + good,
+        std::string("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"),
+        "-----BEGIN CERTIFICATE-----\n" + body + "!\n-----END CERTIFICATE-----\n",
+        "-----BEGIN CERTIFICATE-----\n" + body + "-----END PRIVATE KEY-----\n",
+        good + PemEncode("PRIVATE KEY", Bytes(3, 1)), good + std::string(limits::kMaxPemBytes, ' ')}) {
     EXPECT_FALSE(PemDecode(bad, "CERTIFICATE").ok()) << bad.substr(0, 200);
   }
   const std::string key = PemEncode("PRIVATE KEY", Bytes(3, 1));

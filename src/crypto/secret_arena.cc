@@ -1,7 +1,7 @@
 #include "crypto/secret_arena.h"
 
-#include <openssl/crypto.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>

@@ -24,9 +24,9 @@ enum class SecretBackend : uint8_t {
 std::string_view SecretBackendName(SecretBackend backend);
 
 struct SecretArenaStatus {
-  SecretBackend best;            // strongest backend in use
-  size_t protected_bytes = 0;    // mapped with lock (kMemfdSecret or kLocked)
-  size_t unlocked_bytes = 0;     // mapped without: above zero means degraded
+  SecretBackend best;          // strongest backend in use
+  size_t protected_bytes = 0;  // mapped with lock (kMemfdSecret or kLocked)
+  size_t unlocked_bytes = 0;   // mapped without: above zero means degraded
   bool degraded() const { return unlocked_bytes > 0; }
 };
 
@@ -53,8 +53,8 @@ class SecretArena {
   static constexpr std::array<size_t, 8> kClasses = {32, 64, 128, 256, 512, 1024, 2048, 4096};
 
   struct Mapping {
-    uint8_t* base;      // first guard page
-    size_t usable;      // bytes between the guard pages
+    uint8_t* base;  // first guard page
+    size_t usable;  // bytes between the guard pages
     SecretBackend backend;
   };
 

@@ -19,7 +19,9 @@ constexpr RevealToken kTest = RevealToken::For("test");
 
 // Nothing may print, copy or log a Secret. Each line fails to compile once somebody makes it possible.
 template <class T>
-concept Streamable = requires(std::ostream& o, const T& t) { o << t; };
+concept Streamable = requires(std::ostream& o, const T& t) {
+  o << t;
+};
 static_assert(!Streamable<Secret>);
 static_assert(!fmt::is_formattable<Secret>::value);
 static_assert(!std::is_copy_constructible_v<Secret> && !std::is_copy_assignable_v<Secret>);

@@ -13,7 +13,9 @@
 namespace hexr::crypto {
 namespace {
 
-struct StackFree { void operator()(STACK_OF(X509)* s) const noexcept { sk_X509_pop_free(s, X509_free); } };
+struct StackFree {
+  void operator()(STACK_OF(X509) * s) const noexcept { sk_X509_pop_free(s, X509_free); }
+};
 using X509Stack = std::unique_ptr<STACK_OF(X509), StackFree>;
 
 Error Refused(std::string_view why) { return Unauthenticated("SVID: " + std::string(why)); }

@@ -9,8 +9,8 @@
 #include <memory>
 #include <vector>
 
-#include "base/limits/keys.h"
 #include "base/clock.h"
+#include "base/limits/keys.h"
 #include "base/result.h"
 #include "base/spiffe_id.h"
 #include "crypto/digest.h"

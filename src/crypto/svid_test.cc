@@ -40,7 +40,9 @@ class Svid : public ::testing::Test {
   }
   std::string Verify(const std::vector<Certificate>& chain) const {
     const auto r = VerifySvid(chain, bundles_, now_);
-    if (!r.ok()) { EXPECT_EQ(r.error().code(), ErrorCode::kUnauthenticated); }
+    if (!r.ok()) {
+      EXPECT_EQ(r.error().code(), ErrorCode::kUnauthenticated);
+    }
     return r.ok() ? "" : r.error().message();
   }
 };
@@ -62,7 +64,10 @@ TEST_F(Svid, GoodLeafIsEvidence) {
 }
 
 TEST_F(Svid, RulesOfTheLeaf) {
-  const struct { const char* name; std::function<void(CertificateSpec&)> spoil; } cases[] = {
+  const struct {
+    const char* name;
+    std::function<void(CertificateSpec&)> spoil;
+  } cases[] = {
       {"a CA certificate", [](CertificateSpec& s) { s.is_ca = true; }},
       {"no key usage", [](CertificateSpec& s) { s.key_usage.reset(); }},
       {"of an authority", [](CertificateSpec& s) { s.key_usage = kDigitalSignature | kKeyCertSign; }},
@@ -142,7 +147,8 @@ TEST_F(Svid, Intermediates) {
   CertificateSpec low_leaf;
   low_leaf.issuer = "low";
   EXPECT_NE(Verify({MakeCertificate(low_leaf, leaf_key_.public_key(), low_key),
-                    MakeCertificate(low_spec, low_key.public_key(), mid_key), end}), "");
+                    MakeCertificate(low_spec, low_key.public_key(), mid_key), end}),
+            "");
 }
 
 TEST_F(Svid, OnlyTheChainAsSigned) {

@@ -9,9 +9,9 @@
 #include <string_view>
 #include <vector>
 
-#include "base/limits/keys.h"
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/limits/keys.h"
 #include "base/result.h"
 #include "base/spiffe_id.h"
 #include "crypto/keys.h"
@@ -51,15 +51,15 @@ class Certificate {
   // Parsed on demand: a certificate may carry a key of a kind that we do not use.
   Result<PublicKey> public_key() const;
 
-  bool is_ca() const;                        // basicConstraints cA
+  bool is_ca() const;  // basicConstraints cA
   std::optional<uint32_t> path_length() const;
   std::optional<uint16_t> key_usage() const;  // bits of KeyUsageBit
   bool has_extended_key_usage() const;
   bool allows_server_auth() const;
   bool allows_client_auth() const;
-  const std::vector<std::string>& uris() const;       // of the subject alternative name
+  const std::vector<std::string>& uris() const;  // of the subject alternative name
   const std::vector<std::string>& dns_names() const;
-  ByteView subject_key_id() const;            // empty when absent
+  ByteView subject_key_id() const;  // empty when absent
   ByteView authority_key_id() const;
   bool san_critical() const;
   bool key_usage_critical() const;

@@ -1,5 +1,6 @@
-// Certificates and chains as anybody may send them. Where our reader and OpenSSL's both take a subject alternative name,
-// they have to read the same URIs from it: a difference between two readers is how certificates have fooled verifiers.
+// Certificates and chains as anybody may send them. Where our reader and OpenSSL's both take a subject alternative
+// name, they have to read the same URIs from it: a difference between two readers is how certificates have fooled
+// verifiers.
 #include <openssl/x509v3.h>
 
 #include "base/check.h"

@@ -86,7 +86,8 @@ int RunSupervisor(const Arguments& args) {
   options.paths = *paths;
   if (!args.config_file.empty()) options.paths.config_file = args.config_file;
   std::ifstream file(options.paths.config_file, std::ios::binary);
-  if (!file) return Fail(kExitUsage, options.paths.config_file + ": " + std::strerror(errno) + "; `hexr up` writes a first one");
+  if (!file)
+    return Fail(kExitUsage, options.paths.config_file + ": " + std::strerror(errno) + "; `hexr up` writes a first one");
   std::ostringstream text;
   text << file.rdbuf();
   options.config_yaml = text.str();
@@ -104,8 +105,10 @@ int RunSupervisor(const Arguments& args) {
   signal(SIGPIPE, SIG_IGN);
   (void)umask(0077);
   if (chdir("/") != 0) return Fail(kExitFault, std::string("chdir /: ") + std::strerror(errno));
-  // The filter is inherited by every process below, agents too: it takes the kernel's dangerous interfaces away from all.
-  const auto confined = runtime::Confine({.syscalls = runtime::SyscallProfile::kParent, .keep_privileges_for_exec = true});
+  // The filter is inherited by every process below, agents too: it takes the kernel's dangerous interfaces away from
+  // all.
+  const auto confined =
+      runtime::Confine({.syscalls = runtime::SyscallProfile::kParent, .keep_privileges_for_exec = true});
   if (!confined.ok()) return Fail(kExitFault, confined.error().message());
 
   runtime::Loop loop;
@@ -125,7 +128,8 @@ int RunSupervisor(const Arguments& args) {
     ready.reset();
   });
   if (!started.ok()) {
-    return Fail(started.error().code() == ErrorCode::kFailedPrecondition ? kExitUsage : kExitFault, started.error().message());
+    return Fail(started.error().code() == ErrorCode::kFailedPrecondition ? kExitUsage : kExitFault,
+                started.error().message());
   }
   loop.Run();
   return 0;
@@ -144,16 +148,21 @@ int main(int argc, char** argv) {
       std::fputs(hexr::daemon::kUsage, stdout);
       return 0;
     }
-    if (a == "--config" && more) args.config_file = argv[++i];
-    else if (a == "--ready-fd" && more) args.ready_fd = std::atoi(argv[++i]);
-    else if (a == "--role" && more) args.role = argv[++i];
-    else if (a == "--detach") args.detach = true;
+    if (a == "--config" && more)
+      args.config_file = argv[++i];
+    else if (a == "--ready-fd" && more)
+      args.ready_fd = std::atoi(argv[++i]);
+    else if (a == "--role" && more)
+      args.role = argv[++i];
+    else if (a == "--detach")
+      args.detach = true;
     else {
       std::fputs(hexr::daemon::kUsage, stderr);
       return hexr::daemon::kExitUsage;
     }
   }
   if (args.ready_fd >= 0) (void)fcntl(args.ready_fd, F_SETFD, FD_CLOEXEC);
-  if (!args.role.empty()) return hexr::daemon::RunRole(hexr::runtime::UniqueFd(3), hexr::daemon::MakeRoleFor(args.role));
+  if (!args.role.empty())
+    return hexr::daemon::RunRole(hexr::runtime::UniqueFd(3), hexr::daemon::MakeRoleFor(args.role));
   return hexr::daemon::RunSupervisor(args);
 }

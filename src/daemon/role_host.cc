@@ -20,16 +20,18 @@ int RunRole(runtime::UniqueFd socket, MakeRole make) {
     Log(LogLevel::kError, "role.no_start", {});
     return 4;
   }
-  StartInfo info{first->body.start(), config::Config{.trust_domain = TrustDomain::Parse("unset").value(),
-                                                     .tenant = IdSegment::Parse("unset").value()},
-                 std::move(first->fds)};
+  StartInfo info{
+      first->body.start(),
+      config::Config{.trust_domain = TrustDomain::Parse("unset").value(), .tenant = IdSegment::Parse("unset").value()},
+      std::move(first->fds)};
   auto parsed = config::ParseOrError(info.start.config_yaml(), info.start.config_path());
   if (!parsed.ok()) {
     Log(LogLevel::kError, "role.bad_config", {{"error", parsed.error()}});
     return 2;
   }
   info.config = std::move(*parsed);
-  const std::string name = info.start.tenant().empty() ? info.start.role() : info.start.role() + "/" + info.start.tenant();
+  const std::string name =
+      info.start.tenant().empty() ? info.start.role() : info.start.role() + "/" + info.start.tenant();
   InitLog(name, LogFormat::kJson, info.config.log.level);
 
   runtime::Loop loop;

@@ -33,7 +33,8 @@ struct StartInfo {
 };
 
 // Makes the role from what the supervisor sent. Called once, before the loop runs.
-using MakeRole = UniqueFunction<Result<std::unique_ptr<Role>>(runtime::Loop& loop, StartInfo info, runtime::Channel& supervisor)>;
+using MakeRole =
+    UniqueFunction<Result<std::unique_ptr<Role>>(runtime::Loop& loop, StartInfo info, runtime::Channel& supervisor)>;
 
 // Runs a role on the channel at `socket` until it is drained or the supervisor is gone. The process's exit code.
 int RunRole(runtime::UniqueFd socket, MakeRole make);

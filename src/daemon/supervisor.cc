@@ -25,8 +25,8 @@ using runtime::UniqueFd;
 
 struct Supervisor::Child {
   std::string role;
-  std::string tenant;       // gateways
-  uint32_t uid_base = 0;    // gateways
+  std::string tenant;     // gateways
+  uint32_t uid_base = 0;  // gateways
   pid_t pid = -1;
   UniqueFd pidfd;
   runtime::FdWatch exit_watch;
@@ -36,7 +36,7 @@ struct Supervisor::Child {
   std::chrono::milliseconds backoff{0};
   uint64_t starts = 0;
   bool ready = false;
-  bool wanted = true;       // false: ends for good
+  bool wanted = true;  // false: ends for good
 
   std::string Name() const { return tenant.empty() ? role : role + "/" + tenant; }
   bool running() const { return static_cast<bool>(pidfd); }
@@ -59,7 +59,8 @@ Status EnsureFolder(const std::string& path, mode_t mode) {
   struct stat st {};
   if (lstat(path.c_str(), &st) != 0) return ErrnoError("stat " + path, errno);
   if (!S_ISDIR(st.st_mode)) return FailedPrecondition(path + " is not a folder; move it away");
-  if (st.st_uid != geteuid()) return FailedPrecondition(path + " belongs to another user; give it to the node's user, or set HEXR_HOME");
+  if (st.st_uid != geteuid())
+    return FailedPrecondition(path + " belongs to another user; give it to the node's user, or set HEXR_HOME");
   if ((st.st_mode & 07777 & ~mode) != 0) {
     return FailedPrecondition(path + " is open to others; run: chmod " + (mode == 0700 ? "700 " : "755 ") + path);
   }
@@ -70,14 +71,16 @@ Result<UniqueFd> Listen(const std::string& path, int type, mode_t mode) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path) {
-    return FailedPrecondition(path + ": longer than a socket's path may be (107 bytes); set HEXR_HOME to a shorter folder");
+    return FailedPrecondition(path +
+                              ": longer than a socket's path may be (107 bytes); set HEXR_HOME to a shorter folder");
   }
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   UniqueFd fd(socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return ErrnoError("socket", errno);
   // The node's lock is held: whatever socket lies here belonged to a node that is gone.
   if (unlink(path.c_str()) != 0 && errno != ENOENT) return ErrnoError("remove old socket " + path, errno);
-  if (bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return ErrnoError("bind " + path, errno);
+  if (bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+    return ErrnoError("bind " + path, errno);
   if (chmod(path.c_str(), mode) != 0) return ErrnoError("chmod " + path, errno);
   if (listen(fd.get(), 1024) != 0) return ErrnoError("listen " + path, errno);
   return fd;
@@ -104,10 +107,12 @@ Status Supervisor::MakeFolders() {
   lock_ = UniqueFd(open(options_.paths.PidFile().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!lock_) return ErrnoError("open " + options_.paths.PidFile(), errno);
   if (flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
-    return AlreadyExists("a node is already running on " + options_.paths.run_dir + "; stop it with `hexr down`, or set HEXR_HOME");
+    return AlreadyExists("a node is already running on " + options_.paths.run_dir +
+                         "; stop it with `hexr down`, or set HEXR_HOME");
   }
   const std::string pid = std::to_string(getpid()) + "\n";
-  if (ftruncate(lock_.get(), 0) != 0 || pwrite(lock_.get(), pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
+  if (ftruncate(lock_.get(), 0) != 0 ||
+      pwrite(lock_.get(), pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
     return ErrnoError("write " + options_.paths.PidFile(), errno);
   }
   return Ok();
@@ -289,8 +294,10 @@ void Supervisor::Handle(Child& from, Message m, Channel::Reply reply) {
         c->wanted = false;
         c->restart.Cancel();
         SendTenants();
-        if (c->running()) (void)runtime::SignalPidfd(c->pidfd.get(), SIGTERM);
-        else std::erase_if(children_, [&](const auto& x) { return x.get() == c; });
+        if (c->running())
+          (void)runtime::SignalPidfd(c->pidfd.get(), SIGTERM);
+        else
+          std::erase_if(children_, [&](const auto& x) { return x.get() == c; });
       }
       return reply.Ack();
     }
@@ -340,12 +347,14 @@ void Supervisor::Drain(UniqueFunction<void()> done) {
 // Called at the start and whenever a child has ended: tells the next stage, or finishes.
 void Supervisor::DrainNext() {
   const auto running = [this](bool keeper) {
-    return std::ranges::any_of(children_, [&](const auto& c) { return c->running() && (c->role == "keeper") == keeper; });
+    return std::ranges::any_of(children_,
+                               [&](const auto& c) { return c->running() && (c->role == "keeper") == keeper; });
   };
   const bool last_stage = !running(false);
   if (last_stage && !running(true)) {
     drain_timer_.Cancel();
-    for (const std::string& path : {options_.paths.ApiSocket(), options_.paths.LaunchSocket(), options_.paths.AdminSocket()}) {
+    for (const std::string& path :
+         {options_.paths.ApiSocket(), options_.paths.LaunchSocket(), options_.paths.AdminSocket()}) {
       (void)unlink(path.c_str());
     }
     if (on_drained_) loop_.Post(std::move(on_drained_));

@@ -25,7 +25,8 @@ using std::chrono::seconds;
 
 class TestRole final : public Role {
  public:
-  TestRole(runtime::Loop& loop, StartInfo info, Channel& supervisor) : loop_(loop), info_(std::move(info)), supervisor_(supervisor) {
+  TestRole(runtime::Loop& loop, StartInfo info, Channel& supervisor)
+      : loop_(loop), info_(std::move(info)), supervisor_(supervisor) {
     if (info_.start.role() == "keeper") {
       Envelope t;
       t.mutable_start_tenant()->set_tenant("default");
@@ -53,11 +54,17 @@ class TestRole final : public Role {
   void OnPeer(const std::string& role, const std::string& tenant, runtime::UniqueFd socket) override {
     Note("peer " + role + (tenant.empty() ? "" : "/" + tenant));
     peers_.push_back(std::make_unique<Channel>(
-        loop_, std::move(socket), role, [this](Message, Channel::Reply r) { Note("asked"); r.Ack(); }, [](const Error&) {}));
+        loop_, std::move(socket), role,
+        [this](Message, Channel::Reply r) {
+          Note("asked");
+          r.Ack();
+        },
+        [](const Error&) {}));
     Envelope ping;
     ping.mutable_ack();
-    peers_.back()->Call(ping, {}, seconds(5),
-                        [this, role](Result<Message> r) { Note((r.ok() ? "answered by " : "no answer from ") + role); });
+    peers_.back()->Call(ping, {}, seconds(5), [this, role](Result<Message> r) {
+      Note((r.ok() ? "answered by " : "no answer from ") + role);
+    });
   }
   void OnSupervisor(Message m, Channel::Reply reply) override {
     if (m.body.has_park()) Note("unparked " + m.body.park().state() + " " + std::to_string(m.fds.size()));
@@ -124,8 +131,9 @@ TEST_F(SupervisorTest, StartsConnectsAndDrainsInOrder) {
   ASSERT_TRUE(s.Start([&] { ++ready; }).ok());
   ASSERT_TRUE(RunUntil([&] {
     const std::string n = Notes();
-    return ready == 1 && n.find("gateway: answered by keeper") != n.npos && n.find("gateway: answered by spawner") != n.npos &&
-           n.find("spawner: answered by keeper") != n.npos && n.find("tenants 1") != n.npos;
+    return ready == 1 && n.find("gateway: answered by keeper") != n.npos &&
+           n.find("gateway: answered by spawner") != n.npos && n.find("spawner: answered by keeper") != n.npos &&
+           n.find("tenants 1") != n.npos;
   })) << Notes();
   struct stat st {};
   ASSERT_EQ(stat((home_ + "/state").c_str(), &st), 0);
@@ -183,9 +191,10 @@ TEST_F(SupervisorTest, RefusesASocketPathThatIsTooLong) {
 int main(int argc, char** argv) {
   if (argc == 3 && std::string(argv[1]) == "--test-role") {
     using namespace hexr;  // main() stands outside every namespace
-    return daemon::RunRole(runtime::UniqueFd(3), [](runtime::Loop& loop, daemon::StartInfo info, runtime::Channel& sup) {
-      return Result<std::unique_ptr<daemon::Role>>(std::make_unique<daemon::TestRole>(loop, std::move(info), sup));
-    });
+    return daemon::RunRole(
+        runtime::UniqueFd(3), [](runtime::Loop& loop, daemon::StartInfo info, runtime::Channel& sup) {
+          return Result<std::unique_ptr<daemon::Role>>(std::make_unique<daemon::TestRole>(loop, std::move(info), sup));
+        });
   }
   testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();

@@ -26,7 +26,7 @@ struct InstanceFacts {
   SpiffeId spiffe_id;
   std::vector<SpiffeId> lineage = {};  // root first
   std::vector<InstanceId> shares = {};
-  std::string subject = {};            // on whose behalf, with its issuer; both empty: nobody's
+  std::string subject = {};  // on whose behalf, with its issuer; both empty: nobody's
   std::string subject_issuer = {};
 };
 
@@ -53,17 +53,17 @@ struct Call {
   // Asked for, by the agent.
   Door door = Door::kConnect;
   HostPort destination;
-  std::string action;                      // CONNECT, GET, …; A or AAAA for DNS
-  std::string target;                      // path and query; recorded as a salted digest only
-  std::optional<HostName> sni;             // what the ClientHello names
-  bool ech = false;                        // the ClientHello carries an encrypted inner one
+  std::string action;           // CONNECT, GET, …; A or AAAA for DNS
+  std::string target;           // path and query; recorded as a salted digest only
+  std::optional<HostName> sni;  // what the ClientHello names
+  bool ech = false;             // the ClientHello carries an encrypted inner one
 
-  std::optional<bool> recorded_as;         // this very question was allowed, or denied, before, and that is recorded
+  std::optional<bool> recorded_as;  // this very question was allowed, or denied, before, and that is recorded
 
   // Found, by the steps.
   std::optional<Service> service;
   std::optional<Decision> decision;
-  std::optional<Denial> denial;            // set: the call ends here
+  std::optional<Denial> denial;  // set: the call ends here
 };
 
 }  // namespace hexr::gateway

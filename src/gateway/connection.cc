@@ -6,8 +6,10 @@ namespace hexr::gateway {
 
 OpenCall::OpenCall(Shared& shared, std::shared_ptr<Call> call)
     : shared_(shared), call_(std::move(call)), started_(shared.clock.Mono()) {
-  if (call_->denial) shared_.metrics.Denied(call_->denial->kind);
-  else ++shared_.metrics.calls_allowed;
+  if (call_->denial)
+    shared_.metrics.Denied(call_->denial->kind);
+  else
+    ++shared_.metrics.calls_allowed;
 }
 
 OpenCall::~OpenCall() { Close("aborted"); }

@@ -7,10 +7,10 @@
 #include "base/clock.h"
 #include "gateway/attribution.h"
 #include "gateway/call.h"
+#include "gateway/egress/names.h"
 #include "gateway/metrics.h"
 #include "gateway/pipeline.h"
 #include "gateway/recorder.h"
-#include "gateway/egress/names.h"
 #include "ledger/types.h"
 #include "runtime/loop.h"
 
@@ -53,9 +53,9 @@ class Connection {
 
 // An accepted connection, before any byte of it was read.
 struct Accepted {
-  runtime::UniqueFd socket;   // non-blocking
-  Endpoint agent;             // the agent's end
-  Endpoint destination;       // where the agent connected to: the true destination of a captured connection
+  runtime::UniqueFd socket;  // non-blocking
+  Endpoint agent;            // the agent's end
+  Endpoint destination;      // where the agent connected to: the true destination of a captured connection
   std::shared_ptr<ProcessLookup> process;
 };
 

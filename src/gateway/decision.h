@@ -43,7 +43,9 @@ class Decider {
 
  protected:
   static Decision Allow(std::string rule) { return Decision(true, std::move(rule), {}); }
-  static Decision Deny(std::string rule, std::string message) { return Decision(false, std::move(rule), std::move(message)); }
+  static Decision Deny(std::string rule, std::string message) {
+    return Decision(false, std::move(rule), std::move(message));
+  }
 };
 
 }  // namespace hexr::gateway

@@ -30,7 +30,8 @@ struct Denial {
   std::string ToProblemJson() const;
 };
 
-// What an error of the step `step` means: PERMISSION_DENIED and RESOURCE_EXHAUSTED are verdicts, all others are "cannot decide".
+// What an error of the step `step` means: PERMISSION_DENIED and RESOURCE_EXHAUSTED are verdicts, all others are "cannot
+// decide".
 Denial DenialFromError(const Error& error, std::string_view step);
 
 }  // namespace hexr::gateway

@@ -40,7 +40,8 @@ class Gateway::Journal final : public RecordSink {
   std::unique_ptr<RecordSink> sink_;
 };
 
-Result<std::unique_ptr<Gateway>> Gateway::Create(GatewayParts parts, GatewayOptions options, UniqueFunction<void()> on_ready) {
+Result<std::unique_ptr<Gateway>> Gateway::Create(GatewayParts parts, GatewayOptions options,
+                                                 UniqueFunction<void()> on_ready) {
   ASSIGN_OR_RETURN(AllowList rules, AllowList::Create(options.egress.allow));
   ASSIGN_OR_RETURN(AddressPolicy policy, AddressPolicy::Create(options.egress.allow_private));
   ASSIGN_OR_RETURN(Overrides overrides, Overrides::Create(options.egress.resolve));
@@ -53,11 +54,13 @@ Gateway::Gateway(GatewayParts parts, GatewayOptions options, AllowList rules, Ad
     : parts_(std::move(parts)),
       options_(std::move(options)),
       on_ready_(std::move(on_ready)),
-      journal_(std::make_unique<Journal>(metrics_, [this] {
-        if (!journal_retry_.pending()) {
-          journal_retry_ = parts_.loop.After(std::chrono::milliseconds(0), [this] { AskForJournal(); });
-        }
-      })),
+      journal_(std::make_unique<Journal>(metrics_,
+                                         [this] {
+                                           if (!journal_retry_.pending()) {
+                                             journal_retry_ = parts_.loop.After(std::chrono::milliseconds(0),
+                                                                                [this] { AskForJournal(); });
+                                           }
+                                         })),
       recorder_(*journal_, parts_.clock, parts_.random),
       decider_(std::move(rules)),
       connector_(parts_.loop, parts_.resolver, recorder_, std::move(policy), std::move(overrides)),
@@ -92,14 +95,18 @@ void Gateway::OnPeer(const std::string& role, UniqueFd socket) {
     spawner_ = std::make_unique<Channel>(
         parts_.loop, std::move(socket), "spawner",
         [this](Message m, Channel::Reply reply) { OnSpawner(std::move(m), std::move(reply)); },
-        [](const Error& why) { Log(LogLevel::kWarn, "gateway.spawner_gone", {{"error", why}}); });
+        [](const Error& why) {
+          Log(LogLevel::kWarn, "gateway.spawner_gone", {{"error", why}});
+        });
     listed_ = listing_ = false;
     AskForInstances();
   } else if (role == "keeper") {
     keeper_ = std::make_unique<Channel>(
         parts_.loop, std::move(socket), "keeper",
         [this](Message m, Channel::Reply reply) { OnKeeper(std::move(m), std::move(reply)); },
-        [](const Error& why) { Log(LogLevel::kWarn, "gateway.keeper_gone", {{"error", why}}); });
+        [](const Error& why) {
+          Log(LogLevel::kWarn, "gateway.keeper_gone", {{"error", why}});
+        });
     opening_ = false;
     AskForJournal();
     svids_.Retry();
@@ -124,8 +131,10 @@ void Gateway::AskForJournal() {
     Status s = reply.ok() ? Ok() : Status(reply.error());
     if (s.ok()) {
       Result<std::unique_ptr<RecordSink>> sink = parts_.open_sink(std::move(reply).value());
-      if (sink.ok()) journal_->Use(std::move(sink).value());
-      else s = sink.error();
+      if (sink.ok())
+        journal_->Use(std::move(sink).value());
+      else
+        s = sink.error();
     }
     if (!s.ok()) {
       Log(LogLevel::kError, "gateway.no_journal", {{"error", s.error()}});
@@ -170,12 +179,11 @@ void Gateway::OnSpawner(Message message, Channel::Reply reply) {
     case Envelope::kInstanceUp: {
       const Status s = InstanceUp(message.body.instance_up(), std::move(message.fds));
       if (s.ok()) return reply.Ack();
-      Log(LogLevel::kError, "gateway.instance_refused", {{"instance", message.body.instance_up().instance()}, {"error", s.error()}});
+      Log(LogLevel::kError, "gateway.instance_refused",
+          {{"instance", message.body.instance_up().instance()}, {"error", s.error()}});
       return reply.Fail(s.error());
     }
-    case Envelope::kInstanceDown:
-      InstanceDown(message.body.instance_down().instance(), "ended");
-      return reply.Ack();
+    case Envelope::kInstanceDown: InstanceDown(message.body.instance_down().instance(), "ended"); return reply.Ack();
     default: return reply.Fail(Unimplemented("not a message for a gateway"));
   }
 }
@@ -237,7 +245,8 @@ Status Gateway::InstanceUp(const ::hexr::node::v1::InstanceUp& up, std::vector<U
     const auto& listener = up.listeners(i);
     ASSIGN_OR_RETURN(const ListenerKind kind, ParseListenerKind(listener.kind()));
     if (listener.port() == 0 || listener.port() > 65535) return InvalidArgument("a listener has a port");
-    RETURN_IF_ERROR(instance->Serve(kind, static_cast<uint16_t>(listener.port()), std::move(fds[static_cast<size_t>(i)])));
+    RETURN_IF_ERROR(
+        instance->Serve(kind, static_cast<uint16_t>(listener.port()), std::move(fds[static_cast<size_t>(i)])));
   }
   if (quarantined_.contains(id)) instance->Quarantine(true);
   svids_.Add(id, instance->facts()->spiffe_id);
@@ -267,12 +276,15 @@ void Gateway::InstanceDown(const std::string& text, ledger::Code how) {
 void Gateway::Quarantine(const std::string& text, bool on) {
   const Result<InstanceId> id = InstanceId::Parse(text);
   if (!id.ok()) return;
-  if (on) quarantined_.insert(*id);
-  else quarantined_.erase(*id);
+  if (on)
+    quarantined_.insert(*id);
+  else
+    quarantined_.erase(*id);
   if (const auto it = instances_.find(*id); it != instances_.end()) it->second->Quarantine(on);
 }
 
-void Gateway::Find(const InstanceId& instance, const Endpoint& agent, const Endpoint& listener, std::weak_ptr<ProcessLookup> lookup) {
+void Gateway::Find(const InstanceId& instance, const Endpoint& agent, const Endpoint& listener,
+                   std::weak_ptr<ProcessLookup> lookup) {
   if (!spawner_ || !spawner_->open()) {
     ++metrics_.owners_unknown;
     if (const auto l = lookup.lock()) l->Finish(std::nullopt);
@@ -285,19 +297,20 @@ void Gateway::Find(const InstanceId& instance, const Endpoint& agent, const Endp
   find.set_local_port(agent.port);
   find.set_remote_address(std::string(AsText(listener.address.bytes())));
   find.set_remote_port(listener.port);
-  spawner_->Call(std::move(ask), {}, limits::kFindOwnerDeadline, [this, lookup = std::move(lookup)](Result<Message> reply) {
-    std::optional<Process> found;
-    if (reply.ok() && reply->body.has_owner() && reply->body.owner().known()) {
-      const auto& owner = reply->body.owner();
-      Process p{.pid = owner.pid(), .exe = owner.exe(), .registered = owner.registered()};
-      if (owner.exe_sha256().size() == p.digest.size()) {
-        std::copy(owner.exe_sha256().begin(), owner.exe_sha256().end(), p.digest.begin());
-        found = std::move(p);
-      }
-    }
-    ++(found ? metrics_.owners_found : metrics_.owners_unknown);
-    if (const auto l = lookup.lock()) l->Finish(std::move(found));
-  });
+  spawner_->Call(std::move(ask), {}, limits::kFindOwnerDeadline,
+                 [this, lookup = std::move(lookup)](Result<Message> reply) {
+                   std::optional<Process> found;
+                   if (reply.ok() && reply->body.has_owner() && reply->body.owner().known()) {
+                     const auto& owner = reply->body.owner();
+                     Process p{.pid = owner.pid(), .exe = owner.exe(), .registered = owner.registered()};
+                     if (owner.exe_sha256().size() == p.digest.size()) {
+                       std::copy(owner.exe_sha256().begin(), owner.exe_sha256().end(), p.digest.begin());
+                       found = std::move(p);
+                     }
+                   }
+                   ++(found ? metrics_.owners_found : metrics_.owners_unknown);
+                   if (const auto l = lookup.lock()) l->Finish(std::move(found));
+                 });
 }
 
 void Gateway::Drain(std::chrono::milliseconds deadline, UniqueFunction<void()> done) {

@@ -45,7 +45,8 @@ class Gateway final : public OwnerFinder {
  public:
   // INVALID_ARGUMENT names the wrong entry of `egress`. `on_ready` runs once: a journal is open and the spawner has
   // named every instance it knows.
-  static Result<std::unique_ptr<Gateway>> Create(GatewayParts parts, GatewayOptions options, UniqueFunction<void()> on_ready);
+  static Result<std::unique_ptr<Gateway>> Create(GatewayParts parts, GatewayOptions options,
+                                                 UniqueFunction<void()> on_ready);
   ~Gateway() override;
 
   // A connection to "spawner" or "keeper": at the start, and again after either end was restarted.

@@ -8,13 +8,13 @@ namespace hexr::gateway {
 namespace {
 
 using ledger::RecordKind;
+using runtime::Envelope;
+using runtime::Message;
+using runtime::UniqueFd;
 using testing::AgentNet;
 using testing::GatewayFixture;
 using testing::MakeInstanceId;
 using testing::TestServer;
-using runtime::Envelope;
-using runtime::Message;
-using runtime::UniqueFd;
 
 struct GatewayTest : GatewayFixture {
   // Forked before anything else runs.
@@ -123,12 +123,11 @@ TEST_F(GatewayTest, WithoutAJournalNothingIsAllowed) {
 TEST_F(GatewayTest, ConfigurationMistakesAreNamed) {
   const auto create = [&](config::Egress e) {
     const GatewayOptions options{*TrustDomain::Parse("example.org"), *IdSegment::Parse("acme"), std::move(e)};
-    return Gateway::Create({loop, clock, random, resolver, nullptr}, options, {})
-        .error()
-        .message();
+    return Gateway::Create({loop, clock, random, resolver, nullptr}, options, {}).error().message();
   };
   EXPECT_THAT(create({.allow = {"example.org"}}), ::testing::HasSubstr("egress.allow: \"example.org\""));
-  EXPECT_THAT(create({.resolve = {{"files.test", "localhost:1"}}}), ::testing::HasSubstr("egress.resolve: \"files.test\""));
+  EXPECT_THAT(create({.resolve = {{"files.test", "localhost:1"}}}),
+              ::testing::HasSubstr("egress.resolve: \"files.test\""));
   EXPECT_THAT(create({.allow_private = {"10.0.0.1/8"}}), ::testing::HasSubstr("egress.allow_private: \"10.0.0.1/8\""));
 }
 

@@ -51,13 +51,17 @@ void Instance::Accept(Listener& listener) {
   for (int i = 0; i < 16; ++i) {
     sockaddr_storage from{};
     socklen_t size = sizeof from;
-    runtime::UniqueFd socket(accept4(listener.socket.get(), reinterpret_cast<sockaddr*>(&from), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    runtime::UniqueFd socket(
+        accept4(listener.socket.get(), reinterpret_cast<sockaddr*>(&from), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!socket) {
       if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-        // The connection stays in the queue and the listener stays readable: look away for a moment instead of spinning.
-        Log(LogLevel::kWarn, "gateway.accept_failed", {{"instance", facts_->id}, {"error", ErrnoError("accept", errno)}});
+        // The connection stays in the queue and the listener stays readable: look away for a moment instead of
+        // spinning.
+        Log(LogLevel::kWarn, "gateway.accept_failed",
+            {{"instance", facts_->id}, {"error", ErrnoError("accept", errno)}});
         listener.watch.WantRead(false);
-        listener.pause = shared_.loop.After(std::chrono::milliseconds(100), [&listener] { listener.watch.WantRead(true); });
+        listener.pause =
+            shared_.loop.After(std::chrono::milliseconds(100), [&listener] { listener.watch.WantRead(true); });
       }
       return;
     }
@@ -88,8 +92,8 @@ void Instance::Accept(Listener& listener) {
 // Over the bound: an HTTP client is told, others are reset. Nothing is kept for it, so nothing waits for it either.
 void Instance::Refuse(const Listener& listener, runtime::UniqueFd socket) {
   if (SpeaksHttp(listener)) {
-    const std::string answer = HttpAnswer({DenialKind::kLimit, "connections",
-                                           "this agent has too many connections open; close some first"});
+    const std::string answer =
+        HttpAnswer({DenialKind::kLimit, "connections", "this agent has too many connections open; close some first"});
     if (send(socket.get(), answer.data(), answer.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(answer.size())) {
       shutdown(socket.get(), SHUT_WR);
       return;
@@ -104,10 +108,12 @@ bool Instance::SpeaksHttp(const Listener& listener) {
 
 std::unique_ptr<Connection> Instance::Open(const Listener& listener, Accepted accepted) {
   if (SpeaksHttp(listener)) {
-    const auto kind = listener.kind == ListenerKind::kProxy ? HttpConnection::Kind::kProxy : HttpConnection::Kind::kCaptured;
+    const auto kind =
+        listener.kind == ListenerKind::kProxy ? HttpConnection::Kind::kProxy : HttpConnection::Kind::kCaptured;
     return std::make_unique<HttpConnection>(*this, std::move(accepted), kind);
   }
-  if (listener.kind == ListenerKind::kDnsTcp) return std::make_unique<DnsTcpConnection>(*this, dns_, std::move(accepted));
+  if (listener.kind == ListenerKind::kDnsTcp)
+    return std::make_unique<DnsTcpConnection>(*this, dns_, std::move(accepted));
   if (listener.port == 443) return std::make_unique<TlsConnection>(*this, std::move(accepted));
   return std::make_unique<TcpConnection>(*this, std::move(accepted));
 }

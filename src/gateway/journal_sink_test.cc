@@ -38,9 +38,11 @@ TEST(JournalSink, WritesToTheJournalThatTheKeeperOpened) {
     auto sink = OpenJournalSink(loop, policy)(Answer(std::move(*journal)));
     ASSERT_TRUE(sink.ok()) << sink.error().ToString();
     std::optional<bool> written;
-    (*sink)->Append(ledger::Event{.time = clock.Wall(), .kind = ledger::RecordKind::kDecision,
+    (*sink)->Append(ledger::Event{.time = clock.Wall(),
+                                  .kind = ledger::RecordKind::kDecision,
                                   .spiffe_id = *SpiffeId::Parse("spiffe://example.org/agent/acme/crew/main"),
-                                  .instance = InstanceId::Make(1, "0123456789"), .tenant = *IdSegment::Parse("acme")},
+                                  .instance = InstanceId::Make(1, "0123456789"),
+                                  .tenant = *IdSegment::Parse("acme")},
                     [&](const Status& s) { written = s.ok(); });
     while (!written) loop.RunFor(std::chrono::seconds(10));
     EXPECT_TRUE(*written);

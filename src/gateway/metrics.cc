@@ -15,7 +15,8 @@ static_assert(std::size(kKinds) == std::tuple_size_v<decltype(Metrics::calls_den
 std::string Metrics::ToPrometheus(std::string_view tenant) const {
   std::string out;
   const auto head = [&](std::string_view name, std::string_view type, std::string_view help) {
-    fmt::format_to(std::back_inserter(out), "# HELP hexr_gateway_{0} {2}\n# TYPE hexr_gateway_{0} {1}\n", name, type, help);
+    fmt::format_to(std::back_inserter(out), "# HELP hexr_gateway_{0} {2}\n# TYPE hexr_gateway_{0} {1}\n", name, type,
+                   help);
   };
   // A tenant is an IdSegment: it holds nothing that a label value would have to escape.
   const auto value = [&](std::string_view name, std::string_view labels, uint64_t v) {
@@ -32,7 +33,8 @@ std::string Metrics::ToPrometheus(std::string_view tenant) const {
   gauge("instances", "Instances whose listeners are served.", instances);
   gauge("connections_open", "Connections of agents that are open.", connections_open);
   counter("connections_accepted_total", "Connections of agents accepted.", connections_accepted);
-  counter("connections_revoked_total", "Connections closed because their instance ended or was quarantined.", connections_revoked);
+  counter("connections_revoked_total", "Connections closed because their instance ended or was quarantined.",
+          connections_revoked);
   counter("calls_allowed_total", "Calls allowed.", calls_allowed);
   head("calls_denied_total", "counter", "Calls that ended with a denial, by reason.");
   for (size_t i = 0; i < calls_denied.size(); ++i) {

@@ -13,14 +13,14 @@ namespace hexr::gateway {
 struct Metrics {
   uint64_t connections_accepted = 0;
   uint64_t connections_open = 0;
-  uint64_t connections_revoked = 0;       // closed because their instance ended or was quarantined
+  uint64_t connections_revoked = 0;  // closed because their instance ended or was quarantined
   uint64_t calls_allowed = 0;
-  std::array<uint64_t, 6> calls_denied{}; // by DenialKind
+  std::array<uint64_t, 6> calls_denied{};  // by DenialKind
   uint64_t bytes_to_upstream = 0;
   uint64_t bytes_from_upstream = 0;
   uint64_t dns_answered = 0;
   uint64_t dns_refused = 0;
-  uint64_t dns_dropped = 0;               // malformed, or over the rate
+  uint64_t dns_dropped = 0;  // malformed, or over the rate
   uint64_t record_failures = 0;
   uint64_t owners_found = 0;
   uint64_t owners_unknown = 0;

@@ -9,8 +9,8 @@ namespace {
 
 struct Stage {
   std::string_view name;
-  Step Steps::* step;
-  std::chrono::milliseconds StepDeadlines::* deadline;
+  Step Steps::*step;
+  std::chrono::milliseconds StepDeadlines::*deadline;
 };
 
 // The order of everything.
@@ -43,7 +43,8 @@ class Pipeline::Run : public std::enable_shared_from_this<Run> {
     answered_ = false;
     const std::weak_ptr<Run> weak = weak_from_this();
     step(call_, [weak, stage](Status status) {
-      if (const auto self = weak.lock(); self && self->stage_ == stage && !self->answered_) self->Left(stage, std::move(status));
+      if (const auto self = weak.lock(); self && self->stage_ == stage && !self->answered_)
+        self->Left(stage, std::move(status));
     });
     if (stage_ != stage || answered_) return;
     timer_ = pipeline_.loop_.After(pipeline_.deadlines_.*s.deadline, [weak, stage] {
@@ -63,8 +64,10 @@ class Pipeline::Run : public std::enable_shared_from_this<Run> {
       Deny(DenialFromError(status.error(), kStages[stage].name));
     } else if (!recording && kStages[stage].step == &Steps::decide) {
       // An answer without a decision is no answer.
-      if (!call_->decision) Deny(DenialFromError(Internal("no decision was made"), "decide"));
-      else if (!call_->decision->allowed()) Deny({DenialKind::kDenied, call_->decision->rule(), call_->decision->message()});
+      if (!call_->decision)
+        Deny(DenialFromError(Internal("no decision was made"), "decide"));
+      else if (!call_->decision->allowed())
+        Deny({DenialKind::kDenied, call_->decision->rule(), call_->decision->message()});
     }
     // Whatever denies, the denial is recorded: nothing of the agent's is done unseen.
     Enter(call_->denial && !recording ? kRecordStage : stage + 1);
@@ -106,7 +109,8 @@ Pipeline::Ticket Pipeline::Admit(std::shared_ptr<Call> call, AdmitDone done) {
 
 class Pipeline::Dial : public std::enable_shared_from_this<Dial> {
  public:
-  Dial(Pipeline& pipeline, std::string id, ConnectOutcome done) : pipeline_(pipeline), id_(std::move(id)), done_(std::move(done)) {}
+  Dial(Pipeline& pipeline, std::string id, ConnectOutcome done)
+      : pipeline_(pipeline), id_(std::move(id)), done_(std::move(done)) {}
 
   void Begin(const Admitted& admitted) {
     if (!pipeline_.steps_.connect) return Answer(Unavailable("the step is missing"));
@@ -176,8 +180,10 @@ Step DecideWith(Decider& decider) {
       });
     };
     // Only a decider that reads the process waits for it.
-    if (decider.WantsProcess() && call->process) call->process->WhenFinished(decide);
-    else decide();
+    if (decider.WantsProcess() && call->process)
+      call->process->WhenFinished(decide);
+    else
+      decide();
   };
 }
 

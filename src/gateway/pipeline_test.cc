@@ -38,9 +38,9 @@ struct PipelineTest : ::testing::Test {
   Recorder recorder{sink, clock, random};
   FixedDecider decider{true};
   int dialled = 0;
-  std::shared_ptr<const InstanceFacts> facts = std::make_shared<InstanceFacts>(InstanceFacts{
-      InstanceId::Make(1, "0123456789"), *IdSegment::Parse("acme"), *IdSegment::Parse("crew"), *IdSegment::Parse("main"),
-      *SpiffeId::Parse("spiffe://example.org/agent/acme/crew/main")});
+  std::shared_ptr<const InstanceFacts> facts = std::make_shared<InstanceFacts>(
+      InstanceFacts{InstanceId::Make(1, "0123456789"), *IdSegment::Parse("acme"), *IdSegment::Parse("crew"),
+                    *IdSegment::Parse("main"), *SpiffeId::Parse("spiffe://example.org/agent/acme/crew/main")});
 
   Steps Good() {
     return {.identify = [](const std::shared_ptr<Call>&, StepDone done) { done(Ok()); },
@@ -62,25 +62,29 @@ struct PipelineTest : ::testing::Test {
   Outcome Run(Steps steps, std::string destination = "example.org:443") {
     const std::chrono::milliseconds soon(20);
     Pipeline pipeline(loop, random, std::move(steps), {soon, soon, soon, soon, soon});
-    auto call = std::make_shared<Call>(Call{.id = {}, .instance = facts, .process = std::make_shared<ProcessLookup>(),
-                                            .destination = *HostPort::Parse(destination), .action = "CONNECT"});
+    auto call = std::make_shared<Call>(Call{.id = {},
+                                            .instance = facts,
+                                            .process = std::make_shared<ProcessLookup>(),
+                                            .destination = *HostPort::Parse(destination),
+                                            .action = "CONNECT"});
     Outcome out;
     bool done = false;
     Pipeline::Ticket dial;
-    const Pipeline::Ticket ticket = pipeline.Admit(call, [&](std::shared_ptr<Call> c, std::optional<Admitted> admitted) {
-      out.allowed = admitted.has_value();
-      out.denial = c->denial;
-      out.call = std::move(c);
-      if (!admitted) {
-        done = true;
-        return;
-      }
-      dial = pipeline.Connect(*admitted, [&](Result<Upstream> upstream, const Denial* denial) {
-        EXPECT_EQ(upstream.ok(), denial == nullptr);
-        if (denial != nullptr) out.denial = *denial;
-        done = true;
-      });
-    });
+    const Pipeline::Ticket ticket =
+        pipeline.Admit(call, [&](std::shared_ptr<Call> c, std::optional<Admitted> admitted) {
+          out.allowed = admitted.has_value();
+          out.denial = c->denial;
+          out.call = std::move(c);
+          if (!admitted) {
+            done = true;
+            return;
+          }
+          dial = pipeline.Connect(*admitted, [&](Result<Upstream> upstream, const Denial* denial) {
+            EXPECT_EQ(upstream.ok(), denial == nullptr);
+            if (denial != nullptr) out.denial = *denial;
+            done = true;
+          });
+        });
     EXPECT_FALSE(done) << "never from inside Admit";
     while (!done) loop.RunFor(std::chrono::seconds(20));
     return out;
@@ -127,7 +131,7 @@ TEST_P(BrokenStep, IsADeny) {
     if (f == Fault::kError) return [](const std::shared_ptr<Call>&, StepDone done) { done(Internal("broken")); };
     return [](const std::shared_ptr<Call>&, StepDone) {};
   };
-  Step Steps::* const order[] = {&Steps::identify, &Steps::route, &Steps::decide, &Steps::record};
+  Step Steps::*const order[] = {&Steps::identify, &Steps::route, &Steps::decide, &Steps::record};
   if (index < 4) {
     steps.*order[index] = broken();
   } else if (f == Fault::kMissing) {
@@ -153,7 +157,8 @@ TEST_P(BrokenStep, IsADeny) {
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryStep, BrokenStep,
-                         ::testing::Combine(::testing::Range(0, 5), ::testing::Values(Fault::kMissing, Fault::kError, Fault::kSilent)));
+                         ::testing::Combine(::testing::Range(0, 5),
+                                            ::testing::Values(Fault::kMissing, Fault::kError, Fault::kSilent)));
 
 TEST_F(PipelineTest, AJournalThatFailsDeniesWhatPolicyAllowed) {
   fail_journal = true;
@@ -185,7 +190,8 @@ TEST_F(PipelineTest, ADroppedTicketEndsTheCall) {
   std::optional<StepDone> late;
   steps.identify = [&](const std::shared_ptr<Call>&, StepDone done) { late = std::move(done); };
   Pipeline pipeline(loop, random, std::move(steps));
-  auto call = std::make_shared<Call>(Call{.id = {}, .instance = facts, .process = nullptr, .destination = *HostPort::Parse("a.example:1")});
+  auto call = std::make_shared<Call>(
+      Call{.id = {}, .instance = facts, .process = nullptr, .destination = *HostPort::Parse("a.example:1")});
   Pipeline::Ticket ticket = pipeline.Admit(call, [&](std::shared_ptr<Call>, std::optional<Admitted>) { FAIL(); });
   ticket.reset();
   (*late)(Ok());
@@ -200,9 +206,11 @@ TEST_F(PipelineTest, OnlyADeciderThatReadsTheProcessWaitsForIt) {
   steps.decide = DecideWith(curious);
   Pipeline pipeline(loop, random, std::move(steps));
   auto lookup = std::make_shared<ProcessLookup>();
-  auto call = std::make_shared<Call>(Call{.id = {}, .instance = facts, .process = lookup, .destination = *HostPort::Parse("a.example:1")});
+  auto call = std::make_shared<Call>(
+      Call{.id = {}, .instance = facts, .process = lookup, .destination = *HostPort::Parse("a.example:1")});
   bool done = false;
-  const auto ticket = pipeline.Admit(call, [&](std::shared_ptr<Call>, std::optional<Admitted> a) { done = a.has_value(); });
+  const auto ticket =
+      pipeline.Admit(call, [&](std::shared_ptr<Call>, std::optional<Admitted> a) { done = a.has_value(); });
   loop.RunReady();
   EXPECT_EQ(curious.asked, 0);
   lookup->Finish(Process{.pid = 42, .exe = "/usr/bin/python3", .registered = true});
@@ -212,7 +220,8 @@ TEST_F(PipelineTest, OnlyADeciderThatReadsTheProcessWaitsForIt) {
 }
 
 TEST_F(PipelineTest, MetadataAddressesAreNeverADestination) {
-  for (const char* to : {"169.254.169.254:80", "[fd00:ec2::254]:80", "[::ffff:169.254.169.254]:80", "169.254.170.2:80"}) {
+  for (const char* to :
+       {"169.254.169.254:80", "[fd00:ec2::254]:80", "[::ffff:169.254.169.254]:80", "169.254.170.2:80"}) {
     const Outcome out = Run(Good(), to);
     EXPECT_FALSE(out.allowed) << to;
     EXPECT_EQ(out.denial->http_status(), 403) << to;
@@ -223,8 +232,12 @@ TEST_F(PipelineTest, MetadataAddressesAreNeverADestination) {
 
 TEST_F(PipelineTest, PathsAreRecordedAsSaltedDigestsOnly) {
   Pipeline pipeline(loop, random, Good());
-  auto call = std::make_shared<Call>(Call{.id = {}, .instance = facts, .process = nullptr, .destination = *HostPort::Parse("a.example:80"),
-                                          .action = "GET", .target = "/search?q=secret-word"});
+  auto call = std::make_shared<Call>(Call{.id = {},
+                                          .instance = facts,
+                                          .process = nullptr,
+                                          .destination = *HostPort::Parse("a.example:80"),
+                                          .action = "GET",
+                                          .target = "/search?q=secret-word"});
   bool done = false;
   const auto ticket = pipeline.Admit(call, [&](std::shared_ptr<Call>, std::optional<Admitted>) { done = true; });
   loop.RunReady();
@@ -236,9 +249,10 @@ TEST_F(PipelineTest, PathsAreRecordedAsSaltedDigestsOnly) {
 
 TEST(Denial, SpeaksProblemJson) {
   const Denial d{DenialKind::kDenied, "default_deny", "no rule names evil.example:443", "abc"};
-  EXPECT_EQ(d.ToProblemJson(),
-            "{\"type\":\"about:blank\",\"status\":403,\"code\":\"hexr_denied\",\"detail\":\"no rule names evil.example:443\","
-            "\"decision_id\":\"abc\"}\n");
+  EXPECT_EQ(
+      d.ToProblemJson(),
+      "{\"type\":\"about:blank\",\"status\":403,\"code\":\"hexr_denied\",\"detail\":\"no rule names evil.example:443\","
+      "\"decision_id\":\"abc\"}\n");
 }
 
 }  // namespace

@@ -19,7 +19,8 @@ class RecordSink {
  public:
   using Done = UniqueFunction<void(Status)>;
   virtual ~RecordSink() = default;
-  // `done` runs once on the loop, now or later, when the record is as safe as `ledger.sync` asks, or with why it is not.
+  // `done` runs once on the loop, now or later, when the record is as safe as `ledger.sync` asks, or with why it is
+  // not.
   virtual void Append(const ledger::Event& event, Done done) = 0;
   // Nothing more will be recorded about this instance.
   virtual void EndInstance(const InstanceId& instance) = 0;
@@ -28,7 +29,7 @@ class RecordSink {
 };
 
 struct Traffic {
-  uint64_t to_upstream = 0;    // bytes
+  uint64_t to_upstream = 0;  // bytes
   uint64_t from_upstream = 0;
   std::chrono::nanoseconds duration{0};
 };

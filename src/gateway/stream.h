@@ -7,8 +7,8 @@
 #include <memory>
 #include <string>
 
-#include "base/limits/gateway.h"
 #include "base/bytes.h"
+#include "base/limits/gateway.h"
 #include "base/result.h"
 #include "base/unique_function.h"
 #include "runtime/loop.h"
@@ -22,11 +22,11 @@ void ResetOnClose(int socket);
 class Stream {
  public:
   struct Handlers {
-    UniqueFunction<void(ByteView)> on_data;        // never empty
-    UniqueFunction<void()> on_end;                 // the peer has finished sending
-    UniqueFunction<void()> on_drained;             // congested() was true and is no longer; optional
-    UniqueFunction<void()> on_finished;            // all is sent after Finish; optional; not when nothing was left to send
-    UniqueFunction<void(const Error&)> on_error;   // the connection is broken, in either direction
+    UniqueFunction<void(ByteView)> on_data;  // never empty
+    UniqueFunction<void()> on_end;           // the peer has finished sending
+    UniqueFunction<void()> on_drained;       // congested() was true and is no longer; optional
+    UniqueFunction<void()> on_finished;      // all is sent after Finish; optional; not when nothing was left to send
+    UniqueFunction<void(const Error&)> on_error;  // the connection is broken, in either direction
   };
 
   // `socket` is non-blocking. Reads begin at once.
@@ -77,8 +77,8 @@ class Stream {
   uint64_t bytes_read_ = 0;
   uint64_t bytes_written_ = 0;
   bool paused_ = false;
-  bool ended_ = false;       // end of input seen
-  bool finishing_ = false;   // Finish was called
+  bool ended_ = false;      // end of input seen
+  bool finishing_ = false;  // Finish was called
   bool shut_ = false;
   bool broken_ = false;
   bool was_congested_ = false;

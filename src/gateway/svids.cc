@@ -56,7 +56,8 @@ void Svids::Answered(const InstanceId& instance, uint64_t life, crypto::PrivateK
   if (taken.ok()) {
     held.backoff = std::chrono::milliseconds(0);
     const auto half = (held.not_after - clock_.Wall()) / 2;
-    held.timer = loop_.After(std::max<std::chrono::nanoseconds>(half, std::chrono::seconds(1)), [this, instance] { Renew(instance); });
+    held.timer = loop_.After(std::max<std::chrono::nanoseconds>(half, std::chrono::seconds(1)),
+                             [this, instance] { Renew(instance); });
     return;
   }
   Log(LogLevel::kWarn, "gateway.no_svid", {{"instance", instance}, {"error", taken.error()}});
@@ -75,7 +76,8 @@ Status Svids::Take(Held& held, crypto::PrivateKey key, const Message& reply) {
   if (chain.empty()) return InvalidArgument("an SVID without certificate");
   const crypto::Certificate& leaf = chain.front();
   if (!std::ranges::equal(leaf.spki(), key.public_key().spki())) return InvalidArgument("an SVID for another key");
-  if (leaf.uris().size() != 1 || leaf.uris()[0] != held.id.ToString()) return InvalidArgument("an SVID of another SPIFFE ID");
+  if (leaf.uris().size() != 1 || leaf.uris()[0] != held.id.ToString())
+    return InvalidArgument("an SVID of another SPIFFE ID");
   if (leaf.not_after() <= clock_.Wall()) return InvalidArgument("an SVID that has run out");
   held.not_after = leaf.not_after();
   held.identity = std::make_shared<const wire::TlsIdentity>(wire::TlsIdentity{std::move(chain), std::move(key)});

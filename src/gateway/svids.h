@@ -1,6 +1,6 @@
-// The gateway's own SVIDs: one per live instance, of the instance's SPIFFE ID with a key that was made here and stays here.
-// Asked of the keeper when the instance comes up, renewed at half of their life, gone with the instance.
-// Belongs to the loop's thread.
+// The gateway's own SVIDs: one per live instance, of the instance's SPIFFE ID with a key that was made here and stays
+// here. Asked of the keeper when the instance comes up, renewed at half of their life, gone with the instance. Belongs
+// to the loop's thread.
 #pragma once
 
 #include <chrono>

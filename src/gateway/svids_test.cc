@@ -28,13 +28,16 @@ struct SvidsTest : ::testing::Test {
                 asked.push_back({std::move(ask), std::move(done)});
               }};
 
-  Message Answer(const SpiffeId& for_id, const crypto::PublicKey& key, std::chrono::seconds ttl = std::chrono::minutes(15)) {
+  Message Answer(const SpiffeId& for_id, const crypto::PublicKey& key,
+                 std::chrono::seconds ttl = std::chrono::minutes(15)) {
     crypto::SvidRequest request{.id = for_id, .key = key, .ttl = ttl};
     Message m;
     m.body.mutable_svid()->add_chain_der(std::string(AsText(ca.IssueSvid(request, clock.Wall(), random)->der())));
     return m;
   }
-  crypto::PublicKey AskedKey(size_t n) { return *crypto::PublicKey::FromSpki(AsBytes(asked.at(n).ask.issue_svid().spki_der())); }
+  crypto::PublicKey AskedKey(size_t n) {
+    return *crypto::PublicKey::FromSpki(AsBytes(asked.at(n).ask.issue_svid().spki_der()));
+  }
 };
 
 TEST_F(SvidsTest, AnInstanceHasOneWithAKeyOfItsOwn) {

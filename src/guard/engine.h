@@ -1,5 +1,5 @@
-// Everything a scan reads and none changes: pattern database, personal-data tables, injection models. Built once at start,
-// shared by every stream of the process. Immutable, thread-safe.
+// Everything a scan reads and none changes: pattern database, personal-data tables, injection models. Built once at
+// start, shared by every stream of the process. Immutable, thread-safe.
 #pragma once
 
 #include <array>
@@ -17,15 +17,15 @@ namespace hexr::guard {
 
 struct CustomRule {
   std::string name;
-  std::string pattern;     // RE2 syntax; with `words`, plain words separated by '|'
+  std::string pattern;  // RE2 syntax; with `words`, plain words separated by '|'
   bool words = false;
   float score = 0.9F;
 };
 
 struct EngineOptions {
-  std::string cache_dir;             // for the compiled patterns; empty: compile at every start
+  std::string cache_dir;  // for the compiled patterns; empty: compile at every start
   std::vector<CustomRule> custom;
-  bool models = true;                // false: signatures alone (the trainer builds its models so)
+  bool models = true;  // false: signatures alone (the trainer builds its models so)
 };
 
 class Engine {

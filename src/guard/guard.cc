@@ -9,7 +9,8 @@ double Rounded(float score) { return static_cast<double>(static_cast<int>(score 
 
 uint64_t RunesBefore(std::string_view text, uint64_t end) {
   const std::string_view head = text.substr(0, std::min<size_t>(end, text.size()));
-  return static_cast<uint64_t>(std::count_if(head.begin(), head.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; }));
+  return static_cast<uint64_t>(
+      std::count_if(head.begin(), head.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; }));
 }
 
 }  // namespace
@@ -49,7 +50,8 @@ wire::Json ToJson(const Verdict& verdict, std::string_view original, bool runes)
     findings.emplace_back(std::move(o));
   }
   wire::JsonObject scanners;
-  for (size_t i = 0; i < kScannerCount; ++i) scanners.Set(ScannerName(static_cast<Scanner>(i)), Rounded(verdict.scanners[i]));
+  for (size_t i = 0; i < kScannerCount; ++i)
+    scanners.Set(ScannerName(static_cast<Scanner>(i)), Rounded(verdict.scanners[i]));
   wire::JsonObject out;
   out.Set("valid", verdict.valid);
   out.Set("action", ActionName(verdict.action == Action::kLabel ? Action::kFlag : verdict.action));

@@ -13,10 +13,14 @@ const std::shared_ptr<const Engine>& BenchEngine() {
 
 std::string Prose(size_t size) {
   constexpr std::string_view kText =
-      "The committee met on Tuesday to review the budget for the coming year. Several members asked whether the figures for travel "
-      "could be lowered, since most of the talks will take place online. Ms. Hartmann, who keeps the accounts, said that she would "
-      "send a new draft to everybody by the end of the month. In the afternoon a short tour of the new building was given; the "
-      "library on the second floor opens in March 2024, with room for about 340 readers. Questions can be sent to the office.\n";
+      "The committee met on Tuesday to review the budget for the coming year. Several members asked whether the "
+      "figures for travel "
+      "could be lowered, since most of the talks will take place online. Ms. Hartmann, who keeps the accounts, said "
+      "that she would "
+      "send a new draft to everybody by the end of the month. In the afternoon a short tour of the new building was "
+      "given; the "
+      "library on the second floor opens in March 2024, with room for about 340 readers. Questions can be sent to the "
+      "office.\n";
   std::string out;
   while (out.size() < size) out += kText;
   out.resize(size);
@@ -25,10 +29,12 @@ std::string Prose(size_t size) {
 
 std::string Code(size_t size) {
   constexpr std::string_view kText =
-      "def load(path: str, limit: int = 4096) -> dict:\n    with open(path, encoding=\"utf-8\") as handle:\n        data = "
+      "def load(path: str, limit: int = 4096) -> dict:\n    with open(path, encoding=\"utf-8\") as handle:\n        "
+      "data = "
       "json.load(handle)\n"
       "    for key, value in data.items():\n        if key.startswith(\"_\") or value is None:\n            continue\n"
-      "        table[key] = value[:limit]\n    return {\"rows\": table, \"count\": len(table), \"version\": \"1.4.2\"}\n\n";
+      "        table[key] = value[:limit]\n    return {\"rows\": table, \"count\": len(table), \"version\": "
+      "\"1.4.2\"}\n\n";
   std::string out;
   while (out.size() < size) out += kText;
   out.resize(size);

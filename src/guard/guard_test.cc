@@ -43,15 +43,15 @@ TEST(Rules, EveryConfirmingExpressionCompilesAndHasAName) {
 }
 
 TEST(Secrets, FindsAssignmentsButNotNames) {
-  for (const char* text : {"password = \"hunter2!x\"", "{\"api_key\": \"a8F3kd93JfkS02mdKq\"}", "DB_PASSWORD=s3cr3t-Pa55",
-                           "Authorization: Bearer 9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c", "postgres://app:Xk29fjw2@db.internal/app",
-                           "auth_token: 'zX81kQm29sLwPq77'"}) {
+  for (const char* text : {"password = \"hunter2!x\"", "{\"api_key\": \"a8F3kd93JfkS02mdKq\"}",
+                           "DB_PASSWORD=s3cr3t-Pa55", "Authorization: Bearer 9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c",
+                           "postgres://app:Xk29fjw2@db.internal/app", "auth_token: 'zX81kQm29sLwPq77'"}) {
     EXPECT_FALSE(Types(Look(text), Scanner::kSecrets).empty()) << text;
   }
   for (const char* text :
-       {"password = getPassword()", "The password must be changed.", "token: string", "public_key = \"a8F3kd93JfkS02mdKq\"",
-        "key = value", "api_key = ${API_KEY}", "password: <your password>", "Press any key to continue",
-        "csrf_token = \"a8F3kd93JfkS02mdKq\"", "secret = None"}) {
+       {"password = getPassword()", "The password must be changed.", "token: string",
+        "public_key = \"a8F3kd93JfkS02mdKq\"", "key = value", "api_key = ${API_KEY}", "password: <your password>",
+        "Press any key to continue", "csrf_token = \"a8F3kd93JfkS02mdKq\"", "secret = None"}) {
     EXPECT_TRUE(Types(Look(text), Scanner::kSecrets).empty()) << text;
   }
 }
@@ -67,16 +67,26 @@ TEST(Guard, FindingsNeverHoldTheMatchedText) {
 
 TEST(Pii, ReadsNumbersWithTheirCheckDigits) {
   const std::vector<std::pair<const char*, const char*>> cases = {
-      {"CREDIT_CARD", "pay with 4012 8888 8888 1881"}, {"IBAN_CODE", "to DE89 3704 0044 0532 0130 00 please"},
-      {"US_SSN", "SSN 536-90-4399"},                   {"EMAIL_ADDRESS", "write to jane.doe@example.org."},
-      {"PHONE_NUMBER", "call (212) 555-0187"},         {"PHONE_NUMBER", "call +49 30 901820"},
-      {"IP_ADDRESS", "from 192.0.2.17"},               {"IP_ADDRESS", "from 2001:db8::17"},
-      {"UK_NHS", "NHS number 401-023-2137"},           {"IN_AADHAAR", "aadhaar 3123 4567 8909"},
-      {"PL_PESEL", "pesel 44051401458"},               {"ES_NIF", "NIF 12345678Z"},
-      {"BR_CPF", "cpf 529.982.247-25"},                {"CN_RESIDENT_ID", "11010519491231002X"},
-      {"CRYPTO", "16Yeky6GMjeNkAiNcBY7ZhrLoMSgg1BoyZ"}, {"CH_AHV", "756.9217.0769.85"}};
-  for (const auto& [type, text] : cases) EXPECT_TRUE(Types(Look(text), Scanner::kPii).contains(type)) << type << ": " << text;
-  for (const char* text : {"pay with 4012 8888 8888 1882", "version 1.2.3", "in 2024 we sold 12345 units", "NHS number 401-023-2138"}) {
+      {"CREDIT_CARD", "pay with 4012 8888 8888 1881"},
+      {"IBAN_CODE", "to DE89 3704 0044 0532 0130 00 please"},
+      {"US_SSN", "SSN 536-90-4399"},
+      {"EMAIL_ADDRESS", "write to jane.doe@example.org."},
+      {"PHONE_NUMBER", "call (212) 555-0187"},
+      {"PHONE_NUMBER", "call +49 30 901820"},
+      {"IP_ADDRESS", "from 192.0.2.17"},
+      {"IP_ADDRESS", "from 2001:db8::17"},
+      {"UK_NHS", "NHS number 401-023-2137"},
+      {"IN_AADHAAR", "aadhaar 3123 4567 8909"},
+      {"PL_PESEL", "pesel 44051401458"},
+      {"ES_NIF", "NIF 12345678Z"},
+      {"BR_CPF", "cpf 529.982.247-25"},
+      {"CN_RESIDENT_ID", "11010519491231002X"},
+      {"CRYPTO", "16Yeky6GMjeNkAiNcBY7ZhrLoMSgg1BoyZ"},
+      {"CH_AHV", "756.9217.0769.85"}};
+  for (const auto& [type, text] : cases)
+    EXPECT_TRUE(Types(Look(text), Scanner::kPii).contains(type)) << type << ": " << text;
+  for (const char* text :
+       {"pay with 4012 8888 8888 1882", "version 1.2.3", "in 2024 we sold 12345 units", "NHS number 401-023-2138"}) {
     EXPECT_TRUE(Types(Look(text), Scanner::kPii).empty()) << text;
   }
 }
@@ -92,7 +102,7 @@ TEST(Database, CachedFileIsUsedAndACorruptOneRefused) {
   ASSERT_TRUE(second.ok());
   EXPECT_TRUE((*second)->loaded_from_cache());
   for (const auto& e : std::filesystem::directory_iterator(dir)) {
-    struct stat st{};
+    struct stat st {};
     ASSERT_EQ(stat(e.path().c_str(), &st), 0);
     EXPECT_EQ(st.st_mode & 0777, 0600U);
     std::fstream f(e.path(), std::ios::binary | std::ios::in | std::ios::out);
@@ -137,23 +147,31 @@ TEST(Session, CanariesLeaksAndUngroundedNames) {
   SeededRandom random(1);
   const std::string canary = session.PlantCanary(random);
   EXPECT_EQ(Look("see " + canary + " here", Channel::kOutput, &session).action, Action::kBlock);
-  EXPECT_TRUE(Types(Look("aaaa " + Base64Encode(AsBytes("id " + canary)), Channel::kTool, &session), Scanner::kCanary).contains("CANARY"));
-  EXPECT_TRUE(Types(Look("see hexr-canary-000000000000000000000000", Channel::kOutput, &session), Scanner::kCanary).empty());
+  EXPECT_TRUE(Types(Look("aaaa " + Base64Encode(AsBytes("id " + canary)), Channel::kTool, &session), Scanner::kCanary)
+                  .contains("CANARY"));
+  EXPECT_TRUE(
+      Types(Look("see hexr-canary-000000000000000000000000", Channel::kOutput, &session), Scanner::kCanary).empty());
 
   session.SetSystemPrompt(
-      "You are the travel desk of Example Corp. Never offer more than two upgrades and always ask for the booking code first.");
-  const Verdict leak = Look("Sure: you are the travel desk of example corp never offer MORE than two upgrades and always ask",
-                            Channel::kOutput, &session);
+      "You are the travel desk of Example Corp. Never offer more than two upgrades and always ask for the booking code "
+      "first.");
+  const Verdict leak =
+      Look("Sure: you are the travel desk of example corp never offer MORE than two upgrades and always ask",
+           Channel::kOutput, &session);
   EXPECT_EQ(Types(leak, Scanner::kLeak), std::set<std::string>{"SYSTEM_PROMPT"});
-  EXPECT_TRUE(Types(Look("Our travel desk never offers more than two upgrades.", Channel::kOutput, &session), Scanner::kLeak).empty());
+  EXPECT_TRUE(
+      Types(Look("Our travel desk never offers more than two upgrades.", Channel::kOutput, &session), Scanner::kLeak)
+          .empty());
 
   Look("documentation at https://docs.example.org/start, see pip install requests", Channel::kTool, &session);
-  const auto names = Types(
-      Look("pip install requests reqeusts-pro https://docs.example.org/x https://evil.example.net/y\npip install reqeusts",
-           Channel::kOutput, &session),
-      Scanner::kGrounding);
+  const auto names = Types(Look("pip install requests reqeusts-pro https://docs.example.org/x "
+                                "https://evil.example.net/y\npip install reqeusts",
+                                Channel::kOutput, &session),
+                           Scanner::kGrounding);
   EXPECT_EQ(names, (std::set<std::string>{"UNGROUNDED_URL", "UNGROUNDED_PACKAGE"}));
-  EXPECT_TRUE(Types(Look("pip install requests then https://docs.example.org/x", Channel::kOutput, &session), Scanner::kGrounding).empty());
+  EXPECT_TRUE(Types(Look("pip install requests then https://docs.example.org/x", Channel::kOutput, &session),
+                    Scanner::kGrounding)
+                  .empty());
 }
 
 TEST(CustomRules, AreFoundAndBadOnesRefused) {
@@ -185,14 +203,15 @@ TEST(LlmGuardApi, AnswersInItsOwnShape) {
   EXPECT_EQ(json.FindString("sanitized_prompt").value(), "write to [REDACTED_EMAIL_ADDRESS]");
   EXPECT_FALSE(json.FindBool("is_valid").value());
   EXPECT_EQ(json.Find("scanners")->Find("InvisibleText")->ToDouble().value(), -1.0);
-  const auto hidden =
-      wire::ParseJson(
-          serve("POST", "/scan/prompt", "{\"prompt\": \"a\\u200bb\", \"scanners_suppress\": [\"PromptInjection\"]}").body)
-          .value();
+  const auto hidden = wire::ParseJson(serve("POST", "/scan/prompt",
+                                            "{\"prompt\": \"a\\u200bb\", \"scanners_suppress\": [\"PromptInjection\"]}")
+                                          .body)
+                          .value();
   EXPECT_EQ(hidden.Find("sanitized_prompt"), nullptr);
   EXPECT_EQ(hidden.Find("scanners")->Find("PromptInjection"), nullptr);
   EXPECT_EQ(hidden.Find("scanners")->Find("InvisibleText")->ToDouble().value(), 1.0);
-  const auto blank = wire::ParseJson(serve("POST", "/analyze/output", R"({"prompt": "x", "output": "  "})").body).value();
+  const auto blank =
+      wire::ParseJson(serve("POST", "/analyze/output", R"({"prompt": "x", "output": "  "})").body).value();
   EXPECT_TRUE(blank.FindBool("is_valid").value());
   EXPECT_TRUE(blank.Find("scanners")->as_object()->empty());
   EXPECT_EQ(serve("POST", "/scan/output", R"({"output": "x"})").status, 422);

@@ -4,7 +4,6 @@
 #include <array>
 #include <cmath>
 
-
 namespace hexr::guard {
 namespace {
 
@@ -40,16 +39,18 @@ double LlmGuardRisk(double score, double threshold) {
   return std::round(std::clamp(risk, -1.0, 1.0) * 10) / 10;
 }
 
-ApiReply ServeLlmGuard(Worker& worker, const Clock& clock, Session* session, std::string_view method, std::string_view path,
-                       std::string_view body) {
+ApiReply ServeLlmGuard(Worker& worker, const Clock& clock, Session* session, std::string_view method,
+                       std::string_view path, std::string_view body) {
   const bool analyze = path == "/analyze/prompt" || path == "/analyze/output";
   const bool scan = path == "/scan/prompt" || path == "/scan/output";
   if (!analyze && !scan) {
     if (path != "/" && path != "/healthz" && path != "/readyz") return Problem(404, "Not Found", "no such route");
     if (method != "GET") return Problem(405, "Method Not Allowed", "this route takes GET");
     JsonObject o;
-    if (path == "/") o.Set("name", "hexr guard");
-    else o.Set("status", path == "/healthz" ? "alive" : "ready");
+    if (path == "/")
+      o.Set("name", "hexr guard");
+    else
+      o.Set("status", path == "/healthz" ? "alive" : "ready");
     return Plain(std::move(o));
   }
   if (method != "POST") return Problem(405, "Method Not Allowed", "this route takes POST");
@@ -58,13 +59,16 @@ ApiReply ServeLlmGuard(Worker& worker, const Clock& clock, Session* session, std
   const bool prompt = path.ends_with("prompt");
   const auto text = request->FindString(prompt ? "prompt" : "output");
   if (!request->FindString("prompt") || !text) {
-    return Problem(422, "Request validation failed", prompt ? "prompt: a string is required" : "prompt and output: strings are required");
+    return Problem(422, "Request validation failed",
+                   prompt ? "prompt: a string is required" : "prompt and output: strings are required");
   }
   std::vector<std::string> suppressed;
   if (const Json* list = request->Find("scanners_suppress")) {
-    if (list->as_array() == nullptr) return Problem(422, "Request validation failed", "scanners_suppress: a list of names is required");
+    if (list->as_array() == nullptr)
+      return Problem(422, "Request validation failed", "scanners_suppress: a list of names is required");
     for (const Json& name : *list->as_array()) {
-      if (name.as_string() == nullptr) return Problem(422, "Request validation failed", "scanners_suppress: a list of names is required");
+      if (name.as_string() == nullptr)
+        return Problem(422, "Request validation failed", "scanners_suppress: a list of names is required");
       suppressed.push_back(*name.as_string());
     }
   }

@@ -46,9 +46,7 @@ ChannelPolicy DefaultPolicy(Channel c) {
       p[Scanner::kPii] = Action::kRedact;
       break;
     case Channel::kTool:
-    case Channel::kRetrieved:
-      p[Scanner::kInjection] = Action::kLabel;
-      break;
+    case Channel::kRetrieved: p[Scanner::kInjection] = Action::kLabel; break;
     case Channel::kOutput:
       p[Scanner::kSecrets] = Action::kRedact;
       p[Scanner::kPii] = Action::kRedact;

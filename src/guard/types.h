@@ -42,12 +42,13 @@ struct Finding {
   std::string type;    // EMAIL_ADDRESS, github-pat, TAGS, …
   uint64_t start = 0;  // byte offsets in the original text, [start, end)
   uint64_t end = 0;
-  float score = 0;     // 0 to 1
+  float score = 0;  // 0 to 1
 
   bool operator==(const Finding&) const = default;
 };
 
-// What to do with the findings of each scanner on one channel. A finding whose score is below kSureScore is flagged at most.
+// What to do with the findings of each scanner on one channel. A finding whose score is below kSureScore is flagged at
+// most.
 struct ChannelPolicy {
   std::array<Action, kScannerCount> actions{};
   Action on_overrun = Action::kBlock;  // a scan that went over its time budget: block or flag, never a silent pass
@@ -63,8 +64,8 @@ ChannelPolicy DefaultPolicy(Channel c);
 struct Verdict {
   bool valid = true;  // action is neither redact nor block
   Action action = Action::kAllow;
-  double risk = 0;    // 0 to 1: the greatest score
-  std::string text;   // what may go on: redacted, or empty when blocked
+  double risk = 0;   // 0 to 1: the greatest score
+  std::string text;  // what may go on: redacted, or empty when blocked
   uint64_t bytes_scanned = 0;
   uint64_t elapsed_us = 0;
   std::array<float, kScannerCount> scanners{};  // greatest score of each scanner

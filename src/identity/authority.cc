@@ -33,8 +33,16 @@ class WipedState {
 
 Result<SigningSlot> SlotFromProto(const pb::SigningSlot& in, SigningUse use, const TrustDomain& td) {
   ASSIGN_OR_RETURN(crypto::PublicKey public_key, crypto::PublicKey::FromSpki(AsBytes(in.public_key_spki())));
-  SigningSlot slot{in.id(),       SlotState::kOld, FromUnix(in.issued_at_unix()), FromUnix(in.not_after_unix()),
-                   FromUnix(in.retired_at_unix()), in.tainted(),    std::move(public_key), {}, {}, {}};
+  SigningSlot slot{in.id(),
+                   SlotState::kOld,
+                   FromUnix(in.issued_at_unix()),
+                   FromUnix(in.not_after_unix()),
+                   FromUnix(in.retired_at_unix()),
+                   in.tainted(),
+                   std::move(public_key),
+                   {},
+                   {},
+                   {}};
   if (in.state() == "prepared") slot.state = SlotState::kPrepared;
   if (in.state() == "active") slot.state = SlotState::kActive;
   for (const std::string& der : in.certificate_chain()) {
@@ -46,7 +54,8 @@ Result<SigningSlot> SlotFromProto(const pb::SigningSlot& in, SigningUse use, con
     return slot;
   }
   ASSIGN_OR_RETURN(slot.private_key, crypto::PrivateKey::FromPkcs8(Secret::Copy(AsBytes(in.private_key_pkcs8()))));
-  if (!(slot.private_key->public_key() == slot.public_key)) return DataLoss("a signing key is another than its public half");
+  if (!(slot.private_key->public_key() == slot.public_key))
+    return DataLoss("a signing key is another than its public half");
   if (use == SigningUse::kX509) {
     ASSIGN_OR_RETURN(slot.ca, crypto::CertificateAuthority::Load(td, *slot.private_key, slot.certificates));
   }
@@ -63,7 +72,8 @@ void SlotToProto(const SigningSlot& slot, SigningUse use, pb::SigningSlot& out) 
   out.set_tainted(slot.tainted);
   if (slot.private_key.has_value()) {
     const Secret key = slot.private_key->ToPkcs8();
-    out.set_private_key_pkcs8(std::string(key.RevealText(RevealToken::For("authority key on its way to the sealed store"))));
+    out.set_private_key_pkcs8(
+        std::string(key.RevealText(RevealToken::For("authority key on its way to the sealed store"))));
   }
   const Bytes& spki = slot.public_key.spki();
   out.set_public_key_spki(std::string(AsText(spki)));
@@ -72,14 +82,16 @@ void SlotToProto(const SigningSlot& slot, SigningUse use, pb::SigningSlot& out) 
 
 }  // namespace
 
-Authority::Authority(AuthorityOptions options, const Clock& clock, Random& random, AuthorityStore& store, OnChange on_change)
+Authority::Authority(AuthorityOptions options, const Clock& clock, Random& random, AuthorityStore& store,
+                     OnChange on_change)
     : options_(std::move(options)),
       clock_(clock),
       random_(random),
       store_(store),
       on_change_(std::move(on_change)),
       bundle_(options_.trust_domain) {
-  for (const SigningUse use : {SigningUse::kX509, SigningUse::kJwt, SigningUse::kWit}) slots_.emplace_back(use, options_.key_life);
+  for (const SigningUse use : {SigningUse::kX509, SigningUse::kJwt, SigningUse::kWit})
+    slots_.emplace_back(use, options_.key_life);
 }
 
 Result<std::unique_ptr<Authority>> Authority::Open(AuthorityOptions options, const Clock& clock, Random& random,
@@ -111,7 +123,8 @@ Status Authority::Restore(const Secret& state) {
     slots_[static_cast<size_t>(use)].Restore(std::move(*slot));
   }
   for (const pb::RevokedSerial& r : stored.message.revoked()) {
-    revoked_.emplace(ToBytes(r.serial()), Revocation{r.authority(), FromUnix(r.revoked_at_unix()), FromUnix(r.not_after_unix())});
+    revoked_.emplace(ToBytes(r.serial()),
+                     Revocation{r.authority(), FromUnix(r.revoked_at_unix()), FromUnix(r.not_after_unix())});
   }
   return Ok();
 }
@@ -138,7 +151,8 @@ Secret Authority::Serialize(const std::vector<SigningSlots>& slots, uint64_t seq
 Status Authority::Commit(std::vector<SigningSlots> slots, Change change) {
   // Grows even when the state was lost: a consumer that saw the old numbers has to see a change.
   const uint64_t sequence =
-      change.bundle ? std::max(sequence_ + 1, static_cast<uint64_t>(std::max<int64_t>(0, ToUnixSeconds(clock_.Wall())))) : sequence_;
+      change.bundle ? std::max(sequence_ + 1, static_cast<uint64_t>(std::max<int64_t>(0, ToUnixSeconds(clock_.Wall()))))
+                    : sequence_;
   RETURN_IF_ERROR(store_.Save(Serialize(slots, sequence)));
   slots_ = std::move(slots);
   sequence_ = sequence;
@@ -181,7 +195,8 @@ Status Authority::Tick() {
   const WallTime now = clock_.Wall();
   std::vector<SigningSlots> slots = slots_;
   Change change;
-  bool changed = std::erase_if(revoked_, [now](const auto& r) { return r.second.not_after <= now; }) > 0 || revoked_unsaved_;
+  bool changed =
+      std::erase_if(revoked_, [now](const auto& r) { return r.second.not_after <= now; }) > 0 || revoked_unsaved_;
   if (changed) crls_stale_ = true;
   std::vector<std::string> voided;
   for (SigningSlots& set : slots) {
@@ -229,49 +244,61 @@ Result<IssuedX509> Authority::IssueX509(const SpiffeId& id, const crypto::Public
   return issued;
 }
 
-Result<Authority::IssuedToken> Authority::IssueJwt(const Identity& identity, const std::vector<std::string>& audience, seconds ttl) {
-  if (audience.empty() || audience.size() > limits::kMaxAudiences) return InvalidArgument("a JWT-SVID has 1 to 32 audiences");
+Result<Authority::IssuedToken> Authority::IssueJwt(const Identity& identity, const std::vector<std::string>& audience,
+                                                   seconds ttl) {
+  if (audience.empty() || audience.size() > limits::kMaxAudiences)
+    return InvalidArgument("a JWT-SVID has 1 to 32 audiences");
   for (const std::string& a : audience) {
     if (a.empty() || a.size() > limits::kMaxAudienceBytes || !IsUtf8(a)) {
       return InvalidArgument("an audience is empty, too long or no UTF-8");
     }
   }
-  if (identity.id.trust_domain() != options_.trust_domain) return InvalidArgument("the ID belongs to another trust domain");
+  if (identity.id.trust_domain() != options_.trust_domain)
+    return InvalidArgument("the ID belongs to another trust domain");
   ASSIGN_OR_RETURN(const SigningSlot* slot, SlotForSigning(SigningUse::kJwt));
   const WallTime now = std::chrono::floor<seconds>(clock_.Wall());
   const WallTime expires = std::min<WallTime>(now + std::clamp(ttl, seconds(1), options_.jwt_ttl), slot->not_after);
   std::array<uint8_t, 16> jti;
   random_.Fill(jti);
-  ASSIGN_OR_RETURN(std::string token, SignJwtSvid({identity.id, audience, now, expires, Base64UrlEncode(jti), options_.jwt_issuer,
-                                                   identity.assurance, identity.on_behalf_of},
+  ASSIGN_OR_RETURN(std::string token, SignJwtSvid({identity.id, audience, now, expires, Base64UrlEncode(jti),
+                                                   options_.jwt_issuer, identity.assurance, identity.on_behalf_of},
                                                   slot->id, *slot->private_key));
   const FindBundle ours = [this](const TrustDomain&) { return &bundle_; };
   auto verified = VerifyJwtSvid(token, audience.front(), ours, clock_.Wall());
-  if (!verified.ok() || verified->id() != identity.id) return Internal("a JWT-SVID that does not verify was made; it is withheld");
+  if (!verified.ok() || verified->id() != identity.id)
+    return Internal("a JWT-SVID that does not verify was made; it is withheld");
   return IssuedToken{std::move(token), now, expires, slot->id};
 }
 
-Result<Authority::IssuedToken> Authority::IssueWit(const Identity& identity, const crypto::PublicKey& holder, seconds ttl) {
-  if (identity.id.trust_domain() != options_.trust_domain) return InvalidArgument("the ID belongs to another trust domain");
+Result<Authority::IssuedToken> Authority::IssueWit(const Identity& identity, const crypto::PublicKey& holder,
+                                                   seconds ttl) {
+  if (identity.id.trust_domain() != options_.trust_domain)
+    return InvalidArgument("the ID belongs to another trust domain");
   ASSIGN_OR_RETURN(const SigningSlot* slot, SlotForSigning(SigningUse::kWit));
   const WallTime now = std::chrono::floor<seconds>(clock_.Wall());
   const WallTime expires = std::min<WallTime>(now + std::clamp(ttl, seconds(1), options_.svid_ttl), slot->not_after);
   std::array<uint8_t, 16> jti;
   random_.Fill(jti);
-  ASSIGN_OR_RETURN(std::string token, SignWitSvid({identity.id, holder, now, expires, Base64UrlEncode(jti), identity.assurance},
-                                                  slot->id, *slot->private_key));
-  auto verified = VerifyWitSvid(token, [this](const TrustDomain&) { return &bundle_; }, clock_.Wall());
-  if (!verified.ok() || verified->id() != identity.id) return Internal("a WIT-SVID that does not verify was made; it is withheld");
+  ASSIGN_OR_RETURN(std::string token,
+                   SignWitSvid({identity.id, holder, now, expires, Base64UrlEncode(jti), identity.assurance}, slot->id,
+                               *slot->private_key));
+  auto verified = VerifyWitSvid(
+      token, [this](const TrustDomain&) { return &bundle_; }, clock_.Wall());
+  if (!verified.ok() || verified->id() != identity.id)
+    return Internal("a WIT-SVID that does not verify was made; it is withheld");
   return IssuedToken{std::move(token), now, expires, slot->id};
 }
 
 void Authority::RevokeSerial(ByteView serial, WallTime not_after, std::string_view authority_id) {
   const WallTime now = clock_.Wall();
   if (not_after <= now || SlotsOf(SigningUse::kX509).Find(authority_id) == nullptr) return;
-  if (!revoked_.emplace(Bytes(serial.begin(), serial.end()), Revocation{std::string(authority_id), now, not_after}).second) return;
+  if (!revoked_.emplace(Bytes(serial.begin(), serial.end()), Revocation{std::string(authority_id), now, not_after})
+           .second)
+    return;
   if (revoked_.size() > limits::kMaxRevocations) {
-    revoked_.erase(std::min_element(revoked_.begin(), revoked_.end(),
-                                    [](const auto& a, const auto& b) { return a.second.not_after < b.second.not_after; }));
+    revoked_.erase(std::min_element(revoked_.begin(), revoked_.end(), [](const auto& a, const auto& b) {
+      return a.second.not_after < b.second.not_after;
+    }));
   }
   revoked_unsaved_ = true;
   crls_stale_ = true;

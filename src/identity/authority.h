@@ -39,8 +39,8 @@ struct AuthorityOptions {
   std::chrono::seconds key_life{std::chrono::hours(24)};
   std::chrono::seconds svid_ttl{std::chrono::minutes(15)};  // X.509 and WIT
   std::chrono::seconds jwt_ttl{std::chrono::minutes(5)};
-  crypto::KeyType jwt_key = crypto::KeyType::kP256;         // kRsa for verifiers that know RS256 alone
-  std::string jwt_issuer;                                   // the OIDC issuer URL, where one is served
+  crypto::KeyType jwt_key = crypto::KeyType::kP256;  // kRsa for verifiers that know RS256 alone
+  std::string jwt_issuer;                            // the OIDC issuer URL, where one is served
 };
 
 struct IssuedX509 {
@@ -54,9 +54,9 @@ class Authority {
  public:
   // What changed, for those who hold something that was signed or distributed.
   struct Change {
-    bool bundle = false;           // bundle() has other keys
-    bool revocations = false;      // Crls() has other entries
-    std::string void_authority;    // everything this one signed is to be replaced now
+    bool bundle = false;         // bundle() has other keys
+    bool revocations = false;    // Crls() has other entries
+    std::string void_authority;  // everything this one signed is to be replaced now
   };
   using OnChange = std::function<void(const Change&)>;
 
@@ -73,7 +73,8 @@ class Authority {
     WallTime expires_at;
     std::string authority_id;
   };
-  Result<IssuedToken> IssueJwt(const Identity& identity, const std::vector<std::string>& audience, std::chrono::seconds ttl);
+  Result<IssuedToken> IssueJwt(const Identity& identity, const std::vector<std::string>& audience,
+                               std::chrono::seconds ttl);
   Result<IssuedToken> IssueWit(const Identity& identity, const crypto::PublicKey& holder, std::chrono::seconds ttl);
 
   // The keys that others need to verify what is signed here.

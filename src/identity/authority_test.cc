@@ -15,12 +15,12 @@
 namespace hexr::identity {
 namespace {
 
-using ::testing::HasSubstr;
-using ::testing::IsEmpty;
-using ::testing::SizeIs;
 using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 const TrustDomain kDomain = *TrustDomain::Parse("example.org");
 
@@ -83,10 +83,13 @@ TEST_F(AuthorityTest, IssuesWhatItsBundleVerifies) {
   EXPECT_EQ(authority_->IssueJwt(identity_, {}, minutes(1)).error().code(), ErrorCode::kInvalidArgument);
   EXPECT_EQ(authority_->IssueJwt(identity_, {""}, minutes(1)).error().code(), ErrorCode::kInvalidArgument);
   EXPECT_EQ(authority_->IssueJwt(identity_, {"\xff"}, minutes(1)).error().code(), ErrorCode::kInvalidArgument);
-  EXPECT_EQ(authority_->IssueJwt(identity_, std::vector<std::string>(limits::kMaxAudiences + 1, "a"), minutes(1)).error().code(),
+  EXPECT_EQ(authority_->IssueJwt(identity_, std::vector<std::string>(limits::kMaxAudiences + 1, "a"), minutes(1))
+                .error()
+                .code(),
             ErrorCode::kInvalidArgument);
-  EXPECT_EQ(authority_->IssueJwt(identity_, {std::string(limits::kMaxAudienceBytes + 1, 'a')}, minutes(1)).error().code(),
-            ErrorCode::kInvalidArgument);
+  EXPECT_EQ(
+      authority_->IssueJwt(identity_, {std::string(limits::kMaxAudienceBytes + 1, 'a')}, minutes(1)).error().code(),
+      ErrorCode::kInvalidArgument);
   ASSERT_TRUE(authority_->IssueWit(identity_, key_.public_key(), hours(1)).ok());
 }
 
@@ -113,9 +116,9 @@ TEST_F(AuthorityTest, SurvivesARestartWithTheSameKeys) {
 }
 
 TEST_F(AuthorityTest, ABrokenStateIsNeverOverwritten) {
-  for (const std::string& broken : {std::string("rubbish\xff\xff"), std::string(AsText(store_.state->Reveal(
-                                                                           crypto::RevealToken::For("test state"))))
-                                                                           .replace(200, 4, "XXXX")}) {
+  for (const std::string& broken :
+       {std::string("rubbish\xff\xff"),
+        std::string(AsText(store_.state->Reveal(crypto::RevealToken::For("test state")))).replace(200, 4, "XXXX")}) {
     testing::MemoryStore store;
     store.state = crypto::Secret::Copy(AsBytes(broken));
     const auto opened = Authority::Open({kDomain}, clock_, random_, store, [](const Authority::Change&) {});
@@ -125,8 +128,8 @@ TEST_F(AuthorityTest, ABrokenStateIsNeverOverwritten) {
   }
 }
 
-// Through four lives of a key, a minute at a time: there is always exactly one active key, it is published long before it
-// signs, and nothing issued outlives its signer or stops verifying while it lives.
+// Through four lives of a key, a minute at a time: there is always exactly one active key, it is published long before
+// it signs, and nothing issued outlives its signer or stops verifying while it lives.
 TEST_F(AuthorityTest, RotatesWithoutAGap) {
   std::map<std::string, WallTime> published;
   std::vector<IssuedX509> alive;
@@ -349,7 +352,9 @@ TEST_F(SvidKeeperTest, ReplacesWhatAStepOfTheClockMadeWrong) {
 }
 
 TEST_F(SvidKeeperTest, TokensAreCachedByAudience) {
-  const auto jwt = [this](std::vector<std::string> audience) { return *keeper_->Jwt("a", identity_, audience, minutes(5)); };
+  const auto jwt = [this](std::vector<std::string> audience) {
+    return *keeper_->Jwt("a", identity_, audience, minutes(5));
+  };
   const std::string one = jwt({"x", "y"});
   EXPECT_EQ(jwt({"y", "x", "x"}), one);
   EXPECT_NE(jwt({"x"}), one);

@@ -62,9 +62,12 @@ Result<TrustBundle> TrustBundle::Parse(const TrustDomain& td, std::string_view j
   ASSIGN_OR_RETURN(JwkSet set, crypto::ParseJwkSet(json));
   TrustBundle bundle(td);
   for (Jwk& jwk : set.keys) {
-    if (jwk.use == kX509Use) RETURN_IF_ERROR(AddX509(jwk, bundle));
-    else if (jwk.use == kJwtUse) RETURN_IF_ERROR(AddKey(std::move(jwk), bundle, bundle.jwt_keys));
-    else if (jwk.use == kWitUse) RETURN_IF_ERROR(AddKey(std::move(jwk), bundle, bundle.wit_keys));
+    if (jwk.use == kX509Use)
+      RETURN_IF_ERROR(AddX509(jwk, bundle));
+    else if (jwk.use == kJwtUse)
+      RETURN_IF_ERROR(AddKey(std::move(jwk), bundle, bundle.jwt_keys));
+    else if (jwk.use == kWitUse)
+      RETURN_IF_ERROR(AddKey(std::move(jwk), bundle, bundle.wit_keys));
   }
   bundle.sequence = set.sequence;
   if (set.refresh_hint_seconds.has_value()) {
@@ -102,10 +105,13 @@ bool TrustBundle::SameKeys(const TrustBundle& other) const {
 }
 
 Result<std::map<TrustDomain, TrustBundle>> ParseBundleMap(std::string_view json) {
-  ASSIGN_OR_RETURN(const wire::Json document, wire::ParseJson(json, {.max_bytes = limits::kMaxBundleMapBytes, .max_depth = 16}));
+  ASSIGN_OR_RETURN(const wire::Json document,
+                   wire::ParseJson(json, {.max_bytes = limits::kMaxBundleMapBytes, .max_depth = 16}));
   const wire::Json* domains = document.Find("trust_domains");
-  if (domains == nullptr || !domains->is_object()) return InvalidArgument("bundle map: \"trust_domains\" is missing or no object");
-  if (domains->as_object()->size() > limits::kMaxFederatedDomains) return ResourceExhausted("bundle map: too many trust domains");
+  if (domains == nullptr || !domains->is_object())
+    return InvalidArgument("bundle map: \"trust_domains\" is missing or no object");
+  if (domains->as_object()->size() > limits::kMaxFederatedDomains)
+    return ResourceExhausted("bundle map: too many trust domains");
   std::map<TrustDomain, TrustBundle> out;
   for (const wire::JsonMember& member : *domains->as_object()) {
     ASSIGN_OR_RETURN(const TrustDomain td, TrustDomain::Parse(member.key));

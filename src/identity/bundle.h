@@ -29,8 +29,8 @@ struct TrustBundle {
   TrustDomain trust_domain;
   std::vector<crypto::Certificate> x509_authorities;
   KeySet jwt_keys;
-  KeySet wit_keys;                       // key IDs are unique across both sets
-  std::optional<uint64_t> sequence;      // grows with every change
+  KeySet wit_keys;                   // key IDs are unique across both sets
+  std::optional<uint64_t> sequence;  // grows with every change
   std::chrono::seconds refresh_hint = kDefaultRefreshHint;
 
   // INVALID_ARGUMENT: no "keys" (an empty list is valid, and revokes everything), a duplicate member or key ID, a

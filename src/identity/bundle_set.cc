@@ -23,7 +23,8 @@ Status BundleSet::SetOwn(const TrustBundle& bundle) {
 
 Status BundleSet::SetFederated(TrustBundle bundle, Older older) {
   const TrustDomain td = bundle.trust_domain;
-  if (td == own_.trust_domain) return InvalidArgument("a bundle from outside cannot replace that of our own trust domain");
+  if (td == own_.trust_domain)
+    return InvalidArgument("a bundle from outside cannot replace that of our own trust domain");
   const auto it = federated_.find(td);
   if (it == federated_.end() && federated_.size() >= limits::kMaxFederatedDomains) {
     return ResourceExhausted("too many federated trust domains");

@@ -22,8 +22,8 @@ class BundleSet {
   // Of the authority (Authority::bundle).
   Status SetOwn(const TrustBundle& bundle);
   enum class Older : uint8_t { kRefuse, kAllow };
-  // INVALID_ARGUMENT: our own trust domain. FAILED_PRECONDITION: a sequence lower than the one we have, which would bring
-  // back keys that were withdrawn since; an administrator may insist. RESOURCE_EXHAUSTED over
+  // INVALID_ARGUMENT: our own trust domain. FAILED_PRECONDITION: a sequence lower than the one we have, which would
+  // bring back keys that were withdrawn since; an administrator may insist. RESOURCE_EXHAUSTED over
   // limits::kMaxFederatedDomains. Equal keys are no change.
   Status SetFederated(TrustBundle bundle, Older older = Older::kRefuse);
   // NOT_FOUND when there is none.

@@ -81,9 +81,9 @@ TEST(TrustBundle, AnEmptyListIsValidAndTrustsNobody) {
 
 TEST(TrustBundle, PassesOverWhatItDoesNotKnow) {
   const crypto::PublicKey key = crypto::PrivateKey::Generate(crypto::KeyType::kP256).public_key();
-  const auto bundle = TrustBundle::Parse(
-      kOurs, R"({"keys":[)" + Jwk("", "a", key) + "," + Jwk("sig", "b", key) + "," + Jwk("JWT-SVID", "c", key) + "," +
-                 Jwk("x509-svid", "", key) + "," + Jwk("jwt-svid", "d", key) + R"(],"anything":{"else":1}})");
+  const auto bundle = TrustBundle::Parse(kOurs, R"({"keys":[)" + Jwk("", "a", key) + "," + Jwk("sig", "b", key) + "," +
+                                                    Jwk("JWT-SVID", "c", key) + "," + Jwk("x509-svid", "", key) + "," +
+                                                    Jwk("jwt-svid", "d", key) + R"(],"anything":{"else":1}})");
   ASSERT_TRUE(bundle.ok()) << bundle.error().ToString();
   EXPECT_TRUE(bundle->x509_authorities.empty());
   ASSERT_THAT(bundle->jwt_keys, SizeIs(1));
@@ -101,7 +101,8 @@ TEST(TrustBundle, TakesTheFirstCertificateOfAnEntry) {
   TrustBundle both(kOurs);
   const crypto::Certificate first = MakeCa(kOurs).certificate();
   const crypto::Certificate second = MakeCa(kOurs).certificate();
-  const std::string json = crypto::EncodeJwkSet({.keys = {{*first.public_key(), "", "x509-svid", {}, {first, second}}}});
+  const std::string json =
+      crypto::EncodeJwkSet({.keys = {{*first.public_key(), "", "x509-svid", {}, {first, second}}}});
   const auto bundle = TrustBundle::Parse(kOurs, json);
   ASSERT_TRUE(bundle.ok()) << bundle.error().ToString();
   ASSERT_THAT(bundle->x509_authorities, SizeIs(1));
@@ -112,26 +113,26 @@ TEST(TrustBundle, RefusesBrokenDocuments) {
   const crypto::PrivateKey key = crypto::PrivateKey::Generate(crypto::KeyType::kP256);
   const std::string jwk = Jwk("jwt-svid", "a", key.public_key());
   SystemRandom random;
-  const auto leaf = *MakeCa(kOurs).IssueSvid({*SpiffeId::Parse("spiffe://example.org/x"), key.public_key(), std::chrono::seconds(60)},
-                                             kNow, random);
+  const auto leaf = *MakeCa(kOurs).IssueSvid(
+      {*SpiffeId::Parse("spiffe://example.org/x"), key.public_key(), std::chrono::seconds(60)}, kNow, random);
   const std::string leaf_entry = crypto::EncodeJwkSet({.keys = {{key.public_key(), "", "x509-svid", {}, {leaf}}}});
   for (const std::string& json : std::initializer_list<std::string>{
            "", "{}", "[]", R"({"keys":null})", R"({"keys":{}})", R"({"keys":[1]})", R"({"keys":[]} x)",
            R"({"keys":[],"keys":[]})",
-           R"({"keys":[)" + Jwk("jwt-svid", "", key.public_key()) + "]}",  // a token key without ID
-           R"({"keys":[)" + jwk + "," + jwk + "]}",                          // one ID twice
+           R"({"keys":[)" + Jwk("jwt-svid", "", key.public_key()) + "]}",               // a token key without ID
+           R"({"keys":[)" + jwk + "," + jwk + "]}",                                     // one ID twice
            R"({"keys":[)" + jwk + "," + Jwk("wit-svid", "a", key.public_key()) + "]}",  // also across uses
            R"({"keys":[)" + Jwk("jwt-svid", std::string(limits::kMaxKeyIdBytes + 1, 'k'), key.public_key()) + "]}",
-           leaf_entry, R"({"keys":[],"spiffe_sequence":-1})",
-           R"({"keys":[],"spiffe_sequence":"1"})", R"({"keys":[],"spiffe_sequence":1.5})",
-           R"({"keys":[],"spiffe_sequence":18446744073709551616})"}) {
+           leaf_entry, R"({"keys":[],"spiffe_sequence":-1})", R"({"keys":[],"spiffe_sequence":"1"})",
+           R"({"keys":[],"spiffe_sequence":1.5})", R"({"keys":[],"spiffe_sequence":18446744073709551616})"}) {
     EXPECT_FALSE(TrustBundle::Parse(kOurs, json).ok()) << json;
   }
 }
 
 TEST(TrustBundle, ARefreshHintStaysWithinReason) {
   EXPECT_EQ(TrustBundle::Parse(kOurs, R"({"keys":[],"spiffe_refresh_hint":0})")->refresh_hint, std::chrono::seconds(1));
-  EXPECT_EQ(TrustBundle::Parse(kOurs, R"({"keys":[],"spiffe_refresh_hint":99999999})")->refresh_hint, std::chrono::hours(24));
+  EXPECT_EQ(TrustBundle::Parse(kOurs, R"({"keys":[],"spiffe_refresh_hint":99999999})")->refresh_hint,
+            std::chrono::hours(24));
 }
 
 TEST(BundleMap, RoundTripsAndRefusesADomainTwice) {
@@ -182,14 +183,17 @@ TEST_F(BundleSetTest, KeepsTrustDomainsApart) {
     return revoked.contains(Bytes(serial.begin(), serial.end()));
   });
   const crypto::PublicKey key = crypto::PrivateKey::Generate(crypto::KeyType::kP256).public_key();
-  const auto leaf = *theirs.IssueSvid({*SpiffeId::Parse("spiffe://other.org/db"), key, std::chrono::seconds(60)}, kNow, random);
+  const auto leaf =
+      *theirs.IssueSvid({*SpiffeId::Parse("spiffe://other.org/db"), key, std::chrono::seconds(60)}, kNow, random);
   const auto peer = verifier.Verify({leaf});
   ASSERT_TRUE(peer.ok()) << peer.error().ToString();
   EXPECT_EQ(peer->id().ToString(), "spiffe://other.org/db");
 
   // Their key signs one of our names (spiffe/spiffe#375).
-  const auto rogue = *crypto::CertificateAuthority::CreateRoot(kOurs, theirs.key(), kNow, std::chrono::hours(1), random);
-  const auto forged = *rogue.IssueSvid({*SpiffeId::Parse("spiffe://example.org/agent/a/b/c"), key, std::chrono::seconds(60)}, kNow, random);
+  const auto rogue =
+      *crypto::CertificateAuthority::CreateRoot(kOurs, theirs.key(), kNow, std::chrono::hours(1), random);
+  const auto forged = *rogue.IssueSvid(
+      {*SpiffeId::Parse("spiffe://example.org/agent/a/b/c"), key, std::chrono::seconds(60)}, kNow, random);
   EXPECT_EQ(verifier.Verify({forged}).error().code(), ErrorCode::kUnauthenticated);
   EXPECT_EQ(verifier.Verify({forged, theirs.certificate()}).error().code(), ErrorCode::kUnauthenticated);
 

@@ -38,8 +38,8 @@ class CallerResolver {
     std::chrono::seconds jwt;
   };
   // All references outlive the resolver.
-  CallerResolver(const ProcessReader& reader, const Registry& registry, const EntryTable& entries, SelectorSource& selectors,
-                 const Clock& clock, Ttls ttls)
+  CallerResolver(const ProcessReader& reader, const Registry& registry, const EntryTable& entries,
+                 SelectorSource& selectors, const Clock& clock, Ttls ttls)
       : reader_(reader), registry_(registry), entries_(entries), selectors_(selectors), clock_(clock), ttls_(ttls) {}
 
   // PERMISSION_DENIED: no identity; the message is for the caller and names no entry. UNAVAILABLE: the instance is

@@ -23,7 +23,8 @@ Result<Json> ParseClaims(std::string_view payload) {
 Result<WallTime> NumericDate(const Json& value) {
   const auto seconds = value.ToDouble();
   constexpr double kYear2200 = 7258118400;
-  if (!seconds.has_value() || !std::isfinite(*seconds) || *seconds < 0 || *seconds > kYear2200) return Bad("a time is no NumericDate");
+  if (!seconds.has_value() || !std::isfinite(*seconds) || *seconds < 0 || *seconds > kYear2200)
+    return Bad("a time is no NumericDate");
   return WallTime(std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(*seconds)));
 }
 

@@ -33,8 +33,9 @@ Core::~Core() = default;
 
 Result<std::unique_ptr<Core>> Core::Create(CoreOptions options, const CoreDependencies& deps, Events events) {
   std::unique_ptr<Core> core(new Core(std::move(options), deps, std::move(events)));
-  ASSIGN_OR_RETURN(core->authority_, Authority::Open(core->options_.authority, deps.clock, deps.random, deps.store,
-                                                     [c = core.get()](const Authority::Change& change) { c->OnAuthority(change); }));
+  ASSIGN_OR_RETURN(core->authority_,
+                   Authority::Open(core->options_.authority, deps.clock, deps.random, deps.store,
+                                   [c = core.get()](const Authority::Change& change) { c->OnAuthority(change); }));
   core->svids_ = std::make_unique<SvidKeeper>(*core->authority_, deps.clock, deps.random, core->events_.issuing);
   RETURN_IF_ERROR(core->bundles_.SetOwn(core->authority_->bundle()));
   core->TakeCrls();
@@ -63,7 +64,10 @@ Result<Caller> Core::Authenticate(const ProcessEvidence& evidence) {
   auto caller = Resolve(evidence);
   if (!caller.ok()) {
     Log(LogLevel::kWarn, "identity.denied",
-        {{"pid", evidence.pid}, {"uid", evidence.uid}, {"error", caller.error()}, {"why", resolver_.Explain(evidence)}});
+        {{"pid", evidence.pid},
+         {"uid", evidence.uid},
+         {"error", caller.error()},
+         {"why", resolver_.Explain(evidence)}});
   }
   return caller;
 }
@@ -81,13 +85,15 @@ Result<Caller> Core::Resolve(const ProcessEvidence& evidence) {
 
 Status Core::WatchProcess(const std::string& process, const ProcessEvidence& evidence) {
   if (watched_.contains(process)) return Ok();
-  if (watched_.size() >= limits::kMaxInstances) return ResourceExhausted("too many processes with identities on this node");
+  if (watched_.size() >= limits::kMaxInstances)
+    return ResourceExhausted("too many processes with identities on this node");
   // On kernels that hand out no pidfds it is opened by number, and is right only if the number still means the same.
   ASSIGN_OR_RETURN(const ProcessKey key, deps_.reader.Identify(evidence));
   ASSIGN_OR_RETURN(runtime::UniqueFd pidfd, runtime::OpenPidfd(static_cast<pid_t>(key.pid)));
   if (!deps_.reader.IsAlive(key)) return NotFound("the process has ended");
   const int fd = pidfd.get();
-  watched_.emplace(process, Watched{std::move(pidfd), deps_.loop.Watch(fd, [this, process] { OnProcessExit(process); })});
+  watched_.emplace(process,
+                   Watched{std::move(pidfd), deps_.loop.Watch(fd, [this, process] { OnProcessExit(process); })});
   return Ok();
 }
 

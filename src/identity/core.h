@@ -1,5 +1,5 @@
-// Layer 1 as one object: registry, entries, authority, bundles and the SVIDs that are out, and who wants to hear of their
-// changes. The keeper owns one, on one loop; the services (workload_api.h, sds.h, sub_identity.h) stand on it.
+// Layer 1 as one object: registry, entries, authority, bundles and the SVIDs that are out, and who wants to hear of
+// their changes. The keeper owns one, on one loop; the services (workload_api.h, sds.h, sub_identity.h) stand on it.
 #pragma once
 
 #include <functional>
@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "base/limits/identity.h"
 #include "base/clock.h"
+#include "base/limits/identity.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "identity/authority.h"
@@ -85,8 +85,8 @@ class Core {
   // One request: counted against the caller's bucket (RESOURCE_EXHAUSTED), then CallerResolver::Resolve. Denials are
   // logged with the reason that operators need.
   Result<Caller> Authenticate(const ProcessEvidence& evidence);
-  // The same without counting, for what is pushed. `instance`: the one that the process belonged to; when that has ended,
-  // there is nothing more to find out.
+  // The same without counting, for what is pushed. `instance`: the one that the process belonged to; when that has
+  // ended, there is nothing more to find out.
   Result<Caller> Recheck(const ProcessEvidence& evidence, const std::optional<InstanceId>& instance);
 
   SvidKeeper& svids() { return *svids_; }
@@ -147,7 +147,7 @@ class Core {
   uint64_t crl_version_ = 0;
   bool refresh_posted_ = false;
   runtime::Timer timer_;
-  std::shared_ptr<Core*> self_;             // what posted work holds weakly
+  std::shared_ptr<Core*> self_;  // what posted work holds weakly
 };
 
 }  // namespace hexr::identity

@@ -5,8 +5,8 @@
 #include <list>
 #include <map>
 
-#include "base/limits/identity.h"
 #include "base/clock.h"
+#include "base/limits/identity.h"
 #include "base/result.h"
 #include "crypto/digest.h"
 #include "identity/process.h"

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "base/limits/identity.h"
 #include "base/clock.h"
+#include "base/limits/identity.h"
 #include "base/result.h"
 #include "base/spiffe_id.h"
 #include "identity/selector.h"
@@ -16,9 +16,9 @@
 namespace hexr::identity {
 
 struct Entry {
-  std::string entry_id;                // names the entry for people: "service/db"
+  std::string entry_id;  // names the entry for people: "service/db"
   SpiffeId spiffe_id;
-  std::vector<Selector> selectors;     // all of them have to hold
+  std::vector<Selector> selectors;  // all of them have to hold
   std::optional<WallTime> expires_at;
   std::string hint;
   std::optional<std::chrono::seconds> x509_ttl;  // shorter than the node's, never longer
@@ -44,8 +44,8 @@ class EntryTable {
   // NOT_FOUND when there is none.
   Status Remove(std::string_view entry_id);
 
-  // Entries whose selectors are all in `process`, oldest first, without those that have expired. Where two carry the same
-  // hint, the older one alone keeps it (a client takes the first, SPIFFE_Workload_API.md 5.2.1).
+  // Entries whose selectors are all in `process`, oldest first, without those that have expired. Where two carry the
+  // same hint, the older one alone keeps it (a client takes the first, SPIFFE_Workload_API.md 5.2.1).
   std::vector<Entry> Match(const SelectorSet& process, WallTime now) const;
   // Nothing when the table is empty.
   std::optional<NearestMiss> Explain(const SelectorSet& process, WallTime now) const;

@@ -18,9 +18,11 @@ Status CheckHttpsUrl(std::string_view url) {
   if (!url.starts_with(kScheme)) return InvalidArgument("a URL has to begin with https://");
   const std::string_view rest = url.substr(kScheme.size());
   const std::string_view host = rest.substr(0, rest.find('/'));
-  if (host.empty() || host.find_first_of("@?\\") != std::string_view::npos) return InvalidArgument("a URL needs a host, and no user");
+  if (host.empty() || host.find_first_of("@?\\") != std::string_view::npos)
+    return InvalidArgument("a URL needs a host, and no user");
   for (const char c : url) {
-    if (c <= ' ' || c == 0x7f || c == '#') return InvalidArgument("a URL has no fragment, white space or control characters");
+    if (c <= ' ' || c == 0x7f || c == '#')
+      return InvalidArgument("a URL has no fragment, white space or control characters");
   }
   return Ok();
 }
@@ -62,12 +64,14 @@ void Federation::Ask(Peer& peer) {
   FetchRequest request{.url = peer.config.url, .verify_server = {}, .ca_file = peer.config.ca_file};
   if (peer.config.endpoint_id.has_value()) {
     // Looked up when the server shows its certificate: by then the bundle may be a later one.
-    request.verify_server = [weak = std::weak_ptr<Federation*>(self_), id = *peer.config.endpoint_id](const std::vector<Bytes>& chain) {
+    request.verify_server = [weak = std::weak_ptr<Federation*>(self_),
+                             id = *peer.config.endpoint_id](const std::vector<Bytes>& chain) {
       const auto self = weak.lock();
       return self == nullptr ? Status(Unavailable("shutting down")) : (*self)->VerifyServer(id, chain);
     };
   }
-  auto done = [weak = std::weak_ptr<Federation*>(self_), td = peer.config.trust_domain](Result<FetchResponse> response) {
+  auto done = [weak = std::weak_ptr<Federation*>(self_),
+               td = peer.config.trust_domain](Result<FetchResponse> response) {
     if (const auto self = weak.lock()) (*self)->Done(td, std::move(response));
   };
   fetcher_.Fetch(std::move(request), std::move(done));
@@ -80,7 +84,8 @@ Status Federation::VerifyServer(const SpiffeId& expected, const std::vector<Byte
     certificates.push_back(std::move(certificate));
   }
   ASSIGN_OR_RETURN(const crypto::VerifiedSvid svid, crypto::VerifySvid(certificates, bundles_.x509(), clock_.Wall()));
-  if (svid.id() != expected) return Unauthenticated("the bundle endpoint is " + svid.id().ToString() + ", not " + expected.ToString());
+  if (svid.id() != expected)
+    return Unauthenticated("the bundle endpoint is " + svid.id().ToString() + ", not " + expected.ToString());
   return Ok();
 }
 

@@ -1,7 +1,7 @@
 // Keeps the bundles of other trust domains up to date (SPIFFE_Federation.md), by both profiles. Belongs to one loop.
 //
-// https_spiffe: the server shows an X509-SVID of a configured ID, checked by the latest bundle of that ID's trust domain,
-// to begin with the one the operator gave. https_web: the server is checked by the Web PKI.
+// https_spiffe: the server shows an X509-SVID of a configured ID, checked by the latest bundle of that ID's trust
+// domain, to begin with the one the operator gave. https_web: the server is checked by the Web PKI.
 #pragma once
 
 #include <map>
@@ -38,10 +38,11 @@ class Federation {
   Federation(BundleSet& bundles, const Clock& clock, Fetcher& fetcher)
       : bundles_(bundles), clock_(clock), fetcher_(fetcher), self_(std::make_shared<Federation*>(this)) {}
 
-  // INVALID_ARGUMENT: our own trust domain, a URL that is not https, or an https_spiffe endpoint whose server nothing could
-  // verify. ALREADY_EXISTS: that trust domain is there.
+  // INVALID_ARGUMENT: our own trust domain, a URL that is not https, or an https_spiffe endpoint whose server nothing
+  // could verify. ALREADY_EXISTS: that trust domain is there.
   Status Add(FederationPeer peer);
-  // Asks those that are due: after their refresh hint, or sooner the more often they failed. Call it about once a second.
+  // Asks those that are due: after their refresh hint, or sooner the more often they failed. Call it about once a
+  // second.
   void Tick();
   std::vector<FederationState> States() const;
 

@@ -12,10 +12,10 @@
 namespace hexr::identity {
 namespace {
 
-using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using std::chrono::hours;
 using std::chrono::seconds;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 const TrustDomain kOurs = *TrustDomain::Parse("example.org");
 const TrustDomain kTheirs = *TrustDomain::Parse("other.org");
@@ -25,8 +25,8 @@ constexpr const char* kUrl = "https://bundle.other.org/";
 class FederationTest : public ::testing::Test {
  protected:
   crypto::CertificateAuthority Ca(const TrustDomain& td) {
-    return *crypto::CertificateAuthority::CreateRoot(td, crypto::PrivateKey::Generate(crypto::KeyType::kP256), clock_.Wall(), hours(24),
-                                                     random_);
+    return *crypto::CertificateAuthority::CreateRoot(td, crypto::PrivateKey::Generate(crypto::KeyType::kP256),
+                                                     clock_.Wall(), hours(24), random_);
   }
   static TrustBundle BundleOf(const crypto::CertificateAuthority& ca, uint64_t sequence, seconds hint = seconds(60)) {
     TrustBundle bundle(ca.trust_domain());
@@ -36,8 +36,9 @@ class FederationTest : public ::testing::Test {
     return bundle;
   }
   std::vector<Bytes> ServerChain(const crypto::CertificateAuthority& ca, std::string_view id) {
-    const auto leaf = *ca.IssueSvid({*SpiffeId::Parse(id), crypto::PrivateKey::Generate(crypto::KeyType::kP256).public_key(), hours(1)},
-                                    clock_.Wall(), random_);
+    const auto leaf = *ca.IssueSvid(
+        {*SpiffeId::Parse(id), crypto::PrivateKey::Generate(crypto::KeyType::kP256).public_key(), hours(1)},
+        clock_.Wall(), random_);
     return {leaf.der()};
   }
   const FederationState State() { return federation_.States().at(0); }
@@ -143,8 +144,8 @@ TEST_F(FederationTest, AnEmptyBundleWithdrawsTrust) {
 
 TEST_F(FederationTest, RefusesWhatCouldNotWork) {
   EXPECT_FALSE(federation_.Add({kOurs, kUrl, {}, {}, ""}).ok());
-  for (const char* url : {"", "http://x.org/", "https://", "https:///x", "https://user@x.org/", "https://x.org/#f", "https://x.org/ y",
-                          "ftp://x.org", "https://x.org\\@y.org/", "https://x.org/\n"}) {
+  for (const char* url : {"", "http://x.org/", "https://", "https:///x", "https://user@x.org/", "https://x.org/#f",
+                          "https://x.org/ y", "ftp://x.org", "https://x.org\\@y.org/", "https://x.org/\n"}) {
     EXPECT_FALSE(federation_.Add({kTheirs, url, {}, {}, ""}).ok()) << url;
   }
   const auto id = *SpiffeId::Parse("spiffe://other.org/bundle-server");
@@ -183,7 +184,8 @@ TEST_F(FederationTest, WhatWePublishIsWhatOthersRead) {
   EXPECT_THAT(documents.Answer("GET", "/keys").body, HasSubstr("\"kid\":\"k\""));
 
   EXPECT_EQ(documents.Answer("POST", "/").status, 405);
-  for (const char* path : {"", "/keys/", "//", "/../", "/keys?x"}) EXPECT_EQ(documents.Answer("GET", path).status, 404) << path;
+  for (const char* path : {"", "/keys/", "//", "/../", "/keys?x"})
+    EXPECT_EQ(documents.Answer("GET", path).status, 404) << path;
   EXPECT_EQ(PublicDocuments(bundles_, "").Answer("GET", "/keys").status, 404);
 }
 

@@ -29,7 +29,8 @@ class Nobody final : public AccountNames, public CgroupOwners {
 class ByPid final : public EvidenceSource {
  public:
   Result<ProcessEvidence> EvidenceOf(wire::WriterTag writer) const override {
-    return ProcessEvidence{static_cast<int64_t>(writer), ::geteuid(), ::getegid(), *runtime::OpenPidfd(static_cast<pid_t>(writer))};
+    return ProcessEvidence{static_cast<int64_t>(writer), ::geteuid(), ::getegid(),
+                           *runtime::OpenPidfd(static_cast<pid_t>(writer))};
   }
 };
 
@@ -52,9 +53,16 @@ struct World {
     AddWorkloadApi(router, *core, evidence);
   }
   InstanceId Launch(pid_t pid) {
-    Registration r{InstanceId::Make(++count, "0123456789"), *IdSegment::Parse("acme"), *IdSegment::Parse("crew"),
-                   *IdSegment::Parse("writer"), *reader.Identify(testing::EvidenceOf(pid)), std::move(*runtime::OpenPidfd(pid)),
-                   {"/usr/bin/python3", {}, "", {}}, {}, {}, {"python3"}};
+    Registration r{InstanceId::Make(++count, "0123456789"),
+                   *IdSegment::Parse("acme"),
+                   *IdSegment::Parse("crew"),
+                   *IdSegment::Parse("writer"),
+                   *reader.Identify(testing::EvidenceOf(pid)),
+                   std::move(*runtime::OpenPidfd(pid)),
+                   {"/usr/bin/python3", {}, "", {}},
+                   {},
+                   {},
+                   {"python3"}};
     return (*core->registry().Register(std::move(r)))->id();
   }
 };
@@ -68,8 +76,9 @@ struct Client {
 
   Client(World& w, pid_t pid) : server(w.router, w.clock, [] {}), writer(static_cast<wire::WriterTag>(pid)) {}
   void Fetch() {
-    const auto call = client.Start("/SpiffeWorkloadAPI/FetchX509SVID", {{"workload.spiffe.io", "true"}},
-                                   {.on_message = [this](ByteView) { ++messages; }, .on_end = [this](const Status&) { ended = true; }});
+    const auto call = client.Start(
+        "/SpiffeWorkloadAPI/FetchX509SVID", {{"workload.spiffe.io", "true"}},
+        {.on_message = [this](ByteView) { ++messages; }, .on_end = [this](const Status&) { ended = true; }});
     client.Send(*call, {});
     client.HalfClose(*call);
     Pump();
@@ -89,7 +98,8 @@ struct Client {
 // Key, certificate, verification, encoding: one SVID for one process.
 void IssueX509(benchmark::State& state) {
   World w;
-  const Identity identity{*SpiffeId::Parse("spiffe://example.org/agent/acme/crew/writer"), Assurance::kAttested, {}, {}, {}, ""};
+  const Identity identity{
+      *SpiffeId::Parse("spiffe://example.org/agent/acme/crew/writer"), Assurance::kAttested, {}, {}, {}, ""};
   SvidKeeper keeper(w.core->authority(), w.clock, w.random);
   for (auto _ : state) {
     benchmark::DoNotOptimize(keeper.X509("p", identity, std::chrono::minutes(15)).ok());
@@ -103,8 +113,10 @@ BENCHMARK(IssueX509);
 
 void IssueJwt(benchmark::State& state) {
   World w;
-  const Identity identity{*SpiffeId::Parse("spiffe://example.org/agent/acme/crew/writer"), Assurance::kAttested, {}, {}, {}, ""};
-  for (auto _ : state) benchmark::DoNotOptimize(w.core->authority().IssueJwt(identity, {"db"}, std::chrono::minutes(5)).ok());
+  const Identity identity{
+      *SpiffeId::Parse("spiffe://example.org/agent/acme/crew/writer"), Assurance::kAttested, {}, {}, {}, ""};
+  for (auto _ : state)
+    benchmark::DoNotOptimize(w.core->authority().IssueJwt(identity, {"db"}, std::chrono::minutes(5)).ok());
   state.SetItemsProcessed(state.iterations());
 }
 BENCHMARK(IssueJwt);
@@ -121,8 +133,13 @@ BENCHMARK(IdentifyAnInstance);
 void MatchAProcess(benchmark::State& state) {
   World w;
   testing::Puppet service;
-  (void)w.core->SetEntry({"service/db", *SpiffeId::Parse("spiffe://example.org/service/db"),
-                          {*Selector::Parse("unix:uid:" + std::to_string(::geteuid()))}, {}, "", {}, {}});
+  (void)w.core->SetEntry({"service/db",
+                          *SpiffeId::Parse("spiffe://example.org/service/db"),
+                          {*Selector::Parse("unix:uid:" + std::to_string(::geteuid()))},
+                          {},
+                          "",
+                          {},
+                          {}});
   const ProcessEvidence evidence = testing::EvidenceOf(service.pid());
   for (auto _ : state) benchmark::DoNotOptimize(w.core->resolver().Resolve(evidence).ok());
 }

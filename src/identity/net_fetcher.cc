@@ -10,7 +10,9 @@ Result<net::FetchRequest> NetFetcher::Prepare(FetchRequest request) const {
   RETURN_IF_ERROR(CheckHttpsUrl(request.url));
   wire::TlsContext::Client tls;
   if (request.verify_server) {
-    tls.verifier = [verify = std::move(request.verify_server)](const wire::TlsPeerChain& peer) { return verify(peer.der); };
+    tls.verifier = [verify = std::move(request.verify_server)](const wire::TlsPeerChain& peer) {
+      return verify(peer.der);
+    };
   } else if (!request.ca_file.empty()) {
     const std::ifstream in(request.ca_file);
     if (!in) return NotFound("CA file " + request.ca_file);

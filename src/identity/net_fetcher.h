@@ -17,7 +17,8 @@ class NetFetcher final : public Fetcher {
   NetFetcher(net::Fetcher& fetcher, CheckAddress check_address)
       : fetcher_(fetcher), check_address_(std::move(check_address)) {}
 
-  // INVALID_ARGUMENT and NOT_FOUND (the CA file) reach `done` like every other error. Redirects are answers, never followed.
+  // INVALID_ARGUMENT and NOT_FOUND (the CA file) reach `done` like every other error. Redirects are answers, never
+  // followed.
   void Fetch(FetchRequest request, UniqueFunction<void(Result<FetchResponse>)> done) override;
   size_t running() const { return running_.size(); }
 

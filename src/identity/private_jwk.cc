@@ -39,8 +39,8 @@ Result<Secret> PrivateJwk(const crypto::PrivateKey& key) {
   const Secret pkcs8 = key.ToPkcs8();
   ASSIGN_OR_RETURN(const ByteView scalar, Scalar(pkcs8.Reveal(RevealToken::For("private JWK of a WIT-SVID"))));
   const auto parts = key.public_key().parts();
-  const std::string head = R"({"kty":"EC","crv":"P-256","alg":"ES256","x":")" + Base64UrlEncode(parts.first) + R"(","y":")" +
-                           Base64UrlEncode(parts.second) + R"(","d":")";
+  const std::string head = R"({"kty":"EC","crv":"P-256","alg":"ES256","x":")" + Base64UrlEncode(parts.first) +
+                           R"(","y":")" + Base64UrlEncode(parts.second) + R"(","d":")";
   std::string d = Base64UrlEncode(scalar);
   Secret jwk = Secret::Make(head.size() + d.size() + 2, [&](std::span<uint8_t> out) {
     auto at = std::copy(head.begin(), head.end(), out.begin());

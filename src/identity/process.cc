@@ -36,7 +36,8 @@ Result<std::string> ReadFileAt(int dir, const char* name) {
     }
     if (n == 0) return out;
     out.append(buffer.data(), static_cast<size_t>(n));
-    if (out.size() > limits::kMaxProcFileBytes) return ResourceExhausted(std::string(name) + " of a process is too long");
+    if (out.size() > limits::kMaxProcFileBytes)
+      return ResourceExhausted(std::string(name) + " of a process is too long");
   }
 }
 
@@ -178,7 +179,8 @@ Result<PidAndTier> PidOf(int pidfd, ProcessTier best) {
     if (info.error().code() != ErrorCode::kUnimplemented) return Gone();
   }
   const auto pid = runtime::PidfdPid(pidfd);
-  if (!pid.ok()) return pid.error().code() == ErrorCode::kNotFound ? Gone() : Contradiction("the descriptor is no pidfd");
+  if (!pid.ok())
+    return pid.error().code() == ErrorCode::kNotFound ? Gone() : Contradiction("the descriptor is no pidfd");
   return PidAndTier{*pid, ProcessTier::kPidfd};
 }
 
@@ -192,10 +194,10 @@ Result<UniqueFd> OpenProcDir(int64_t pid) {
 // A process held so that no other can take its place while we look.
 struct Held {
   int64_t pid = 0;
-  UniqueFd pidfd;              // none in the lowest tier
-  UniqueFd dir;                // /proc/PID
+  UniqueFd pidfd;  // none in the lowest tier
+  UniqueFd dir;    // /proc/PID
   ProcessTier tier = ProcessTier::kProcfs;
-  bool by_number = false;      // found through its pid: the owner has to fit too
+  bool by_number = false;  // found through its pid: the owner has to fit too
 };
 
 Result<Held> Hold(const ProcessEvidence& evidence, ProcessTier best) {

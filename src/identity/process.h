@@ -59,14 +59,14 @@ struct ProcessFacts {
   int64_t parent_pid = 0;
   uint32_t uid = 0;  // effective
   uint32_t gid = 0;
-  std::vector<uint32_t> groups;   // supplementary
-  std::string exe;                // where /proc/PID/exe points; empty when we may not look
+  std::vector<uint32_t> groups;  // supplementary
+  std::string exe;               // where /proc/PID/exe points; empty when we may not look
   // The same path in our mount namespace leads to the same file. False for an image under a private mount: whoever may
   // make a user namespace can bind any program over any path, so the path alone proves nothing.
   bool exe_path_holds = false;
   std::optional<FileIdentity> exe_file;
-  runtime::UniqueFd exe_fd;       // the image itself, for hashing
-  std::string cgroup;             // cgroup v2 path, "/" at least; empty when there is no cgroup v2
+  runtime::UniqueFd exe_fd;  // the image itself, for hashing
+  std::string cgroup;        // cgroup v2 path, "/" at least; empty when there is no cgroup v2
 };
 
 class ProcessReader {

@@ -1,6 +1,7 @@
 #include "identity/process.h"
 
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -8,8 +9,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <gtest/gtest.h>
 
 #include <filesystem>
 #include <fstream>
@@ -71,8 +70,8 @@ TEST_P(EachTier, AZombieIsNobody) {
   EXPECT_FALSE(reader_.IsAlive(before->key));
 }
 
-// pid reuse made certain: a PID namespace whose next pid is chosen (ns_last_pid), so that a second process really gets the
-// number of the first.
+// pid reuse made certain: a PID namespace whose next pid is chosen (ns_last_pid), so that a second process really gets
+// the number of the first.
 TEST_P(EachTier, AReusedPidIsAnotherProcess) {
   const ProcessTier tier = GetParam();
   const pid_t outer = ::fork();
@@ -128,7 +127,8 @@ TEST_P(EachTier, AReusedPidIsAnotherProcess) {
   int status = 0;
   ASSERT_EQ(::waitpid(outer, &status, 0), outer);
   ASSERT_TRUE(WIFEXITED(status));
-  ASSERT_NE(WEXITSTATUS(status), 77) << "a PID namespace of one's own is needed to bring a pid back: run this test as root";
+  ASSERT_NE(WEXITSTATUS(status), 77)
+      << "a PID namespace of one's own is needed to bring a pid back: run this test as root";
   EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
@@ -238,7 +238,7 @@ TEST(ProcessReader, APathUnderAPrivateMountProvesNothing) {
     ::_exit(1);
   });
   ASSERT_TRUE(child.AwaitReady());
-  ASSERT_TRUE(child.Go());          // cat echoes it once it runs
+  ASSERT_TRUE(child.Go());  // cat echoes it once it runs
   ASSERT_TRUE(child.AwaitReady());
   const auto facts = ProcessReader().Read(EvidenceOf(child.pid()));
   ASSERT_TRUE(facts.ok()) << facts.error().ToString();

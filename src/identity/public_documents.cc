@@ -20,13 +20,12 @@ PublicDocument PublicDocuments::Answer(std::string_view method, std::string_view
   if (oidc_issuer_.empty()) return {404, "text/plain; charset=utf-8", "not found\n"};
   if (path == "/keys") return {200, std::string(kJson), own.OidcJwks(), own.refresh_hint};
   if (path == "/.well-known/openid-configuration") {
-    const wire::JsonObject document{
-        {"issuer", oidc_issuer_},
-        {"jwks_uri", oidc_issuer_ + (oidc_issuer_.ends_with('/') ? "keys" : "/keys")},
-        {"authorization_endpoint", ""},  // a MUST of the standard; nobody signs in here
-        {"response_types_supported", wire::JsonArray{"id_token"}},
-        {"subject_types_supported", wire::JsonArray{"public"}},
-        {"id_token_signing_alg_values_supported", wire::JsonArray{"RS256", "ES256"}}};
+    const wire::JsonObject document{{"issuer", oidc_issuer_},
+                                    {"jwks_uri", oidc_issuer_ + (oidc_issuer_.ends_with('/') ? "keys" : "/keys")},
+                                    {"authorization_endpoint", ""},  // a MUST of the standard; nobody signs in here
+                                    {"response_types_supported", wire::JsonArray{"id_token"}},
+                                    {"subject_types_supported", wire::JsonArray{"public"}},
+                                    {"id_token_signing_alg_values_supported", wire::JsonArray{"RS256", "ES256"}}};
     return {200, std::string(kJson), wire::ToJson(document), own.refresh_hint};
   }
   return {404, "text/plain; charset=utf-8", "not found\n"};

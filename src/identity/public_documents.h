@@ -19,10 +19,11 @@ struct PublicDocument {
 class PublicDocuments {
  public:
   // `oidc_issuer`: the https URL under which the documents are reached; empty: no OpenID Connect.
-  PublicDocuments(const BundleSet& bundles, std::string oidc_issuer) : bundles_(bundles), oidc_issuer_(std::move(oidc_issuer)) {}
+  PublicDocuments(const BundleSet& bundles, std::string oidc_issuer)
+      : bundles_(bundles), oidc_issuer_(std::move(oidc_issuer)) {}
 
-  // GET and HEAD of "/" (the bundle), "/.well-known/openid-configuration" and "/keys". 405 for other methods, 404 for other
-  // paths. No client is authenticated, as SPIFFE_Federation.md 5.1 has it: everything here is public.
+  // GET and HEAD of "/" (the bundle), "/.well-known/openid-configuration" and "/keys". 405 for other methods, 404 for
+  // other paths. No client is authenticated, as SPIFFE_Federation.md 5.1 has it: everything here is public.
   PublicDocument Answer(std::string_view method, std::string_view path) const;
 
  private:

@@ -16,7 +16,11 @@ struct Registry::Slot {
 
 Registry::Registry(TrustDomain trust_domain, const Clock& clock, const ProcessReader& reader, runtime::Loop& loop,
                    OnChange on_change)
-    : trust_domain_(std::move(trust_domain)), clock_(clock), reader_(reader), loop_(loop), on_change_(std::move(on_change)) {}
+    : trust_domain_(std::move(trust_domain)),
+      clock_(clock),
+      reader_(reader),
+      loop_(loop),
+      on_change_(std::move(on_change)) {}
 
 Registry::~Registry() = default;
 
@@ -75,7 +79,8 @@ Result<const Instance*> Registry::Register(Registration registration) {
     instance.init = chain[1];
     by_init_pid_.insert_or_assign(chain[1].pid, instance.id());
   }
-  slot->watch = loop_.Watch(instance.facts.pidfd.get(), [this, instance_id = instance.id()] { End(instance_id, "process ended"); });
+  slot->watch = loop_.Watch(instance.facts.pidfd.get(),
+                            [this, instance_id = instance.id()] { End(instance_id, "process ended"); });
 
   if (inode != 0) by_inode_.insert_or_assign(inode, instance.id());
   by_pid_.insert_or_assign(instance.facts.process.pid, instance.id());

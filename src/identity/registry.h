@@ -13,8 +13,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "base/limits/identity.h"
 #include "base/clock.h"
+#include "base/limits/identity.h"
 #include "base/result.h"
 #include "identity/process.h"
 #include "identity/types.h"
@@ -46,7 +46,7 @@ struct Instance {
   Identity identity;
   std::optional<ProcessKey> init;  // PID 1 of the instance's PID namespace
   WallTime registered_at;
-  uint64_t images = 0;             // counts replacements of the image
+  uint64_t images = 0;  // counts replacements of the image
   bool executing = false;
   bool quarantined = false;
 
@@ -57,10 +57,10 @@ struct Instance {
 
 enum class InstanceChange : uint8_t {
   kRegistered,
-  kWithheld,    // exec has begun, or quarantine
-  kRestored,    // the same image as before
-  kNewImage,    // another image, attested: what was issued to the old one is void
-  kEnded,       // the last event of an instance
+  kWithheld,  // exec has begun, or quarantine
+  kRestored,  // the same image as before
+  kNewImage,  // another image, attested: what was issued to the old one is void
+  kEnded,     // the last event of an instance
 };
 
 class Registry {
@@ -68,7 +68,8 @@ class Registry {
   using OnChange = std::function<void(const Instance&, InstanceChange)>;
 
   // All references outlive the registry. `on_change` runs inside the calls below, or from the loop when a process ends.
-  Registry(TrustDomain trust_domain, const Clock& clock, const ProcessReader& reader, runtime::Loop& loop, OnChange on_change);
+  Registry(TrustDomain trust_domain, const Clock& clock, const ProcessReader& reader, runtime::Loop& loop,
+           OnChange on_change);
   ~Registry();
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;

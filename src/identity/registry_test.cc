@@ -1,10 +1,9 @@
 #include "identity/registry.h"
 
-#include <sched.h>
-#include <sys/mount.h>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
 
 #include "base/limits/identity.h"
 #include "base/random.h"
@@ -106,7 +105,8 @@ TEST_F(RegistryTest, AnImageThatTheRoleDoesNotAllowHasNoIdentity) {
   const auto instance = Add(agent);
   ASSERT_TRUE(instance.ok());
   ASSERT_TRUE(registry_.ExecStarting((*instance)->id()).ok());
-  EXPECT_EQ(registry_.ExecDone((*instance)->id(), {"/usr/bin/nc", {}, "", {}}).error().code(), ErrorCode::kPermissionDenied);
+  EXPECT_EQ(registry_.ExecDone((*instance)->id(), {"/usr/bin/nc", {}, "", {}}).error().code(),
+            ErrorCode::kPermissionDenied);
   EXPECT_FALSE((*instance)->has_identity());
 }
 
@@ -160,7 +160,8 @@ TEST_F(RegistryTest, KeepsLineageAndTheUserThroughGenerations) {
   child.parent = root_id;
   const auto second = registry_.Register(std::move(child));
   ASSERT_TRUE(second.ok());
-  EXPECT_THAT((*second)->identity.lineage, ElementsAre(*SpiffeId::Parse("spiffe://example.org/agent/acme/crew/writer")));
+  EXPECT_THAT((*second)->identity.lineage,
+              ElementsAre(*SpiffeId::Parse("spiffe://example.org/agent/acme/crew/writer")));
   EXPECT_EQ((*second)->identity.on_behalf_of->subject, "alice");
 
   Registration other_user = Make(c);
@@ -213,7 +214,7 @@ TEST_F(RegistryTest, AProcessBelongsToTheNearestInstanceAboveIt) {
       };
       const pid_t agent = ::fork();
       if (agent == 0) {
-        sleeper();  // pid 3: the child
+        sleeper();            // pid 3: the child
         if (::fork() == 0) {  // pid 4 leaves pid 5 behind
           sleeper();
           ::_exit(0);

@@ -43,7 +43,8 @@ void PackSecret(SdsResource& resource, google::protobuf::Any& out) {
 // What both kinds of stream share: whose it is, and when to look again.
 class SdsStream : public wire::GrpcCall, private Subscriber {
  public:
-  SdsStream(Core& core, SdsResources& resources, std::shared_ptr<wire::GrpcStream> stream, ProcessEvidence evidence, const Caller& caller)
+  SdsStream(Core& core, SdsResources& resources, std::shared_ptr<wire::GrpcStream> stream, ProcessEvidence evidence,
+            const Caller& caller)
       : core_(core),
         resources_(resources),
         stream_(std::move(stream)),
@@ -64,7 +65,8 @@ class SdsStream : public wire::GrpcCall, private Subscriber {
     const auto caller = core_.Recheck(evidence_, instance_);
     if (!caller.ok() && caller.error().code() == ErrorCode::kUnavailable) return;
     if (!caller.ok() || caller->images != images_) {
-      stream_->Finish(PermissionDenied(caller.ok() ? "the process has replaced its image: ask again" : caller.error().message()));
+      stream_->Finish(
+          PermissionDenied(caller.ok() ? "the process has replaced its image: ask again" : caller.error().message()));
       return;
     }
     const Status updated = Update(*caller);
@@ -74,7 +76,8 @@ class SdsStream : public wire::GrpcCall, private Subscriber {
   bool IsStale(const std::string& nonce) const { return !nonce.empty() && nonce != std::to_string(nonce_); }
   std::string NextNonce() { return std::to_string(++nonce_); }
   void NoteRefusal(bool refused, const std::string& message) const {
-    if (refused) Log(LogLevel::kWarn, "sds.refused_by_client", {{"process", process_}, {"error", message.substr(0, 256)}});
+    if (refused)
+      Log(LogLevel::kWarn, "sds.refused_by_client", {{"process", process_}, {"error", message.substr(0, 256)}});
   }
 
   Core& core_;
@@ -255,9 +258,11 @@ class DeltaStream final : public SdsStream {
 
 Result<std::string> FetchSecrets(Core& core, SdsResources& resources, const ProcessEvidence& who, ByteView message) {
   discovery::DiscoveryRequest request;
-  if (!request.ParseFromArray(message.data(), static_cast<int>(message.size()))) return InvalidArgument("the request cannot be read");
+  if (!request.ParseFromArray(message.data(), static_cast<int>(message.size())))
+    return InvalidArgument("the request cannot be read");
   RETURN_IF_ERROR(CheckType(request.type_url()));
-  if (static_cast<size_t>(request.resource_names_size()) > limits::kMaxSdsNames) return ResourceExhausted("too many resource names");
+  if (static_cast<size_t>(request.resource_names_size()) > limits::kMaxSdsNames)
+    return ResourceExhausted("too many resource names");
   ASSIGN_OR_RETURN(const Caller caller, core.Authenticate(who));
   discovery::DiscoveryResponse response;
   std::string version;
@@ -286,29 +291,32 @@ Result<std::string> FetchSecrets(Core& core, SdsResources& resources, const Proc
 
 void AddSecretDiscovery(wire::GrpcRouter& router, Core& core, SdsResources& resources, const EvidenceSource& evidence) {
   const auto add = [&]<class Stream>(const char* method, std::type_identity<Stream>) {
-    router.Add(method, [&core, &resources, &evidence](std::shared_ptr<wire::GrpcStream> stream,
-                                                      const wire::GrpcRequest& request) -> Result<std::unique_ptr<wire::GrpcCall>> {
-      ASSIGN_OR_RETURN(ProcessEvidence who, evidence.EvidenceOf(request.writer));
-      ASSIGN_OR_RETURN(const Caller caller, core.Authenticate(who));
-      auto call = std::make_unique<Stream>(core, resources, std::move(stream), std::move(who), caller);
-      RETURN_IF_ERROR(call->Subscribe());
-      return std::unique_ptr<wire::GrpcCall>(std::move(call));
-    });
+    router.Add(
+        method,
+        [&core, &resources, &evidence](std::shared_ptr<wire::GrpcStream> stream,
+                                       const wire::GrpcRequest& request) -> Result<std::unique_ptr<wire::GrpcCall>> {
+          ASSIGN_OR_RETURN(ProcessEvidence who, evidence.EvidenceOf(request.writer));
+          ASSIGN_OR_RETURN(const Caller caller, core.Authenticate(who));
+          auto call = std::make_unique<Stream>(core, resources, std::move(stream), std::move(who), caller);
+          RETURN_IF_ERROR(call->Subscribe());
+          return std::unique_ptr<wire::GrpcCall>(std::move(call));
+        });
   };
   add("/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets", std::type_identity<WorldStream>());
   add("/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets", std::type_identity<DeltaStream>());
-  router.AddOneMessage("/envoy.service.secret.v3.SecretDiscoveryService/FetchSecrets",
-                       [&core, &resources, &evidence](std::shared_ptr<wire::GrpcStream> stream, const wire::GrpcRequest& request,
-                                                      ByteView message) -> std::unique_ptr<wire::GrpcCall> {
-    const auto reply = [&]() -> Result<std::string> {
-      ASSIGN_OR_RETURN(const ProcessEvidence who, evidence.EvidenceOf(request.writer));
-      return FetchSecrets(core, resources, who, message);
-    };
-    auto answer = reply();
-    Answer(*stream, answer);
-    if (answer.ok()) WipeText(*answer);
-    return nullptr;
-  });
+  router.AddOneMessage(
+      "/envoy.service.secret.v3.SecretDiscoveryService/FetchSecrets",
+      [&core, &resources, &evidence](std::shared_ptr<wire::GrpcStream> stream, const wire::GrpcRequest& request,
+                                     ByteView message) -> std::unique_ptr<wire::GrpcCall> {
+        const auto reply = [&]() -> Result<std::string> {
+          ASSIGN_OR_RETURN(const ProcessEvidence who, evidence.EvidenceOf(request.writer));
+          return FetchSecrets(core, resources, who, message);
+        };
+        auto answer = reply();
+        Answer(*stream, answer);
+        if (answer.ok()) WipeText(*answer);
+        return nullptr;
+      });
 }
 
 }  // namespace hexr::identity

@@ -16,7 +16,8 @@ std::string Fingerprint(std::string_view content) { return HexEncode(crypto::Sha
 }  // namespace
 
 void WipeSecret(tls::Secret& secret) {
-  if (secret.has_tls_certificate()) WipeText(*secret.mutable_tls_certificate()->mutable_private_key()->mutable_inline_bytes());
+  if (secret.has_tls_certificate())
+    WipeText(*secret.mutable_tls_certificate()->mutable_private_key()->mutable_inline_bytes());
 }
 
 SdsResources::Validation SdsResources::ValidationOf(const envoy::config::core::v3::Node& node) {
@@ -30,7 +31,8 @@ Result<SdsResource> SdsResources::Make(const Caller& caller, const std::string& 
   if (name == "default") return Svid(caller, caller.grants.front(), name);
   if (name == "ROOTCA") return Bundles(name, {&bundles.own()}, validation);
   if (name == "ALL") {
-    if (validation == Validation::kPlain) return FailedPrecondition("ALL needs Envoy's SPIFFE validator, which this node has disabled");
+    if (validation == Validation::kPlain)
+      return FailedPrecondition("ALL needs Envoy's SPIFFE validator, which this node has disabled");
     std::vector<const TrustBundle*> all{&bundles.own()};
     for (const auto& [td, bundle] : bundles.federated()) all.push_back(&bundle);
     return Bundles(name, all, validation);

@@ -32,13 +32,14 @@ class SdsResources {
   // NOT_FOUND: a name that stands for nothing here. PERMISSION_DENIED: an SVID that the caller has not.
   // FAILED_PRECONDITION: ALL without the SPIFFE validator, which alone keeps trust domains apart.
   Result<SdsResource> Make(const Caller& caller, const std::string& name, Validation validation);
-  // What replaces a bundle that was sent and is gone. State-of-the-world SDS cannot take a secret back, so the name gets
-  // an authority whose key nobody has: it trusts no one.
+  // What replaces a bundle that was sent and is gone. State-of-the-world SDS cannot take a secret back, so the name
+  // gets an authority whose key nobody has: it trusts no one.
   Result<SdsResource> Tombstone(const std::string& name, Validation validation);
 
  private:
   Result<SdsResource> Svid(const Caller& caller, const Grant& grant, const std::string& name);
-  Result<SdsResource> Bundles(const std::string& name, const std::vector<const TrustBundle*>& bundles, Validation validation);
+  Result<SdsResource> Bundles(const std::string& name, const std::vector<const TrustBundle*>& bundles,
+                              Validation validation);
   Result<std::string> PemOf(const TrustBundle& bundle);
 
   Core& core_;

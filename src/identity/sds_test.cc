@@ -13,15 +13,15 @@
 namespace hexr::identity {
 namespace {
 
+using std::chrono::minutes;
+using testing::Connection;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::SizeIs;
-using ::testing::UnorderedElementsAre;
-using std::chrono::minutes;
-using testing::Connection;
 using testing::Outcome;
 using testing::Puppet;
+using ::testing::SizeIs;
+using ::testing::UnorderedElementsAre;
 namespace discovery = ::envoy::service::discovery::v3;
 namespace tls = ::envoy::extensions::transport_sockets::tls::v3;
 
@@ -54,7 +54,8 @@ class Sds : public testing::ServiceTest {
     AddSecretDiscovery(*router, *core, resources_, evidence);
     Launch(envoy_);
   }
-  static discovery::DiscoveryRequest Ask(std::initializer_list<const char*> names, std::string nonce = "", std::string version = "") {
+  static discovery::DiscoveryRequest Ask(std::initializer_list<const char*> names, std::string nonce = "",
+                                         std::string version = "") {
     discovery::DiscoveryRequest request;
     request.set_type_url(kType);
     for (const char* n : names) request.add_resource_names(n);
@@ -63,7 +64,8 @@ class Sds : public testing::ServiceTest {
     return request;
   }
   static discovery::DeltaDiscoveryRequest AskDelta(std::initializer_list<const char*> subscribe,
-                                                   std::initializer_list<const char*> unsubscribe = {}, std::string nonce = "") {
+                                                   std::initializer_list<const char*> unsubscribe = {},
+                                                   std::string nonce = "") {
     discovery::DeltaDiscoveryRequest request;
     request.set_type_url(kType);
     for (const char* n : subscribe) request.add_resource_names_subscribe(n);
@@ -121,8 +123,10 @@ TEST_F(Sds, WithoutTheSpiffeValidatorBundlesArePlainAndNeverMerged) {
   for (const bool as_text : {false, true}) {
     discovery::DiscoveryRequest request = Ask({"ROOTCA"});
     auto& value = (*request.mutable_node()->mutable_metadata()->mutable_fields())["disable_spiffe_cert_validation"];
-    if (as_text) value.set_string_value("true");
-    else value.set_bool_value(true);
+    if (as_text)
+      value.set_string_value("true");
+    else
+      value.set_bool_value(true);
     const auto secret = SecretIn(c_.Call(kFetch, request, {}).Last<discovery::DiscoveryResponse>().resources(0));
     EXPECT_THAT(secret.validation_context().trusted_ca().inline_bytes(), HasSubstr("BEGIN CERTIFICATE"));
     EXPECT_FALSE(secret.validation_context().has_custom_validator_config());
@@ -132,8 +136,9 @@ TEST_F(Sds, WithoutTheSpiffeValidatorBundlesArePlainAndNeverMerged) {
 }
 
 TEST_F(Sds, FetchReportsEachNameOnItsOwn) {
-  const auto response = c_.Call(kFetch, Ask({"default", "nonsense", "spiffe://example.org/other", "spiffe://unknown.org"}), {})
-                            .Last<discovery::DiscoveryResponse>();
+  const auto response =
+      c_.Call(kFetch, Ask({"default", "nonsense", "spiffe://example.org/other", "spiffe://unknown.org"}), {})
+          .Last<discovery::DiscoveryResponse>();
   EXPECT_THAT(Names(response), ElementsAre("default"));
   ASSERT_THAT(response.resource_errors(), SizeIs(3));
   EXPECT_EQ(response.resource_errors(0).error_detail().code(), static_cast<int>(ErrorCode::kNotFound));
@@ -145,7 +150,8 @@ TEST_F(Sds, FetchReportsEachNameOnItsOwn) {
 TEST_F(Sds, NobodyWithoutAnIdentity) {
   Puppet stranger;
   Connection c(*router, clock, stranger.pid());
-  for (const char* method : {kStream, kDelta, kFetch}) EXPECT_EQ(c.Call(method, Ask({"ROOTCA"}), {}).code(), ErrorCode::kPermissionDenied);
+  for (const char* method : {kStream, kDelta, kFetch})
+    EXPECT_EQ(c.Call(method, Ask({"ROOTCA"}), {}).code(), ErrorCode::kPermissionDenied);
 }
 
 TEST_F(Sds, AnotherTypeIsRefused) {
@@ -335,7 +341,8 @@ TEST_F(Sds, NamesAreBounded) {
   struct Raw {
     std::string SerializeAsString() const { return "\xff\xff\xff"; }
   };
-  for (const char* method : {kStream, kDelta, kFetch}) EXPECT_EQ(c_.Call(method, Raw(), {}).code(), ErrorCode::kInvalidArgument);
+  for (const char* method : {kStream, kDelta, kFetch})
+    EXPECT_EQ(c_.Call(method, Raw(), {}).code(), ErrorCode::kInvalidArgument);
 }
 
 }  // namespace

@@ -36,9 +36,7 @@ bool IsCanonicalNumber(std::string_view v) {
   return ec == std::errc() && end == v.data() + v.size() && std::to_string(n) == v;
 }
 
-bool IsAbsolutePath(std::string_view v) {
-  return v.starts_with('/') && v.find('\0') == std::string_view::npos;
-}
+bool IsAbsolutePath(std::string_view v) { return v.starts_with('/') && v.find('\0') == std::string_view::npos; }
 
 bool IsName(std::string_view v) { return v.find_first_of(std::string_view("\0\n:/", 4)) == std::string_view::npos; }
 
@@ -51,11 +49,9 @@ std::string_view ValueProblem(SelectorKind kind, std::string_view v) {
     case SelectorKind::kUnixUser:
     case SelectorKind::kUnixGroup:
     case SelectorKind::kUnixSupplementaryGroup:
-    case SelectorKind::kSystemdId:
-      return IsName(v) ? "" : "the value is a name without ':' or '/'";
+    case SelectorKind::kSystemdId: return IsName(v) ? "" : "the value is a name without ':' or '/'";
     case SelectorKind::kUnixPath:
-    case SelectorKind::kCgroup:
-      return IsAbsolutePath(v) ? "" : "the value is an absolute path";
+    case SelectorKind::kCgroup: return IsAbsolutePath(v) ? "" : "the value is an absolute path";
     case SelectorKind::kUnixSha256:
       return v.size() == 64 && v.find_first_not_of("0123456789abcdef") == std::string_view::npos
                  ? ""
@@ -92,9 +88,10 @@ Result<Selector> Selector::Parse(std::string_view text) {
     if (!problem.empty()) return InvalidArgument("selector " + std::string(text) + ": " + std::string(problem));
     return Selector(k.kind, std::string(value));
   }
-  return InvalidArgument("selector " + std::string(text.substr(0, 64)) +
-                         ": unknown kind; known are unix:{uid,user,gid,group,supplementary_gid,supplementary_group,path,"
-                         "sha256}, systemd:id and cgroup");
+  return InvalidArgument(
+      "selector " + std::string(text.substr(0, 64)) +
+      ": unknown kind; known are unix:{uid,user,gid,group,supplementary_gid,supplementary_group,path,"
+      "sha256}, systemd:id and cgroup");
 }
 
 std::string Selector::ToString() const {

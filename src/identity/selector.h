@@ -1,5 +1,6 @@
-// What a registration entry asks of a process, in SPIRE's words: "unix:uid:110", "unix:path:/usr/bin/db", "systemd:id:db.service".
-// An entry matches when all its selectors are among those of the process. No negation, no wildcard.
+// What a registration entry asks of a process, in SPIRE's words: "unix:uid:110", "unix:path:/usr/bin/db",
+// "systemd:id:db.service". An entry matches when all its selectors are among those of the process. No negation, no
+// wildcard.
 #pragma once
 
 #include <compare>

@@ -75,11 +75,28 @@ TEST(Selector, EveryKindRoundTrips) {
 }
 
 TEST(Selector, RefusesWhatNoProcessCanHave) {
-  for (const char* text :
-       {"", "unix", "unix:", "unix:uid:", "unix:uid:0110", "unix:uid:-1", "unix:uid:+1", "unix:uid:4294967296", "unix:uid:1x",
-        "unix:uid: 1", "unix:user:", "unix:user:a:b", "unix:path:usr/bin/x", "unix:path:", "unix:sha256:abc",
-        "unix:sha256:E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855", "systemd:id:a/b", "systemd:fragment_path:/x",
-        "cgroup:system.slice", "k8s:ns:default", "Unix:uid:1", "unix:UID:1"}) {
+  for (const char* text : {"",
+                           "unix",
+                           "unix:",
+                           "unix:uid:",
+                           "unix:uid:0110",
+                           "unix:uid:-1",
+                           "unix:uid:+1",
+                           "unix:uid:4294967296",
+                           "unix:uid:1x",
+                           "unix:uid: 1",
+                           "unix:user:",
+                           "unix:user:a:b",
+                           "unix:path:usr/bin/x",
+                           "unix:path:",
+                           "unix:sha256:abc",
+                           "unix:sha256:E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855",
+                           "systemd:id:a/b",
+                           "systemd:fragment_path:/x",
+                           "cgroup:system.slice",
+                           "k8s:ns:default",
+                           "Unix:uid:1",
+                           "unix:UID:1"}) {
     EXPECT_FALSE(Selector::Parse(text).ok()) << text;
   }
   EXPECT_EQ(Selector::Parse("unix:path:/" + std::string(limits::kMaxSelectorBytes, 'a')).error().code(),
@@ -109,7 +126,8 @@ TEST(SelectorSource, APathUnderAPrivateMountIsNoSelector) {
   SelectorSource source(names, cgroups, digests);
   ProcessFacts facts = Database();
   facts.exe_path_holds = false;
-  EXPECT_FALSE(source.SelectorsOf(facts, false).contains(*Selector::Parse("unix:path:/usr/lib/postgresql/15/bin/postgres")));
+  EXPECT_FALSE(
+      source.SelectorsOf(facts, false).contains(*Selector::Parse("unix:path:/usr/lib/postgresql/15/bin/postgres")));
 }
 
 // The owner of a delegated subtree can make "db.service" in it and move processes there.
@@ -127,7 +145,8 @@ TEST(SelectorSource, NothingBelowADirectoryOfAUserIsEvidence) {
   EXPECT_TRUE(set.contains(*Selector::Parse("systemd:id:user@1000.service")));
   EXPECT_FALSE(set.contains(*Selector::Parse("systemd:id:db.service")));
   EXPECT_TRUE(set.contains(*Selector::Parse("cgroup:/user.slice/user-1000.slice/user@1000.service")));
-  EXPECT_FALSE(set.contains(*Selector::Parse("cgroup:/user.slice/user-1000.slice/user@1000.service/app.slice/db.service")));
+  EXPECT_FALSE(
+      set.contains(*Selector::Parse("cgroup:/user.slice/user-1000.slice/user@1000.service/app.slice/db.service")));
 
   cgroups.owned["/"] = 1000;
   EXPECT_THAT(source.TrustedCgroups(facts.cgroup), IsEmpty());
@@ -152,7 +171,8 @@ TEST(FileAccountNames, ReadsTheFilesAlone) {
   char dir[] = "/tmp/hexr-names-XXXXXX";
   ASSERT_NE(::mkdtemp(dir), nullptr);
   const std::string file = std::string(dir) + "/passwd";
-  std::ofstream(file) << "# comment\nbroken\n:x:5:\nroot:x:0:0:root:/root:/bin/sh\ndb:x:110:115::/:/bin/false\nlast:x:7";
+  std::ofstream(file)
+      << "# comment\nbroken\n:x:5:\nroot:x:0:0:root:/root:/bin/sh\ndb:x:110:115::/:/bin/false\nlast:x:7";
   const FileAccountNames names(file, file);
   EXPECT_EQ(names.UserName(110), "db");
   EXPECT_EQ(names.UserName(0), "root");
@@ -221,7 +241,8 @@ TEST_F(Entries, RefuseWhatWouldBeTooWideOrForeign) {
   hint.hint.assign(limits::kMaxHintBytes + 1, 'x');
   EXPECT_FALSE(table_.Set(hint).ok());
   Entry many = Make("service/db", {});
-  for (size_t i = 0; i <= limits::kMaxSelectorsPerEntry; ++i) many.selectors.push_back(*Selector::Parse("unix:uid:" + std::to_string(i)));
+  for (size_t i = 0; i <= limits::kMaxSelectorsPerEntry; ++i)
+    many.selectors.push_back(*Selector::Parse("unix:uid:" + std::to_string(i)));
   EXPECT_FALSE(table_.Set(many).ok());
 }
 

@@ -25,24 +25,25 @@ void Answer(wire::GrpcStream& stream, const Result<std::string>& reply);
 // Protobuf's strings are not wiped when they are freed: whatever held a key is, with this.
 void WipeText(std::string& s);
 
-// A stream of full states: each message replaces the one before, a slow reader gets the newest. Sends when `Render` makes
-// something other than last time, ends with PERMISSION_DENIED when the process has lost its identity.
+// A stream of full states: each message replaces the one before, a slow reader gets the newest. Sends when `Render`
+// makes something other than last time, ends with PERMISSION_DENIED when the process has lost its identity.
 class StateStream final : public wire::GrpcCall, private Subscriber {
  public:
   struct State {
-    std::string version;  // equal versions are not sent again
+    std::string version;                   // equal versions are not sent again
     std::function<std::string()> message;  // called only when it is sent; overwritten afterwards, it may hold keys
   };
   using Render = std::function<Result<State>(const Caller&)>;
 
   // Sends the first state at once. Null when there is none: the stream is finished with the reason.
-  static std::unique_ptr<StateStream> Open(Core& core, std::shared_ptr<wire::GrpcStream> stream, Result<ProcessEvidence> evidence,
-                                           Render render);
+  static std::unique_ptr<StateStream> Open(Core& core, std::shared_ptr<wire::GrpcStream> stream,
+                                           Result<ProcessEvidence> evidence, Render render);
   ~StateStream() override;
   void OnMessage(ByteView) override {}
 
  private:
-  StateStream(Core& core, std::shared_ptr<wire::GrpcStream> stream, ProcessEvidence evidence, const Caller& caller, Render render)
+  StateStream(Core& core, std::shared_ptr<wire::GrpcStream> stream, ProcessEvidence evidence, const Caller& caller,
+              Render render)
       : core_(core),
         stream_(std::move(stream)),
         evidence_(std::move(evidence)),

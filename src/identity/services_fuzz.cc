@@ -1,5 +1,5 @@
-// What any local process can send to the services: the first byte picks the method, the rest is the message. Nothing crashes,
-// and a process without an identity gets no message back.
+// What any local process can send to the services: the first byte picks the method, the rest is the message. Nothing
+// crashes, and a process without an identity gets no message back.
 #include <unistd.h>
 
 #include <cstddef>
@@ -22,13 +22,18 @@ namespace {
 using namespace hexr;            // NOLINT: a fuzz target is a program of its own
 using namespace hexr::identity;  // NOLINT
 
-constexpr const char* kMethods[] = {
-    "/SpiffeWorkloadAPI/FetchX509SVID", "/SpiffeWorkloadAPI/FetchX509Bundles", "/SpiffeWorkloadAPI/FetchJWTSVID",
-    "/SpiffeWorkloadAPI/FetchJWTBundles", "/SpiffeWorkloadAPI/ValidateJWTSVID", "/SpiffeWorkloadAPI/FetchWITSVID",
-    "/SpiffeWorkloadAPI/FetchWITBundles", "/hexr.identity.v1.SubIdentity/Mint", "/hexr.identity.v1.SubIdentity/Revoke",
-    "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets",
-    "/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets",
-    "/envoy.service.secret.v3.SecretDiscoveryService/FetchSecrets"};
+constexpr const char* kMethods[] = {"/SpiffeWorkloadAPI/FetchX509SVID",
+                                    "/SpiffeWorkloadAPI/FetchX509Bundles",
+                                    "/SpiffeWorkloadAPI/FetchJWTSVID",
+                                    "/SpiffeWorkloadAPI/FetchJWTBundles",
+                                    "/SpiffeWorkloadAPI/ValidateJWTSVID",
+                                    "/SpiffeWorkloadAPI/FetchWITSVID",
+                                    "/SpiffeWorkloadAPI/FetchWITBundles",
+                                    "/hexr.identity.v1.SubIdentity/Mint",
+                                    "/hexr.identity.v1.SubIdentity/Revoke",
+                                    "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets",
+                                    "/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets",
+                                    "/envoy.service.secret.v3.SecretDiscoveryService/FetchSecrets"};
 
 class Nobody final : public AccountNames, public CgroupOwners {
  public:
@@ -64,8 +69,13 @@ struct World {
                         {clock, random, loop, store, reader, nobody, nobody}, {})
                .value();
     if (with_identity) {
-      HEXR_CHECK(core->SetEntry({"service/fuzz", SpiffeId::Parse("spiffe://example.org/service/fuzz").value(),
-                                 {Selector::Parse("unix:uid:" + std::to_string(::geteuid())).value()}, {}, "", {}, {}})
+      HEXR_CHECK(core->SetEntry({"service/fuzz",
+                                 SpiffeId::Parse("spiffe://example.org/service/fuzz").value(),
+                                 {Selector::Parse("unix:uid:" + std::to_string(::geteuid())).value()},
+                                 {},
+                                 "",
+                                 {},
+                                 {}})
                      .ok());
     }
     subs = std::make_unique<SubIdentities>(*core);

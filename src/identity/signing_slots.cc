@@ -49,8 +49,8 @@ SigningSlots::Due SigningSlots::WhatIsDue(WallTime now) const {
     return Due::kReplace;
   }
   const auto left = current->not_after - now;
-  const bool next_valid = prepared() != nullptr && now < prepared()->not_after &&
-                          now + crypto::kNotBeforeCushion >= prepared()->issued_at;
+  const bool next_valid =
+      prepared() != nullptr && now < prepared()->not_after && now + crypto::kNotBeforeCushion >= prepared()->issued_at;
   if (next_valid && left <= std::min<std::chrono::nanoseconds>(life_ / 6, hours(24 * 7))) return Due::kActivate;
   if (!next_valid && left <= std::min<std::chrono::nanoseconds>(life_ / 2, hours(24 * 30))) return Due::kPrepare;
   return Due::kNothing;
@@ -78,7 +78,8 @@ Status SigningSlots::Activate(WallTime now) {
 Status SigningSlots::Taint(std::string_view id) {
   for (SigningSlot& slot : slots_) {
     if (slot.id != id) continue;
-    if (slot.state != SlotState::kOld) return FailedPrecondition("only an old key can be tainted: activate another first");
+    if (slot.state != SlotState::kOld)
+      return FailedPrecondition("only an old key can be tainted: activate another first");
     slot.tainted = true;
     return Ok();
   }
@@ -88,7 +89,8 @@ Status SigningSlots::Taint(std::string_view id) {
 Status SigningSlots::Revoke(std::string_view id) {
   const SigningSlot* slot = Find(id);
   if (slot == nullptr) return NotFound("no such key");
-  if (slot->state != SlotState::kOld) return FailedPrecondition("only an old key can be revoked: activate another first");
+  if (slot->state != SlotState::kOld)
+    return FailedPrecondition("only an old key can be revoked: activate another first");
   std::erase_if(slots_, [id](const SigningSlot& s) { return s.id == id; });
   return Ok();
 }

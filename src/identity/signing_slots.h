@@ -1,9 +1,9 @@
-// The life of the signing keys of one use: prepared, active, old. Pure bookkeeping over injected time, no I/O; what has to
-// happen is decided here, making keys and saving them is the caller's (authority.h). Belongs to one thread.
+// The life of the signing keys of one use: prepared, active, old. Pure bookkeeping over injected time, no I/O; what has
+// to happen is decided here, making keys and saving them is the caller's (authority.h). Belongs to one thread.
 //
 // A key is published in the bundle while it is prepared, so that everyone knows it before it signs; signs while it is
-// active; and stays published while it is old, for what it has signed. SPIRE's thresholds: the next key is prepared when
-// min(life/2, 30 days) are left of the active one, and takes over when min(life/6, 7 days) are left.
+// active; and stays published while it is old, for what it has signed. SPIRE's thresholds: the next key is prepared
+// when min(life/2, 30 days) are left of the active one, and takes over when min(life/6, 7 days) are left.
 #pragma once
 
 #include <chrono>
@@ -13,8 +13,8 @@
 #include <string_view>
 #include <vector>
 
-#include "base/limits/identity.h"
 #include "base/clock.h"
+#include "base/limits/identity.h"
 #include "crypto/authority.h"
 #include "crypto/keys.h"
 
@@ -35,9 +35,9 @@ struct SigningSlot {
   WallTime retired_at{};  // old only
   bool tainted = false;
   crypto::PublicKey public_key;
-  std::optional<crypto::PrivateKey> private_key;        // destroyed some time after retirement
-  std::optional<crypto::CertificateAuthority> ca;       // x509 with a private key
-  std::vector<crypto::Certificate> certificates;        // x509: own certificate first
+  std::optional<crypto::PrivateKey> private_key;   // destroyed some time after retirement
+  std::optional<crypto::CertificateAuthority> ca;  // x509 with a private key
+  std::vector<crypto::Certificate> certificates;   // x509: own certificate first
 };
 
 class SigningSlots {

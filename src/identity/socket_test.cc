@@ -1,9 +1,8 @@
 // The services over a real socket, with real processes at the other end.
-#include <sys/socket.h>
-#include <sys/un.h>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include <filesystem>
 
@@ -40,7 +39,8 @@ Seen FetchOn(int fd) {
                            {.on_message =
                                 [&](ByteView m) {
                                   X509SVIDResponse response;
-                                  if (response.ParseFromArray(m.data(), static_cast<int>(m.size()))) seen.svids = response.svids_size();
+                                  if (response.ParseFromArray(m.data(), static_cast<int>(m.size())))
+                                    seen.svids = response.svids_size();
                                   seen.code = 0;
                                   done = true;
                                 },
@@ -86,7 +86,8 @@ class SocketTest : public testing::ServiceTest, public ::testing::WithParamInter
     Seen seen;
     const int ready = puppet.ready();
     ::fcntl(ready, F_SETFL, O_NONBLOCK);
-    EXPECT_TRUE(ServiceTest::Await([&] { return ::read(ready, &seen, sizeof seen) == static_cast<ssize_t>(sizeof seen); }));
+    EXPECT_TRUE(
+        ServiceTest::Await([&] { return ::read(ready, &seen, sizeof seen) == static_cast<ssize_t>(sizeof seen); }));
     return seen;
   }
   // A process that fetches when it is told to.
@@ -107,7 +108,8 @@ class SocketTest : public testing::ServiceTest, public ::testing::WithParamInter
   std::unique_ptr<net::GrpcUnixServer> server_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Kernels, SocketTest, ::testing::Bool(), [](const auto& p) { return p.param ? "pidfd" : "pid"; });
+INSTANTIATE_TEST_SUITE_P(Kernels, SocketTest, ::testing::Bool(),
+                         [](const auto& p) { return p.param ? "pidfd" : "pid"; });
 
 TEST_P(SocketTest, TheKernelSaysWhoItIs) {
   Puppet agent(Client()), stranger(Client());

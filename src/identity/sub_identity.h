@@ -35,7 +35,8 @@ class SubIdentities {
   // For the caller's own process only. A name that is alive is extended, and keeps its key until that is due.
   // PERMISSION_DENIED: the role does not allow it, or the caller only inherits its identity. INVALID_ARGUMENT: a name
   // that is no segment of an ID. RESOURCE_EXHAUSTED over limits::kMaxSubIdentities.
-  Result<Minted> Mint(const Caller& caller, std::string_view name, std::chrono::seconds ttl, const std::vector<std::string>& audience);
+  Result<Minted> Mint(const Caller& caller, std::string_view name, std::chrono::seconds ttl,
+                      const std::vector<std::string>& audience);
   // NOT_FOUND when the caller has none of that name.
   Status Revoke(const Caller& caller, std::string_view name);
 

@@ -12,13 +12,13 @@
 namespace hexr::identity {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::IsEmpty;
-using ::testing::SizeIs;
 using std::chrono::minutes;
 using std::chrono::seconds;
 using testing::Connection;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 using testing::Puppet;
+using ::testing::SizeIs;
 namespace pb = ::hexr::identity::v1;
 
 constexpr const char* kMint = "/hexr.identity.v1.SubIdentity/Mint";

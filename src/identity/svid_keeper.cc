@@ -27,7 +27,8 @@ Renewal SvidKeeper::RenewalFor(WallTime begin, WallTime end, std::string authori
 bool SvidKeeper::Due(const Renewal& renewal, seconds longest) const {
   const WallTime now = clock_.Wall();
   // The last case: the clock was set back, and what was issued before would now live longer than anything may.
-  return renewal.forced || now >= renewal.at || clock_.Mono() >= renewal.at_mono || renewal.not_after > now + longest + kClockSlack;
+  return renewal.forced || now >= renewal.at || clock_.Mono() >= renewal.at_mono ||
+         renewal.not_after > now + longest + kClockSlack;
 }
 
 void SvidKeeper::Remember(PerIdentity& held, Bytes serial, const IssuedX509& issued) {
@@ -64,12 +65,13 @@ Result<const HeldWit*> SvidKeeper::Wit(const std::string& process, const Identit
   ASSIGN_OR_RETURN(Authority::IssuedToken issued, authority_.IssueWit(identity, key.public_key(), ttl));
   ASSIGN_OR_RETURN(crypto::Secret jwk, PrivateJwk(key));
   RETURN_IF_ERROR(Issuing(identity, "wit", {}, issued.expires_at));
-  held.wit = HeldWit{std::move(issued.token), std::move(jwk), RenewalFor(issued.issued_at, issued.expires_at, issued.authority_id)};
+  held.wit = HeldWit{std::move(issued.token), std::move(jwk),
+                     RenewalFor(issued.issued_at, issued.expires_at, issued.authority_id)};
   return &*held.wit;
 }
 
-Result<std::string> SvidKeeper::Jwt(const std::string& process, const Identity& identity, const std::vector<std::string>& audience,
-                                    seconds ttl) {
+Result<std::string> SvidKeeper::Jwt(const std::string& process, const Identity& identity,
+                                    const std::vector<std::string>& audience, seconds ttl) {
   std::vector<std::string> key = audience;
   std::sort(key.begin(), key.end());
   key.erase(std::unique(key.begin(), key.end()), key.end());
@@ -103,14 +105,16 @@ bool SvidKeeper::X509Due(const std::string& process, const SpiffeId& id) const {
   const auto p = held_.find(process);
   if (p == held_.end()) return false;
   const auto i = p->second.find(id);
-  return i != p->second.end() && i->second.x509.has_value() && Due(i->second.x509->renewal, authority_.options().svid_ttl);
+  return i != p->second.end() && i->second.x509.has_value() &&
+         Due(i->second.x509->renewal, authority_.options().svid_ttl);
 }
 
 bool SvidKeeper::WitDue(const std::string& process, const SpiffeId& id) const {
   const auto p = held_.find(process);
   if (p == held_.end()) return false;
   const auto i = p->second.find(id);
-  return i != p->second.end() && i->second.wit.has_value() && Due(i->second.wit->renewal, authority_.options().svid_ttl);
+  return i != p->second.end() && i->second.wit.has_value() &&
+         Due(i->second.wit->renewal, authority_.options().svid_ttl);
 }
 
 void SvidKeeper::RevokeAll(const PerIdentity& held) {
@@ -139,7 +143,8 @@ void SvidKeeper::VoidAuthority(std::string_view authority_id) {
     for (auto& [id, held] : identities) {
       if (held.x509.has_value() && held.x509->renewal.authority_id == authority_id) held.x509->renewal.forced = true;
       if (held.wit.has_value() && held.wit->renewal.authority_id == authority_id) held.wit->renewal.forced = true;
-      std::erase_if(held.tokens, [authority_id](const auto& t) { return t.second.renewal.authority_id == authority_id; });
+      std::erase_if(held.tokens,
+                    [authority_id](const auto& t) { return t.second.renewal.authority_id == authority_id; });
     }
   }
 }

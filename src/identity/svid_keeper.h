@@ -1,7 +1,7 @@
 // The SVIDs that are out: one key and one certificate for each identity of each process, never shared between two.
 //
-// Renewed at half their life, 10 % sooner or later so that a node's SVIDs do not all fall due at once; replaced at once when
-// the clock was stepped or the authority behind them is void; revoked when the process ends. Belongs to one loop.
+// Renewed at half their life, 10 % sooner or later so that a node's SVIDs do not all fall due at once; replaced at once
+// when the clock was stepped or the authority behind them is void; revoked when the process ends. Belongs to one loop.
 #pragma once
 
 #include <chrono>
@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "base/limits/identity.h"
 #include "base/clock.h"
+#include "base/limits/identity.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "crypto/secret.h"
@@ -33,15 +33,15 @@ struct Renewal {
 };
 
 struct HeldX509 {
-  Bytes chain_der;       // leaf first
-  crypto::Secret key;    // PKCS#8 DER
+  Bytes chain_der;     // leaf first
+  crypto::Secret key;  // PKCS#8 DER
   Bytes serial;
   Renewal renewal;
 };
 
 struct HeldWit {
   std::string token;
-  crypto::Secret key;    // private JWK
+  crypto::Secret key;  // private JWK
   Renewal renewal;
 };
 
@@ -52,20 +52,22 @@ struct GatewaySvid {
 
 // Asked before something that was signed leaves: an error keeps it back. `kind` is "x509", "jwt" or "wit"; `serial` the
 // certificate's, empty for tokens.
-using OnIssuing = std::function<Status(const Identity& identity, std::string_view kind, ByteView serial, WallTime not_after)>;
+using OnIssuing =
+    std::function<Status(const Identity& identity, std::string_view kind, ByteView serial, WallTime not_after)>;
 
 class SvidKeeper {
  public:
   SvidKeeper(Authority& authority, const Clock& clock, Random& random, OnIssuing on_issuing = {})
       : authority_(authority), clock_(clock), random_(random), on_issuing_(std::move(on_issuing)) {}
 
-  // `process` names the holder: an instance's ID, or a matched process. All results are valid until the next call for the
-  // same process. Errors are those of Authority.
+  // `process` names the holder: an instance's ID, or a matched process. All results are valid until the next call for
+  // the same process. Errors are those of Authority.
   Result<const HeldX509*> X509(const std::string& process, const Identity& identity, std::chrono::seconds ttl);
   Result<const HeldWit*> Wit(const std::string& process, const Identity& identity, std::chrono::seconds ttl);
-  // One token for each set of audiences, minted anew at half its life; at most limits::kMaxCachedTokens of a process are kept.
-  Result<std::string> Jwt(const std::string& process, const Identity& identity, const std::vector<std::string>& audience,
-                          std::chrono::seconds ttl);
+  // One token for each set of audiences, minted anew at half its life; at most limits::kMaxCachedTokens of a process
+  // are kept.
+  Result<std::string> Jwt(const std::string& process, const Identity& identity,
+                          const std::vector<std::string>& audience, std::chrono::seconds ttl);
   // A second certificate of the same ID for a key that another process of ours holds.
   Result<GatewaySvid> ForKey(const std::string& process, const Identity& identity, ByteView spki_der);
 

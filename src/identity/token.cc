@@ -15,7 +15,8 @@ Error Bad(std::string_view what) { return Unauthenticated("token: " + std::strin
 // What JWT-SVID.md 2 allows: alg, kid, typ, and nothing else.
 Status CheckJwtHeader(const crypto::RawJwt& token) {
   if (token.has_other_header_members()) return Bad("the header holds more than alg, kid and typ");
-  if (!token.type().empty() && token.type() != "JWT" && token.type() != "JOSE") return Bad("\"typ\" is neither JWT nor JOSE");
+  if (!token.type().empty() && token.type() != "JWT" && token.type() != "JOSE")
+    return Bad("\"typ\" is neither JWT nor JOSE");
   return Ok();
 }
 
@@ -46,7 +47,8 @@ Result<Believed> CheckSignature(const crypto::RawJwt& token, const FindBundle& b
   ASSIGN_OR_RETURN(SpiffeId id, SubjectOf(unverified));
   const TrustBundle* bundle = bundles(id.trust_domain());
   if (bundle == nullptr) return Bad("no bundle for trust domain " + id.trust_domain().name());
-  ASSIGN_OR_RETURN(const crypto::VerifiedJwt verified, crypto::VerifyJwt(token, bundle->*keys, crypto::AllAlgorithms()));
+  ASSIGN_OR_RETURN(const crypto::VerifiedJwt verified,
+                   crypto::VerifyJwt(token, bundle->*keys, crypto::AllAlgorithms()));
   ASSIGN_OR_RETURN(Json claims, ParseClaims(verified.payload()));
   return Believed{std::move(id), std::move(claims)};
 }
@@ -63,14 +65,16 @@ Result<std::string> SignJwtSvid(const JwtSvidClaims& claims, std::string_view ki
                      {"assurance", AssuranceName(claims.assurance)}};
   if (!claims.issuer.empty()) payload.Set("iss", claims.issuer);
   if (claims.on_behalf_of.has_value()) {
-    payload.Set("on_behalf_of", JsonObject{{"sub", claims.on_behalf_of->subject}, {"issuer", claims.on_behalf_of->issuer}});
+    payload.Set("on_behalf_of",
+                JsonObject{{"sub", claims.on_behalf_of->subject}, {"issuer", claims.on_behalf_of->issuer}});
   }
   return crypto::SignJwt(key, crypto::DefaultAlgorithm(key.type()), kid, "JWT", wire::ToJson(payload));
 }
 
 Result<std::string> SignWitSvid(const WitSvidClaims& claims, std::string_view kid, const crypto::PrivateKey& key) {
-  ASSIGN_OR_RETURN(Json holder, wire::ParseJson(crypto::EncodeJwk({.key = claims.holder,
-                                                                   .algorithm = crypto::DefaultAlgorithm(claims.holder.type())})));
+  ASSIGN_OR_RETURN(Json holder,
+                   wire::ParseJson(crypto::EncodeJwk(
+                       {.key = claims.holder, .algorithm = crypto::DefaultAlgorithm(claims.holder.type())})));
   const JsonObject payload{{"sub", claims.subject.ToString()},
                            {"exp", ToUnixSeconds(claims.expires_at)},
                            {"iat", ToUnixSeconds(claims.issued_at)},
@@ -80,7 +84,8 @@ Result<std::string> SignWitSvid(const WitSvidClaims& claims, std::string_view ki
   return crypto::SignJwt(key, crypto::DefaultAlgorithm(key.type()), kid, "wit+jwt", wire::ToJson(payload));
 }
 
-Result<VerifiedJwtSvid> VerifyJwtSvid(std::string_view token, std::string_view audience, const FindBundle& bundles, WallTime now) {
+Result<VerifiedJwtSvid> VerifyJwtSvid(std::string_view token, std::string_view audience, const FindBundle& bundles,
+                                      WallTime now) {
   ASSIGN_OR_RETURN(const crypto::RawJwt raw, ParseToken(token));
   RETURN_IF_ERROR(CheckJwtHeader(raw));
   ASSIGN_OR_RETURN(Believed jwt, CheckSignature(raw, bundles, &TrustBundle::jwt_keys));

@@ -27,15 +27,15 @@ struct JwtSvidClaims {
   std::vector<std::string> audience;  // at least one
   WallTime issued_at;
   WallTime expires_at;
-  std::string token_id;               // jti
-  std::string issuer;                 // empty: none
+  std::string token_id;  // jti
+  std::string issuer;    // empty: none
   Assurance assurance = Assurance::kMatched;
   std::optional<OnBehalfOf> on_behalf_of;
 };
 
 struct WitSvidClaims {
   SpiffeId subject;
-  crypto::PublicKey holder;           // cnf: who presents the token proves to hold its private half
+  crypto::PublicKey holder;  // cnf: who presents the token proves to hold its private half
   WallTime issued_at;
   WallTime expires_at;
   std::string token_id;
@@ -67,10 +67,11 @@ class VerifiedJwtSvid {
 
 // UNAUTHENTICATED with the rule that the token breaks; the message holds nothing of the token but its key ID.
 // `audience` has to be among the token's, and may not be empty.
-Result<VerifiedJwtSvid> VerifyJwtSvid(std::string_view token, std::string_view audience, const FindBundle& bundles, WallTime now);
+Result<VerifiedJwtSvid> VerifyJwtSvid(std::string_view token, std::string_view audience, const FindBundle& bundles,
+                                      WallTime now);
 
-// A WIT-SVID whose signature, header and claims have been checked. It proves nothing about who presents it: that takes a
-// proof of possession of holder().
+// A WIT-SVID whose signature, header and claims have been checked. It proves nothing about who presents it: that takes
+// a proof of possession of holder().
 class VerifiedWitSvid {
  public:
   const SpiffeId& id() const { return id_; }

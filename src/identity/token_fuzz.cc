@@ -1,5 +1,5 @@
-// Tokens come from anybody: JWT-SVIDs, WIT-SVIDs and users' tokens. Nothing that was not signed with the one key is believed,
-// and the fuzzer does not have it.
+// Tokens come from anybody: JWT-SVIDs, WIT-SVIDs and users' tokens. Nothing that was not signed with the one key is
+// believed, and the fuzzer does not have it.
 #include <cstddef>
 #include <cstdint>
 #include <string>

@@ -12,9 +12,9 @@
 namespace hexr::identity {
 namespace {
 
-using ::testing::HasSubstr;
 using std::chrono::minutes;
 using std::chrono::seconds;
+using ::testing::HasSubstr;
 using wire::Json;
 using wire::JsonObject;
 
@@ -64,8 +64,14 @@ class TokenTest : public ::testing::Test {
     if (td == kOurs) return &ours_;
     return td == kTheirs ? &theirs_ : nullptr;
   };
-  JwtSvidClaims claims_{*SpiffeId::Parse("spiffe://example.org/agent/a/b/c"), {"db", "mail"}, kNow, kNow + minutes(5), "id", "",
-                        Assurance::kAttested, OnBehalfOf{"alice", "https://login.example.org", "{}"}};
+  JwtSvidClaims claims_{*SpiffeId::Parse("spiffe://example.org/agent/a/b/c"),
+                        {"db", "mail"},
+                        kNow,
+                        kNow + minutes(5),
+                        "id",
+                        "",
+                        Assurance::kAttested,
+                        OnBehalfOf{"alice", "https://login.example.org", "{}"}};
 };
 
 TEST_F(TokenTest, WhatIsSignedIsBelieved) {
@@ -88,15 +94,26 @@ TEST_F(TokenTest, RefusesWrongHeaders) {
   EXPECT_TRUE(Verify(Sign(key_, kHeader, payload)).ok());
   EXPECT_TRUE(Verify(Sign(key_, R"({"alg":"ES256","kid":"k1"})", payload)).ok());
   EXPECT_TRUE(Verify(Sign(key_, R"({"alg":"ES256","kid":"k1","typ":"JOSE"})", payload)).ok());
-  for (const char* header : {
-           R"({"alg":"none","kid":"k1"})", R"({"alg":"HS256","kid":"k1"})", R"({"alg":"EdDSA","kid":"k1"})",
-           R"({"alg":"es256","kid":"k1"})", R"({"kid":"k1"})", R"({"alg":"ES256"})", R"({"alg":"ES256","kid":""})",
-           R"({"alg":"ES256","kid":"k9"})", R"({"alg":"ES256","kid":"k2"})", R"({"alg":"RS256","kid":"k1"})",
-           R"({"alg":"ES384","kid":"k1"})", R"({"alg":"ES256","kid":"k1","typ":"jwt"})",
-           R"({"alg":"ES256","kid":"k1","typ":"wit+jwt"})", R"({"alg":"ES256","kid":"k1","cty":"JWT"})",
-           R"({"alg":"ES256","kid":"k1","crit":["exp"]})", R"({"alg":"ES256","kid":"k1","jku":"https://x"})",
-           R"({"alg":"ES256","kid":"k1","jwk":{}})", R"({"alg":"ES256","kid":"k1","x5c":[]})",
-           R"({"alg":"ES256","kid":"k1","kid":"k1"})", R"({"alg":"ES256","kid":"w1"})"}) {
+  for (const char* header : {R"({"alg":"none","kid":"k1"})",
+                             R"({"alg":"HS256","kid":"k1"})",
+                             R"({"alg":"EdDSA","kid":"k1"})",
+                             R"({"alg":"es256","kid":"k1"})",
+                             R"({"kid":"k1"})",
+                             R"({"alg":"ES256"})",
+                             R"({"alg":"ES256","kid":""})",
+                             R"({"alg":"ES256","kid":"k9"})",
+                             R"({"alg":"ES256","kid":"k2"})",
+                             R"({"alg":"RS256","kid":"k1"})",
+                             R"({"alg":"ES384","kid":"k1"})",
+                             R"({"alg":"ES256","kid":"k1","typ":"jwt"})",
+                             R"({"alg":"ES256","kid":"k1","typ":"wit+jwt"})",
+                             R"({"alg":"ES256","kid":"k1","cty":"JWT"})",
+                             R"({"alg":"ES256","kid":"k1","crit":["exp"]})",
+                             R"({"alg":"ES256","kid":"k1","jku":"https://x"})",
+                             R"({"alg":"ES256","kid":"k1","jwk":{}})",
+                             R"({"alg":"ES256","kid":"k1","x5c":[]})",
+                             R"({"alg":"ES256","kid":"k1","kid":"k1"})",
+                             R"({"alg":"ES256","kid":"w1"})"}) {
     EXPECT_EQ(Verify(Sign(key_, header, payload)).error().code(), ErrorCode::kUnauthenticated) << header;
   }
 }
@@ -106,16 +123,18 @@ TEST_F(TokenTest, RefusesWrongClaims) {
   EXPECT_THAT(Verify(Without("aud")).error().message(), HasSubstr("\"aud\" is missing"));
   EXPECT_THAT(Verify(Without("exp")).error().message(), HasSubstr("\"exp\" is missing"));
   EXPECT_TRUE(Verify(Without("iat")).ok());
-  for (const char* sub : {"", "alice", "spiffe://example.org", "spiffe://example.org/", "spiffe://EXAMPLE.org/a", "http://example.org/a",
-                          "spiffe://example.org/a/../b", "spiffe://example.org/a?x", "spiffe://unknown.org/a"}) {
+  for (const char* sub :
+       {"", "alice", "spiffe://example.org", "spiffe://example.org/", "spiffe://EXAMPLE.org/a", "http://example.org/a",
+        "spiffe://example.org/a/../b", "spiffe://example.org/a?x", "spiffe://unknown.org/a"}) {
     EXPECT_FALSE(Verify(With("sub", sub)).ok()) << sub;
   }
-  for (const Json& aud : {Json("other"), Json(""), Json(wire::JsonArray{}), Json(wire::JsonArray{Json("a"), Json("b")}), Json(1), Json(),
-                          Json(wire::JsonArray{Json(1)}), Json(JsonObject{{"db", true}})}) {
+  for (const Json& aud : {Json("other"), Json(""), Json(wire::JsonArray{}), Json(wire::JsonArray{Json("a"), Json("b")}),
+                          Json(1), Json(), Json(wire::JsonArray{Json(1)}), Json(JsonObject{{"db", true}})}) {
     EXPECT_FALSE(Verify(With("aud", aud)).ok()) << wire::ToJson(aud);
   }
   EXPECT_FALSE(Verify(Sign(key_, kHeader, wire::ToJson(Claims())), "").ok());
-  for (const Json& exp : {Json("tomorrow"), Json(-1), Json(1e300), Json(), Json(true), Json(ToUnixSeconds(kNow) - 31)}) {
+  for (const Json& exp :
+       {Json("tomorrow"), Json(-1), Json(1e300), Json(), Json(true), Json(ToUnixSeconds(kNow) - 31)}) {
     EXPECT_FALSE(Verify(With("exp", exp)).ok()) << wire::ToJson(exp);
   }
   EXPECT_FALSE(Verify(With("nbf", ToUnixSeconds(kNow) + 60)).ok());
@@ -135,8 +154,9 @@ TEST_F(TokenTest, ATrustDomainSpeaksForItselfAlone) {
 TEST_F(TokenTest, RefusesBrokenSerializations) {
   const std::string good = Sign(key_, kHeader, wire::ToJson(Claims()));
   for (const std::string& token : std::initializer_list<std::string>{
-           "", ".", "..", "a.b", "a.b.c", good + ".", good + "=", " " + good, good + "\n", good.substr(0, good.rfind('.') + 1),
-           good.substr(0, good.size() - 4), "{\"payload\":\"\"}", std::string(limits::kMaxJwtBytes + 1, 'a')}) {
+           "", ".", "..", "a.b", "a.b.c", good + ".", good + "=", " " + good, good + "\n",
+           good.substr(0, good.rfind('.') + 1), good.substr(0, good.size() - 4), "{\"payload\":\"\"}",
+           std::string(limits::kMaxJwtBytes + 1, 'a')}) {
     EXPECT_EQ(Verify(token).error().code(), ErrorCode::kUnauthenticated) << token;
   }
   for (size_t i = 0; i < good.size(); i += 7) {
@@ -163,7 +183,8 @@ TEST_F(TokenTest, WitSvidsCarryTheHoldersKeyAndNoAudience) {
   EXPECT_FALSE(VerifyWitSvid(*token, bundles_, kNow + minutes(6)).ok());
 
   const std::string header = R"({"alg":"ES256","kid":"w1","typ":"wit+jwt"})";
-  const std::string jwk = crypto::EncodeJwk({.key = holder.public_key(), .algorithm = crypto::SignatureAlgorithm::kEs256});
+  const std::string jwk =
+      crypto::EncodeJwk({.key = holder.public_key(), .algorithm = crypto::SignatureAlgorithm::kEs256});
   const auto body = [](const std::string& more) {
     return R"({"sub":"spiffe://example.org/a","exp":)" + std::to_string(ToUnixSeconds(kNow + minutes(5))) + more + "}";
   };

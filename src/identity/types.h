@@ -34,10 +34,10 @@ struct ImageFacts {
 struct Identity {
   SpiffeId id;
   Assurance assurance = Assurance::kMatched;
-  std::optional<InstanceId> instance;    // absent: not launched by hexr
-  std::vector<SpiffeId> lineage;         // ancestors, root first
+  std::optional<InstanceId> instance;  // absent: not launched by hexr
+  std::vector<SpiffeId> lineage;       // ancestors, root first
   std::optional<OnBehalfOf> on_behalf_of;
-  std::string hint;                      // SPIFFE_Workload_API.md 5.2: which of several to use
+  std::string hint;  // SPIFFE_Workload_API.md 5.2: which of several to use
 };
 
 // The other end of a mutually authenticated TLS connection. PeerVerifier alone makes one, so that holding it is the

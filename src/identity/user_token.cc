@@ -32,8 +32,8 @@ bool ForSigning(const crypto::Jwk& key) { return key.use.empty() || key.use == "
 
 }  // namespace
 
-Result<std::unique_ptr<UserTokenVerifier>> UserTokenVerifier::Create(std::vector<TokenIssuer> issuers, const Clock& clock,
-                                                                     Fetcher& fetcher) {
+Result<std::unique_ptr<UserTokenVerifier>> UserTokenVerifier::Create(std::vector<TokenIssuer> issuers,
+                                                                     const Clock& clock, Fetcher& fetcher) {
   std::unique_ptr<UserTokenVerifier> verifier(new UserTokenVerifier(clock, fetcher));
   for (TokenIssuer& issuer : issuers) {
     const Status url = CheckHttpsUrl(issuer.issuer);
@@ -65,8 +65,10 @@ void UserTokenVerifier::Verify(std::string token, Done done) {
                                    [&raw](const crypto::Jwk& k) { return k.key_id == raw->key_id(); });
   const bool may_ask = !issuer.ever_asked || clock_.Mono() - issuer.asked >= kAskAgain;
   if (!issuer.asking && Fresh(issuer) && (has_key || !may_ask)) return done(Check(issuer, token));
-  if (!issuer.asking && !may_ask) return done(Unavailable("the keys of " + issuer.config.issuer + " could not be fetched just now"));
-  if (issuer.waiting.size() >= limits::kMaxWaitingUserTokens) return done(ResourceExhausted("too many user tokens wait for their issuer"));
+  if (!issuer.asking && !may_ask)
+    return done(Unavailable("the keys of " + issuer.config.issuer + " could not be fetched just now"));
+  if (issuer.waiting.size() >= limits::kMaxWaitingUserTokens)
+    return done(ResourceExhausted("too many user tokens wait for their issuer"));
   issuer.waiting.push_back({std::move(token), std::move(done)});
   if (!issuer.asking) AskDiscovery(issuer);
 }
@@ -74,10 +76,11 @@ void UserTokenVerifier::Verify(std::string token, Done done) {
 void UserTokenVerifier::AskDiscovery(Issuer& issuer) {
   issuer.asking = issuer.ever_asked = true;
   issuer.asked = clock_.Mono();
-  fetcher_.Fetch({.url = WellKnown(issuer.config.issuer), .verify_server = {}, .ca_file = issuer.config.ca_file},
-                 [weak = std::weak_ptr<UserTokenVerifier*>(self_), name = issuer.config.issuer](Result<FetchResponse> response) {
-                   if (const auto self = weak.lock()) (*self)->AskKeys(name, std::move(response));
-                 });
+  fetcher_.Fetch(
+      {.url = WellKnown(issuer.config.issuer), .verify_server = {}, .ca_file = issuer.config.ca_file},
+      [weak = std::weak_ptr<UserTokenVerifier*>(self_), name = issuer.config.issuer](Result<FetchResponse> response) {
+        if (const auto self = weak.lock()) (*self)->AskKeys(name, std::move(response));
+      });
 }
 
 void UserTokenVerifier::AskKeys(const std::string& name, Result<FetchResponse> discovery) {
@@ -85,7 +88,8 @@ void UserTokenVerifier::AskKeys(const std::string& name, Result<FetchResponse> d
   const auto keys_url = [&]() -> Result<std::string> {
     if (!discovery.ok()) return Unavailable("discovery: " + discovery.error().message());
     if (discovery->status != kOk) return Unavailable("discovery: HTTP status " + std::to_string(discovery->status));
-    const auto document = wire::ParseJson(discovery->body, {.max_bytes = limits::kMaxJwkSetBytes, .max_depth = 16, .max_values = 4096});
+    const auto document =
+        wire::ParseJson(discovery->body, {.max_bytes = limits::kMaxJwkSetBytes, .max_depth = 16, .max_values = 4096});
     if (!document.ok()) return Unavailable("discovery: no JSON");
     // OpenID Connect Discovery 4.3: a document that speaks for another issuer is somebody else's.
     if (document->FindString("issuer") != name) return Unavailable("discovery: the document is of another issuer");
@@ -122,8 +126,10 @@ void UserTokenVerifier::Settle(Issuer& issuer, const Status& keys) {
   std::vector<Waiting> waiting = std::exchange(issuer.waiting, {});
   for (Waiting& w : waiting) {
     // Keys that we still have are good until their time is over, whatever the last attempt brought.
-    if (keys.ok() || Fresh(issuer)) w.done(Check(issuer, w.token));
-    else w.done(Unavailable(issuer.config.issuer + ": " + keys.error().message()));
+    if (keys.ok() || Fresh(issuer))
+      w.done(Check(issuer, w.token));
+    else
+      w.done(Unavailable(issuer.config.issuer + ": " + keys.error().message()));
   }
 }
 
@@ -135,7 +141,8 @@ Result<OnBehalfOf> UserTokenVerifier::Check(const Issuer& issuer, const std::str
   if (!verified.ok()) return Bad(verified.error().message());
   ASSIGN_OR_RETURN(const wire::Json claims, ParseClaims(verified->payload()));
   if (claims.FindString("iss") != issuer.config.issuer) return Bad("another issuer");
-  if (!HasAudience(claims, issuer.config.audience)) return Bad("it is for another audience than " + issuer.config.audience);
+  if (!HasAudience(claims, issuer.config.audience))
+    return Bad("it is for another audience than " + issuer.config.audience);
   RETURN_IF_ERROR(CheckTimes(claims, clock_.Wall(), kLeeway));
   const std::string subject(claims.FindString("sub").value_or(std::string_view()));
   if (subject.empty() || subject.size() > kMaxSubjectBytes) return Bad("\"sub\" is missing or too long");

@@ -1,8 +1,8 @@
-// The user that an agent acts for: an OpenID Connect token, believed only from issuers that the node's configuration names.
-// Belongs to one loop.
+// The user that an agent acts for: an OpenID Connect token, believed only from issuers that the node's configuration
+// names. Belongs to one loop.
 //
-// Keys come from the issuer itself (OpenID Connect Discovery 1.0), are kept for a quarter of an hour, and are asked for again
-// when a token names an unknown one, but not more often than every half minute: nobody makes us hammer an issuer.
+// Keys come from the issuer itself (OpenID Connect Discovery 1.0), are kept for a quarter of an hour, and are asked for
+// again when a token names an unknown one, but not more often than every half minute: nobody makes us hammer an issuer.
 #pragma once
 
 #include <chrono>
@@ -22,7 +22,7 @@
 namespace hexr::identity {
 
 struct TokenIssuer {
-  std::string issuer;    // exactly what "iss" has to say
+  std::string issuer;  // exactly what "iss" has to say
   std::string audience;
   std::string ca_file;
 };
@@ -32,11 +32,12 @@ class UserTokenVerifier {
   using Done = UniqueFunction<void(Result<OnBehalfOf>)>;
 
   // INVALID_ARGUMENT: an issuer that is no https URL, twice the same, or without an audience.
-  static Result<std::unique_ptr<UserTokenVerifier>> Create(std::vector<TokenIssuer> issuers, const Clock& clock, Fetcher& fetcher);
+  static Result<std::unique_ptr<UserTokenVerifier>> Create(std::vector<TokenIssuer> issuers, const Clock& clock,
+                                                           Fetcher& fetcher);
 
-  // `done` runs once: at once when the keys are known, else when they have come. UNAUTHENTICATED: everything that is wrong
-  // with the token, also an issuer that is not configured (which causes no request). UNAVAILABLE: its keys cannot be had.
-  // RESOURCE_EXHAUSTED: too many are waiting.
+  // `done` runs once: at once when the keys are known, else when they have come. UNAUTHENTICATED: everything that is
+  // wrong with the token, also an issuer that is not configured (which causes no request). UNAVAILABLE: its keys cannot
+  // be had. RESOURCE_EXHAUSTED: too many are waiting.
   void Verify(std::string token, Done done);
 
  private:

@@ -15,9 +15,9 @@
 namespace hexr::identity {
 namespace {
 
-using ::testing::HasSubstr;
 using std::chrono::minutes;
 using std::chrono::seconds;
+using ::testing::HasSubstr;
 using wire::Json;
 using wire::JsonObject;
 
@@ -36,8 +36,12 @@ class UserToken : public ::testing::Test {
   }
   void Serve(std::vector<crypto::Jwk> keys) { fetcher_.pages[kKeys] = crypto::EncodeJwkSet({.keys = std::move(keys)}); }
   JsonObject Claims() const {
-    return {{"iss", kIssuer}, {"sub", "alice"}, {"aud", "hexr"}, {"exp", ToUnixSeconds(clock_.Wall() + minutes(5))},
-            {"iat", ToUnixSeconds(clock_.Wall())}, {"email", "alice@example.org"}};
+    return {{"iss", kIssuer},
+            {"sub", "alice"},
+            {"aud", "hexr"},
+            {"exp", ToUnixSeconds(clock_.Wall() + minutes(5))},
+            {"iat", ToUnixSeconds(clock_.Wall())},
+            {"email", "alice@example.org"}};
   }
   std::string Sign(const JsonObject& claims, const char* kid = "k1", const char* typ = "JWT") const {
     return *crypto::SignJwt(key_, crypto::SignatureAlgorithm::kEs256, kid, typ, wire::ToJson(claims));
@@ -77,8 +81,8 @@ TEST_F(UserToken, IsBelievedFromAConfiguredIssuer) {
 }
 
 TEST_F(UserToken, AnUnknownIssuerCausesNoRequest) {
-  for (const Json& iss : {Json("https://evil.example.org"), Json("https://login.example.org/"), Json("HTTPS://login.example.org"),
-                          Json(), Json(1)}) {
+  for (const Json& iss : {Json("https://evil.example.org"), Json("https://login.example.org/"),
+                          Json("HTTPS://login.example.org"), Json(), Json(1)}) {
     EXPECT_EQ(Verify(With("iss", iss)).error().code(), ErrorCode::kUnauthenticated);
   }
   EXPECT_FALSE(Verify("rubbish").ok());
@@ -101,7 +105,8 @@ TEST_F(UserToken, RefusesWrongClaims) {
   EXPECT_FALSE(Verify(Sign(without)).ok());
   EXPECT_FALSE(Verify(Sign(Claims(), "k1", "wit+jwt")).ok());
   const crypto::PrivateKey other = crypto::PrivateKey::Generate(crypto::KeyType::kP256);
-  EXPECT_FALSE(Verify(*crypto::SignJwt(other, crypto::SignatureAlgorithm::kEs256, "k1", "JWT", wire::ToJson(Claims()))).ok());
+  EXPECT_FALSE(
+      Verify(*crypto::SignJwt(other, crypto::SignatureAlgorithm::kEs256, "k1", "JWT", wire::ToJson(Claims()))).ok());
   EXPECT_FALSE(Verify(Sign(Claims()) + "x").ok());
 }
 
@@ -141,10 +146,11 @@ TEST_F(UserToken, ABrokenIssuerIsUnavailable) {
     return Verify(Sign(Claims())).error().code();
   };
   const char* good = R"({"issuer":"https://login.example.org","jwks_uri":"https://keys.example.org/jwks"})";
-  for (const char* discovery : {"", "[]", "{}", R"({"issuer":"https://evil.example.org","jwks_uri":"https://keys.example.org/jwks"})",
-                                R"({"issuer":"https://login.example.org","jwks_uri":"http://keys.example.org/jwks"})",
-                                R"({"issuer":"https://login.example.org","jwks_uri":"file:///etc/passwd"})",
-                                R"({"issuer":"https://login.example.org"})"}) {
+  for (const char* discovery :
+       {"", "[]", "{}", R"({"issuer":"https://evil.example.org","jwks_uri":"https://keys.example.org/jwks"})",
+        R"({"issuer":"https://login.example.org","jwks_uri":"http://keys.example.org/jwks"})",
+        R"({"issuer":"https://login.example.org","jwks_uri":"file:///etc/passwd"})",
+        R"({"issuer":"https://login.example.org"})"}) {
     EXPECT_EQ(attempt(discovery, R"({"keys":[]})"), ErrorCode::kUnavailable) << discovery;
   }
   EXPECT_EQ(attempt(good, "rubbish"), ErrorCode::kUnavailable);
@@ -156,8 +162,10 @@ TEST_F(UserToken, WaitersAreBoundedAndShareOneRequest) {
   size_t good = 0;
   for (size_t i = 0; i <= limits::kMaxWaitingUserTokens; ++i) {
     verifier_->Verify(Sign(Claims()), [&](Result<OnBehalfOf> r) {
-      if (r.ok()) ++good;
-      else codes.push_back(r.error().code());
+      if (r.ok())
+        ++good;
+      else
+        codes.push_back(r.error().code());
     });
   }
   EXPECT_EQ(fetcher_.count, 1);
@@ -167,11 +175,12 @@ TEST_F(UserToken, WaitersAreBoundedAndShareOneRequest) {
 }
 
 TEST_F(UserToken, ConfigurationIsChecked) {
-  for (const TokenIssuer& issuer : {TokenIssuer{"http://x.org", "a", ""}, TokenIssuer{"", "a", ""}, TokenIssuer{"https://x.org", "", ""},
-                                    TokenIssuer{"https://x.org?a=b", "a", ""}}) {
+  for (const TokenIssuer& issuer : {TokenIssuer{"http://x.org", "a", ""}, TokenIssuer{"", "a", ""},
+                                    TokenIssuer{"https://x.org", "", ""}, TokenIssuer{"https://x.org?a=b", "a", ""}}) {
     EXPECT_FALSE(UserTokenVerifier::Create({issuer}, clock_, fetcher_).ok()) << issuer.issuer;
   }
-  EXPECT_FALSE(UserTokenVerifier::Create({{"https://x.org", "a", ""}, {"https://x.org", "b", ""}}, clock_, fetcher_).ok());
+  EXPECT_FALSE(
+      UserTokenVerifier::Create({{"https://x.org", "a", ""}, {"https://x.org", "b", ""}}, clock_, fetcher_).ok());
 }
 
 }  // namespace

@@ -54,7 +54,8 @@ Result<StateStream::State> RenderX509(Core& core, const Caller& caller) {
 }
 
 Result<StateStream::State> RenderX509Bundles(Core& core, const Caller&) {
-  return StateStream::State{std::to_string(core.bundles().version()) + "," + std::to_string(core.crl_version()), [&core] {
+  return StateStream::State{std::to_string(core.bundles().version()) + "," + std::to_string(core.crl_version()),
+                            [&core] {
                               X509BundlesResponse response;
                               for (const auto& [td, bundle] : core.bundles().All()) {
                                 (*response.mutable_bundles())[td.Uri()] = Text(bundle.X509Der());
@@ -86,7 +87,8 @@ Result<std::optional<SpiffeId>> RequestedId(const std::string& text) {
 
 Result<std::string> FetchJwt(Core& core, const Caller& caller, ByteView message) {
   JWTSVIDRequest request;
-  if (!request.ParseFromArray(message.data(), static_cast<int>(message.size()))) return InvalidArgument("the request cannot be read");
+  if (!request.ParseFromArray(message.data(), static_cast<int>(message.size())))
+    return InvalidArgument("the request cannot be read");
   if (request.audience().empty()) return InvalidArgument("audience must be specified");
   ASSIGN_OR_RETURN(const auto wanted, RequestedId(request.spiffe_id()));
   const std::vector<std::string> audience(request.audience().begin(), request.audience().end());
@@ -104,9 +106,12 @@ Result<std::string> FetchJwt(Core& core, const Caller& caller, ByteView message)
 }
 
 void ToProto(const wire::Json& in, google::protobuf::Value& out) {
-  if (const auto* b = in.as_bool()) out.set_bool_value(*b);
-  else if (const auto number = in.ToDouble()) out.set_number_value(*number);
-  else if (const auto* s = in.as_string()) out.set_string_value(*s);
+  if (const auto* b = in.as_bool())
+    out.set_bool_value(*b);
+  else if (const auto number = in.ToDouble())
+    out.set_number_value(*number);
+  else if (const auto* s = in.as_string())
+    out.set_string_value(*s);
   else if (const auto* a = in.as_array()) {
     out.mutable_list_value();
     for (const wire::Json& v : *a) ToProto(v, *out.mutable_list_value()->add_values());
@@ -120,11 +125,13 @@ void ToProto(const wire::Json& in, google::protobuf::Value& out) {
 
 Result<std::string> ValidateJwt(Core& core, const Caller&, ByteView message) {
   ValidateJWTSVIDRequest request;
-  if (!request.ParseFromArray(message.data(), static_cast<int>(message.size()))) return InvalidArgument("the request cannot be read");
+  if (!request.ParseFromArray(message.data(), static_cast<int>(message.size())))
+    return InvalidArgument("the request cannot be read");
   if (request.audience().empty()) return InvalidArgument("audience must be specified");
   if (request.svid().empty()) return InvalidArgument("svid must be specified");
-  const auto verified = VerifyJwtSvid(request.svid(), request.audience(),
-                                      [&core](const TrustDomain& td) { return core.bundles().Find(td); }, core.clock().Wall());
+  const auto verified = VerifyJwtSvid(
+      request.svid(), request.audience(), [&core](const TrustDomain& td) { return core.bundles().Find(td); },
+      core.clock().Wall());
   if (!verified.ok()) return InvalidArgument(verified.error().message());
   ValidateJWTSVIDResponse response;
   response.set_spiffe_id(verified->id().ToString());
@@ -155,19 +162,20 @@ Result<StateStream::State> RenderWit(Core& core, const std::optional<SpiffeId>& 
     svids.emplace_back(&grant, held);
   }
   if (svids.empty()) return PermissionDenied("this process has not the requested identity");
-  return StateStream::State{HexEncode(crypto::Sha256(version)), [svids = std::move(svids)] {
-                              WITSVIDResponse response;
-                              for (const auto& [grant, held] : svids) {
-                                WITSVID& svid = *response.add_svids();
-                                svid.set_spiffe_id(grant->identity.id.ToString());
-                                svid.set_wit_svid(held->token);
-                                svid.set_wit_svid_key(Text(held->key.Reveal(RevealToken::For("WIT-SVID key to its own process"))));
-                                svid.set_hint(grant->identity.hint);
-                              }
-                              std::string out = response.SerializeAsString();
-                              for (WITSVID& svid : *response.mutable_svids()) WipeText(*svid.mutable_wit_svid_key());
-                              return out;
-                            }};
+  return StateStream::State{
+      HexEncode(crypto::Sha256(version)), [svids = std::move(svids)] {
+        WITSVIDResponse response;
+        for (const auto& [grant, held] : svids) {
+          WITSVID& svid = *response.add_svids();
+          svid.set_spiffe_id(grant->identity.id.ToString());
+          svid.set_wit_svid(held->token);
+          svid.set_wit_svid_key(Text(held->key.Reveal(RevealToken::For("WIT-SVID key to its own process"))));
+          svid.set_hint(grant->identity.hint);
+        }
+        std::string out = response.SerializeAsString();
+        for (WITSVID& svid : *response.mutable_svids()) WipeText(*svid.mutable_wit_svid_key());
+        return out;
+      }};
 }
 
 Result<StateStream::State> RenderWitBundles(Core& core, const Caller&) {
@@ -192,15 +200,16 @@ void AddWorkloadApi(wire::GrpcRouter& router, Core& core, const EvidenceSource& 
     });
   };
   const auto add_unary = [&](const char* name, Result<std::string> (*answer)(Core&, const Caller&, ByteView)) {
-    router.AddOneMessage(name, [&core, &evidence, answer](Stream stream, const GrpcRequest& request, ByteView message) -> Call {
-      const auto reply = [&]() -> Result<std::string> {
-        ASSIGN_OR_RETURN(const ProcessEvidence who, WriterOf(request, evidence));
-        ASSIGN_OR_RETURN(const Caller caller, core.Authenticate(who));
-        return answer(core, caller, message);
-      };
-      Answer(*stream, reply());
-      return nullptr;
-    });
+    router.AddOneMessage(
+        name, [&core, &evidence, answer](Stream stream, const GrpcRequest& request, ByteView message) -> Call {
+          const auto reply = [&]() -> Result<std::string> {
+            ASSIGN_OR_RETURN(const ProcessEvidence who, WriterOf(request, evidence));
+            ASSIGN_OR_RETURN(const Caller caller, core.Authenticate(who));
+            return answer(core, caller, message);
+          };
+          Answer(*stream, reply());
+          return nullptr;
+        });
   };
 
   add_stream("/SpiffeWorkloadAPI/FetchX509SVID", RenderX509);
@@ -212,16 +221,18 @@ void AddWorkloadApi(wire::GrpcRouter& router, Core& core, const EvidenceSource& 
 
   // The one stream with a parameter.
   const char* fetch_wit = "/SpiffeWorkloadAPI/FetchWITSVID";
-  router.AddOneMessage(fetch_wit, [&core, &evidence](Stream stream, const GrpcRequest& request, ByteView message) -> Call {
-    WITSVIDRequest body;
-    const bool readable = body.ParseFromArray(message.data(), static_cast<int>(message.size()));
-    auto wanted = readable ? RequestedId(body.spiffe_id()) : InvalidArgument("the request cannot be read");
-    return StateStream::Open(core, std::move(stream), WriterOf(request, evidence),
-                             [&core, wanted = std::move(wanted)](const Caller& caller) -> Result<StateStream::State> {
-                               if (!wanted.ok()) return wanted.error();
-                               return RenderWit(core, *wanted, caller);
-                             });
-  });
+  router.AddOneMessage(
+      fetch_wit, [&core, &evidence](Stream stream, const GrpcRequest& request, ByteView message) -> Call {
+        WITSVIDRequest body;
+        const bool readable = body.ParseFromArray(message.data(), static_cast<int>(message.size()));
+        auto wanted = readable ? RequestedId(body.spiffe_id()) : InvalidArgument("the request cannot be read");
+        return StateStream::Open(
+            core, std::move(stream), WriterOf(request, evidence),
+            [&core, wanted = std::move(wanted)](const Caller& caller) -> Result<StateStream::State> {
+              if (!wanted.ok()) return wanted.error();
+              return RenderWit(core, *wanted, caller);
+            });
+      });
 }
 
 }  // namespace hexr::identity

@@ -9,9 +9,9 @@ namespace hexr::identity {
 
 // Adds the seven methods of /SpiffeWorkloadAPI to the router. All references outlive the router.
 //
-// Errors, as the standard has them: INVALID_ARGUMENT without the security header or for a mandatory field that is missing;
-// PERMISSION_DENIED without an identity, and as the end of a stream whose process has lost it; UNAVAILABLE while nothing can
-// be issued; RESOURCE_EXHAUSTED for a caller that asks too often.
+// Errors, as the standard has them: INVALID_ARGUMENT without the security header or for a mandatory field that is
+// missing; PERMISSION_DENIED without an identity, and as the end of a stream whose process has lost it; UNAVAILABLE
+// while nothing can be issued; RESOURCE_EXHAUSTED for a caller that asks too often.
 void AddWorkloadApi(wire::GrpcRouter& router, Core& core, const EvidenceSource& evidence);
 
 }  // namespace hexr::identity

@@ -13,16 +13,16 @@
 namespace hexr::identity {
 namespace {
 
+using std::chrono::minutes;
+using std::chrono::seconds;
+using testing::Connection;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
-using ::testing::SizeIs;
-using std::chrono::minutes;
-using std::chrono::seconds;
-using testing::Connection;
 using testing::Outcome;
 using testing::Puppet;
+using ::testing::SizeIs;
 
 constexpr const char* kX509 = "/SpiffeWorkloadAPI/FetchX509SVID";
 constexpr const char* kX509Bundles = "/SpiffeWorkloadAPI/FetchX509Bundles";
@@ -84,8 +84,10 @@ TEST_F(WorkloadApi, WorksInEveryTier) {
     Build(tier);
     Puppet agent, stranger;
     Launch(agent);
-    EXPECT_THAT(Connection(*router, clock, agent.pid()).Call(kJwt, JwtFor({"db"})).messages, SizeIs(1)) << ProcessTierName(tier);
-    EXPECT_EQ(Connection(*router, clock, stranger.pid()).Call(kJwt, JwtFor({"db"})).code(), ErrorCode::kPermissionDenied);
+    EXPECT_THAT(Connection(*router, clock, agent.pid()).Call(kJwt, JwtFor({"db"})).messages, SizeIs(1))
+        << ProcessTierName(tier);
+    EXPECT_EQ(Connection(*router, clock, stranger.pid()).Call(kJwt, JwtFor({"db"})).code(),
+              ErrorCode::kPermissionDenied);
   }
 }
 
@@ -94,7 +96,10 @@ TEST_F(WorkloadApi, TheSecurityHeaderIsAskedForOnce) {
   Launch(agent);
   Connection c(*router, clock, agent.pid());
   const std::vector<std::vector<wire::HttpField>> bad = {
-      {}, {{"workload.spiffe.io", "TRUE"}}, {{"workload.spiffe.io", ""}}, {{"workload.spiffe.io", "true"}, {"workload.spiffe.io", "true"}}};
+      {},
+      {{"workload.spiffe.io", "TRUE"}},
+      {{"workload.spiffe.io", ""}},
+      {{"workload.spiffe.io", "true"}, {"workload.spiffe.io", "true"}}};
   for (const auto& metadata : bad) {
     EXPECT_EQ(c.Call(kX509, X509SVIDRequest(), metadata).code(), ErrorCode::kInvalidArgument);
     EXPECT_EQ(c.Call(kX509Bundles, X509BundlesRequest(), metadata).code(), ErrorCode::kInvalidArgument);
@@ -149,7 +154,8 @@ TEST_F(WorkloadApi, AChildGetsNothingUnlessTheRoleSaysSo) {
       Outcome mine, theirs;
       a.Open(kX509, X509SVIDRequest(), mine);
       b.Open(kX509, X509SVIDRequest(), theirs);
-      EXPECT_NE(mine.Last<X509SVIDResponse>().svids(0).x509_svid_key(), theirs.Last<X509SVIDResponse>().svids(0).x509_svid_key());
+      EXPECT_NE(mine.Last<X509SVIDResponse>().svids(0).x509_svid_key(),
+                theirs.Last<X509SVIDResponse>().svids(0).x509_svid_key());
     } else {
       EXPECT_EQ(of_child.code(), ErrorCode::kPermissionDenied);
       EXPECT_THAT(of_child.end->error().message(), HasSubstr("children"));
@@ -277,8 +283,11 @@ TEST_F(WorkloadApi, ATaintedAuthorityIsReplacedAtOnce) {
   c.Pump();
   const auto response = o.Last<X509SVIDResponse>();
   crypto::X509BundleSet bundles;
-  bundles.Set(*crypto::X509Bundle::Create(domain, *crypto::Certificate::ParseChain(AsBytes(response.svids(0).bundle()))));
-  EXPECT_TRUE(crypto::VerifySvid(*crypto::Certificate::ParseChain(AsBytes(response.svids(0).x509_svid())), bundles, clock.Wall()).ok());
+  bundles.Set(
+      *crypto::X509Bundle::Create(domain, *crypto::Certificate::ParseChain(AsBytes(response.svids(0).bundle()))));
+  EXPECT_TRUE(crypto::VerifySvid(*crypto::Certificate::ParseChain(AsBytes(response.svids(0).x509_svid())), bundles,
+                                 clock.Wall())
+                  .ok());
 }
 
 TEST_F(WorkloadApi, RevocationsReachTheOthersOnOneList) {
@@ -377,8 +386,9 @@ TEST_F(WorkloadApi, JwtSvidsNameTheUserAndKeepTheSubject) {
   Connection c(*router, clock, agent.pid());
   const auto response = c.Call(kJwt, JwtFor({"db", "mail"})).Last<JWTSVIDResponse>();
   ASSERT_THAT(response.svids(), SizeIs(1));
-  const auto jwt = VerifyJwtSvid(response.svids(0).svid(), "mail", [this](const TrustDomain& td) { return core->bundles().Find(td); },
-                                 clock.Wall());
+  const auto jwt = VerifyJwtSvid(
+      response.svids(0).svid(), "mail", [this](const TrustDomain& td) { return core->bundles().Find(td); },
+      clock.Wall());
   ASSERT_TRUE(jwt.ok());
   EXPECT_EQ(jwt->claims().FindString("sub"), kWriterId);
   EXPECT_EQ(jwt->claims().Find("on_behalf_of")->FindString("sub"), "alice");
@@ -387,7 +397,8 @@ TEST_F(WorkloadApi, JwtSvidsNameTheUserAndKeepTheSubject) {
   EXPECT_EQ(c.Call(kJwt, JwtFor({})).code(), ErrorCode::kInvalidArgument);
   EXPECT_EQ(c.Call(kJwt, JwtFor({""})).code(), ErrorCode::kInvalidArgument);
   EXPECT_EQ(c.Call(kJwt, JwtFor({"db"}, "not an id")).code(), ErrorCode::kInvalidArgument);
-  EXPECT_EQ(c.Call(kJwt, JwtFor({"db"}, "spiffe://example.org/agent/acme/crew/editor")).code(), ErrorCode::kPermissionDenied);
+  EXPECT_EQ(c.Call(kJwt, JwtFor({"db"}, "spiffe://example.org/agent/acme/crew/editor")).code(),
+            ErrorCode::kPermissionDenied);
   EXPECT_EQ(c.Call(kJwt, JwtFor({"db"}, kWriterId)).messages.size(), 1U);
 }
 
@@ -417,10 +428,17 @@ TEST_F(WorkloadApi, OnlyStandardClaimsOfForeignTokensPass) {
   TrustBundle theirs(other);
   theirs.jwt_keys = {{key.public_key(), "k", "jwt-svid"}};
   ASSERT_TRUE(core->bundles().SetFederated(theirs).ok());
-  const auto token = SignJwtSvid({*SpiffeId::Parse("spiffe://other.org/x"), {"db"}, clock.Wall(), clock.Wall() + minutes(1), "j", "",
-                                  Assurance::kAttested, OnBehalfOf{"root", "i", "{}"}},
+  const auto token = SignJwtSvid({*SpiffeId::Parse("spiffe://other.org/x"),
+                                  {"db"},
+                                  clock.Wall(),
+                                  clock.Wall() + minutes(1),
+                                  "j",
+                                  "",
+                                  Assurance::kAttested,
+                                  OnBehalfOf{"root", "i", "{}"}},
                                  "k", key);
-  const auto response = Connection(*router, clock, agent.pid()).Call(kValidate, Validate("db", *token)).Last<ValidateJWTSVIDResponse>();
+  const auto response =
+      Connection(*router, clock, agent.pid()).Call(kValidate, Validate("db", *token)).Last<ValidateJWTSVIDResponse>();
   EXPECT_EQ(response.spiffe_id(), "spiffe://other.org/x");
   EXPECT_EQ(response.claims().fields().count("on_behalf_of"), 0U);
   EXPECT_EQ(response.claims().fields().count("assurance"), 0U);

@@ -6,8 +6,8 @@
 #include <map>
 #include <string>
 
-#include "base/limits/names.h"
 #include "base/clock.h"
+#include "base/limits/names.h"
 #include "base/result.h"
 #include "base/spiffe_id.h"
 #include "store/sealed_store.h"

@@ -63,7 +63,8 @@ Result<VerifiedCheckpoint> VerifiedCheckpoint::Verify(std::string_view note, con
   ASSIGN_OR_RETURN(Note parsed, Note::Parse(note));
   ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::Parse(parsed.text()));
   if (checkpoint.origin != log_key.name()) {
-    return PermissionDenied(fmt::format("the checkpoint is of log '{}', the key is of '{}'", checkpoint.origin, log_key.name()));
+    return PermissionDenied(
+        fmt::format("the checkpoint is of log '{}', the key is of '{}'", checkpoint.origin, log_key.name()));
   }
   if (log_key.type() != NoteKeyType::kEd25519 || log_key.Check(parsed).state != VerifierKey::Verdict::State::kGood) {
     return PermissionDenied("the checkpoint is not signed by the log's key");

@@ -13,7 +13,7 @@
 namespace hexr::ledger {
 
 struct Checkpoint {
-  std::string origin;                   // the log's name, not empty
+  std::string origin;  // the log's name, not empty
   uint64_t size = 0;
   Hash root = {};
   std::vector<std::string> extensions;  // ours have none; others' are kept as they are

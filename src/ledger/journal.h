@@ -30,14 +30,14 @@ using Chain = std::array<uint8_t, kChainBytes>;
 struct JournalTicket {
   std::string writer;  // 16 hex digits: the name under which its records stand in the log
   crypto::Secret key;
-  Chain chain{};       // what the first frame is chained to
+  Chain chain{};  // what the first frame is chained to
 };
 
 struct JournalHeader {
   std::string writer;
   std::string label;  // which process, for people: "gateway/acme"
   WallTime created{};
-  size_t size = 0;    // bytes in the file
+  size_t size = 0;  // bytes in the file
   Chain chain{};
   std::array<uint8_t, 32> salt{};  // digest of the header: the key hangs on every byte of it
 

@@ -47,7 +47,8 @@ Status ParseFrame(ByteView plaintext, JournalFrame& out) {
         if (rest.size() < kTextPrefixBytes) return Unexpected();
         const size_t text = ReadBig<uint32_t>(rest.subspan(SaltedText::kSaltBytes));
         if (rest.size() - kTextPrefixBytes < text) return Unexpected();
-        out.texts.push_back({.salt = rest.first(SaltedText::kSaltBytes), .text = AsText(rest.subspan(kTextPrefixBytes, text))});
+        out.texts.push_back(
+            {.salt = rest.first(SaltedText::kSaltBytes), .text = AsText(rest.subspan(kTextPrefixBytes, text))});
         rest = rest.subspan(kTextPrefixBytes + text);
       }
       return Ok();
@@ -61,13 +62,14 @@ Status ParseFrame(ByteView plaintext, JournalFrame& out) {
     case static_cast<uint8_t>(FrameType::kEnd):
       out.type = FrameType::kEnd;
       return rest.empty() ? Ok() : Status(Unexpected());
-    default:
-      return Unexpected();
+    default: return Unexpected();
   }
 }
 
 JournalReader::JournalReader(runtime::UniqueFd fd, JournalHeader header, crypto::AeadStream stream)
-    : fd_(std::move(fd)), header_(std::move(header)), stream_(std::move(stream)),
+    : fd_(std::move(fd)),
+      header_(std::move(header)),
+      stream_(std::move(stream)),
       position_{.offset = header_.size, .counter = 0, .chain = header_.chain} {}
 
 Result<JournalReader> JournalReader::Open(const std::string& path, const crypto::Secret& master) {
@@ -81,7 +83,8 @@ Result<JournalReader> JournalReader::Open(const std::string& path, const crypto:
   return JournalReader(std::move(fd), std::move(header), std::move(stream));
 }
 
-Result<JournalReader> JournalReader::OpenAt(const std::string& path, const crypto::Secret& master, const JournalPosition& at) {
+Result<JournalReader> JournalReader::OpenAt(const std::string& path, const crypto::Secret& master,
+                                            const JournalPosition& at) {
   ASSIGN_OR_RETURN(JournalReader reader, Open(path, master));
   if (at.offset == 0) return reader;
   struct stat info = {};
@@ -99,7 +102,8 @@ Status JournalReader::Fill() {
   if (buffer_.size() < kReadBytes) buffer_.resize(kReadBytes);
   size_t wanted = kReadBytes;
   while (end_ < wanted) {
-    const ssize_t n = ::pread(fd_.get(), buffer_.data() + end_, wanted - end_, static_cast<off_t>(position_.offset + end_));
+    const ssize_t n =
+        ::pread(fd_.get(), buffer_.data() + end_, wanted - end_, static_cast<off_t>(position_.offset + end_));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return ErrnoError("read journal", errno);
     if (n == 0) break;
@@ -120,13 +124,15 @@ Result<bool> JournalReader::OpenFront() {
   if (bytes.size() < kFramePrefixBytes) return false;
   const size_t size = size_t{4} + ReadBig<uint32_t>(bytes);
   const uint64_t counter = ReadBig<uint64_t>(bytes.subspan(4));
-  if (size < kFrameOverheadBytes || size > limits::kMaxJournalFrameBytes || counter <= position_.counter) return Damaged(position_);
+  if (size < kFrameOverheadBytes || size > limits::kMaxJournalFrameBytes || counter <= position_.counter)
+    return Damaged(position_);
   if (bytes.size() < size) return false;
   std::array<uint8_t, kChainBytes + kFramePrefixBytes> aad;
   std::copy(position_.chain.begin(), position_.chain.end(), aad.begin());
   std::copy_n(bytes.begin(), kFramePrefixBytes, aad.begin() + kChainBytes);
   plaintext_.resize(size - kFrameOverheadBytes);
-  if (!stream_.Open(counter, aad, bytes.subspan(kFramePrefixBytes, size - kFramePrefixBytes), plaintext_)) return Damaged(position_);
+  if (!stream_.Open(counter, aad, bytes.subspan(kFramePrefixBytes, size - kFramePrefixBytes), plaintext_))
+    return Damaged(position_);
   frame_.counter = counter;
   position_.offset += size;
   position_.counter = counter;

@@ -68,9 +68,9 @@ class JournalReader {
   crypto::AeadStream stream_;
   JournalPosition position_;
   bool ended_ = false;
-  Bytes buffer_;       // bytes of the file from position_.offset - consumed on
-  size_t begin_ = 0;   // where the position is in the buffer
-  size_t end_ = 0;     // how much of the buffer is filled
+  Bytes buffer_;      // bytes of the file from position_.offset - consumed on
+  size_t begin_ = 0;  // where the position is in the buffer
+  size_t end_ = 0;    // how much of the buffer is filled
   Bytes plaintext_;
   JournalFrame frame_;
 };

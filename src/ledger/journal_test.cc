@@ -42,7 +42,8 @@ class JournalTest : public ::testing::Test {
     return {std::istreambuf_iterator<char>(in), {}};
   }
   static void Spit(const std::string& at, std::string_view bytes) {
-    std::ofstream(at, std::ios::binary | std::ios::trunc).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    std::ofstream(at, std::ios::binary | std::ios::trunc)
+        .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   }
   // The numbers of the records that can be read, and whether the end is whole.
   struct Seen {
@@ -106,7 +107,8 @@ TEST_F(JournalTest, CarriesRecordsAndTexts) {
   EXPECT_EQ(reader.Next().value(), nullptr);
   // Nothing of it is readable on the disk.
   const std::string bytes = Slurp(path());
-  for (const char* word : {"rm -rf", "example.org", "tools.call", "acme/"}) EXPECT_EQ(bytes.find(word), std::string::npos) << word;
+  for (const char* word : {"rm -rf", "example.org", "tools.call", "acme/"})
+    EXPECT_EQ(bytes.find(word), std::string::npos) << word;
   EXPECT_FALSE(writer->Append(TestEvent(1, 10)).ok()) << "closed";
 }
 
@@ -127,7 +129,8 @@ TEST_F(JournalTest, AReaderFollowsAndResumes) {
   EXPECT_TRUE(reader.WriterGone());
   const JournalPosition at = reader.position();
   std::filesystem::resize_file(path(), at.offset - 1);
-  EXPECT_EQ(JournalReader::OpenAt(path(), TestMaster(), at).error().code(), ErrorCode::kDataLoss) << "cut while nobody looked";
+  EXPECT_EQ(JournalReader::OpenAt(path(), TestMaster(), at).error().code(), ErrorCode::kDataLoss)
+      << "cut while nobody looked";
 }
 
 TEST_F(JournalTest, LargeFramesAndLongFiles) {
@@ -163,11 +166,13 @@ TEST_F(JournalTest, TextsOverTheLimitsLeaveTheirDigestAlone) {
 TEST_F(JournalTest, BoundsAreRefused) {
   auto writer = Writer();
   Event event = TestEvent(1, 1);
-  event.body.Set("list", std::vector<PublicName>(limits::kMaxRecordBytes / 250, PublicName::Parse(std::string(256, 'n')).value()));
+  event.body.Set(
+      "list", std::vector<PublicName>(limits::kMaxRecordBytes / 250, PublicName::Parse(std::string(256, 'n')).value()));
   EXPECT_EQ(writer->Append(event).error().code(), ErrorCode::kResourceExhausted);
   ASSERT_TRUE(writer->Append(TestEvent(1, 2)).ok()) << "the writer goes on";
   JournalReader reader = Reader();
-  EXPECT_EQ(ScanRecord(reader.Next().value()->record, SeqField::kAbsent)->instance_seq, 1u) << "and counts no refused record";
+  EXPECT_EQ(ScanRecord(reader.Next().value()->record, SeqField::kAbsent)->instance_seq, 1u)
+      << "and counts no refused record";
   EXPECT_FALSE(CreateJournal(folder_.path() + "/x", std::string(256, 'l'), TestMaster(), clock_, random_).ok());
   EXPECT_FALSE(CreateJournal(path(), "gateway/acme", TestMaster(), clock_, random_).ok()) << "never over another";
 }
@@ -219,8 +224,10 @@ TEST_F(JournalTest, EveryChangeInsideShows) {
   for (size_t i = 0; i < tampered.size(); ++i) {
     Spit(path(), tampered[i]);
     const Seen seen = ReadAll();
-    if (i == 5) EXPECT_EQ(seen.numbers.size(), 5u);
-    else EXPECT_TRUE(seen.damaged) << i;
+    if (i == 5)
+      EXPECT_EQ(seen.numbers.size(), 5u);
+    else
+      EXPECT_TRUE(seen.damaged) << i;
   }
   // Another journal's frames do not fit either, under the same master key.
   const NewJournal other = Create(folder_.path() + "/two.journal");
@@ -235,7 +242,8 @@ TEST_F(JournalTest, EveryChangeInsideShows) {
     const auto whole = static_cast<size_t>(std::upper_bound(ends.begin(), ends.end(), n) - ends.begin()) - 1;
     EXPECT_EQ(seen.numbers.size(), whole) << n;
   }
-  EXPECT_EQ(JournalReader::Open(path(), crypto::Secret::Copy(Bytes(32, 1)))->Next().error().code(), ErrorCode::kDataLoss);
+  EXPECT_EQ(JournalReader::Open(path(), crypto::Secret::Copy(Bytes(32, 1)))->Next().error().code(),
+            ErrorCode::kDataLoss);
 }
 
 // A limit on the file's size gives real short writes: the write that crosses it is cut, later ones fail.
@@ -253,8 +261,9 @@ TEST_F(JournalTest, ACutWriteIsTakenBackAndSpaceIsWaitedFor) {
 
 TEST_F(JournalTest, AFullDeviceIsAnError) {
   NewJournal journal = Create();
-  auto writer = JournalWriter::Open(runtime::UniqueFd(::open("/dev/full", O_WRONLY | O_APPEND)), std::move(journal.ticket),
-                                    SyncPolicy::kWritten).value();
+  auto writer = JournalWriter::Open(runtime::UniqueFd(::open("/dev/full", O_WRONLY | O_APPEND)),
+                                    std::move(journal.ticket), SyncPolicy::kWritten)
+                    .value();
   const Status s = writer->Append(TestEvent(1, 0));
   EXPECT_EQ(s.error().code(), ErrorCode::kResourceExhausted);
   EXPECT_NE(s.error().message().find("No space left"), std::string::npos) << s.error().message();
@@ -266,7 +275,8 @@ TEST_F(JournalTest, AFailedSyncBreaksTheJournalAndRotationHeals) {
   ASSERT_EQ(::pipe(ends), 0);
   const runtime::UniqueFd out(ends[0]);
   NewJournal journal = Create();
-  auto writer = JournalWriter::Open(runtime::UniqueFd(ends[1]), std::move(journal.ticket), SyncPolicy::kDurable).value();
+  auto writer =
+      JournalWriter::Open(runtime::UniqueFd(ends[1]), std::move(journal.ticket), SyncPolicy::kDurable).value();
   EXPECT_EQ(writer->Append(TestEvent(1, 0)).error().code(), ErrorCode::kUnavailable) << "not acknowledged";
   EXPECT_EQ(writer->Append(TestEvent(1, 1)).error().code(), ErrorCode::kUnavailable) << "and no later one is";
   EXPECT_TRUE(writer->WantsRotation());

@@ -43,7 +43,8 @@ Result<JournalWriter::File> JournalWriter::MakeFile(runtime::UniqueFd fd, Journa
               .counts = {}};
 }
 
-Result<std::unique_ptr<JournalWriter>> JournalWriter::Open(runtime::UniqueFd fd, JournalTicket ticket, SyncPolicy policy) {
+Result<std::unique_ptr<JournalWriter>> JournalWriter::Open(runtime::UniqueFd fd, JournalTicket ticket,
+                                                           SyncPolicy policy) {
   ASSIGN_OR_RETURN(File file, MakeFile(std::move(fd), std::move(ticket)));
   return std::unique_ptr<JournalWriter>(new JournalWriter(std::move(file), policy));
 }
@@ -77,9 +78,11 @@ Status JournalWriter::WriteFrame(ByteView plaintext) {
 
   const ssize_t n = ::write(file_.fd.get(), frame_.data(), frame_.size());
   if (n != static_cast<ssize_t>(frame_.size())) {
-    Error error = n < 0 ? ErrnoError("write journal", errno) : ResourceExhausted("write journal: cut by a full disk or a limit");
+    Error error =
+        n < 0 ? ErrnoError("write journal", errno) : ResourceExhausted("write journal: cut by a full disk or a limit");
     // What got in of a cut frame is taken back, or everything after it would be unreadable.
-    if (n > 0 && ::ftruncate(file_.fd.get(), static_cast<off_t>(file_.size)) != 0) return Break(ErrnoError("take back a cut frame", errno));
+    if (n > 0 && ::ftruncate(file_.fd.get(), static_cast<off_t>(file_.size)) != 0)
+      return Break(ErrnoError("take back a cut frame", errno));
     return error;
   }
   std::copy_n(frame_.end() - kChainBytes, kChainBytes, file_.chain.begin());
@@ -97,7 +100,8 @@ Status JournalWriter::WriteRecord(const Event& event) {
   const std::string_view instance = event.instance ? std::string_view(event.instance->value()) : std::string_view();
   auto count = file_.counts.find(instance);
   if (count == file_.counts.end()) {
-    if (file_.counts.size() >= limits::kMaxJournalInstances) return ResourceExhausted("too many instances in one journal");
+    if (file_.counts.size() >= limits::kMaxJournalInstances)
+      return ResourceExhausted("too many instances in one journal");
     count = file_.counts.emplace(instance, 0).first;
   }
   json_.clear();
@@ -172,8 +176,10 @@ Status JournalWriter::FinishFile(std::optional<File> next) {
     done.swap(waiters_);
     // A broken file keeps its end open, and the reader will say so. It must not keep the next one from being used.
     broken_.reset();
-    if (next) file_ = std::move(*next);
-    else broken_ = Unavailable("this journal is closed");
+    if (next)
+      file_ = std::move(*next);
+    else
+      broken_ = Unavailable("this journal is closed");
   }
   for (Waiter& waiter : done) waiter.done(ended);
   return ended;

@@ -20,7 +20,9 @@ std::string_view NameOf(const std::optional<IdSegment>& tenant) {
 
 }  // namespace
 
-std::string Ledger::LogFolder(const std::string& root, std::string_view tenant) { return fmt::format("{}/logs/{}", root, Place(tenant)); }
+std::string Ledger::LogFolder(const std::string& root, std::string_view tenant) {
+  return fmt::format("{}/logs/{}", root, Place(tenant));
+}
 
 std::string Ledger::LogOrigin(const TrustDomain& trust_domain, std::string_view node, std::string_view tenant) {
   std::string origin = fmt::format("{}/ledger/{}", trust_domain.name(), node);
@@ -46,7 +48,8 @@ Result<TenantLedger*> Ledger::Of(const std::optional<IdSegment>& tenant) {
 
   const std::string origin = LogOrigin(options_.trust_domain, options_.node, name);
   auto log = std::make_unique<TenantLedger>();
-  ASSIGN_OR_RETURN(crypto::Ed25519PrivateKey key, crypto::Ed25519PrivateKey::FromSeed(Derive(origin, "hexr log signing key v1")));
+  ASSIGN_OR_RETURN(crypto::Ed25519PrivateKey key,
+                   crypto::Ed25519PrivateKey::FromSeed(Derive(origin, "hexr log signing key v1")));
   ASSIGN_OR_RETURN(NoteSigner signer, NoteSigner::Make(origin, NoteKeyType::kEd25519, std::move(key)));
   log->signer_ = std::make_unique<NoteSigner>(std::move(signer));
   ASSIGN_OR_RETURN(DirectoryStorage storage, DirectoryStorage::Open(LogFolder(options_.root, name)));
@@ -63,9 +66,10 @@ Result<TenantLedger*> Ledger::Of(const std::optional<IdSegment>& tenant) {
                            .node = SpiffeId::ForTrustDomain(options_.trust_domain),
                            .commit_interval = options_.commit_interval,
                            .commit_records = options_.commit_records};
-  ASSIGN_OR_RETURN(log->sequencer_,
-                   Sequencer::Open(std::move(options), *log->storage_, fmt::format("{}/journals/{}", options_.root, Place(name)),
-                                   Derive(origin, "hexr journal master v1"), *log->signer_, *log->texts_, *clock_, *random_));
+  ASSIGN_OR_RETURN(
+      log->sequencer_,
+      Sequencer::Open(std::move(options), *log->storage_, fmt::format("{}/journals/{}", options_.root, Place(name)),
+                      Derive(origin, "hexr journal master v1"), *log->signer_, *log->texts_, *clock_, *random_));
   return logs_.emplace(name, std::move(log)).first->second.get();
 }
 

@@ -25,9 +25,9 @@
 namespace hexr::ledger {
 
 struct LedgerOptions {
-  std::string root;        // a folder of ours alone
+  std::string root;  // a folder of ours alone
   TrustDomain trust_domain;
-  std::string node;        // names the logs: "{trust domain}/ledger/{node}" and ".../{tenant}"
+  std::string node;  // names the logs: "{trust domain}/ledger/{node}" and ".../{tenant}"
   std::chrono::milliseconds commit_interval{1000};
   uint64_t commit_records = 4096;
 };

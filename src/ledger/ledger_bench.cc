@@ -20,7 +20,8 @@ constexpr uint64_t kRecords = 200'000;
 
 // A folder in memory where there is one: the disk is not what is measured.
 std::string Folder(const std::string& name) {
-  const std::string base = std::filesystem::exists("/dev/shm") ? "/dev/shm" : std::filesystem::temp_directory_path().string();
+  const std::string base =
+      std::filesystem::exists("/dev/shm") ? "/dev/shm" : std::filesystem::temp_directory_path().string();
   return base + "/hexr_ledger_bench_" + std::to_string(::getpid()) + "_" + name;
 }
 
@@ -28,9 +29,12 @@ struct World {
   explicit World(const std::string& name) : folder(Folder(name)) { std::filesystem::remove_all(folder); }
   ~World() { std::filesystem::remove_all(folder); }
   std::unique_ptr<Sequencer> Open() {
-    SequencerOptions options{.tenant = IdSegment::Parse("acme").value(), .node = SpiffeId::Parse("spiffe://example.org").value(),
-                             .commit_interval = std::chrono::milliseconds(1000), .commit_records = 16384};
-    return Sequencer::Open(std::move(options), log, folder, testing::TestMaster(), signer, texts, clock, random).value();
+    SequencerOptions options{.tenant = IdSegment::Parse("acme").value(),
+                             .node = SpiffeId::Parse("spiffe://example.org").value(),
+                             .commit_interval = std::chrono::milliseconds(1000),
+                             .commit_records = 16384};
+    return Sequencer::Open(std::move(options), log, folder, testing::TestMaster(), signer, texts, clock, random)
+        .value();
   }
   std::string folder;
   testing::MemoryStorage log;
@@ -44,7 +48,8 @@ void Fill(World& world, Sequencer& sequencer, uint64_t records) {
   (void)world;
   NewJournal journal = sequencer.OpenJournal("gateway/acme").value();
   auto writer = JournalWriter::Open(std::move(journal.fd), std::move(journal.ticket), SyncPolicy::kWritten).value();
-  for (uint64_t i = 0; i < records; ++i) HEXR_CHECK(writer->Append(testing::TestEvent(static_cast<unsigned>(i % 50), i)).ok());
+  for (uint64_t i = 0; i < records; ++i)
+    HEXR_CHECK(writer->Append(testing::TestEvent(static_cast<unsigned>(i % 50), i)).ok());
   HEXR_CHECK(writer->Close().ok());
 }
 

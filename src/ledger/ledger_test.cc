@@ -22,7 +22,8 @@ using testing::TestInstance;
 class LedgerTest : public ::testing::Test {
  protected:
   Ledger Open() {
-    LedgerOptions options{.root = folder_.path() + "/ledger", .trust_domain = TrustDomain::Parse("example.org").value(), .node = "node1"};
+    LedgerOptions options{
+        .root = folder_.path() + "/ledger", .trust_domain = TrustDomain::Parse("example.org").value(), .node = "node1"};
     return Ledger::Open(std::move(options), testing::TestMaster(), clock_, random_).value();
   }
   // Every byte of every file of the ledger.
@@ -104,7 +105,8 @@ TEST_F(LedgerTest, ATextOpensForItsTenantAndDigestOnly) {
   const std::string path = folder_.path() + "/texts.db";
   const auto key = [] { return crypto::AeadKey::FromSecret(testing::TestMaster()).value(); };
   const SaltedText text("secret", random_);
-  const StoredText stored{.digest = text.digest(), .salt = text.salt(), .text = text.text(), .time = testing::kTestTime, .instance = ""};
+  const StoredText stored{
+      .digest = text.digest(), .salt = text.salt(), .text = text.text(), .time = testing::kTestTime, .instance = ""};
   {
     SealedTextStore store = SealedTextStore::Open({.path = path, .max_pages = {}}, "acme", key(), random_).value();
     ASSERT_TRUE(store.Put({stored, stored}).ok());

@@ -18,8 +18,10 @@ constexpr std::string_view kDash = "\xE2\x80\x94 ";
 
 Result<Bytes> LogReader::ReadEither(const std::string& partial, const std::string& full, size_t max_bytes) const {
   Result<Bytes> bytes = storage_.Read(partial, max_bytes);
-  if (!bytes.ok() && bytes.error().code() == ErrorCode::kNotFound && partial != full) bytes = storage_.Read(full, max_bytes);
-  if (!bytes.ok() && bytes.error().code() == ErrorCode::kNotFound) return Error(ErrorCode::kDataLoss, partial + " is missing");
+  if (!bytes.ok() && bytes.error().code() == ErrorCode::kNotFound && partial != full)
+    bytes = storage_.Read(full, max_bytes);
+  if (!bytes.ok() && bytes.error().code() == ErrorCode::kNotFound)
+    return Error(ErrorCode::kDataLoss, partial + " is missing");
   return bytes;
 }
 

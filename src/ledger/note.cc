@@ -17,15 +17,30 @@ constexpr size_t kEd25519Bytes = 64;
 constexpr size_t kTimeBytes = 8;
 
 // The spaces of Unicode (White_Space) in UTF-8; what a key name must not hold.
-constexpr std::string_view kSpaces[] = {
-    " ",            "\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\x80", "\xE2\x80\x81", "\xE2\x80\x82",
-    "\xE2\x80\x83", "\xE2\x80\x84", "\xE2\x80\x85", "\xE2\x80\x86", "\xE2\x80\x87", "\xE2\x80\x88", "\xE2\x80\x89",
-    "\xE2\x80\x8A", "\xE2\x80\xA8", "\xE2\x80\xA9", "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80"};
+constexpr std::string_view kSpaces[] = {" ",
+                                        "\xC2\x85",
+                                        "\xC2\xA0",
+                                        "\xE1\x9A\x80",
+                                        "\xE2\x80\x80",
+                                        "\xE2\x80\x81",
+                                        "\xE2\x80\x82",
+                                        "\xE2\x80\x83",
+                                        "\xE2\x80\x84",
+                                        "\xE2\x80\x85",
+                                        "\xE2\x80\x86",
+                                        "\xE2\x80\x87",
+                                        "\xE2\x80\x88",
+                                        "\xE2\x80\x89",
+                                        "\xE2\x80\x8A",
+                                        "\xE2\x80\xA8",
+                                        "\xE2\x80\xA9",
+                                        "\xE2\x80\xAF",
+                                        "\xE2\x81\x9F",
+                                        "\xE3\x80\x80"};
 
 bool HasControl(std::string_view text, bool newline_allowed) {
-  return std::any_of(text.begin(), text.end(), [&](char c) {
-    return static_cast<unsigned char>(c) < 0x20 && !(newline_allowed && c == '\n');
-  });
+  return std::any_of(text.begin(), text.end(),
+                     [&](char c) { return static_cast<unsigned char>(c) < 0x20 && !(newline_allowed && c == '\n'); });
 }
 
 bool IsKeyName(std::string_view name) {
@@ -69,7 +84,8 @@ Result<NoteSignature> NoteSignature::ParseLine(std::string_view line) {
   if (!line.starts_with(kDash)) return NotANote("a signature line begins with a dash");
   line.remove_prefix(kDash.size());
   const size_t space = line.find(' ');
-  if (space == std::string_view::npos || !IsKeyName(line.substr(0, space))) return NotANote("a signature without a key name");
+  if (space == std::string_view::npos || !IsKeyName(line.substr(0, space)))
+    return NotANote("a signature without a key name");
   ASSIGN_OR_RETURN(const Bytes payload, Base64Decode(line.substr(space + 1)));
   if (payload.size() < 5) return NotANote("a signature that is too short");
   return NoteSignature{.name = std::string(line.substr(0, space)),
@@ -77,9 +93,7 @@ Result<NoteSignature> NoteSignature::ParseLine(std::string_view line) {
                        .bytes = Bytes(payload.begin() + 4, payload.end())};
 }
 
-Note::Note(std::string text) : text_(std::move(text)) {
-  HEXR_CHECK(!text_.empty() && text_.back() == '\n');
-}
+Note::Note(std::string text) : text_(std::move(text)) { HEXR_CHECK(!text_.empty() && text_.back() == '\n'); }
 
 Result<Note> Note::Parse(std::string_view note) {
   if (note.size() > limits::kMaxNoteBytes) return ResourceExhausted("a note of this size is not read");
@@ -91,7 +105,8 @@ Result<Note> Note::Parse(std::string_view note) {
   Note parsed{std::string(note.substr(0, blank + 1))};
   while (!lines.empty()) {
     const size_t end = lines.find('\n');
-    if (parsed.signatures_.size() == limits::kMaxNoteSignatures) return ResourceExhausted("too many signatures on a note");
+    if (parsed.signatures_.size() == limits::kMaxNoteSignatures)
+      return ResourceExhausted("too many signatures on a note");
     ASSIGN_OR_RETURN(NoteSignature signature, NoteSignature::ParseLine(lines.substr(0, end)));
     parsed.signatures_.push_back(std::move(signature));
     lines.remove_prefix(end + 1);
@@ -125,17 +140,21 @@ Result<VerifierKey> VerifierKey::Make(std::string_view name, NoteKeyType type, c
 }
 
 Result<VerifierKey> VerifierKey::Parse(std::string_view vkey) {
-  const auto bad = [](std::string_view why) { return InvalidArgument(fmt::format("not a verifier key (name+id+key): {}", why)); };
+  const auto bad = [](std::string_view why) {
+    return InvalidArgument(fmt::format("not a verifier key (name+id+key): {}", why));
+  };
   const size_t first = vkey.find('+');
   const size_t second = first == std::string_view::npos ? first : vkey.find('+', first + 1);
   if (second == std::string_view::npos) return bad("two '+' are missing");
   const std::string_view id_text = vkey.substr(first + 1, second - first - 1);
   uint32_t id = 0;
   const auto [end, status] = std::from_chars(id_text.data(), id_text.data() + id_text.size(), id, 16);
-  if (id_text.size() != 8 || status != std::errc() || end != id_text.data() + id_text.size()) return bad("the id is not eight hex digits");
+  if (id_text.size() != 8 || status != std::errc() || end != id_text.data() + id_text.size())
+    return bad("the id is not eight hex digits");
   ASSIGN_OR_RETURN(const Bytes key, Base64Decode(vkey.substr(second + 1)));
   if (key.empty()) return bad("no key");
-  if (key[0] != static_cast<uint8_t>(NoteKeyType::kEd25519) && key[0] != static_cast<uint8_t>(NoteKeyType::kCosignatureV1)) {
+  if (key[0] != static_cast<uint8_t>(NoteKeyType::kEd25519) &&
+      key[0] != static_cast<uint8_t>(NoteKeyType::kCosignatureV1)) {
     return Unimplemented("this type of verifier key is not supported: Ed25519 and cosignature/v1 are");
   }
   ASSIGN_OR_RETURN(const auto public_key, crypto::Ed25519PublicKey::FromBytes(ByteView(key).subspan(1)));

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "base/limits/ledger.h"
 #include "base/clock.h"
+#include "base/limits/ledger.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "crypto/ed25519.h"

@@ -23,7 +23,8 @@ constexpr std::string_view kPeterNote =
     "If you think cryptography is the answer to your problem,\n"
     "then you don't know what your problem is.\n"
     "\n"
-    "\xE2\x80\x94 PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
+    "\xE2\x80\x94 PeterNeumann "
+    "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
 
 TEST(Note, PublishedExampleVerifies) {
   const VerifierKey key = VerifierKey::Parse(kPeterKey).value();
@@ -57,7 +58,8 @@ TEST(Note, SignedAndCosigned) {
   EXPECT_EQ(witness.verifier().Check(note).state, State::kBad);
   // The same key under another name or type is another signer.
   EXPECT_NE(Signer("witness.example/w1", NoteKeyType::kEd25519, 2).verifier().key_id(), witness.verifier().key_id());
-  EXPECT_NE(Signer("witness.example/w2", NoteKeyType::kCosignatureV1, 2).verifier().key_id(), witness.verifier().key_id());
+  EXPECT_NE(Signer("witness.example/w2", NoteKeyType::kCosignatureV1, 2).verifier().key_id(),
+            witness.verifier().key_id());
 }
 
 TEST(Note, TheLastEmptyLineSeparates) {
@@ -69,10 +71,11 @@ TEST(Note, TheLastEmptyLineSeparates) {
 
 TEST(Note, OtherFormsAreRefused) {
   for (const std::string_view bad :
-       {"", "text\n", "text\n\n", "text\n\nsignature\n", "text\n\n\xE2\x80\x94 n AAAAAAA=", "text\n\n\xE2\x80\x94 n AAAA\n",
-        "text\n\n\xE2\x80\x94 n\n", "text\n\n\xE2\x80\x94  AAAAAAA=\n", "te\txt\n\n\xE2\x80\x94 n AAAAAAA=\n",
-        "te\xFFxt\n\n\xE2\x80\x94 n AAAAAAA=\n", "text\n\n\xE2\x80\x94 n+m AAAAAAA=\n", "text\n\n\xE2\x80\x94 n\xC2\xA0m AAAAAAA=\n",
-        "text\n\n\xE2\x80\x94 n AAAAAAA= \n", "text\n\n- n AAAAAAA=\n"}) {
+       {"", "text\n", "text\n\n", "text\n\nsignature\n",
+        "text\n\n\xE2\x80\x94 n AAAAAAA=", "text\n\n\xE2\x80\x94 n AAAA\n", "text\n\n\xE2\x80\x94 n\n",
+        "text\n\n\xE2\x80\x94  AAAAAAA=\n", "te\txt\n\n\xE2\x80\x94 n AAAAAAA=\n",
+        "te\xFFxt\n\n\xE2\x80\x94 n AAAAAAA=\n", "text\n\n\xE2\x80\x94 n+m AAAAAAA=\n",
+        "text\n\n\xE2\x80\x94 n\xC2\xA0m AAAAAAA=\n", "text\n\n\xE2\x80\x94 n AAAAAAA= \n", "text\n\n- n AAAAAAA=\n"}) {
     EXPECT_FALSE(Note::Parse(bad).ok()) << bad;
   }
   std::string many = "text\n\n";
@@ -87,8 +90,9 @@ TEST(Note, VerifierKeysAreStrict) {
   EXPECT_EQ(VerifierKey::Parse(good)->ToString(), good);
   std::string wrong_id = good;
   wrong_id[good.find('+') + 1] = wrong_id[good.find('+') + 1] == '0' ? '1' : '0';
-  for (const std::string& bad : {std::string(), std::string("a+b"), wrong_id, good + "=", "+" + good.substr(good.find('+') + 1),
-                                 good.substr(0, good.size() - 4), std::string("a b") + good.substr(good.find('+'))}) {
+  for (const std::string& bad :
+       {std::string(), std::string("a+b"), wrong_id, good + "=", "+" + good.substr(good.find('+') + 1),
+        good.substr(0, good.size() - 4), std::string("a b") + good.substr(good.find('+'))}) {
     EXPECT_FALSE(VerifierKey::Parse(bad).ok()) << bad;
   }
   const std::string long_name(limits::kMaxNoteKeyNameBytes + 1, 'n');
@@ -103,9 +107,10 @@ TEST(Checkpoint, OneTextForOneCheckpoint) {
   EXPECT_EQ(checkpoint.ToText(), text);
   EXPECT_EQ(Checkpoint::Parse(text + "ext 1\n")->ToText(), text + "ext 1\n");
   const std::string root = "CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";
-  for (const std::string& bad : {std::string(), std::string("o\n1\n"), "o\n01\n" + root, "o\n-1\n" + root, "o\n+1\n" + root,
-                                 "\n1\n" + root, std::string("o\n1\nAAAA\n"), "o\n0\n" + root, "o\n1\n" + root + "\n",
-                                 "o\n9223372036854775808\n" + root, "o\n1\n" + root.substr(0, root.size() - 1)}) {
+  for (const std::string& bad :
+       {std::string(), std::string("o\n1\n"), "o\n01\n" + root, "o\n-1\n" + root, "o\n+1\n" + root, "\n1\n" + root,
+        std::string("o\n1\nAAAA\n"), "o\n0\n" + root, "o\n1\n" + root + "\n", "o\n9223372036854775808\n" + root,
+        "o\n1\n" + root.substr(0, root.size() - 1)}) {
     EXPECT_FALSE(Checkpoint::Parse(bad).ok()) << bad;
   }
   std::string tall = text;

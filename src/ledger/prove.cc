@@ -38,7 +38,8 @@ Result<Entry> ReadEntry(const LogReader& reader, const Checkpoint& checkpoint, u
 
 Result<Record> ParseAt(std::string_view text, uint64_t index) {
   ASSIGN_OR_RETURN(Record record, Record::Parse(text));
-  if (record.seq != index) return Error(ErrorCode::kDataLoss, fmt::format("record {} stands at place {}", record.seq, index));
+  if (record.seq != index)
+    return Error(ErrorCode::kDataLoss, fmt::format("record {} stands at place {}", record.seq, index));
   return record;
 }
 
@@ -75,8 +76,11 @@ Result<std::string> Prove(const Storage& log, const VerifierKey& log_key, uint64
 
 Result<ProvenRecord> VerifyProof(std::string_view proof, const VerifierKey& log_key,
                                  const std::vector<VerifierKey>& witnesses, size_t needed) {
-  const auto bad = [](std::string_view why) { return InvalidArgument(fmt::format("not a proof of a record: {}", why)); };
-  if (proof.size() > limits::kMaxNoteBytes + 2 * limits::kMaxRecordBytes) return ResourceExhausted("a proof of this size is not read");
+  const auto bad = [](std::string_view why) {
+    return InvalidArgument(fmt::format("not a proof of a record: {}", why));
+  };
+  if (proof.size() > limits::kMaxNoteBytes + 2 * limits::kMaxRecordBytes)
+    return ResourceExhausted("a proof of this size is not read");
   if (!proof.starts_with(kProofHeader)) return bad("the first line is c2sp.org/tlog-proof@v1");
   proof.remove_prefix(kProofHeader.size());
   std::string_view line;
@@ -98,10 +102,12 @@ Result<ProvenRecord> VerifyProof(std::string_view proof, const VerifierKey& log_
   ASSIGN_OR_RETURN(Record parsed, ParseAt(AsText(record), index));
   ProvenRecord proven{.record = std::move(parsed), .checkpoint = checkpoint, .witnesses = {}};
   for (const VerifierKey& witness : witnesses) {
-    if (witness.Check(verified.note()).state == VerifierKey::Verdict::State::kGood) proven.witnesses.push_back(witness.name());
+    if (witness.Check(verified.note()).state == VerifierKey::Verdict::State::kGood)
+      proven.witnesses.push_back(witness.name());
   }
   if (proven.witnesses.size() < needed) {
-    return PermissionDenied(fmt::format("cosigned by {} of the {} witnesses that are needed", proven.witnesses.size(), needed));
+    return PermissionDenied(
+        fmt::format("cosigned by {} of the {} witnesses that are needed", proven.witnesses.size(), needed));
   }
   return proven;
 }

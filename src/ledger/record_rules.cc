@@ -22,8 +22,10 @@ uint64_t NumberOf(const wire::Json& body, std::string_view key) {
 
 void RecordRules::Check(const RecordView& record, uint64_t index, const Report& report) {
   if (record.seq != index) report("seq", fmt::format("the record says that it is number {}", record.seq));
-  if (index == 0) tenant_ = record.tenant;
-  else if (record.tenant != tenant_) report("tenant", "the record is of another tenant than the log");
+  if (index == 0)
+    tenant_ = record.tenant;
+  else if (record.tenant != tenant_)
+    report("tenant", "the record is of another tenant than the log");
 
   const bool about_log = record.kind == RecordKind::kLog;
   auto writer = writers_.find(record.writer);
@@ -37,10 +39,11 @@ void RecordRules::Check(const RecordView& record, uint64_t index, const Report& 
   auto count = writer->second.counts.find(record.instance);
   if (count == writer->second.counts.end()) count = writer->second.counts.emplace(record.instance, 0).first;
   if (record.instance_seq != count->second + 1) {
-    const bool admitted = gap_.writer == record.writer && gap_.instance == record.instance && gap_.next == record.instance_seq;
+    const bool admitted =
+        gap_.writer == record.writer && gap_.instance == record.instance && gap_.next == record.instance_seq;
     if (!admitted) {
-      report("counter", fmt::format("instance_seq is {} after {} (writer {}, instance {})", record.instance_seq, count->second,
-                                    record.writer, record.instance.empty() ? "none" : record.instance));
+      report("counter", fmt::format("instance_seq is {} after {} (writer {}, instance {})", record.instance_seq,
+                                    count->second, record.writer, record.instance.empty() ? "none" : record.instance));
     }
   }
   count->second = record.instance_seq;
@@ -67,7 +70,8 @@ void RecordRules::CheckAboutLog(const RecordView& record, const Report& report) 
     const auto count = writer->second.counts.find(of);
     const uint64_t have = count == writer->second.counts.end() ? 0 : count->second;
     // After an admitted gap at its end the last counter is behind.
-    if (have > NumberOf(*body, "records")) report("counter", fmt::format("instance {} was closed with fewer records than it has", of));
+    if (have > NumberOf(*body, "records"))
+      report("counter", fmt::format("instance {} was closed with fewer records than it has", of));
     if (count != writer->second.counts.end()) writer->second.counts.erase(count);
   } else if (event == "writer_closed") {
     const auto writer = writers_.find(name);
@@ -76,8 +80,8 @@ void RecordRules::CheckAboutLog(const RecordView& record, const Report& report) 
     writer->second.counts.clear();
     const std::string how = TextOf(*body, "how");
     if (how != "clean" && how != "gone") {
-      report("journal", fmt::format("the journal of writer {} was {}: what it held beyond frame {} is not in the log", name, how,
-                                    NumberOf(*body, "frames")));
+      report("journal", fmt::format("the journal of writer {} was {}: what it held beyond frame {} is not in the log",
+                                    name, how, NumberOf(*body, "frames")));
     }
   } else if (event == "record_refused") {
     report("refused", fmt::format("a record of writer {} was refused for its {}", name, TextOf(*body, "field")));

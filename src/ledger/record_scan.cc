@@ -218,7 +218,8 @@ void AppendUnsequenced(const Event& event, std::string_view writer, uint64_t ins
   fmt::format_to(to, ",\"instance_seq\":{},\"kind\":\"{}\",\"spiffe_id\":\"{}\"", instance_seq,
                  RecordKindName(event.kind), event.spiffe_id.ToString());
   if (event.tenant) fmt::format_to(to, ",\"tenant\":\"{}\"", event.tenant->value());
-  fmt::format_to(to, ",\"time\":\"{}\",\"v\":{},\"writer\":\"{}\"}}", FormatRfc3339(event.time, 6), Record::kVersion, writer);
+  fmt::format_to(to, ",\"time\":\"{}\",\"v\":{},\"writer\":\"{}\"}}", FormatRfc3339(event.time, 6), Record::kVersion,
+                 writer);
 }
 
 void AppendSequenced(std::string_view unsequenced, size_t seq_offset, uint64_t seq, std::string& out) {

@@ -8,11 +8,12 @@ namespace hexr::ledger {
 namespace {
 
 // The instance stands in the clear, as it does in the log; `time` is in nanoseconds since 1970.
-constexpr std::array<store::Migration, 1> kMigrations = {{{1,
-                                                           "CREATE TABLE text (digest BLOB PRIMARY KEY, instance TEXT NOT NULL,"
-                                                           " time INTEGER NOT NULL, sealed BLOB NOT NULL) WITHOUT ROWID;"
-                                                           "CREATE INDEX text_by_instance ON text (instance);"
-                                                           "CREATE INDEX text_by_time ON text (time);"}}};
+constexpr std::array<store::Migration, 1> kMigrations = {
+    {{1,
+      "CREATE TABLE text (digest BLOB PRIMARY KEY, instance TEXT NOT NULL,"
+      " time INTEGER NOT NULL, sealed BLOB NOT NULL) WITHOUT ROWID;"
+      "CREATE INDEX text_by_instance ON text (instance);"
+      "CREATE INDEX text_by_time ON text (time);"}}};
 
 int64_t Nanoseconds(WallTime time) { return time.time_since_epoch().count(); }
 
@@ -61,7 +62,8 @@ Result<StoredText> SealedTextStore::Get(const crypto::Sha256Digest& digest) cons
                   .time = WallTime{std::chrono::nanoseconds(select.Int(1))},
                   .instance = std::string(select.Text(0))};
   std::copy_n(bytes.begin(), SaltedText::kSaltBytes, text.salt.begin());
-  if (SaltedText(text.text, text.salt).digest() != digest) return Error(ErrorCode::kDataLoss, "a stored text is not what its digest says");
+  if (SaltedText(text.text, text.salt).digest() != digest)
+    return Error(ErrorCode::kDataLoss, "a stored text is not what its digest says");
   return text;
 }
 

@@ -15,7 +15,8 @@ namespace hexr::ledger {
 class SealedTextStore final : public TextStore {
  public:
   // `random` outlives the store. `tenant` is mixed into every seal: a file of another tenant does not open.
-  static Result<SealedTextStore> Open(const store::DatabaseOptions& options, std::string tenant, crypto::AeadKey key, Random& random);
+  static Result<SealedTextStore> Open(const store::DatabaseOptions& options, std::string tenant, crypto::AeadKey key,
+                                      Random& random);
 
   Status Put(const std::vector<StoredText>& texts) override;
   Result<StoredText> Get(const crypto::Sha256Digest& digest) const override;

@@ -19,7 +19,7 @@ namespace {
 constexpr char kStatePath[] = "state";
 constexpr std::string_view kJournalSuffix = ".journal";
 constexpr size_t kMaxStateBytes = 256 * 1024 * 1024;
-constexpr uint64_t kRecordsPerTurn = 4096;                     // one busy journal does not keep the others waiting
+constexpr uint64_t kRecordsPerTurn = 4096;  // one busy journal does not keep the others waiting
 constexpr size_t kMaxPendingTextBytes = 64 * 1024 * 1024;
 
 PublicName WriterName(const std::string& writer) { return PublicName::Parse(writer).value(); }  // 16 hex digits
@@ -28,16 +28,23 @@ PublicName WriterName(const std::string& writer) { return PublicName::Parse(writ
 
 Sequencer::Sequencer(SequencerOptions options, DirectoryStorage folder, std::string journals, crypto::Secret master,
                      crypto::AeadKey state_key, TileLog log, TextStore& texts, const Clock& clock, Random& random)
-    : options_(std::move(options)), folder_(std::move(folder)), journals_(std::move(journals)), master_(std::move(master)),
-      state_key_(std::move(state_key)), log_(std::move(log)), texts_(texts), clock_(clock), random_(random) {
+    : options_(std::move(options)),
+      folder_(std::move(folder)),
+      journals_(std::move(journals)),
+      master_(std::move(master)),
+      state_key_(std::move(state_key)),
+      log_(std::move(log)),
+      texts_(texts),
+      clock_(clock),
+      random_(random) {
   std::array<uint8_t, Record::kWriterBytes / 2> name;
   random_.Fill(name);
   own_writer_ = HexEncode(name);
 }
 
 Result<std::unique_ptr<Sequencer>> Sequencer::Open(SequencerOptions options, Storage& log, const std::string& journals,
-                                                   const crypto::Secret& master, const NoteSigner& signer, TextStore& texts,
-                                                   const Clock& clock, Random& random) {
+                                                   const crypto::Secret& master, const NoteSigner& signer,
+                                                   TextStore& texts, const Clock& clock, Random& random) {
   ASSIGN_OR_RETURN(DirectoryStorage folder, DirectoryStorage::Open(journals));
   ASSIGN_OR_RETURN(TileLog tiles, TileLog::Open(log, signer, clock));
   crypto::Secret derived = crypto::HkdfSha256(master, AsBytes(tiles.committed().origin), "hexr sequencer state v1", 32);
@@ -58,7 +65,8 @@ Status Sequencer::Recover() {
                                     [&](const SequencerSnapshot& s) { return s.log_size == log_.size(); });
     // Reading on from a wrong place would put records into the log twice, or not at all.
     if (found == snapshots.end()) {
-      return Error(ErrorCode::kDataLoss, "the journals' state is not that of this log: one of them is from another time");
+      return Error(ErrorCode::kDataLoss,
+                   "the journals' state is not that of this log: one of them is from another time");
     }
     snapshot = *found;
   } else if (log_.size() > 0) {
@@ -105,11 +113,14 @@ Status Sequencer::AddTail(const std::string& writer, const JournalState* state) 
   }
   Tail& added = tails_.emplace(writer, std::move(tail)).first->second;
   if (!reader.ok()) {
-    if (reader.error().code() == ErrorCode::kNotFound) CloseTail(writer, added, "missing", 0);
-    else CloseTail(writer, added, "cut", 0);
+    if (reader.error().code() == ErrorCode::kNotFound)
+      CloseTail(writer, added, "missing", 0);
+    else
+      CloseTail(writer, added, "cut", 0);
     return Ok();
   }
-  if (reader->header().writer != writer) return Error(ErrorCode::kDataLoss, "journal " + writer + " has another writer's header");
+  if (reader->header().writer != writer)
+    return Error(ErrorCode::kDataLoss, "journal " + writer + " has another writer's header");
   added.reader = std::move(*reader);
   added.position = added.reader->position();
   if (state == nullptr) {
@@ -156,7 +167,10 @@ void Sequencer::RecordAboutLog(Body body) {
 
 void Sequencer::RecordGap(const std::string& writer, std::string_view instance, uint64_t first, uint64_t last) {
   Body body;
-  body.Set("event", Code("gap")).Set("writer", WriterName(writer)).Set("first_missing", first).Set("last_missing", last);
+  body.Set("event", Code("gap"))
+      .Set("writer", WriterName(writer))
+      .Set("first_missing", first)
+      .Set("last_missing", last);
   if (!instance.empty()) body.Set("of", InstanceId::Parse(instance).value());
   RecordAboutLog(std::move(body));
 }
@@ -164,7 +178,8 @@ void Sequencer::RecordGap(const std::string& writer, std::string_view instance, 
 const char* Sequencer::Objection(const std::string& writer, Tail& tail, const RecordView& view) const {
   if (view.writer != writer) return "writer";
   if (view.kind == RecordKind::kLog) return "kind";  // only the sequencer speaks about the log
-  if (view.tenant != (options_.tenant ? std::string_view(options_.tenant->value()) : std::string_view())) return "tenant";
+  if (view.tenant != (options_.tenant ? std::string_view(options_.tenant->value()) : std::string_view()))
+    return "tenant";
   if (view.spiffe_id == tail.spiffe_id) return nullptr;
   // An agent's name holds its tenant: a process of one tenant cannot speak of another's agents.
   const std::string agent = options_.node.trust_domain().Uri() + "/agent/";
@@ -204,7 +219,10 @@ void Sequencer::TakeRecord(const std::string& writer, Tail& tail, const JournalF
     SaltedText::Salt salt;
     std::copy(text.salt.begin(), text.salt.end(), salt.begin());
     const SaltedText salted(std::string(text.text), salt);
-    pending_texts_.push_back({.digest = salted.digest(), .salt = salt, .text = salted.text(), .time = view->time,
+    pending_texts_.push_back({.digest = salted.digest(),
+                              .salt = salt,
+                              .text = salted.text(),
+                              .time = view->time,
                               .instance = std::string(view->instance)});
     pending_text_bytes_ += text.text.size();
   }
@@ -212,9 +230,7 @@ void Sequencer::TakeRecord(const std::string& writer, Tail& tail, const JournalF
 
 void Sequencer::TakeFrame(const std::string& writer, Tail& tail, const JournalFrame& frame) {
   switch (frame.type) {
-    case FrameType::kRecord:
-      TakeRecord(writer, tail, frame);
-      return;
+    case FrameType::kRecord: TakeRecord(writer, tail, frame); return;
     case FrameType::kInstanceEnded: {
       const auto at = tail.counts.find(frame.instance);
       const uint64_t have = at == tail.counts.end() ? 0 : at->second;
@@ -223,13 +239,13 @@ void Sequencer::TakeFrame(const std::string& writer, Tail& tail, const JournalFr
       }
       if (at != tail.counts.end()) tail.counts.erase(at);
       Body body;
-      body.Set("event", Code("instance_closed")).Set("writer", WriterName(writer)).Set("of", InstanceId::Parse(frame.instance).value());
+      body.Set("event", Code("instance_closed"))
+          .Set("writer", WriterName(writer))
+          .Set("of", InstanceId::Parse(frame.instance).value());
       RecordAboutLog(std::move(body.Set("records", frame.count)));
       return;
     }
-    case FrameType::kEnd:
-      CloseTail(writer, tail, "clean", 0);
-      return;
+    case FrameType::kEnd: CloseTail(writer, tail, "clean", 0); return;
   }
 }
 
@@ -308,7 +324,8 @@ bool Sequencer::CommitDue() const {
 SequencerSnapshot Sequencer::Snapshot() const {
   SequencerSnapshot snapshot{.log_size = log_.size(), .journals = {}};
   for (const auto& [writer, tail] : tails_) {
-    snapshot.journals.emplace(writer, JournalState{.label = tail.label, .position = tail.position, .end = tail.end, .counts = tail.counts});
+    snapshot.journals.emplace(
+        writer, JournalState{.label = tail.label, .position = tail.position, .end = tail.end, .counts = tail.counts});
   }
   return snapshot;
 }
@@ -321,7 +338,8 @@ Status Sequencer::Commit() {
     pending_text_bytes_ = 0;
   }
   SequencerSnapshot next = Snapshot();
-  RETURN_IF_ERROR(folder_.Replace(kStatePath, SealSnapshots({committed_, next}, state_key_, log_.committed().origin, random_)));
+  RETURN_IF_ERROR(
+      folder_.Replace(kStatePath, SealSnapshots({committed_, next}, state_key_, log_.committed().origin, random_)));
   const Status published = log_.Commit();
   if (log_.committed().size != next.log_size) return published;
   commit_failed_ = false;

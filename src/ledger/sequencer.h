@@ -27,7 +27,7 @@ struct SequencerOptions {
   std::optional<IdSegment> tenant;  // whose log; absent: the node's
   SpiffeId node;                    // whom the log's records about itself are about: the trust domain
   std::chrono::milliseconds commit_interval{1000};
-  uint64_t commit_records = 4096;   // a checkpoint at the latest after so many, or the interval
+  uint64_t commit_records = 4096;  // a checkpoint at the latest after so many, or the interval
 };
 
 class Sequencer {
@@ -35,8 +35,8 @@ class Sequencer {
   // `log`, `signer`, `texts`, `clock` and `random` outlive it. `journals` is a folder of this log's own.
   // DATA_LOSS: the log, its state and its journals do not fit together; nothing is changed then.
   static Result<std::unique_ptr<Sequencer>> Open(SequencerOptions options, Storage& log, const std::string& journals,
-                                                 const crypto::Secret& master, const NoteSigner& signer, TextStore& texts,
-                                                 const Clock& clock, Random& random);
+                                                 const crypto::Secret& master, const NoteSigner& signer,
+                                                 TextStore& texts, const Clock& clock, Random& random);
 
   // A journal for one more process. `label` says which: "gateway/acme".
   Result<NewJournal> OpenJournal(std::string_view label);
@@ -44,7 +44,7 @@ class Sequencer {
   // Reads what the journals hold and publishes a checkpoint when one is due. An error (a full disk) loses nothing: the
   // next Poll does again what is left. Called often: its time is the log's delay.
   struct Progress {
-    uint64_t records = 0;    // read from journals
+    uint64_t records = 0;  // read from journals
     bool committed = false;
   };
   Result<Progress> Poll();
@@ -63,7 +63,7 @@ class Sequencer {
     std::map<std::string, uint64_t, std::less<>> counts;
     JournalPosition position;
     JournalEnd end = JournalEnd::kOpen;
-    std::string spiffe_id;                // the last one that was checked in full
+    std::string spiffe_id;  // the last one that was checked in full
   };
 
   Sequencer(SequencerOptions options, DirectoryStorage folder, std::string journals, crypto::Secret master,
@@ -98,7 +98,7 @@ class Sequencer {
   const Clock& clock_;
   Random& random_;
 
-  std::string own_writer_;      // this life of the sequencer, as a writer of the log
+  std::string own_writer_;  // this life of the sequencer, as a writer of the log
   uint64_t own_count_ = 0;
   std::map<std::string, Tail> tails_;
   SequencerSnapshot committed_;
@@ -106,7 +106,7 @@ class Sequencer {
   size_t pending_text_bytes_ = 0;
   std::optional<MonoTime> pending_since_;
   bool commit_failed_ = false;
-  std::string entry_;           // reused for each record
+  std::string entry_;  // reused for each record
 };
 
 }  // namespace hexr::ledger

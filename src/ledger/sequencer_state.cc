@@ -39,7 +39,8 @@ bool ParseNumber(std::string_view text, uint64_t& out) {
 }
 
 bool ParseJournal(const std::vector<std::string_view>& words, JournalState& out) {
-  if (words.size() != 7 || !ParseNumber(words[2], out.position.offset) || !ParseNumber(words[3], out.position.counter)) return false;
+  if (words.size() != 7 || !ParseNumber(words[2], out.position.offset) || !ParseNumber(words[3], out.position.counter))
+    return false;
   const Result<Bytes> chain = HexDecode(words[4]);
   const auto end = std::find(std::begin(kEnds), std::end(kEnds), words[5]);
   if (!chain.ok() || chain->size() != kChainBytes || end == std::end(kEnds)) return false;
@@ -68,7 +69,8 @@ Bytes SealSnapshots(const std::vector<SequencerSnapshot>& snapshots, const crypt
   return key.Seal(AsBytes(text), Context(log), random);
 }
 
-Result<std::vector<SequencerSnapshot>> OpenSnapshots(ByteView sealed, const crypto::AeadKey& key, std::string_view log) {
+Result<std::vector<SequencerSnapshot>> OpenSnapshots(ByteView sealed, const crypto::AeadKey& key,
+                                                     std::string_view log) {
   ASSIGN_OR_RETURN(const crypto::Secret opened, key.Open(sealed, Context(log)));
   std::vector<SequencerSnapshot> snapshots;
   JournalState* journal = nullptr;

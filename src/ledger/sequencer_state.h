@@ -14,9 +14,9 @@
 namespace hexr::ledger {
 
 enum class JournalEnd : uint8_t {
-  kOpen,     // read on
-  kRemove,   // its end is in the log: the file only waits to be removed
-  kPutAside, // its end is in the log, and not all of it could be read: the file is kept for people
+  kOpen,      // read on
+  kRemove,    // its end is in the log: the file only waits to be removed
+  kPutAside,  // its end is in the log, and not all of it could be read: the file is kept for people
 };
 
 struct JournalState {

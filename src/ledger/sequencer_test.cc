@@ -212,7 +212,8 @@ TEST_F(SequencerTest, AKilledKeeperLosesNothing) {
     number += 2;  // the one after may be in the journal without having been acknowledged
   }
   DirectoryStorage log = DirectoryStorage::Open(folder + "/log").value();
-  auto sequencer = Sequencer::Open(Options(), log, folder + "/journals", TestMaster(), signer_, texts_, clock_, random_).value();
+  auto sequencer =
+      Sequencer::Open(Options(), log, folder + "/journals", TestMaster(), signer_, texts_, clock_, random_).value();
   ASSERT_TRUE(sequencer->Flush().ok());
   std::map<uint64_t, int> seen;
   for (const uint64_t n : Numbers(ReadRecords(log))) ++seen[n];
@@ -241,7 +242,9 @@ TEST_F(SequencerTest, DamageIsARecordAndTheFileIsKept) {
   ASSERT_TRUE(writer->Append(TestEvent(1, 1)).ok());
   const auto size = std::filesystem::file_size(JournalPath());
   ASSERT_TRUE(writer->Append(TestEvent(1, 2)).ok());
-  std::fstream(JournalPath(), std::ios::in | std::ios::out | std::ios::binary).seekp(static_cast<std::streamoff>(size + 40)).put('!');
+  std::fstream(JournalPath(), std::ios::in | std::ios::out | std::ios::binary)
+      .seekp(static_cast<std::streamoff>(size + 40))
+      .put('!');
   ASSERT_TRUE(sequencer->Flush().ok());
   EXPECT_EQ(Field(Records().back(), "how"), "damaged");
   EXPECT_EQ(sequencer->LostWriters(), std::vector<std::string>{last_writer_}) << "its writer lives and needs another";
@@ -325,15 +328,16 @@ TEST_F(SequencerTest, GapsReplaysAndNonsenseAreRecords) {
     return ToBytes(prefix + json);
   };
   write(record(1, 1));
-  write(record(2, 4));   // 2 and 3 are missing
-  write(record(3, 4));   // said twice
+  write(record(2, 4));  // 2 and 3 are missing
+  write(record(3, 4));  // said twice
   Bytes nonsense = record(4, 5);
   nonsense[6] = ' ';
   write(nonsense);
   write({1, 0, 0, 0, 99});  // no frame of ours
   write(record(5, 6));
   ASSERT_TRUE(sequencer->Flush().ok());
-  EXPECT_EQ(Events(), (std::vector<std::string>{"writer_opened", "gap", "record_refused", "record_refused", "writer_closed"}));
+  EXPECT_EQ(Events(),
+            (std::vector<std::string>{"writer_opened", "gap", "record_refused", "record_refused", "writer_closed"}));
   EXPECT_EQ(Numbers(Records()), (std::vector<uint64_t>{1, 2}));
   for (const Record& r : Records()) {
     if (Field(r, "event") != "gap") continue;

@@ -139,7 +139,8 @@ Status DirectoryStorage::Replace(const std::string& path, ByteView bytes) {
   if (!writable_) return ReadOnly();
   const std::string temporary = path + ".new";
   RETURN_IF_ERROR(Write({{.path = temporary, .bytes = Bytes(bytes.begin(), bytes.end())}}));
-  if (::renameat(root_.get(), temporary.c_str(), root_.get(), path.c_str()) != 0) return ErrnoError("rename " + temporary, errno);
+  if (::renameat(root_.get(), temporary.c_str(), root_.get(), path.c_str()) != 0)
+    return ErrnoError("rename " + temporary, errno);
   return SyncFolders({ParentOf(path)});
 }
 
@@ -186,7 +187,8 @@ Status DirectoryStorage::RemoveAt(const std::string& path, unsigned depth) {
   if (errno != EISDIR) return ErrnoError("remove " + path, errno);
   ASSIGN_OR_RETURN(const auto names, List(path));
   for (const std::string& name : names) RETURN_IF_ERROR(RemoveAt(path + "/" + name, depth + 1));
-  if (::unlinkat(root_.get(), path.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) return ErrnoError("remove " + path, errno);
+  if (::unlinkat(root_.get(), path.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT)
+    return ErrnoError("remove " + path, errno);
   return Ok();
 }
 

@@ -27,7 +27,8 @@ Result<TileLog> TileLog::Open(Storage& storage, const NoteSigner& signer, const 
   // The empty checkpoint is written before any tile: tiles without one mean that somebody took it away, and a log that
   // began again would contradict what it has signed before.
   ASSIGN_OR_RETURN(const auto tiles, storage.List("tile"));
-  if (!tiles.empty()) return Error(ErrorCode::kDataLoss, "the log has tiles and no checkpoint: restore the file 'checkpoint'");
+  if (!tiles.empty())
+    return Error(ErrorCode::kDataLoss, "the log has tiles and no checkpoint: restore the file 'checkpoint'");
   Checkpoint empty{.origin = signer.verifier().name(), .size = 0, .root = EmptyRoot(), .extensions = {}};
   Note note(empty.ToText());
   RETURN_IF_ERROR(note.Add(signer.Sign(note.text(), clock.Wall())));
@@ -52,7 +53,8 @@ Status TileLog::Recover() {
   }
   edge_ = TreeEdge::Restore(size, std::move(rows));
   tiles_on_disk_ = size;
-  if (edge_.Root() != committed_.root) return Error(ErrorCode::kDataLoss, "the tiles do not lead to the root of the checkpoint");
+  if (edge_.Root() != committed_.root)
+    return Error(ErrorCode::kDataLoss, "the tiles do not lead to the root of the checkpoint");
   return Ok();
 }
 

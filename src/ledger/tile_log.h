@@ -56,7 +56,7 @@ class TileLog {
   Note note_;
   TreeEdge edge_;
   uint64_t tiles_on_disk_ = 0;  // the size whose tiles are all written and synced
-  Bytes bundle_;  // the entries of the last, partial bundle
+  Bytes bundle_;                // the entries of the last, partial bundle
   // Tiles and bundles that became full and are not on disk, and the folders of their partial forms.
   std::vector<Storage::File> full_;
   std::vector<std::string> superseded_;

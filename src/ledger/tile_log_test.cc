@@ -103,9 +103,11 @@ TEST(TileLog, EveryCheckpointIsSound) {
     const uint64_t index = random.Below(log.size());
     const uint64_t old_size = random.Below(log.size()) + 1;
     EXPECT_TRUE(VerifyInclusion(index, log.size(), LeafHash(AsBytes(reader.Entry(index).value())),
-                                InclusionProof(reader, index, log.size()).value(), log.committed().root).ok());
+                                InclusionProof(reader, index, log.size()).value(), log.committed().root)
+                    .ok());
     EXPECT_TRUE(VerifyConsistency(old_size, log.size(), RootAt(reader, old_size).value(), log.committed().root,
-                                  ConsistencyProof(reader, old_size, log.size()).value()).ok());
+                                  ConsistencyProof(reader, old_size, log.size()).value())
+                    .ok());
   }
   EXPECT_EQ(reader.Entry(log.size()).error().code(), ErrorCode::kOutOfRange);
   // Partial tiles go when the full one is there.
@@ -232,7 +234,9 @@ TEST(TileLog, WorksOnADirectory) {
     ASSERT_TRUE(log.Commit().ok());
   }
   ExpectSound(storage, signer, 600);
-  const auto mode = [&](const char* path) { return std::filesystem::status(folder.path() + "/logs/acme/" + path).permissions(); };
+  const auto mode = [&](const char* path) {
+    return std::filesystem::status(folder.path() + "/logs/acme/" + path).permissions();
+  };
   EXPECT_EQ(mode("checkpoint"), std::filesystem::perms(0600));
   EXPECT_EQ(mode("tile"), std::filesystem::perms(0700));
   EXPECT_FALSE(std::filesystem::exists(folder.path() + "/logs/acme/tile/entries/000.p"));

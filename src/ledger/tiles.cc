@@ -28,7 +28,9 @@ std::string TilePath(unsigned level, uint64_t index, unsigned width) {
   return WithWidth(fmt::format("tile/{}/{}", level, IndexPath(index)), width);
 }
 std::string EntriesPath(uint64_t index, unsigned width) { return WithWidth("tile/entries/" + IndexPath(index), width); }
-std::string PartialTileFolder(unsigned level, uint64_t index) { return fmt::format("tile/{}/{}.p", level, IndexPath(index)); }
+std::string PartialTileFolder(unsigned level, uint64_t index) {
+  return fmt::format("tile/{}/{}.p", level, IndexPath(index));
+}
 std::string PartialEntriesFolder(uint64_t index) { return fmt::format("tile/entries/{}.p", IndexPath(index)); }
 
 unsigned TileWidth(unsigned level, uint64_t index, uint64_t size) {
@@ -45,10 +47,12 @@ Bytes EncodeTile(std::span<const Hash> hashes) {
 
 Result<std::vector<Hash>> ParseTile(ByteView bytes, unsigned width, Width rule) {
   const size_t wanted = width * sizeof(Hash);
-  const bool fits = rule == Width::kExact ? bytes.size() == wanted
-                                          : bytes.size() >= wanted && bytes.size() % sizeof(Hash) == 0 && bytes.size() <= kMaxTileBytes;
+  const bool fits = rule == Width::kExact
+                        ? bytes.size() == wanted
+                        : bytes.size() >= wanted && bytes.size() % sizeof(Hash) == 0 && bytes.size() <= kMaxTileBytes;
   if (!fits) {
-    return Error(ErrorCode::kDataLoss, fmt::format("a tile of {} hashes has {} bytes, not {}", width, wanted, bytes.size()));
+    return Error(ErrorCode::kDataLoss,
+                 fmt::format("a tile of {} hashes has {} bytes, not {}", width, wanted, bytes.size()));
   }
   std::vector<Hash> hashes(width);
   if (wanted > 0) std::memcpy(hashes.data(), bytes.data(), wanted);
@@ -66,9 +70,11 @@ Result<std::vector<ByteView>> ParseEntries(ByteView bytes, unsigned width, Width
   std::vector<ByteView> entries;
   entries.reserve(width);
   while (entries.size() < width) {
-    if (bytes.size() < 2) return Error(ErrorCode::kDataLoss, fmt::format("a bundle of {} entries ends after {}", width, entries.size()));
+    if (bytes.size() < 2)
+      return Error(ErrorCode::kDataLoss, fmt::format("a bundle of {} entries ends after {}", width, entries.size()));
     const size_t size = size_t{bytes[0]} << 8 | bytes[1];
-    if (bytes.size() - 2 < size) return Error(ErrorCode::kDataLoss, fmt::format("entry {} of a bundle is cut", entries.size()));
+    if (bytes.size() - 2 < size)
+      return Error(ErrorCode::kDataLoss, fmt::format("entry {} of a bundle is cut", entries.size()));
     entries.push_back(bytes.subspan(2, size));
     bytes = bytes.subspan(2 + size);
   }

@@ -15,8 +15,8 @@ namespace hexr::ledger {
 
 inline constexpr unsigned kTileHeight = 8;
 inline constexpr unsigned kTileWidth = 1U << kTileHeight;
-inline constexpr unsigned kMaxTileLevel = 7;       // 2^63 entries
-inline constexpr size_t kMaxEntryBytes = 65535;    // a bundle's length prefix has 16 bits
+inline constexpr unsigned kMaxTileLevel = 7;     // 2^63 entries
+inline constexpr size_t kMaxEntryBytes = 65535;  // a bundle's length prefix has 16 bits
 inline constexpr size_t kMaxTileBytes = size_t{kTileWidth} * 32;
 inline constexpr size_t kMaxBundleBytes = size_t{kTileWidth} * (kMaxEntryBytes + 2);
 

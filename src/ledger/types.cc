@@ -37,7 +37,8 @@ std::optional<RecordKind> FindRecordKind(std::string_view name) {
 }
 
 Result<PublicName> PublicName::Parse(std::string_view text) {
-  if (text.empty() || text.size() > limits::kMaxPublicNameBytes) return InvalidArgument("a public name has 1 to 256 characters");
+  if (text.empty() || text.size() > limits::kMaxPublicNameBytes)
+    return InvalidArgument("a public name has 1 to 256 characters");
   for (const char c : text) {
     if (c <= 0x20 || c > 0x7E || c == '"' || c == '\\') {
       return InvalidArgument("a public name is visible ASCII without space, quote and backslash");

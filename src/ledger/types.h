@@ -104,11 +104,13 @@ class Body {
   // {"bytes": n, "sha256": hex}; the text travels beside the record.
   Body& Set(Code key, SaltedText value);
   template <class T>
-    requires std::is_integral_v<T>
-  Body& Set(Code key, T value) {
-    if constexpr (std::is_same_v<T, bool>) return SetJson(key, value ? "true" : "false");
-    else if constexpr (std::is_signed_v<T>) return SetSigned(key, value);
-    else return SetUnsigned(key, value);
+  requires std::is_integral_v<T> Body& Set(Code key, T value) {
+    if constexpr (std::is_same_v<T, bool>)
+      return SetJson(key, value ? "true" : "false");
+    else if constexpr (std::is_signed_v<T>)
+      return SetSigned(key, value);
+    else
+      return SetUnsigned(key, value);
   }
 
   // Canonical JSON (RFC 8785).

@@ -60,7 +60,8 @@ TEST(Types, ARecordIsItsCanonicalText) {
 }
 
 TEST(Types, OptionalFieldsAreAbsentAndNotEmpty) {
-  Event event{.time = WallTime{}, .kind = RecordKind::kKill, .spiffe_id = SpiffeId::Parse("spiffe://example.org").value()};
+  Event event{
+      .time = WallTime{}, .kind = RecordKind::kKill, .spiffe_id = SpiffeId::Parse("spiffe://example.org").value()};
   const std::string text = Sequenced(event, 0);
   EXPECT_EQ(text,
             "{\"body\":{},\"instance_seq\":7,\"kind\":\"KS\",\"seq\":0,\"spiffe_id\":\"spiffe://example.org\","
@@ -83,8 +84,12 @@ TEST(Types, NoTextReachesTheRecord) {
   EXPECT_NE(body.texts()[0].digest(), body.texts()[1].digest()) << "the salt makes equal texts differ";
   EXPECT_NE(body.ToJson().find(HexEncode(body.texts()[0].digest())), std::string::npos);
   // No overload takes a string: this is what keeps the promise at compile time.
-  const auto takes_string = [](auto& b) { return requires { b.Set("k", std::string("prompt")); }; };
-  const auto takes_view = [](auto& b) { return requires { b.Set("k", std::string_view("prompt")); }; };
+  const auto takes_string = [](auto& b) {
+    return requires { b.Set("k", std::string("prompt")); };
+  };
+  const auto takes_view = [](auto& b) {
+    return requires { b.Set("k", std::string_view("prompt")); };
+  };
   EXPECT_FALSE(takes_string(body));
   EXPECT_FALSE(takes_view(body));
 }
@@ -106,13 +111,34 @@ TEST(Types, NumbersStayExact) {
 }
 
 TEST(Types, BodiesOutsideTheGrammarAreRefused) {
-  for (const std::string_view good : {"{}", "{\"a\":1,\"b\":[1,-2,[\"x\",true]],\"c\":{\"d\":false}}", "{\"a\":\"!~\"}"}) {
+  for (const std::string_view good :
+       {"{}", "{\"a\":1,\"b\":[1,-2,[\"x\",true]],\"c\":{\"d\":false}}", "{\"a\":\"!~\"}"}) {
     EXPECT_TRUE(ScanBody(good).ok()) << good;
   }
-  for (const std::string_view bad :
-       {"", "[]", "{", "{} ", "{\"b\":1,\"a\":1}", "{\"a\":1,\"a\":1}", "{\"a\":01}", "{\"a\":-0}", "{\"a\":1.5}", "{\"a\":1e3}",
-        "{\"a\":null}", "{\"a\":\"\"}", "{\"a\":\"two words\"}", "{\"a\":\"\\n\"}", "{\"a\":\"\xC3\xA9\"}", "{\"A\":1}",
-        "{\"a\": 1}", "{\"a\":9007199254740992}", "{\"a\":[1,]}", "{\"a\":[,1]}", "{,}", "{\"a\":1,}", "{\"\":1}", "{\"a\":tru}"}) {
+  for (const std::string_view bad : {"",
+                                     "[]",
+                                     "{",
+                                     "{} ",
+                                     "{\"b\":1,\"a\":1}",
+                                     "{\"a\":1,\"a\":1}",
+                                     "{\"a\":01}",
+                                     "{\"a\":-0}",
+                                     "{\"a\":1.5}",
+                                     "{\"a\":1e3}",
+                                     "{\"a\":null}",
+                                     "{\"a\":\"\"}",
+                                     "{\"a\":\"two words\"}",
+                                     "{\"a\":\"\\n\"}",
+                                     "{\"a\":\"\xC3\xA9\"}",
+                                     "{\"A\":1}",
+                                     "{\"a\": 1}",
+                                     "{\"a\":9007199254740992}",
+                                     "{\"a\":[1,]}",
+                                     "{\"a\":[,1]}",
+                                     "{,}",
+                                     "{\"a\":1,}",
+                                     "{\"\":1}",
+                                     "{\"a\":tru}"}) {
     EXPECT_FALSE(ScanBody(bad).ok()) << bad;
   }
   std::string deep;

@@ -67,7 +67,8 @@ class Verification {
     for (size_t i = 0; i < options_.witnesses.size(); ++i) {
       const VerifierKey::Verdict verdict = options_.witnesses[i].Check(verified->note());
       if (verdict.state == State::kBad) {
-        Add("cosignature", fmt::format("{}: the line of witness {} is not its signature", source, options_.witnesses[i].name()));
+        Add("cosignature",
+            fmt::format("{}: the line of witness {} is not its signature", source, options_.witnesses[i].name()));
       } else if (verdict.state == State::kGood) {
         cosigned_[i].push_back(checkpoint);
       }
@@ -129,7 +130,8 @@ class Verification {
       if (!row.empty()) CheckTile(reader, level, (edge_.size() >> (kTileHeight * level)) / kTileWidth, row);
     }
     for (; claim != claims_.end(); ++claim) {
-      Add("truncated", fmt::format("{}: the log was signed at {} records and has {}", claim->source, claim->checkpoint.size, size_));
+      Add("truncated",
+          fmt::format("{}: the log was signed at {} records and has {}", claim->source, claim->checkpoint.size, size_));
     }
   }
 
@@ -138,14 +140,16 @@ class Verification {
       ++report_.checkpoints;
       return;
     }
-    Add("root", fmt::format("{}: the checkpoint of {} records has another root than these entries", claim.source, claim.checkpoint.size));
+    Add("root", fmt::format("{}: the checkpoint of {} records has another root than these entries", claim.source,
+                            claim.checkpoint.size));
   }
 
   void CheckTile(const LogReader& reader, unsigned level, uint64_t index, std::span<const Hash> hashes) {
     const Result<std::vector<Hash>> tile = reader.ReadTile(level, index);
     if (!tile.ok()) return Add("tile", tile.error().message());
     if (!std::equal(tile->begin(), tile->end(), hashes.begin(), hashes.end())) {
-      Add("tile", fmt::format("{}: not the hashes of the tiles below", TilePath(level, index, static_cast<unsigned>(hashes.size()))));
+      Add("tile", fmt::format("{}: not the hashes of the tiles below",
+                              TilePath(level, index, static_cast<unsigned>(hashes.size()))));
     }
   }
 
@@ -153,7 +157,8 @@ class Verification {
     const uint64_t index = report_.records++;
     const Result<RecordView> record = ScanRecord(text, SeqField::kPresent);
     if (!record.ok()) return Add("record", record.error().message(), index);
-    rules_.Check(*record, index, [&](std::string_view code, std::string message) { Add(code, std::move(message), index); });
+    rules_.Check(*record, index,
+                 [&](std::string_view code, std::string message) { Add(code, std::move(message), index); });
   }
 
   void CheckWitnesses() {

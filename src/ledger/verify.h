@@ -2,7 +2,8 @@
 //
 // What a log that passes is worth: with the log's key, that these are the entries the key signed, complete and in
 // order, up to the checkpoint. With a witness's key, that nobody, the holder of the log's key included, has changed or
-// dropped anything the witness had seen. The latest records, which no witness has seen yet, rest on the log's key alone.
+// dropped anything the witness had seen. The latest records, which no witness has seen yet, rest on the log's key
+// alone.
 #pragma once
 
 #include <cstdint>

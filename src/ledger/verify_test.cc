@@ -31,8 +31,11 @@ class VerifyTest : public ::testing::Test {
   static constexpr uint64_t kRecords = 603;
 
   void SetUp() override {
-    SequencerOptions options{.tenant = IdSegment::Parse("acme").value(), .node = SpiffeId::Parse("spiffe://example.org").value()};
-    auto sequencer = Sequencer::Open(std::move(options), log_, folder_.path(), TestMaster(), signer_, texts_, clock_, random_).value();
+    SequencerOptions options{.tenant = IdSegment::Parse("acme").value(),
+                             .node = SpiffeId::Parse("spiffe://example.org").value()};
+    auto sequencer =
+        Sequencer::Open(std::move(options), log_, folder_.path(), TestMaster(), signer_, texts_, clock_, random_)
+            .value();
     NewJournal journal = sequencer->OpenJournal("gateway/acme").value();
     auto writer = JournalWriter::Open(std::move(journal.fd), std::move(journal.ticket), SyncPolicy::kWritten).value();
     for (uint64_t i = 0; i < 600; ++i) {
@@ -50,9 +53,12 @@ class VerifyTest : public ::testing::Test {
     ASSERT_EQ(sequencer->log().committed().size, kRecords);
   }
 
-  VerifyReport Verify() { return VerifyLog(log_, {.log_key = signer_.verifier(), .witnesses = {witness_.verifier()}}).value(); }
+  VerifyReport Verify() {
+    return VerifyLog(log_, {.log_key = signer_.verifier(), .witnesses = {witness_.verifier()}}).value();
+  }
   VerifyReport VerifyWithSeen() {
-    return VerifyLog(log_, {.log_key = signer_.verifier(), .witnesses = {witness_.verifier()}, .seen = {seen_}}).value();
+    return VerifyLog(log_, {.log_key = signer_.verifier(), .witnesses = {witness_.verifier()}, .seen = {seen_}})
+        .value();
   }
   static std::set<std::string> Codes(const VerifyReport& report) {
     std::set<std::string> codes;
@@ -75,7 +81,8 @@ class VerifyTest : public ::testing::Test {
     for (const std::string& entry : entries) forged.Append(AsBytes(entry));
     ASSERT_TRUE(forged.Commit().ok());
     if (!keep_history) return;
-    for (const auto& [path, bytes] : old) if (path.starts_with(kHistoryFolder)) log_.Put(path, bytes);
+    for (const auto& [path, bytes] : old)
+      if (path.starts_with(kHistoryFolder)) log_.Put(path, bytes);
   }
 
   testing::TempFolder folder_;
@@ -90,7 +97,8 @@ class VerifyTest : public ::testing::Test {
 
 TEST_F(VerifyTest, ASoundLogPasses) {
   const VerifyReport report = VerifyWithSeen();
-  EXPECT_EQ(ToJson(report), "{\"origin\":\"example.org/log\",\"records\":603,\"checkpoints\":4,\"witnessed\":402,\"problems\":[]}");
+  EXPECT_EQ(ToJson(report),
+            "{\"origin\":\"example.org/log\",\"records\":603,\"checkpoints\":4,\"witnessed\":402,\"problems\":[]}");
   EXPECT_TRUE(wire::ParseJson(ToJson(report)).ok());
 }
 
@@ -146,7 +154,8 @@ TEST_F(VerifyTest, AnEntryThatWasDroppedIsFound) {
     entries[i] = record.ToJson();
   }
   Rewrite(entries, false);
-  EXPECT_EQ(Codes(VerifyLog(log_, {.log_key = signer_.verifier()}).value()), CodeSet{"counter"}) << "by the counters alone";
+  EXPECT_EQ(Codes(VerifyLog(log_, {.log_key = signer_.verifier()}).value()), CodeSet{"counter"})
+      << "by the counters alone";
 }
 
 // The holder of the log's key rewrites history without a trace: only the witness tells.
@@ -157,7 +166,8 @@ TEST_F(VerifyTest, ReSigningIsFoundByTheWitness) {
   record.body.replace(record.body.find("allow"), 5, "taken");
   entries[200] = record.ToJson();
   Rewrite(entries, false);
-  EXPECT_EQ(VerifyLog(log_, {.log_key = signer_.verifier()})->problems_total, 0u) << "with the log's key alone it looks sound";
+  EXPECT_EQ(VerifyLog(log_, {.log_key = signer_.verifier()})->problems_total, 0u)
+      << "with the log's key alone it looks sound";
   EXPECT_EQ(Codes(Verify()), CodeSet{"witness"}) << "no cosigned checkpoint";
   EXPECT_EQ(Codes(VerifyWithSeen()), CodeSet{"root"}) << "another root than the witness has seen";
   log_ = sound;
@@ -170,8 +180,7 @@ TEST_F(VerifyTest, AForkIsFound) {
   Checkpoint other{.origin = "example.org/log", .size = 500, .root = LeafHash({}), .extensions = {}};
   Note note(other.ToText());
   ASSERT_TRUE(note.Add(signer_.Sign(note.text(), clock_.Wall())).ok());
-  const VerifyReport report =
-      VerifyLog(log_, {.log_key = signer_.verifier(), .seen = {note.ToString()}}).value();
+  const VerifyReport report = VerifyLog(log_, {.log_key = signer_.verifier(), .seen = {note.ToString()}}).value();
   EXPECT_EQ(Codes(report), CodeSet{"root"});
 }
 
@@ -185,10 +194,12 @@ TEST_F(VerifyTest, TruncationIsFound) {
 }
 
 TEST_F(VerifyTest, OnlyTheRightKeysCount) {
-  EXPECT_EQ(Codes(VerifyLog(log_, {.log_key = TestSigner("example.org/log", NoteKeyType::kEd25519, 9).verifier()}).value()),
-            CodeSet{"signature"});
+  EXPECT_EQ(
+      Codes(VerifyLog(log_, {.log_key = TestSigner("example.org/log", NoteKeyType::kEd25519, 9).verifier()}).value()),
+      CodeSet{"signature"});
   const NoteSigner stranger = TestSigner("witness.example/w", NoteKeyType::kCosignatureV1, 6);
-  EXPECT_EQ(Codes(VerifyLog(log_, {.log_key = signer_.verifier(), .witnesses = {stranger.verifier()}}).value()), CodeSet{"witness"});
+  EXPECT_EQ(Codes(VerifyLog(log_, {.log_key = signer_.verifier(), .witnesses = {stranger.verifier()}}).value()),
+            CodeSet{"witness"});
 }
 
 TEST_F(VerifyTest, LossesThatTheLogAdmitsAreProblems) {
@@ -210,7 +221,8 @@ TEST_F(VerifyTest, ProblemsAreBounded) {
 }
 
 TEST_F(VerifyTest, KeyFiles) {
-  const std::string keys = "# our witnesses\n" + signer_.verifier().ToString() + "\n\n" + witness_.verifier().ToString() + "\n";
+  const std::string keys =
+      "# our witnesses\n" + signer_.verifier().ToString() + "\n\n" + witness_.verifier().ToString() + "\n";
   EXPECT_EQ(ParseKeyFile(keys)->keys.size(), 2u);
   const KeyFile both = ParseKeyFile(keys + "\n" + seen_ + seen_).value();
   EXPECT_EQ(both.keys.size(), 2u);
@@ -224,7 +236,8 @@ TEST_F(VerifyTest, ProofsStandAlone) {
     const ProvenRecord proven = VerifyProof(proof, signer_.verifier(), {}, 0).value();
     EXPECT_EQ(proven.record.seq, index);
     EXPECT_EQ(proven.checkpoint.size, kRecords);
-    EXPECT_EQ(VerifyProof(proof, signer_.verifier(), {witness_.verifier()}, 1).error().code(), ErrorCode::kPermissionDenied)
+    EXPECT_EQ(VerifyProof(proof, signer_.verifier(), {witness_.verifier()}, 1).error().code(),
+              ErrorCode::kPermissionDenied)
         << "the latest checkpoint is not cosigned yet";
     for (size_t i = 0; i < proof.size(); i += 3) {
       std::string bad = proof;
@@ -236,7 +249,8 @@ TEST_F(VerifyTest, ProofsStandAlone) {
   EXPECT_EQ(Prove(log_, signer_.verifier(), kRecords).error().code(), ErrorCode::kOutOfRange);
   log_.Put(kCheckpointPath, ToBytes(seen_));
   const std::string proof = Prove(log_, signer_.verifier(), 7).value();
-  EXPECT_EQ(VerifyProof(proof, signer_.verifier(), {witness_.verifier()}, 1)->witnesses, std::vector<std::string>{"witness.example/w"});
+  EXPECT_EQ(VerifyProof(proof, signer_.verifier(), {witness_.verifier()}, 1)->witnesses,
+            std::vector<std::string>{"witness.example/w"});
 }
 
 TEST_F(VerifyTest, RecordsAreReadWithProof) {
@@ -254,7 +268,8 @@ TEST_F(VerifyTest, AnExportVerifiesByItself) {
   EXPECT_EQ(Export(log_, signer_.verifier(), copy).error().code(), ErrorCode::kAlreadyExists);
   const DirectoryStorage read = DirectoryStorage::OpenReadOnly(folder.path() + "/copy").value();
   const KeyFile keys = ParseKeyFile(AsText(read.Read(kKeyPath, 1000).value())).value();
-  const VerifyReport report = VerifyLog(read, {.log_key = keys.keys.at(0), .witnesses = {witness_.verifier()}, .seen = {seen_}}).value();
+  const VerifyReport report =
+      VerifyLog(read, {.log_key = keys.keys.at(0), .witnesses = {witness_.verifier()}, .seen = {seen_}}).value();
   EXPECT_EQ(ToJson(report), ToJson(VerifyWithSeen()));
 }
 

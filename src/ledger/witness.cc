@@ -36,8 +36,11 @@ std::string AddCheckpointRequest::ToBody() const {
 }
 
 Result<AddCheckpointRequest> AddCheckpointRequest::Parse(std::string_view body) {
-  if (body.size() > limits::kMaxAddCheckpointBytes) return ResourceExhausted("an add-checkpoint request of this size is not read");
-  const auto bad = [](std::string_view why) { return InvalidArgument(fmt::format("not an add-checkpoint request: {}", why)); };
+  if (body.size() > limits::kMaxAddCheckpointBytes)
+    return ResourceExhausted("an add-checkpoint request of this size is not read");
+  const auto bad = [](std::string_view why) {
+    return InvalidArgument(fmt::format("not an add-checkpoint request: {}", why));
+  };
   AddCheckpointRequest request;
   for (bool first = true;; first = false) {
     const size_t end = body.find('\n');
@@ -58,8 +61,10 @@ Result<AddCheckpointRequest> AddCheckpointRequest::Parse(std::string_view body) 
   return request;
 }
 
-Result<Witness> Witness::Open(Storage& state, const NoteSigner& signer, std::vector<VerifierKey> logs, const Clock& clock) {
-  if (signer.verifier().type() != NoteKeyType::kCosignatureV1) return InvalidArgument("a witness signs with a cosignature/v1 key");
+Result<Witness> Witness::Open(Storage& state, const NoteSigner& signer, std::vector<VerifierKey> logs,
+                              const Clock& clock) {
+  if (signer.verifier().type() != NoteKeyType::kCosignatureV1)
+    return InvalidArgument("a witness signs with a cosignature/v1 key");
   return Witness(state, signer, std::move(logs), clock);
 }
 
@@ -84,7 +89,8 @@ Result<std::optional<Checkpoint>> Witness::Remembered(std::string_view origin) c
 
 WitnessAnswer Witness::AddCheckpoint(std::string_view body) {
   const Result<AddCheckpointRequest> request = AddCheckpointRequest::Parse(body);
-  if (!request.ok()) return Refuse(request.error().code() == ErrorCode::kResourceExhausted ? 413 : 400, request.error().message());
+  if (!request.ok())
+    return Refuse(request.error().code() == ErrorCode::kResourceExhausted ? 413 : 400, request.error().message());
   const Result<Note> note = Note::Parse(request->checkpoint);
   if (!note.ok()) return Refuse(400, note.error().message());
   const Result<Checkpoint> checkpoint = Checkpoint::Parse(note->text());
@@ -148,7 +154,8 @@ Result<bool> WitnessClient::TakeAnswer(TileLog& log, int status, std::string_vie
     ASSIGN_OR_RETURN(const uint64_t size, ParseTreeSize(body.substr(0, body.size() - 1)));
     // A witness that has seen more than there is, or another tree of this size, has seen another log under our name.
     if (size > log.committed().size || size == cosigned_size_) {
-      return PermissionDenied(fmt::format("witness {} has seen another log of this name, at {} records", witness_.name(), size));
+      return PermissionDenied(
+          fmt::format("witness {} has seen another log of this name, at {} records", witness_.name(), size));
     }
     cosigned_size_ = size;
     return false;
@@ -162,7 +169,8 @@ Result<bool> WitnessClient::TakeAnswer(TileLog& log, int status, std::string_vie
     if (end == std::string_view::npos) return PermissionDenied("the answer ends inside a line");
     ASSIGN_OR_RETURN(NoteSignature line, NoteSignature::ParseLine(body.substr(0, end)));
     body.remove_prefix(end + 1);
-    if (line.name == witness_.name() && line.key_id == witness_.key_id()) RETURN_IF_ERROR(cosigned.Add(std::move(line)));
+    if (line.name == witness_.name() && line.key_id == witness_.key_id())
+      RETURN_IF_ERROR(cosigned.Add(std::move(line)));
   }
   if (witness_.Check(cosigned).state != State::kGood) {
     return PermissionDenied(fmt::format("the answer holds no cosignature of witness {}", witness_.name()));

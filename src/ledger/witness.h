@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "base/limits/ledger.h"
 #include "base/clock.h"
+#include "base/limits/ledger.h"
 #include "base/mutex.h"
 #include "base/result.h"
 #include "ledger/checkpoint.h"
@@ -43,7 +43,8 @@ class Witness {
  public:
   // `logs`: the keys it knows, several of one name allowed. All references outlive it. The key of `signer` is of type
   // kCosignatureV1.
-  static Result<Witness> Open(Storage& state, const NoteSigner& signer, std::vector<VerifierKey> logs, const Clock& clock);
+  static Result<Witness> Open(Storage& state, const NoteSigner& signer, std::vector<VerifierKey> logs,
+                              const Clock& clock);
 
   // Answers POST /add-checkpoint: 200 with the cosignature, 400 form, 403 not signed by the log, 404 unknown log,
   // 409 another size (it is the body), or another root at the same size, 413 too large, 422 the log is not consistent

@@ -80,9 +80,11 @@ TEST_F(WitnessTest, RefusesAForkAndARollback) {
                                   .proof = ConsistencyProof(reader, 100, 150).value(),
                                   .checkpoint = other.committed_note().ToString()};
   EXPECT_EQ(Ask(fork).status, 422);
-  const Checkpoint same_size{.origin = "example.org/log", .size = 100, .root = other.committed().root, .extensions = {}};
+  const Checkpoint same_size{
+      .origin = "example.org/log", .size = 100, .root = other.committed().root, .extensions = {}};
   EXPECT_EQ(Ask({.old_size = 100, .proof = {}, .checkpoint = SignedBy(signer_, same_size).ToString()}).status, 409);
-  const Checkpoint smaller{.origin = "example.org/log", .size = 50, .root = RootAt(LogReader(storage_, 100), 50).value(), .extensions = {}};
+  const Checkpoint smaller{
+      .origin = "example.org/log", .size = 50, .root = RootAt(LogReader(storage_, 100), 50).value(), .extensions = {}};
   EXPECT_EQ(Ask({.old_size = 50, .proof = {}, .checkpoint = SignedBy(signer_, smaller).ToString()}).status, 409);
   EXPECT_EQ(Ask({.old_size = 100, .proof = {}, .checkpoint = SignedBy(signer_, smaller).ToString()}).status, 400);
   EXPECT_EQ(Ask({.old_size = 0, .proof = {}, .checkpoint = other.committed_note().ToString()}).status, 409);
@@ -92,7 +94,8 @@ TEST_F(WitnessTest, RefusesAForkAndARollback) {
 TEST_F(WitnessTest, KnowsItsLogs) {
   Grow(3);
   const NoteSigner stranger = TestSigner("example.org/log", NoteKeyType::kEd25519, 8);
-  EXPECT_EQ(Ask({.old_size = 0, .proof = {}, .checkpoint = SignedBy(stranger, log_.committed()).ToString()}).status, 403);
+  EXPECT_EQ(Ask({.old_size = 0, .proof = {}, .checkpoint = SignedBy(stranger, log_.committed()).ToString()}).status,
+            403);
   const NoteSigner unknown = TestSigner("example.org/unknown");
   Checkpoint checkpoint = log_.committed();
   checkpoint.origin = "example.org/unknown";
@@ -118,8 +121,9 @@ TEST_F(WitnessTest, RequestsOfAnotherFormAreRefused) {
   Grow(300);
   const std::string good = Request(0).ToBody();
   EXPECT_EQ(AddCheckpointRequest::Parse(good)->ToBody(), good);
-  for (const std::string& bad : std::vector<std::string>{"", "old 0\n", "old 00\n\n" + good, "old -1\n\n", "new 0\n\n", "old 0\nxxx\n\n",
-                                 "old 0\n\n" + good, good.substr(0, good.size() - 1), "old 0 \n\n"}) {
+  for (const std::string& bad :
+       std::vector<std::string>{"", "old 0\n", "old 00\n\n" + good, "old -1\n\n", "new 0\n\n", "old 0\nxxx\n\n",
+                                "old 0\n\n" + good, good.substr(0, good.size() - 1), "old 0 \n\n"}) {
     EXPECT_EQ(witness_.AddCheckpoint(bad).status, 400) << bad;
   }
   std::string many = "old 0\n";
@@ -141,8 +145,10 @@ TEST_F(WitnessTest, TheClientTakesOnlyThisWitnesssWord) {
   };
   const NoteSigner stranger = TestSigner("witness.example/w", NoteKeyType::kCosignatureV1, 6);
   EXPECT_EQ(answer(200, "").error().code(), ErrorCode::kPermissionDenied);
-  EXPECT_EQ(answer(200, stranger.Sign(log_.committed_note().text(), clock_.Wall()).ToLine()).error().code(), ErrorCode::kPermissionDenied);
-  EXPECT_EQ(answer(200, cosigner_.Sign("another text\n", clock_.Wall()).ToLine()).error().code(), ErrorCode::kPermissionDenied);
+  EXPECT_EQ(answer(200, stranger.Sign(log_.committed_note().text(), clock_.Wall()).ToLine()).error().code(),
+            ErrorCode::kPermissionDenied);
+  EXPECT_EQ(answer(200, cosigner_.Sign("another text\n", clock_.Wall()).ToLine()).error().code(),
+            ErrorCode::kPermissionDenied);
   EXPECT_EQ(answer(503, "").error().code(), ErrorCode::kUnavailable);
   EXPECT_EQ(answer(422, "").error().code(), ErrorCode::kPermissionDenied);
   EXPECT_EQ(answer(409, "99\n").error().code(), ErrorCode::kPermissionDenied) << "it has seen more than there is";

@@ -1,3 +1,5 @@
+#include "base/limits/http.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -6,7 +8,6 @@
 #include <thread>
 
 #include "base/clock.h"
-#include "base/limits/http.h"
 #include "base/random.h"
 #include "crypto/authority.h"
 #include "net/connection.h"

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "base/limits/gateway.h"
 #include "base/bytes.h"
+#include "base/limits/gateway.h"
 #include "base/result.h"
 #include "base/unique_function.h"
 #include "runtime/loop.h"

@@ -8,8 +8,8 @@
 #include <span>
 #include <vector>
 
-#include "base/limits/identity.h"
 #include "base/bytes.h"
+#include "base/limits/identity.h"
 #include "base/result.h"
 #include "runtime/unique_fd.h"
 

@@ -52,7 +52,8 @@ Result<Bytes> ReadMemfd(int fd) {
   if (seals < 0 || (seals & (F_SEAL_WRITE | F_SEAL_SHRINK)) != (F_SEAL_WRITE | F_SEAL_SHRINK)) {
     return InvalidArgument("message memfd is not sealed");
   }
-  if (st.st_size < 0 || static_cast<size_t>(st.st_size) > limits::kMaxMessageBytes) return ResourceExhausted("message over the limit");
+  if (st.st_size < 0 || static_cast<size_t>(st.st_size) > limits::kMaxMessageBytes)
+    return ResourceExhausted("message over the limit");
   Bytes data(static_cast<size_t>(st.st_size));
   size_t done = 0;
   while (done < data.size()) {

@@ -13,8 +13,8 @@
 #include <string>
 #include <vector>
 
-#include "base/limits/messages.h"
 #include "base/bytes.h"
+#include "base/limits/messages.h"
 #include "base/result.h"
 #include "base/unique_function.h"
 #include "hexr/node/v1/node.pb.h"
@@ -53,8 +53,8 @@ class Channel {
   using OnClosed = UniqueFunction<void(const Error&)>;
   using OnReply = UniqueFunction<void(Result<Message>)>;
 
-  // `name` is for logs. Callbacks run on the loop; OnClosed runs once. The channel may be destroyed in OnClosed and in an
-  // OnReply, never in OnRequest.
+  // `name` is for logs. Callbacks run on the loop; OnClosed runs once. The channel may be destroyed in OnClosed and in
+  // an OnReply, never in OnRequest.
   Channel(Loop& loop, UniqueFd socket, std::string name, OnRequest on_request, OnClosed on_closed);
   ~Channel();
   Channel(const Channel&) = delete;
@@ -62,7 +62,8 @@ class Channel {
 
   // No answer expected.
   Status Send(Envelope body, std::vector<UniqueFd> fds = {});
-  // `done` runs exactly once: the answer, the peer's refusal, DEADLINE_EXCEEDED, or UNAVAILABLE when the channel closes.
+  // `done` runs exactly once: the answer, the peer's refusal, DEADLINE_EXCEEDED, or UNAVAILABLE when the channel
+  // closes.
   void Call(Envelope body, std::vector<UniqueFd> fds, std::chrono::milliseconds deadline, OnReply done);
   bool open() const { return static_cast<bool>(socket_); }
   const std::string& name() const { return name_; }

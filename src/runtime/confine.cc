@@ -118,11 +118,11 @@ using Filter = std::unique_ptr<void, decltype(&seccomp_release)>;
 constexpr std::array kServerCalls = {
     // files
     "read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "pwritev", "preadv2", "pwritev2", "close",
-    "close_range", "fstat", "stat", "lstat", "newfstatat", "statx", "statfs", "fstatfs", "lseek", "open", "openat", "openat2",
-    "access", "faccessat", "faccessat2", "readlink", "readlinkat", "getdents64", "getcwd", "ftruncate", "fallocate",
-    "fsync", "fdatasync", "sync_file_range", "rename", "renameat", "renameat2", "link", "linkat", "unlink", "unlinkat",
-    "mkdir", "mkdirat", "rmdir", "chmod", "fchmod", "fchmodat", "flock", "fcntl", "dup", "dup2", "dup3", "pipe2",
-    "ioctl", "umask", "fadvise64", "utimensat", "copy_file_range", "sendfile", "splice", "fchown",
+    "close_range", "fstat", "stat", "lstat", "newfstatat", "statx", "statfs", "fstatfs", "lseek", "open", "openat",
+    "openat2", "access", "faccessat", "faccessat2", "readlink", "readlinkat", "getdents64", "getcwd", "ftruncate",
+    "fallocate", "fsync", "fdatasync", "sync_file_range", "rename", "renameat", "renameat2", "link", "linkat", "unlink",
+    "unlinkat", "mkdir", "mkdirat", "rmdir", "chmod", "fchmod", "fchmodat", "flock", "fcntl", "dup", "dup2", "dup3",
+    "pipe2", "ioctl", "umask", "fadvise64", "utimensat", "copy_file_range", "sendfile", "splice", "fchown",
     // memory
     "mmap", "munmap", "mprotect", "mremap", "madvise", "brk", "mlock", "mlock2", "munlock", "memfd_create",
     "memfd_secret", "membarrier",

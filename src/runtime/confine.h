@@ -15,25 +15,26 @@ namespace hexr::runtime {
 
 // Which system calls stay. Everything else fails with EPERM (ENOSYS where the C library has a way around it).
 enum class SyscallProfile : uint8_t {
-  kServer,   // files, sockets, memory, threads, time: no exec, no fork, no ptrace, no namespaces, no kernel interfaces
-  kLocal,    // kServer without network sockets: only what is handed over or connected on a path
-  kParent,   // for the parents of agents, whose filter every agent inherits: kernel interfaces (modules, BPF, kexec,
-             // keyrings, io_uring…) are gone, the rest stays
+  kServer,  // files, sockets, memory, threads, time: no exec, no fork, no ptrace, no namespaces, no kernel interfaces
+  kLocal,   // kServer without network sockets: only what is handed over or connected on a path
+  kParent,  // for the parents of agents, whose filter every agent inherits: kernel interfaces (modules, BPF, kexec,
+            // keyrings, io_uring…) are gone, the rest stays
 };
 
 struct Confinement {
   SyscallProfile syscalls = SyscallProfile::kServer;
-  std::vector<int> keep_capabilities;      // CAP_…; dropped from the bounding set as well
-  std::optional<uid_t> become;             // changes to this uid and gid first; needs CAP_SETUID
-  bool limit_files = false;                // Landlock: only what the two lists name
-  std::vector<std::string> readable;       // folders and files; missing ones are skipped
-  std::vector<std::string> writable;       // may be read, written, made and removed
-  bool keep_privileges_for_exec = false;   // the supervisor alone: children start with its capabilities, then confine themselves
+  std::vector<int> keep_capabilities;  // CAP_…; dropped from the bounding set as well
+  std::optional<uid_t> become;         // changes to this uid and gid first; needs CAP_SETUID
+  bool limit_files = false;            // Landlock: only what the two lists name
+  std::vector<std::string> readable;   // folders and files; missing ones are skipped
+  std::vector<std::string> writable;   // may be read, written, made and removed
+  bool keep_privileges_for_exec =
+      false;  // the supervisor alone: children start with its capabilities, then confine themselves
 };
 
 // What holds in the end; for `hexr doctor` and logs.
 struct Confined {
-  int landlock_abi = 0;   // 0: none in this kernel
+  int landlock_abi = 0;  // 0: none in this kernel
   bool seccomp = false;
   bool no_new_privs = false;
 };

@@ -15,7 +15,8 @@ namespace hexr::runtime {
 
 Result<std::pair<UniqueFd, UniqueFd>> MakePacketPair() {
   int fds[2];
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0) return ErrnoError("socketpair", errno);
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0)
+    return ErrnoError("socketpair", errno);
   return std::pair(UniqueFd(fds[0]), UniqueFd(fds[1]));
 }
 
@@ -24,7 +25,8 @@ Status SendPacket(int socket, ByteView data, std::span<const int> fds, bool* wou
   if (data.empty()) return InvalidArgument("packet: empty");
   if (data.size() > limits::kMaxInlineMessageBytes) return ResourceExhausted("packet: over the limit for one message");
   if (fds.size() > limits::kMaxMessageFds) return ResourceExhausted("packet: too many descriptors");
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * limits::kMaxMessageFds)] = {};  // its padding goes to the kernel
+  alignas(
+      cmsghdr) char control[CMSG_SPACE(sizeof(int) * limits::kMaxMessageFds)] = {};  // its padding goes to the kernel
   iovec v{const_cast<uint8_t*>(data.data()), data.size()};
   msghdr m{};
   m.msg_iov = &v;
@@ -49,8 +51,8 @@ Status SendPacket(int socket, ByteView data, std::span<const int> fds, bool* wou
 Result<Packet> ReceivePacket(int socket) {
   Packet p;
   uint8_t buffer[limits::kMaxInlineMessageBytes];  // on the stack, uninitialised: most messages are small
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * limits::kMaxMessageFds) + CMSG_SPACE(sizeof(ucred)) +
-                                CMSG_SPACE(sizeof(int))];
+  alignas(cmsghdr) char
+      control[CMSG_SPACE(sizeof(int) * limits::kMaxMessageFds) + CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(sizeof(int))];
   iovec v{buffer, sizeof buffer};
   msghdr m{};
   m.msg_iov = &v;

@@ -1,4 +1,5 @@
-// One SOCK_SEQPACKET message with file descriptors and the kernel's word on who sent it. No state; thread-safe per socket.
+// One SOCK_SEQPACKET message with file descriptors and the kernel's word on who sent it. No state; thread-safe per
+// socket.
 #pragma once
 
 #include <cstdint>

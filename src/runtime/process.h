@@ -17,13 +17,14 @@ namespace hexr::runtime {
 Result<UniqueFd> OpenPidfd(pid_t pid);
 // pidfd_send_signal(2).
 Status SignalPidfd(int pidfd, int signal);
-// The pidfs inode (kernel 6.9 and later): unique for the life of the boot. Zero on older kernels, where it says nothing.
+// The pidfs inode (kernel 6.9 and later): unique for the life of the boot. Zero on older kernels, where it says
+// nothing.
 Result<uint64_t> PidfdInode(int pidfd);
 
 // PIDFD_GET_INFO (kernel 6.13 and later). UNIMPLEMENTED before.
 struct PidfdInfo {
-  bool has_ids = false;   // false once the process has been reaped
-  uint32_t pid = 0;       // of the thread group leader, in the reader's PID namespace
+  bool has_ids = false;  // false once the process has been reaped
+  uint32_t pid = 0;      // of the thread group leader, in the reader's PID namespace
   uint32_t tgid = 0;
   uint32_t ppid = 0;
   uint32_t ruid = 0, rgid = 0, euid = 0, egid = 0;
@@ -39,12 +40,13 @@ Result<uint64_t> ProcessStartTime(pid_t pid);
 // /proc/sys/kernel/random/boot_id.
 Result<std::string> BootId();
 
-// A child of ours: exec of `argv[0]` with exactly these descriptors (child number, ours) beyond 0-2, and this environment.
+// A child of ours: exec of `argv[0]` with exactly these descriptors (child number, ours) beyond 0-2, and this
+// environment.
 struct ChildSpec {
   std::vector<std::string> argv;
-  std::vector<std::string> env;                  // "NAME=value"
-  std::vector<std::pair<int, int>> fds;          // {number in the child, descriptor here}
-  std::optional<int> parent_death_signal;        // set before exec; bound to the calling thread
+  std::vector<std::string> env;            // "NAME=value"
+  std::vector<std::pair<int, int>> fds;    // {number in the child, descriptor here}
+  std::optional<int> parent_death_signal;  // set before exec; bound to the calling thread
 };
 struct Child {
   pid_t pid = -1;

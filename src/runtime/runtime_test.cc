@@ -28,11 +28,16 @@ int CountFds() {
 TEST(Loop, TimersPostsAndWatchesRunInOrderAndStopWhenDestroyed) {
   Loop loop;
   std::vector<int> ran;
-  Timer late = loop.After(milliseconds(20), [&] { ran.push_back(3); loop.Stop(); });
+  Timer late = loop.After(milliseconds(20), [&] {
+    ran.push_back(3);
+    loop.Stop();
+  });
   Timer early = loop.After(milliseconds(1), [&] { ran.push_back(2); });
   Timer never = loop.After(milliseconds(2), [&] { ran.push_back(99); });
   never.Cancel();
-  { Timer scoped = loop.After(milliseconds(2), [&] { ran.push_back(99); }); }
+  {
+    Timer scoped = loop.After(milliseconds(2), [&] { ran.push_back(99); });
+  }
   loop.Post([&] { ran.push_back(1); });
   loop.Run();
   EXPECT_THAT(ran, testing::ElementsAre(1, 2, 3));
@@ -65,7 +70,11 @@ TEST(Loop, WriteInterestIsOnDemand) {
   Loop loop;
   auto [a, b] = std::move(*MakePacketPair());
   int writable = 0;
-  FdWatch w = loop.Watch(a.get(), [] {}, [&] { if (++writable == 3) w.WantWrite(false); });
+  FdWatch w = loop.Watch(
+      a.get(), [] {},
+      [&] {
+        if (++writable == 3) w.WantWrite(false);
+      });
   loop.RunReady();
   EXPECT_EQ(writable, 0);
   w.WantWrite(true);
@@ -76,7 +85,12 @@ TEST(Loop, WriteInterestIsOnDemand) {
 TEST(Loop, PostFromAnotherThreadWakesIt) {
   Loop loop;
   bool ran = false;
-  std::thread t([&] { loop.Post([&] { ran = true; loop.Stop(); }); });
+  std::thread t([&] {
+    loop.Post([&] {
+      ran = true;
+      loop.Stop();
+    });
+  });
   loop.Run();
   t.join();
   EXPECT_TRUE(ran);
@@ -85,7 +99,10 @@ TEST(Loop, PostFromAnotherThreadWakesIt) {
 TEST(Signals, ArriveOnTheLoop) {
   Loop loop;
   int got = 0;
-  auto w = SignalWatch::Create(loop, {SIGUSR1}, [&](int s) { got = s; loop.Stop(); });
+  auto w = SignalWatch::Create(loop, {SIGUSR1}, [&](int s) {
+    got = s;
+    loop.Stop();
+  });
   ASSERT_TRUE(w.ok());
   ASSERT_EQ(raise(SIGUSR1), 0);
   loop.Run();
@@ -127,9 +144,11 @@ TEST(Packet, OverlongMessageIsDataLossAndLeaksNoDescriptor) {
 struct Pair {
   explicit Pair(Channel::OnRequest serve) {
     auto fds = std::move(*MakePacketPair());
-    server = std::make_unique<Channel>(loop, std::move(fds.first), "server", std::move(serve), [this](const Error&) { ++server_closed; });
-    client = std::make_unique<Channel>(loop, std::move(fds.second), "client", [](Message, Channel::Reply) {},
-                                       [this](const Error&) { ++client_closed; });
+    server = std::make_unique<Channel>(loop, std::move(fds.first), "server", std::move(serve),
+                                       [this](const Error&) { ++server_closed; });
+    client = std::make_unique<Channel>(
+        loop, std::move(fds.second), "client", [](Message, Channel::Reply) {},
+        [this](const Error&) { ++client_closed; });
   }
   Loop loop;
   std::unique_ptr<Channel> server, client;
@@ -178,7 +197,10 @@ TEST(Channel, LargeMessagesTravelAsMemfdWithTheirDescriptors) {
   e.mutable_start()->set_config_yaml(big);
   std::vector<UniqueFd> extra;
   extra.emplace_back(open("/dev/null", O_RDONLY | O_CLOEXEC));
-  p.client->Call(e, std::move(extra), seconds(5), [&](Result<Message> r) { EXPECT_TRUE(r.ok()); p.loop.Stop(); });
+  p.client->Call(e, std::move(extra), seconds(5), [&](Result<Message> r) {
+    EXPECT_TRUE(r.ok());
+    p.loop.Stop();
+  });
   p.loop.Run();
   EXPECT_EQ(seen, big);
   EXPECT_EQ(fds, 1u);
@@ -203,7 +225,8 @@ TEST(Channel, PeerThatDoesNotReadIsTakenForDead) {
   auto fds = std::move(*MakePacketPair());
   Loop loop;
   std::string why;
-  Channel c(loop, std::move(fds.first), "mute", [](Message, Channel::Reply) {}, [&](const Error& e) { why = e.message(); });
+  Channel c(
+      loop, std::move(fds.first), "mute", [](Message, Channel::Reply) {}, [&](const Error& e) { why = e.message(); });
   Status s = Ok();
   size_t sent = 0;
   while (s.ok() && sent < 2 * limits::kMaxQueuedMessages) {
@@ -231,7 +254,8 @@ TEST(Channel, GarbageClosesIt) {
   auto fds = std::move(*MakePacketPair());
   Loop loop;
   int closed = 0;
-  Channel c(loop, std::move(fds.first), "garbage", [](Message, Channel::Reply) {}, [&](const Error&) { ++closed; });
+  Channel c(
+      loop, std::move(fds.first), "garbage", [](Message, Channel::Reply) {}, [&](const Error&) { ++closed; });
   ASSERT_TRUE(SendPacket(fds.second.get(), AsBytes("\x07garbage"), {}).ok());
   loop.RunFor(seconds(5));
   EXPECT_EQ(closed, 1);
@@ -241,8 +265,10 @@ TEST(Process, SpawnsWithExactDescriptorsAndReportsExecFailure) {
   int p[2];
   ASSERT_EQ(pipe2(p, O_CLOEXEC), 0);
   UniqueFd r(p[0]), w(p[1]);
-  auto child = SpawnChild(
-      {{"/bin/sh", "-c", "echo $A >&7; ls /proc/self/fd | wc -l >&7; exit 5"}, {"A=b", "PATH=/usr/bin:/bin"}, {{7, w.get()}}, {}});
+  auto child = SpawnChild({{"/bin/sh", "-c", "echo $A >&7; ls /proc/self/fd | wc -l >&7; exit 5"},
+                           {"A=b", "PATH=/usr/bin:/bin"},
+                           {{7, w.get()}},
+                           {}});
   ASSERT_TRUE(child.ok()) << child.error().ToString();
   w.reset();
   std::string out;

@@ -49,7 +49,8 @@ Result<Caller> IdentifyCaller(int socket) {
     c.pidfd = std::move(*opened);
     ucred again{};
     size = sizeof again;
-    // The number may have passed to another process between connect and here: that one did not connect as this uid just before.
+    // The number may have passed to another process between connect and here: that one did not connect as this uid just
+    // before.
     if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &again, &size) != 0 || again.pid != c.pid || again.uid != c.uid) {
       return Unauthenticated("the caller has changed");
     }

@@ -16,14 +16,15 @@ struct Caller {
   uid_t uid = 0;
   gid_t gid = 0;
   runtime::UniqueFd pidfd;
-  uint64_t pid_namespace = 0;   // inode
+  uint64_t pid_namespace = 0;  // inode
 };
 
-// SO_PEERCRED and SO_PEERPIDFD (or pidfd_open and a second look, before 6.5). UNAUTHENTICATED when the caller has gone or
-// cannot be told.
+// SO_PEERCRED and SO_PEERPIDFD (or pidfd_open and a second look, before 6.5). UNAUTHENTICATED when the caller has gone
+// or cannot be told.
 Result<Caller> IdentifyCaller(int socket);
 
-// The inode of a process's PID namespace. `pidfd` proves that the answer is about this process and no later one of its number.
+// The inode of a process's PID namespace. `pidfd` proves that the answer is about this process and no later one of its
+// number.
 Result<uint64_t> PidNamespaceOf(int pidfd, pid_t pid);
 // Of this process.
 Result<uint64_t> OwnPidNamespace();

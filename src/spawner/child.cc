@@ -35,22 +35,26 @@ class ChildProcess {
   explicit ChildProcess(ChildPlan& plan) : plan_(plan) {}
 
   [[noreturn]] void Run() {
-    // A parent that goes away shows as end of file on `sync`, not as a signal: an agent outlives a restart of its spawner.
+    // A parent that goes away shows as end of file on `sync`, not as a signal: an agent outlives a restart of its
+    // spawner.
     ResetSignals();
     CloseEverythingElse();
     if (!WaitForGo()) _exit(0);
     // Inner uid 0 is not mapped, so capabilities survive this; without it the files of the host's root would be ours.
     // The bare calls: glibc's would signal threads that only the parent has.
-    if (syscall(SYS_setresgid, plan_.gid, plan_.gid, plan_.gid) != 0 || syscall(SYS_setresuid, plan_.uid, plan_.uid, plan_.uid) != 0) {
+    if (syscall(SYS_setresgid, plan_.gid, plan_.gid, plan_.gid) != 0 ||
+        syscall(SYS_setresuid, plan_.uid, plan_.uid, plan_.uid) != 0) {
       Fail(Stage::kIdentity, errno);
     }
     int sent[kMaxSentFds];
     size_t count = OpenNetwork(sent);
     size_t index = 0;
-    if (const int e = BuildRoot(plan_.mounts, index)) Fail(index < plan_.mounts.size() ? Stage::kMount : Stage::kPivot, e, index);
+    if (const int e = BuildRoot(plan_.mounts, index))
+      Fail(index < plan_.mounts.size() ? Stage::kMount : Stage::kPivot, e, index);
     if (sethostname(plan_.hostname.data(), plan_.hostname.size()) != 0) Fail(Stage::kHostname, errno);
     for (const auto& [resource, limit] : plan_.rlimits) {
-      if (setrlimit(static_cast<__rlimit_resource>(resource), &limit) != 0) Fail(Stage::kLimits, errno, static_cast<size_t>(resource));
+      if (setrlimit(static_cast<__rlimit_resource>(resource), &limit) != 0)
+        Fail(Stage::kLimits, errno, static_cast<size_t>(resource));
     }
     const int slave = plan_.WantsTerminal() ? OpenTerminal(sent[count++]) : -1;
     Send(kSyncBuilt, sent, count);
@@ -223,10 +227,12 @@ class ChildProcess {
   }
 
   int InstallFilter() {
-    const sock_fprog program{static_cast<unsigned short>(plan_.filter.size()), const_cast<sock_filter*>(plan_.filter.data())};
+    const sock_fprog program{static_cast<unsigned short>(plan_.filter.size()),
+                             const_cast<sock_filter*>(plan_.filter.data())};
     long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, plan_.filter_flags, &program);
     if (listener < 0 && errno == EINVAL && (plan_.filter_flags & kSeccompWaitKillableRecv) != 0) {
-      listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, plan_.filter_flags & ~kSeccompWaitKillableRecv, &program);
+      listener =
+          syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, plan_.filter_flags & ~kSeccompWaitKillableRecv, &program);
     }
     if (listener < 0) Fail(Stage::kFilter, errno);
     return static_cast<int>(listener);

@@ -9,15 +9,17 @@ namespace hexr::spawner {
 namespace {
 
 // Words of a name, between underscores, that make it a secret's: OPENAI_API_KEY, GH_TOKEN, PGPASSWORD (as a suffix).
-constexpr std::array<std::string_view, 14> kWords = {"KEY", "APIKEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE",
-                                                     "PASS", "CREDENTIAL", "CREDENTIALS", "PAT", "PWD", "COOKIE", "AUTH"};
+constexpr std::array<std::string_view, 14> kWords = {"KEY",    "APIKEY",     "TOKEN",  "SECRET",     "PASSWORD",
+                                                     "PASSWD", "PASSPHRASE", "PASS",   "CREDENTIAL", "CREDENTIALS",
+                                                     "PAT",    "PWD",        "COOKIE", "AUTH"};
 constexpr std::array<std::string_view, 5> kSuffixes = {"PASSWORD", "PASSWD", "TOKEN", "SECRET", "APIKEY"};
 // Hold such a word and nothing secret.
 constexpr std::array<std::string_view, 4> kHarmless = {"PWD", "OLDPWD", "SSH_AUTH_SOCK", "XAUTHORITY"};
 
 std::string Upper(std::string_view s) {
   std::string out(s);
-  std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
   return out;
 }
 
@@ -44,7 +46,8 @@ bool LooksLikeSecret(std::string_view name, std::string_view value) {
     if (std::find(kWords.begin(), kWords.end(), word) != kWords.end()) return true;
     begin = end + 1;
   }
-  if (std::any_of(kSuffixes.begin(), kSuffixes.end(), [&](std::string_view s) { return upper.ends_with(s); })) return true;
+  if (std::any_of(kSuffixes.begin(), kSuffixes.end(), [&](std::string_view s) { return upper.ends_with(s); }))
+    return true;
   return HoldsUrlPassword(value);
 }
 

@@ -10,8 +10,8 @@
 namespace hexr::spawner {
 
 struct EnvironmentRequest {
-  std::vector<std::string> caller;     // "NAME=value"
-  std::vector<std::string> keep;       // names that stay although they look like secrets
+  std::vector<std::string> caller;                       // "NAME=value"
+  std::vector<std::string> keep;                         // names that stay although they look like secrets
   std::vector<std::pair<std::string, std::string>> set;  // ours: replaces the caller's of the same name
 };
 

@@ -21,8 +21,8 @@ namespace {
 
 using runtime::UniqueFd;
 
-// How soon after CONTINUE the first look, and how far apart looks grow: an exec takes some hundred microseconds; one that waits
-// for a slow disk, or a thread that spins after a failed one, must not cost a core.
+// How soon after CONTINUE the first look, and how far apart looks grow: an exec takes some hundred microseconds; one
+// that waits for a slow disk, or a thread that spins after a failed one, must not cost a core.
 constexpr int64_t kFirstCheckUs = 100;
 constexpr int64_t kLongestCheckUs = 100'000;
 
@@ -42,7 +42,8 @@ Result<ExecJournal> ExecJournal::Map(UniqueFd memory) {
 Result<ExecJournal> ExecJournal::Create() {
   UniqueFd memory(memfd_create("hexr-execs", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!memory || ftruncate(memory.get(), kJournalBytes) != 0) return ErrnoError("exec journal", errno);
-  if (fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) return ErrnoError("exec journal", errno);
+  if (fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+    return ErrnoError("exec journal", errno);
   return Map(std::move(memory));
 }
 
@@ -55,7 +56,8 @@ Result<ExecJournal> ExecJournal::Adopt(UniqueFd memory) {
   return Map(std::move(memory));
 }
 
-ExecJournal::ExecJournal(ExecJournal&& o) noexcept : memory_(std::move(o.memory_)), slots_(std::exchange(o.slots_, nullptr)) {}
+ExecJournal::ExecJournal(ExecJournal&& o) noexcept
+    : memory_(std::move(o.memory_)), slots_(std::exchange(o.slots_, nullptr)) {}
 
 ExecJournal::~ExecJournal() {
   if (slots_ != nullptr) munmap(slots_, kJournalBytes);
@@ -75,10 +77,17 @@ struct ExecWatch::Pending {
   UniqueFd old_memory;
 };
 
-ExecWatch::ExecWatch(runtime::Loop& loop, pid_t registered, int listener, ExecJournal& journal, bool launching, Events events)
-    : loop_(loop), registered_(registered), listener_(listener), journal_(journal), launching_(launching), events_(std::move(events)),
+ExecWatch::ExecWatch(runtime::Loop& loop, pid_t registered, int listener, ExecJournal& journal, bool launching,
+                     Events events)
+    : loop_(loop),
+      registered_(registered),
+      listener_(listener),
+      journal_(journal),
+      launching_(launching),
+      events_(std::move(events)),
       self_(std::make_shared<ExecWatch*>(this)) {
-  (void)ioctl(listener_, kNotifSetFlags, static_cast<unsigned long>(kSeccompFdSyncWakeUp));  // before 6.6: EINVAL, only slower
+  (void)ioctl(listener_, kNotifSetFlags,
+              static_cast<unsigned long>(kSeccompFdSyncWakeUp));  // before 6.6: EINVAL, only slower
   watch_ = loop_.Watch(listener_, [this] { Readable(); });
   loop_.Post([weak = std::weak_ptr<ExecWatch*>(self_)] {
     const auto alive = weak.lock();
@@ -143,8 +152,8 @@ void ExecWatch::TakeUp(ExecJournal::Slot& slot) {
   });
 }
 
-// A thread that calls exec has left every earlier one: a program that looks along PATH fails in one after the other. What is
-// over and not attested yet is covered by the attestation that follows the new one.
+// A thread that calls exec has left every earlier one: a program that looks along PATH fails in one after the other.
+// What is over and not attested yet is covered by the attestation that follows the new one.
 void ExecWatch::Supersede(pid_t tid) {
   std::erase_if(pending_, [&](const auto& p) {
     if (p->slot->state != ExecJournal::kContinued || ThreadOf(*p) != tid) return false;
@@ -181,8 +190,10 @@ void ExecWatch::CheckSoon() {
 void ExecWatch::Answer(const ExecJournal::Slot& slot, int error) {
   seccomp_notif_resp r{};
   r.id = slot.id;
-  if (error == 0) r.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-  else r.error = -error;
+  if (error == 0)
+    r.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+  else
+    r.error = -error;
   (void)ioctl(listener_, SECCOMP_IOCTL_NOTIF_SEND, &r);  // ENOENT: the task has died, or was answered by a predecessor
 }
 
@@ -195,8 +206,8 @@ bool ExecWatch::IsOver(const Pending& p) const {
   char byte = 0;
   // Nothing is ever mapped at address 0: EIO while the memory lives, end of file when its last user has let go.
   if (p.old_memory && pread(p.old_memory.get(), &byte, 1, 0) == 0) return true;
-  // Or the thread is seen outside of execve, which includes a failed one. One that has the first thread's number by now has
-  // it before its memory is exchanged: it is then looked for there.
+  // Or the thread is seen outside of execve, which includes a failed one. One that has the first thread's number by now
+  // has it before its memory is exchanged: it is then looked for there.
   const std::string process = "/proc/" + std::to_string(registered_);
   UniqueFd fd(open((process + "/task/" + std::to_string(p.slot->tid) + "/syscall").c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd && errno == ENOENT) {

@@ -1,9 +1,9 @@
 // Sees every exec of an agent before it happens, and takes the registered process's identity away first.
 //
 // The kernel stops execve and execveat of every process of the agent and asks the holder of the filter's listener
-// (seccomp_unotify(2)). Only the registered process has an identity to lose, so all others continue at once. CONTINUE decides
-// nothing, since the arguments lie in memory that the agent can change meanwhile; it is the moment of revocation. What the new
-// image is, is read from the kernel after the old one has gone. Belongs to the loop's thread.
+// (seccomp_unotify(2)). Only the registered process has an identity to lose, so all others continue at once. CONTINUE
+// decides nothing, since the arguments lie in memory that the agent can change meanwhile; it is the moment of
+// revocation. What the new image is, is read from the kernel after the old one has gone. Belongs to the loop's thread.
 #pragma once
 
 #include <sys/types.h>
@@ -19,8 +19,9 @@
 
 namespace hexr::spawner {
 
-// Execs whose handling has begun and not ended, in shared memory that outlives this process: a task whose notification is
-// lost hangs for ever, and an exec that is forgotten half-way would give the new image the old identity (INV-SPAWN-08).
+// Execs whose handling has begun and not ended, in shared memory that outlives this process: a task whose notification
+// is lost hangs for ever, and an exec that is forgotten half-way would give the new image the old identity
+// (INV-SPAWN-08).
 class ExecJournal {
  public:
   static constexpr size_t kSlots = 16;
@@ -56,9 +57,11 @@ class ExecJournal {
 class ExecWatch {
  public:
   struct Events {
-    // The registered process is about to exec: take its identity away, then answer. `go` false refuses the exec (EAGAIN).
+    // The registered process is about to exec: take its identity away, then answer. `go` false refuses the exec
+    // (EAGAIN).
     UniqueFunction<void(UniqueFunction<void(bool go)> answer)> starting;
-    // No exec of the registered process is under way any more: what runs now can be attested. Also after one that failed.
+    // No exec of the registered process is under way any more: what runs now can be attested. Also after one that
+    // failed.
     UniqueFunction<void()> settled;
   };
   // `listener` and `journal` outlive this object. What the journal holds, from a predecessor, is taken up at once.

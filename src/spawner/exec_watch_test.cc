@@ -3,8 +3,8 @@
 
 #include <fstream>
 
-#include "base/limits/agents.h"
 #include "base/clock.h"
+#include "base/limits/agents.h"
 #include "spawner/image.h"
 #include "spawner/owner.h"
 #include "spawner/testing/agent.h"
@@ -32,16 +32,19 @@ struct Watched {
     ExecWatch::Events events;
     events.starting = [this](UniqueFunction<void(bool)> answer) {
       ++starting;
-      if (hold) held.push_back(std::move(answer));
-      else answer(allow);
+      if (hold)
+        held.push_back(std::move(answer));
+      else
+        answer(allow);
     };
     events.settled = [this] {
       const auto program = OpenRunningProgram(agent->handles().agent_pid);
-      attested.push_back(program.ok() ? program->path.substr(program->path.rfind('/') + 1) : program.error().ToString());
+      attested.push_back(program.ok() ? program->path.substr(program->path.rfind('/') + 1)
+                                      : program.error().ToString());
       if (attest) watch->Attested();
     };
-    watch = std::make_unique<ExecWatch>(loop, agent->handles().agent_pid, agent->handles().exec_listener.get(), *journal, launching,
-                                        std::move(events));
+    watch = std::make_unique<ExecWatch>(loop, agent->handles().agent_pid, agent->handles().exec_listener.get(),
+                                        *journal, launching, std::move(events));
   }
   // Runs the loop until `done`, at most some seconds.
   bool Until(const std::function<bool()>& done) {
@@ -105,7 +108,8 @@ TEST_P(ExecWatchTest, TheImageDoesNotChangeBeforeTheAnswer) {
 
 TEST_P(ExecWatchTest, ChildrenExecWithoutAsking) {
   As(GetParam(), [] {
-    Watched w(std::string(kWaitForInput) + "subprocess.run(['true'],close_fds=True)\n"
+    Watched w(std::string(kWaitForInput) +
+              "subprocess.run(['true'],close_fds=True)\n"
               "subprocess.run(['sh','-c','true;/bin/true'])\nprint('done',flush=True)");
     ASSERT_TRUE(w.agent->started().ok());
     w.Watch();
@@ -118,7 +122,8 @@ TEST_P(ExecWatchTest, ChildrenExecWithoutAsking) {
 
 TEST_P(ExecWatchTest, AFailedExecIsSettledWithTheOldImage) {
   As(GetParam(), [] {
-    Watched w(std::string(kWaitForInput) + "try: os.execv('/no/such',['x'])\n"
+    Watched w(std::string(kWaitForInput) +
+              "try: os.execv('/no/such',['x'])\n"
               "except OSError as e: print(e.strerror,flush=True)\nsys.stdin.readline()");
     ASSERT_TRUE(w.agent->started().ok());
     w.Watch();
@@ -135,7 +140,9 @@ TEST_P(ExecWatchTest, ALongSearchAlongPathNeitherFillsTheJournalNorHangs) {
   As(GetParam(), [] {
     Watched w(std::string(kWaitForInput) +
               "import ctypes\nlibc=ctypes.CDLL(None)\nargv=(ctypes.c_char_p*2)(b'x',None)\n"
-              "for i in range(" + std::to_string(5 * ExecJournal::kSlots) + "): libc.execv(b'/no/such',argv)\n"
+              "for i in range(" +
+              std::to_string(5 * ExecJournal::kSlots) +
+              "): libc.execv(b'/no/such',argv)\n"
               "os.execv('/usr/bin/cat',['cat'])");
     ASSERT_TRUE(w.agent->started().ok());
     w.Watch();
@@ -148,7 +155,8 @@ TEST_P(ExecWatchTest, ALongSearchAlongPathNeitherFillsTheJournalNorHangs) {
 
 TEST_P(ExecWatchTest, ARefusedExecFailsAndTheProcessGoesOn) {
   As(GetParam(), [] {
-    Watched w(std::string(kWaitForInput) + "try: os.execv('/usr/bin/cat',['cat'])\n"
+    Watched w(std::string(kWaitForInput) +
+              "try: os.execv('/usr/bin/cat',['cat'])\n"
               "except OSError as e: print(e.errno,flush=True)\nsys.stdin.readline()");
     ASSERT_TRUE(w.agent->started().ok());
     w.allow = false;
@@ -164,7 +172,8 @@ TEST_P(ExecWatchTest, ARefusedExecFailsAndTheProcessGoesOn) {
 TEST_P(ExecWatchTest, AnExecOfAnotherThreadIsOneOfTheRegisteredProcess) {
   As(GetParam(), [] {
     Watched w(std::string(kWaitForInput) +
-              "import threading,time\nthreading.Thread(target=lambda: os.execv('/usr/bin/cat',['cat'])).start()\ntime.sleep(1000)");
+              "import threading,time\nthreading.Thread(target=lambda: "
+              "os.execv('/usr/bin/cat',['cat'])).start()\ntime.sleep(1000)");
     ASSERT_TRUE(w.agent->started().ok());
     w.Watch();
     w.agent->Input("\n");
@@ -174,8 +183,8 @@ TEST_P(ExecWatchTest, AnExecOfAnotherThreadIsOneOfTheRegisteredProcess) {
   });
 }
 
-// The old memory is kept alive by a process that shares it: its end is then no sign, and the new image must still be seen
-// as what it is, never as the old one.
+// The old memory is kept alive by a process that shares it: its end is then no sign, and the new image must still be
+// seen as what it is, never as the old one.
 TEST_P(ExecWatchTest, MemorySharedWithAChildDoesNotHideTheNewImage) {
   As(GetParam(), [] {
     Watched w(std::string(kWaitForInput) +
@@ -260,7 +269,8 @@ TEST(ImageTest, DigestsAreRememberedUntilTheFileChanges) {
   ImageDigests images(loop);
   const auto measure = [&] {
     std::optional<Result<crypto::Sha256Digest>> got;
-    images.Measure(UniqueFd(open(path.c_str(), O_RDONLY | O_CLOEXEC)), [&](Result<crypto::Sha256Digest> r) { got = std::move(r); });
+    images.Measure(UniqueFd(open(path.c_str(), O_RDONLY | O_CLOEXEC)),
+                   [&](Result<crypto::Sha256Digest> r) { got = std::move(r); });
     EXPECT_FALSE(got.has_value()) << "never inside the call";
     while (!got) loop.RunFor(std::chrono::milliseconds(10));
     return got->value();

@@ -33,35 +33,82 @@ constexpr uint32_t kNamespaceFlags =
 // Callers fall back to an older call when these are missing, and cannot when they are refused.
 constexpr long kMissing[] = {
     SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register,  // a second system call table that no filter sees
-    SYS_clone3,   // flags lie in memory; glibc falls back to clone
-    SYS_openat2,  // mode lies in memory
+    SYS_clone3,                                                     // flags lie in memory; glibc falls back to clone
+    SYS_openat2,                                                    // mode lies in memory
 };
 // Whole calls that no agent needs: each either makes or crosses a boundary, or is a rich kernel surface.
 constexpr long kRefused[] = {
     // mounts and roots
-    SYS_mount, SYS_umount2, SYS_pivot_root, SYS_chroot, SYS_open_tree, SYS_move_mount, SYS_fsopen, SYS_fsconfig, SYS_fsmount,
-    SYS_fspick, SYS_mount_setattr, kSysOpenTreeAttr, SYS_open_by_handle_at, SYS_swapon, SYS_swapoff, SYS_quotactl, SYS_quotactl_fd,
+    SYS_mount,
+    SYS_umount2,
+    SYS_pivot_root,
+    SYS_chroot,
+    SYS_open_tree,
+    SYS_move_mount,
+    SYS_fsopen,
+    SYS_fsconfig,
+    SYS_fsmount,
+    SYS_fspick,
+    SYS_mount_setattr,
+    kSysOpenTreeAttr,
+    SYS_open_by_handle_at,
+    SYS_swapon,
+    SYS_swapoff,
+    SYS_quotactl,
+    SYS_quotactl_fd,
     // namespaces
-    SYS_setns, SYS_unshare,
+    SYS_setns,
+    SYS_unshare,
     // other processes
-    SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_process_madvise, SYS_process_mrelease, SYS_pidfd_getfd, SYS_kcmp,
-    SYS_migrate_pages, SYS_move_pages,
+    SYS_ptrace,
+    SYS_process_vm_readv,
+    SYS_process_vm_writev,
+    SYS_process_madvise,
+    SYS_process_mrelease,
+    SYS_pidfd_getfd,
+    SYS_kcmp,
+    SYS_migrate_pages,
+    SYS_move_pages,
     // keyrings are not in any namespace
-    SYS_keyctl, SYS_add_key, SYS_request_key,
+    SYS_keyctl,
+    SYS_add_key,
+    SYS_request_key,
     // kernel surface
-    SYS_bpf, SYS_userfaultfd, SYS_perf_event_open, SYS_fanotify_init, SYS_init_module, SYS_finit_module, SYS_delete_module,
-    SYS_kexec_load, SYS_kexec_file_load, SYS_uselib, SYS_modify_ldt, SYS_iopl, SYS_ioperm, SYS_lookup_dcookie, SYS_vhangup,
+    SYS_bpf,
+    SYS_userfaultfd,
+    SYS_perf_event_open,
+    SYS_fanotify_init,
+    SYS_init_module,
+    SYS_finit_module,
+    SYS_delete_module,
+    SYS_kexec_load,
+    SYS_kexec_file_load,
+    SYS_uselib,
+    SYS_modify_ldt,
+    SYS_iopl,
+    SYS_ioperm,
+    SYS_lookup_dcookie,
+    SYS_vhangup,
     // the machine
-    SYS_reboot, SYS_acct, SYS_syslog, SYS_settimeofday, SYS_clock_settime, SYS_adjtimex, SYS_clock_adjtime, SYS_sethostname,
+    SYS_reboot,
+    SYS_acct,
+    SYS_syslog,
+    SYS_settimeofday,
+    SYS_clock_settime,
+    SYS_adjtimex,
+    SYS_clock_adjtime,
+    SYS_sethostname,
     SYS_setdomainname,
 };
-// A file with a setuid bit in an idmapped folder belongs to the folder's owner on the host, who may be root (INV-SPAWN-04).
+// A file with a setuid bit in an idmapped folder belongs to the folder's owner on the host, who may be root
+// (INV-SPAWN-04).
 struct ModeRule {
   long call;
   int mode_arg;
 };
 constexpr ModeRule kModes[] = {
-    {SYS_chmod, 1}, {SYS_fchmod, 1}, {SYS_fchmodat, 2}, {kSysFchmodat2, 2}, {SYS_creat, 1}, {SYS_mknod, 1}, {SYS_mknodat, 2},
+    {SYS_chmod, 1}, {SYS_fchmod, 1}, {SYS_fchmodat, 2}, {kSysFchmodat2, 2},
+    {SYS_creat, 1}, {SYS_mknod, 1},  {SYS_mknodat, 2},
 };
 // open(2) reads a mode only when it makes a file: without these flags the register may hold anything.
 struct OpenRule {
@@ -70,7 +117,8 @@ struct OpenRule {
 };
 constexpr OpenRule kOpens[] = {{SYS_open, 1, 2}, {SYS_openat, 2, 3}};
 constexpr uint32_t kMakesFile = O_CREAT | (O_TMPFILE & ~O_DIRECTORY);
-// personality(2): the values that container runtimes allow (Linux, 32-bit uname, no randomisation for debuggers, query).
+// personality(2): the values that container runtimes allow (Linux, 32-bit uname, no randomisation for debuggers,
+// query).
 constexpr uint32_t kUname26 = UNAME26, kLinux32 = PER_LINUX32;
 constexpr uint32_t kPersonalities[] = {0, kUname26, kLinux32, kUname26 | kLinux32, 0xffffffff};
 
@@ -155,7 +203,8 @@ std::vector<sock_filter> BuildAgentFilter(ExecCalls exec) {
     p.IfAnyBit(kNamespaceFlags, 1);
     p.Errno(EPERM);
   });
-  // Limits of others: prlimit(2) asks for the same uid alone, which PID 1 has too. The C library's own use names no process.
+  // Limits of others: prlimit(2) asks for the same uid alone, which PID 1 has too. The C library's own use names no
+  // process.
   ForCall(p, SYS_prlimit64, 3, [&] {
     p.LoadArg(0);
     p.IfNotEqual(0, 1);
@@ -176,7 +225,8 @@ std::vector<sock_filter> BuildAgentFilter(ExecCalls exec) {
     }
     p.Errno(EPERM);
   });
-  // AF_UNIX, TCP and UDP over IP, and netlink routes (getaddrinfo with AI_ADDRCONFIG, Go). AF_VSOCK is in no network namespace.
+  // AF_UNIX, TCP and UDP over IP, and netlink routes (getaddrinfo with AI_ADDRCONFIG, Go). AF_VSOCK is in no network
+  // namespace.
   ForCall(p, SYS_socketpair, 3, [&] {
     p.LoadArg(0);
     p.IfNotEqual(AF_UNIX, 1);
@@ -198,10 +248,10 @@ std::vector<sock_filter> BuildAgentFilter(ExecCalls exec) {
   // By protocol, since MPTCP (262) passes a test of the family: it would open flows that no listener of ours sees.
   p.LoadArg(2);
   p.IfNotEqual(0, 5);
-  p.IfNotEqual(6, 4);    // IPPROTO_TCP
-  p.IfNotEqual(17, 3);   // IPPROTO_UDP
-  p.IfNotEqual(1, 2);    // IPPROTO_ICMP: ping sockets; local answers only
-  p.IfNotEqual(58, 1);   // IPPROTO_ICMPV6
+  p.IfNotEqual(6, 4);   // IPPROTO_TCP
+  p.IfNotEqual(17, 3);  // IPPROTO_UDP
+  p.IfNotEqual(1, 2);   // IPPROTO_ICMP: ping sockets; local answers only
+  p.IfNotEqual(58, 1);  // IPPROTO_ICMPV6
   p.Errno(EPROTONOSUPPORT);
   p.Return(SECCOMP_RET_ALLOW);
   return p.Take();

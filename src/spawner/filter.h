@@ -1,7 +1,8 @@
-// The system call filter of every agent, as a classic BPF program (linux/seccomp.h, Documentation/userspace-api/seccomp_filter.rst).
+// The system call filter of every agent, as a classic BPF program (linux/seccomp.h,
+// Documentation/userspace-api/seccomp_filter.rst).
 //
-// It is built once and installed by each child; the kernel caches the calls that it always allows, so its length costs an
-// agent next to nothing. What it refuses, and how, is the table in filter.cc. Pure function; thread-safe.
+// It is built once and installed by each child; the kernel caches the calls that it always allows, so its length costs
+// an agent next to nothing. What it refuses, and how, is the table in filter.cc. Pure function; thread-safe.
 #pragma once
 
 #include <linux/filter.h>

@@ -24,18 +24,36 @@ constexpr uint64_t kWritable = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 constexpr std::array<const char*, 8> kSystem = {"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt"};
 // Of /etc, what programs need and what tells nothing about this machine's secrets.
 constexpr std::array<const char*, 10> kEtcFolders = {
-    "/etc/ssl", "/etc/ca-certificates", "/etc/pki", "/etc/crypto-policies", "/etc/alternatives", "/etc/ld.so.conf.d",
-    "/etc/fonts", "/etc/java-17-openjdk", "/etc/python3", "/etc/terminfo",
+    "/etc/ssl",          "/etc/ca-certificates", "/etc/pki",   "/etc/crypto-policies",
+    "/etc/alternatives", "/etc/ld.so.conf.d",    "/etc/fonts", "/etc/java-17-openjdk",
+    "/etc/python3",      "/etc/terminfo",
 };
 constexpr std::array<const char*, 20> kEtcFiles = {
-    "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/localtime", "/etc/timezone", "/etc/protocols", "/etc/services", "/etc/mime.types",
-    "/etc/profile", "/etc/bash.bashrc", "/etc/inputrc", "/etc/host.conf", "/etc/gai.conf", "/etc/os-release", "/etc/debian_version",
-    "/etc/gitconfig", "/etc/locale.alias", "/etc/magic", "/etc/shells", "/etc/ca-certificates.conf", "/etc/rpc",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/localtime",
+    "/etc/timezone",
+    "/etc/protocols",
+    "/etc/services",
+    "/etc/mime.types",
+    "/etc/profile",
+    "/etc/bash.bashrc",
+    "/etc/inputrc",
+    "/etc/host.conf",
+    "/etc/gai.conf",
+    "/etc/os-release",
+    "/etc/debian_version",
+    "/etc/gitconfig",
+    "/etc/locale.alias",
+    "/etc/magic",
+    "/etc/shells",
+    "/etc/ca-certificates.conf",
+    "/etc/rpc",
 };
 constexpr std::array<const char*, 6> kDevices = {"null", "zero", "full", "random", "urandom", "tty"};
 // Shared by everybody on the host: never given as a whole.
-constexpr std::array<const char*, 11> kNeverGiven = {
-    "/", "/tmp", "/var/tmp", "/run", "/var/run", "/dev", "/dev/shm", "/proc", "/sys", "/etc", "/var"};
+constexpr std::array<const char*, 11> kNeverGiven = {"/",        "/tmp",  "/var/tmp", "/run", "/var/run", "/dev",
+                                                     "/dev/shm", "/proc", "/sys",     "/etc", "/var"};
 
 bool IsBelow(std::string_view path, std::string_view folder) {
   return path == folder || (path.size() > folder.size() && path.starts_with(folder) && path[folder.size()] == '/');
@@ -54,7 +72,9 @@ std::string ReadHostFile(const char* path) {
   std::string text;
   const UniqueFd fd(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat st {};
-  if (!fd || fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode) || st.st_size > static_cast<off_t>(limits::kMaxEtcFileBytes)) return text;
+  if (!fd || fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode) ||
+      st.st_size > static_cast<off_t>(limits::kMaxEtcFileBytes))
+    return text;
   text.resize(static_cast<size_t>(st.st_size));
   const ssize_t n = read(fd.get(), text.data(), text.size());
   text.resize(n > 0 ? static_cast<size_t>(n) : 0);
@@ -63,12 +83,14 @@ std::string ReadHostFile(const char* path) {
 
 class Planner {
  public:
-  Planner(const FolderRequest& request, HostIds ids, Idmapper* idmapper, ChildPlan& plan, std::vector<std::string>& writable)
+  Planner(const FolderRequest& request, HostIds ids, Idmapper* idmapper, ChildPlan& plan,
+          std::vector<std::string>& writable)
       : request_(request), ids_(ids), idmapper_(idmapper), plan_(plan), writable_(writable) {}
 
   Result<FolderNotes> Plan() {
     RETURN_IF_ERROR(CheckPaths());
-    home_ = IsNormalPath(request_.home) && !IsSystemPath(request_.home) && !IsNeverGiven(request_.home) ? request_.home : "/home/agent";
+    home_ = IsNormalPath(request_.home) && !IsSystemPath(request_.home) && !IsNeverGiven(request_.home) ? request_.home
+                                                                                                        : "/home/agent";
     Fresh();
     RETURN_IF_ERROR(System());
     Etc();
@@ -105,7 +127,8 @@ class Planner {
     return Ok();
   }
 
-  // Sizes are bounds, not reservations: without a memory cgroup nothing else bounds what an agent keeps in memory files.
+  // Sizes are bounds, not reservations: without a memory cgroup nothing else bounds what an agent keeps in memory
+  // files.
   void Fresh() {
     Tmpfs("/tmp", "mode=1777,size=1g");
     Tmpfs("/var/tmp", "mode=1777,size=256m");
@@ -129,14 +152,17 @@ class Planner {
     writable_.push_back(home_);
   }
 
-  // Root clones and maps here, since a child without rights over the file system could not; a plain user's child clones by itself.
-  Status BindHere(const std::string& source, const std::string& target, const OwnerMap& owner, uint64_t attributes, bool directory) {
+  // Root clones and maps here, since a child without rights over the file system could not; a plain user's child clones
+  // by itself.
+  Status BindHere(const std::string& source, const std::string& target, const OwnerMap& owner, uint64_t attributes,
+                  bool directory) {
     UniqueFd tree(open_tree(AT_FDCWD, source.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
     if (!tree) return errno == ENOENT ? Ok() : Status(ErrnoError("open_tree " + source, errno));
     return Attach(std::move(tree), target, owner, attributes, directory, /*must_map=*/false);
   }
 
-  Status Attach(UniqueFd tree, const std::string& target, const OwnerMap& owner, uint64_t attributes, bool directory, bool must_map) {
+  Status Attach(UniqueFd tree, const std::string& target, const OwnerMap& owner, uint64_t attributes, bool directory,
+                bool must_map) {
     MountStep s = Step(Kind::kBind, target);
     s.directory = directory;
     s.recursive = true;
@@ -144,10 +170,12 @@ class Planner {
     if (!mapped.ok()) {
       if (mapped.error().code() != ErrorCode::kUnimplemented) return mapped;
       if (must_map) {
-        return FailedPrecondition(target + " cannot be written by the agent: its file system has no owner mapping. Hand a copy to uid " +
-                                  std::to_string(ids_.uid) + ", or give it read-only with --ro");
+        return FailedPrecondition(
+            target + " cannot be written by the agent: its file system has no owner mapping. Hand a copy to uid " +
+            std::to_string(ids_.uid) + ", or give it read-only with --ro");
       }
-      notes_.weaker.push_back(target + ": sockets of the host in it can be reached (no owner mapping on its file system)");
+      notes_.weaker.push_back(target +
+                              ": sockets of the host in it can be reached (no owner mapping on its file system)");
       s.attributes = attributes;
     }
     s.tree = std::move(tree);
@@ -199,19 +227,22 @@ class Planner {
     }
     const std::string uid = std::to_string(plan_.uid), gid = std::to_string(plan_.gid);
     Add(Step(Kind::kText, "/etc/passwd",
-             "agent:x:" + uid + ":" + gid + ":agent:" + home_ + ":/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"));
+             "agent:x:" + uid + ":" + gid + ":agent:" + home_ +
+                 ":/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"));
     Add(Step(Kind::kText, "/etc/group", "agent:x:" + gid + ":\nnogroup:x:65534:\n"));
     Add(Step(Kind::kText, "/etc/hostname", plan_.hostname + "\n"));
-    Add(Step(Kind::kText, "/etc/hosts",
-             std::string("127.0.0.1 localhost\n::1 localhost ip6-localhost\n") + kAgentIpv4 + " " + plan_.hostname + "\n"));
+    Add(Step(
+        Kind::kText, "/etc/hosts",
+        std::string("127.0.0.1 localhost\n::1 localhost ip6-localhost\n") + kAgentIpv4 + " " + plan_.hostname + "\n"));
     Add(Step(Kind::kText, "/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:2 attempts:2\n"));
     Add(Step(Kind::kText, "/etc/nsswitch.conf",
-             "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\nservices: files\nprotocols: files\n"));
+             "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\nservices: "
+             "files\nprotocols: files\n"));
   }
 
   Status Sockets() {
     const std::pair<const std::string&, const char*> sockets[] = {{request_.api_socket, "/run/hexr/api.sock"},
-                                                                   {request_.launch_socket, "/run/hexr/launch.sock"}};
+                                                                  {request_.launch_socket, "/run/hexr/launch.sock"}};
     for (const auto& [source, target] : sockets) {
       if (source.empty()) continue;
       MountStep s = Step(Kind::kBind, target, source);
@@ -229,11 +260,13 @@ class Planner {
     std::vector<const Given*> sorted;
     for (const Given& g : request_.given) sorted.push_back(&g);
     // What lies inside another one is mounted after it.
-    std::sort(sorted.begin(), sorted.end(), [](const Given* a, const Given* b) { return a->path.size() < b->path.size(); });
+    std::sort(sorted.begin(), sorted.end(),
+              [](const Given* a, const Given* b) { return a->path.size() < b->path.size(); });
     bool working_given = false;
     for (const Given* g : sorted) {
       if (IsNeverGiven(g->path)) {
-        notes_.warnings.push_back(g->path + " is shared by everybody on this machine: the agent got its own, not this one");
+        notes_.warnings.push_back(g->path +
+                                  " is shared by everybody on this machine: the agent got its own, not this one");
         working_given |= g->path == request_.working_folder;
         continue;
       }
@@ -256,7 +289,8 @@ class Planner {
   Status Give(const Given& g) {
     // Attributes as cached: a remote or user-space file system of the caller's must not be able to stall this process.
     struct statx st {};
-    if (statx(g.fd.get(), "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &st) != 0) return ErrnoError(g.path, errno);
+    if (statx(g.fd.get(), "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &st) != 0)
+      return ErrnoError(g.path, errno);
     const bool directory = S_ISDIR(st.stx_mode);
     if (!directory && !S_ISREG(st.stx_mode)) return InvalidArgument(g.path + " is neither a folder nor a file");
     if (g.writable) writable_.push_back(g.path);
@@ -278,9 +312,11 @@ class Planner {
     }
     UniqueFd tree(open_tree(g.fd.get(), "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
     if (!tree) return ErrnoError("give " + g.path + " (is it in another mount namespace?)", errno);
-    const OwnerMap owner = owns ? OwnerMap{st.stx_uid, st.stx_gid, ids_.uid, ids_.gid} : OwnerMap::Nobody(ids_.uid, ids_.gid);
+    const OwnerMap owner =
+        owns ? OwnerMap{st.stx_uid, st.stx_gid, ids_.uid, ids_.gid} : OwnerMap::Nobody(ids_.uid, ids_.gid);
     const bool already = st.stx_uid == ids_.uid;  // a folder of the tenant's own uid needs no map
-    return Attach(std::move(tree), g.path, owner, g.writable ? kWritable : kReadOnly, directory, g.writable && !already);
+    return Attach(std::move(tree), g.path, owner, g.writable ? kWritable : kReadOnly, directory,
+                  g.writable && !already);
   }
 
   const FolderRequest& request_;
@@ -304,11 +340,13 @@ bool IsNormalPath(const std::string& path) {
     if (segment.empty() || segment == "." || segment == "..") return false;
     begin = end + 1;
   }
-  return std::none_of(path.begin(), path.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+  return std::none_of(path.begin(), path.end(),
+                      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
 bool IsSystemPath(const std::string& path) {
-  return path == "/" || std::any_of(kSystem.begin(), kSystem.end(), [&](const char* folder) { return IsBelow(path, folder); });
+  return path == "/" ||
+         std::any_of(kSystem.begin(), kSystem.end(), [&](const char* folder) { return IsBelow(path, folder); });
 }
 
 Result<FolderNotes> PlanFolders(const FolderRequest& request, HostIds ids, Idmapper* idmapper, ChildPlan& plan,

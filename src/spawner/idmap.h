@@ -1,6 +1,8 @@
-// Mounts whose owners are other ids than on disk (mount_setattr(2), MOUNT_ATTR_IDMAP). Only for a spawner that runs as root.
+// Mounts whose owners are other ids than on disk (mount_setattr(2), MOUNT_ATTR_IDMAP). Only for a spawner that runs as
+// root.
 //
-// The map is that of a user namespace made for the purpose, one per owner, kept for the next launch. Belongs to one thread.
+// The map is that of a user namespace made for the purpose, one per owner, kept for the next launch. Belongs to one
+// thread.
 #pragma once
 
 #include <sys/types.h>
@@ -14,8 +16,8 @@
 
 namespace hexr::spawner {
 
-// Files of `disk_uid` and `disk_gid` appear as, and are made by, `host_uid` and `host_gid`; files of all others belong to nobody:
-// not writable, and their sockets not connectable, whatever their mode.
+// Files of `disk_uid` and `disk_gid` appear as, and are made by, `host_uid` and `host_gid`; files of all others belong
+// to nobody: not writable, and their sockets not connectable, whatever their mode.
 struct OwnerMap {
   uid_t disk_uid;
   gid_t disk_gid;
@@ -28,8 +30,8 @@ struct OwnerMap {
 
 class Idmapper {
  public:
-  // Makes the detached `tree` (open_tree(2)) idmapped, `attributes` (MOUNT_ATTR_*) set as well, with all mounts below it.
-  // UNIMPLEMENTED when one of its file systems cannot do that.
+  // Makes the detached `tree` (open_tree(2)) idmapped, `attributes` (MOUNT_ATTR_*) set as well, with all mounts below
+  // it. UNIMPLEMENTED when one of its file systems cannot do that.
   Status Apply(int tree, const OwnerMap& owner, uint64_t attributes);
 
  private:

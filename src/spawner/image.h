@@ -37,8 +37,8 @@ struct RunningProgram {
   runtime::UniqueFd fd;
 };
 
-// One file's identity while its content stays: any write moves ctime, any replacement the inode. The mount is left out on
-// purpose, since every agent has mounts of its own over the same files.
+// One file's identity while its content stays: any write moves ctime, any replacement the inode. The mount is left out
+// on purpose, since every agent has mounts of its own over the same files.
 struct FileKey {
   dev_t dev;
   ino_t ino;
@@ -47,8 +47,8 @@ struct FileKey {
   auto operator<=>(const FileKey&) const = default;
 };
 
-// Hashes files on one thread of its own, since a large interpreter takes longer than the loop may wait. Public functions
-// belong to the loop's thread.
+// Hashes files on one thread of its own, since a large interpreter takes longer than the loop may wait. Public
+// functions belong to the loop's thread.
 class ImageDigests {
  public:
   explicit ImageDigests(runtime::Loop& loop);

@@ -40,7 +40,12 @@ void Send(int control, const InitMessage& m, int fd = -1) {
 
 bool ForGroup(int signal) {
   switch (signal) {
-    case SIGINT: case SIGQUIT: case SIGHUP: case SIGTSTP: case SIGCONT: case SIGWINCH: return true;
+    case SIGINT:
+    case SIGQUIT:
+    case SIGHUP:
+    case SIGTSTP:
+    case SIGCONT:
+    case SIGWINCH: return true;
     default: return false;
   }
 }
@@ -64,16 +69,19 @@ bool Reap(pid_t agent, int control) {
   }
 }
 
-// The exit of a session leader hangs its terminal up, and the kernel then throws away what the agent wrote last and nobody has
-// read yet. Without a controlling terminal nothing is hung up: the master reads everything, then end of file.
+// The exit of a session leader hangs its terminal up, and the kernel then throws away what the agent wrote last and
+// nobody has read yet. Without a controlling terminal nothing is hung up: the master reads everything, then end of
+// file.
 void LetGoOfTerminal(int terminal) {
   if (terminal >= 0) ioctl(terminal, TIOCNOTTY);
 }
 
 void Obey(pid_t agent, int control, const InitMessage& m) {
   if (m.kind == InitMessage::Kind::kSignal && m.value > 0 && m.value < NSIG) {
-    if (ForGroup(m.value)) kill(-agent, m.value);
-    else kill(agent, m.value);
+    if (ForGroup(m.value))
+      kill(-agent, m.value);
+    else
+      kill(agent, m.value);
   } else if (m.kind == InitMessage::Kind::kSocket && (m.value == AF_INET || m.value == AF_INET6)) {
     const int s = socket(m.value, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     Send(control, {InitMessage::Kind::kSocket, s < 0 ? -errno : 0, m.serial}, s);

@@ -55,14 +55,21 @@ void FillImage(const Image& image, ::hexr::node::v1::Image& out) {
 
 Instance::Instance(runtime::Loop& loop, ImageDigests& images, Links& links, InstanceFacts facts, AgentHandles handles,
                    ExecJournal journal, bool launching, OnEnded on_ended)
-    : loop_(loop), images_(images), links_(links), facts_(std::move(facts)), handles_(std::move(handles)), journal_(std::move(journal)),
-      on_ended_(std::move(on_ended)), self_(std::make_shared<Instance*>(this)) {
+    : loop_(loop),
+      images_(images),
+      links_(links),
+      facts_(std::move(facts)),
+      handles_(std::move(handles)),
+      journal_(std::move(journal)),
+      on_ended_(std::move(on_ended)),
+      self_(std::make_shared<Instance*>(this)) {
   init_watch_ = loop_.Watch(handles_.init_pidfd.get(), [this] { OnInitEnded(); });
   control_watch_ = loop_.Watch(handles_.control.get(), [this] { OnControl(); });
   ExecWatch::Events events;
   events.starting = [this](UniqueFunction<void(bool)> answer) { OnExecStarting(std::move(answer), 0); };
   events.settled = [this] { OnExecSettled(); };
-  execs_ = std::make_unique<ExecWatch>(loop_, handles_.agent_pid, handles_.exec_listener.get(), journal_, launching, std::move(events));
+  execs_ = std::make_unique<ExecWatch>(loop_, handles_.agent_pid, handles_.exec_listener.get(), journal_, launching,
+                                       std::move(events));
 }
 
 Instance::~Instance() {
@@ -100,19 +107,19 @@ void Instance::Register(UniqueFunction<void(Status)> done) {
   fds.push_back(Duplicate(handles_.agent_pidfd));
   links_.CallKeeper(std::move(e), std::move(fds),
                     [weak = std::weak_ptr<Instance*>(self_), done = std::move(done)](Result<Message> reply) mutable {
-    const auto alive = weak.lock();
-    if (!alive) return;
-    if (!reply.ok()) return done(reply.error());
-    if (!reply->body.has_registered()) return done(Internal("the keeper did not say who this is"));
-    InstanceFacts& facts = (*alive)->facts_;
-    const auto& r = reply->body.registered();
-    facts.spiffe_id = r.spiffe_id();
-    facts.lineage.assign(r.lineage().begin(), r.lineage().end());
-    facts.subject = r.subject();
-    facts.subject_issuer = r.subject_issuer();
-    facts.on_behalf_of.clear();
-    done(Ok());
-  });
+                      const auto alive = weak.lock();
+                      if (!alive) return;
+                      if (!reply.ok()) return done(reply.error());
+                      if (!reply->body.has_registered()) return done(Internal("the keeper did not say who this is"));
+                      InstanceFacts& facts = (*alive)->facts_;
+                      const auto& r = reply->body.registered();
+                      facts.spiffe_id = r.spiffe_id();
+                      facts.lineage.assign(r.lineage().begin(), r.lineage().end());
+                      facts.subject = r.subject();
+                      facts.subject_issuer = r.subject_issuer();
+                      facts.on_behalf_of.clear();
+                      done(Ok());
+                    });
 }
 
 void Instance::RegisterAgain() {
@@ -124,7 +131,8 @@ void Instance::RegisterAgain() {
   }
   Register([weak = std::weak_ptr<Instance*>(self_)](Status s) {
     const auto alive = weak.lock();
-    if (alive && !s.ok()) Log(LogLevel::kError, "instance.register_failed", {{"instance", (*alive)->facts_.id}, {"error", s.error()}});
+    if (alive && !s.ok())
+      Log(LogLevel::kError, "instance.register_failed", {{"instance", (*alive)->facts_.id}, {"error", s.error()}});
   });
 }
 
@@ -149,9 +157,8 @@ void Instance::Announce(UniqueFunction<void(Status)> done) {
   for (const std::string& s : facts_.shares) up.add_shares(s);
   up.set_subject(facts_.subject);
   up.set_subject_issuer(facts_.subject_issuer);
-  links_.CallGateway(facts_.name.tenant, std::move(e), Duplicate(handles_.listeners), [done = std::move(done)](Result<Message> r) mutable {
-    done(r.ok() ? Ok() : Status(r.error()));
-  });
+  links_.CallGateway(facts_.name.tenant, std::move(e), Duplicate(handles_.listeners),
+                     [done = std::move(done)](Result<Message> r) mutable { done(r.ok() ? Ok() : Status(r.error())); });
 }
 
 void Instance::Park() {
@@ -190,7 +197,8 @@ void Instance::Park() {
     out.set_port(l.port);
     fds.push_back(Duplicate(handles_.listeners[i]));
   }
-  // What does not fit beside the handles is not there for sub-agents after a restart: they get fewer folders, never more.
+  // What does not fit beside the handles is not there for sub-agents after a restart: they get fewer folders, never
+  // more.
   for (const Given& g : facts_.folders) {
     if (fds.size() >= limits::kMaxMessageFds) break;
     auto& out = *p.add_folders();
@@ -206,7 +214,8 @@ Result<std::unique_ptr<Instance>> Instance::Adopt(runtime::Loop& loop, ImageDige
                                                   std::vector<UniqueFd> fds, OnEnded on_ended) {
   pb::ParkedInstance p;
   if (!p.ParseFromString(state)) return DataLoss("malformed parked instance");
-  const size_t expected = kParkedHandles + static_cast<size_t>(p.listeners_size()) + static_cast<size_t>(p.folders_size());
+  const size_t expected =
+      kParkedHandles + static_cast<size_t>(p.listeners_size()) + static_cast<size_t>(p.folders_size());
   if (fds.size() != expected) return DataLoss("parked instance without its descriptors");
   ASSIGN_OR_RETURN(InstanceId id, InstanceId::Parse(p.instance()));
   ASSIGN_OR_RETURN(IdSegment tenant, IdSegment::Parse(p.tenant()));
@@ -254,8 +263,8 @@ Result<std::unique_ptr<Instance>> Instance::Adopt(runtime::Loop& loop, ImageDige
     h.listeners.push_back(std::move(fds[next++]));
   }
   for (const auto& g : p.folders()) f.folders.push_back({g.path(), std::move(fds[next++]), g.writable()});
-  return std::make_unique<Instance>(loop, images, links, std::move(f), std::move(h), std::move(journal), /*launching=*/false,
-                                    std::move(on_ended));
+  return std::make_unique<Instance>(loop, images, links, std::move(f), std::move(h), std::move(journal),
+                                    /*launching=*/false, std::move(on_ended));
 }
 
 // ---- exec
@@ -284,22 +293,26 @@ void Instance::OnExecStarting(UniqueFunction<void(bool)> answer, int attempt) {
 void Instance::OnExecSettled() {
   Result<RunningProgram> program = OpenRunningProgram(handles_.agent_pid);
   if (!program.ok()) return;  // it has ended meanwhile; its pidfd says so
-  images_.MeasureImage(std::move(*program), OpenRunningScript(handles_.agent_pid), [weak = std::weak_ptr<Instance*>(self_)](Image image) {
-    const auto alive = weak.lock();
-    if (!alive) return;
-    Instance& self = **alive;
-    // Another exec has begun meanwhile: what was measured may be gone. Its own end attests.
-    if (!self.execs_ || self.execs_->busy()) return;
-    Envelope e;
-    auto& done = *e.mutable_exec_done();
-    done.set_instance(self.facts_.id.value());
-    done.set_failed(image.exe == self.facts_.image.exe && image.exe_sha256 == self.facts_.image.exe_sha256);
-    FillImage(image, *done.mutable_image());
-    self.facts_.image = std::move(image);
-    if (std::exchange(self.register_when_settled_, false)) self.RegisterAgain();
-    else self.links_.TellKeeper(std::move(e));
-    self.execs_->Attested();
-  });
+  images_.MeasureImage(
+      std::move(*program), OpenRunningScript(handles_.agent_pid),
+      [weak = std::weak_ptr<Instance*>(self_)](Image image) {
+        const auto alive = weak.lock();
+        if (!alive) return;
+        Instance& self = **alive;
+        // Another exec has begun meanwhile: what was measured may be gone. Its own end attests.
+        if (!self.execs_ || self.execs_->busy()) return;
+        Envelope e;
+        auto& done = *e.mutable_exec_done();
+        done.set_instance(self.facts_.id.value());
+        done.set_failed(image.exe == self.facts_.image.exe && image.exe_sha256 == self.facts_.image.exe_sha256);
+        FillImage(image, *done.mutable_image());
+        self.facts_.image = std::move(image);
+        if (std::exchange(self.register_when_settled_, false))
+          self.RegisterAgain();
+        else
+          self.links_.TellKeeper(std::move(e));
+        self.execs_->Attested();
+      });
 }
 
 // ---- PID 1
@@ -349,7 +362,8 @@ void Instance::OnInitEnded() {
   control_watch_ = runtime::FdWatch();
   execs_.reset();
   siginfo_t info{};
-  (void)waitid(P_PIDFD, static_cast<id_t>(handles_.init_pidfd.get()), &info, WEXITED | WNOHANG);  // ECHILD: a predecessor's child
+  (void)waitid(P_PIDFD, static_cast<id_t>(handles_.init_pidfd.get()), &info,
+               WEXITED | WNOHANG);  // ECHILD: a predecessor's child
   const int status = status_.value_or(SIGKILL);
   pb::ServerMessage out;
   *out.mutable_ended() = Ended(status);
@@ -411,7 +425,8 @@ void Instance::FindOwner(const ::hexr::node::v1::FindOwner& q, Channel::Reply re
   ConnectionAddress c;
   c.v6 = q.local_address().size() == 16;
   const size_t size = c.v6 ? 16 : 4;
-  if (q.local_address().size() != size || q.remote_address().size() != size || q.local_port() > 65535 || q.remote_port() > 65535) {
+  if (q.local_address().size() != size || q.remote_address().size() != size || q.local_port() > 65535 ||
+      q.remote_port() > 65535) {
     return reply.Fail(InvalidArgument("two addresses of one family, and ports"));
   }
   memcpy(c.local.data(), q.local_address().data(), size);
@@ -422,7 +437,8 @@ void Instance::FindOwner(const ::hexr::node::v1::FindOwner& q, Channel::Reply re
   unknown.mutable_owner()->set_known(false);
   const Result<uint64_t> inode = SocketInode(handles_.diag.get(), c);
   if (!inode.ok()) return reply.Send(std::move(unknown));
-  const Result<pid_t> holder = FindHolder(handles_.init_pid, last_owner_ != 0 ? last_owner_ : handles_.agent_pid, *inode);
+  const Result<pid_t> holder =
+      FindHolder(handles_.init_pid, last_owner_ != 0 ? last_owner_ : handles_.agent_pid, *inode);
   Result<RunningProgram> program = holder.ok() ? OpenRunningProgram(*holder) : Result<RunningProgram>(holder.error());
   if (!program.ok()) return reply.Send(std::move(unknown));
   last_owner_ = *holder;
@@ -436,16 +452,19 @@ void Instance::FindOwner(const ::hexr::node::v1::FindOwner& q, Channel::Reply re
     owner.set_exe_sha256(known->data(), known->size());
     return reply.Send(std::move(e));
   }
-  images_.Measure(std::move(program->fd), [e = std::move(e), reply = std::move(reply)](Result<crypto::Sha256Digest> d) mutable {
-    if (d.ok()) e.mutable_owner()->set_exe_sha256(d->data(), d->size());
-    reply.Send(std::move(e));
-  });
+  images_.Measure(std::move(program->fd),
+                  [e = std::move(e), reply = std::move(reply)](Result<crypto::Sha256Digest> d) mutable {
+                    if (d.ok()) e.mutable_owner()->set_exe_sha256(d->data(), d->size());
+                    reply.Send(std::move(e));
+                  });
 }
 
 void Instance::OpenSocket(bool v6, Channel::Reply reply) {
-  if (sockets_.size() >= limits::kMaxQueuedSockets) return reply.Fail(ResourceExhausted("too many sockets are asked for"));
+  if (sockets_.size() >= limits::kMaxQueuedSockets)
+    return reply.Fail(ResourceExhausted("too many sockets are asked for"));
   const InitMessage m{InitMessage::Kind::kSocket, v6 ? AF_INET6 : AF_INET, 0};
-  if (send(handles_.control.get(), &m, sizeof m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) return reply.Fail(ErrnoError("ask PID 1", errno));
+  if (send(handles_.control.get(), &m, sizeof m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+    return reply.Fail(ErrnoError("ask PID 1", errno));
   sockets_.push_back(std::move(reply));
 }
 

@@ -25,12 +25,12 @@ struct InstanceFacts {
   InstanceId id;
   RoleName name;
   std::optional<InstanceId> parent;
-  uid_t caller_uid = 0;           // who stands behind it, through all parents: whose folders it was given
+  uid_t caller_uid = 0;  // who stands behind it, through all parents: whose folders it was given
   std::string caller_user;
-  std::string on_behalf_of;       // token; for the first registration only, never parked
-  config::Role entry;             // of `roles`, by which it was started
-  Image image;                    // at the last attestation
-  std::vector<Given> folders;     // for its sub-agents, who get no more than it has
+  std::string on_behalf_of;    // token; for the first registration only, never parked
+  config::Role entry;          // of `roles`, by which it was started
+  Image image;                 // at the last attestation
+  std::vector<Given> folders;  // for its sub-agents, who get no more than it has
   std::vector<ListenerSpec> listeners;
   std::vector<std::string> shares;  // instances that had a writable folder in common when this one started
   std::string cgroup;
@@ -46,8 +46,8 @@ class Instance {
   using OnEnded = UniqueFunction<void(Instance& self, int wait_status)>;
 
   // `launching`: its first exec is still to come.
-  Instance(runtime::Loop& loop, ImageDigests& images, Links& links, InstanceFacts facts, AgentHandles handles, ExecJournal journal,
-           bool launching, OnEnded on_ended);
+  Instance(runtime::Loop& loop, ImageDigests& images, Links& links, InstanceFacts facts, AgentHandles handles,
+           ExecJournal journal, bool launching, OnEnded on_ended);
   // From what a predecessor parked.
   static Result<std::unique_ptr<Instance>> Adopt(runtime::Loop& loop, ImageDigests& images, Links& links,
                                                  const std::vector<config::Role>& roles, const std::string& state,
@@ -62,7 +62,8 @@ class Instance {
 
   // Tells the keeper what and who it is; `done` with its answer taken in.
   void Register(UniqueFunction<void(Status)> done);
-  // After a restart of the keeper. While an exec is under way, as soon as it is over: what runs then is what is registered.
+  // After a restart of the keeper. While an exec is under way, as soon as it is over: what runs then is what is
+  // registered.
   void RegisterAgain();
   // Gives its listeners to its tenant's gateway. Also after a restart of the gateway.
   void Announce(UniqueFunction<void(Status)> done);
@@ -104,11 +105,11 @@ class Instance {
   pid_t last_owner_ = 0;
   bool register_when_settled_ = false;
   std::shared_ptr<LaunchSession> session_;
-  std::deque<runtime::Channel::Reply> sockets_;   // PID 1 answers in order
+  std::deque<runtime::Channel::Reply> sockets_;  // PID 1 answers in order
   runtime::Timer exec_retry_, hang_up_;
   runtime::FdWatch init_watch_, control_watch_;
   std::unique_ptr<ExecWatch> execs_;
-  std::shared_ptr<Instance*> self_;               // answers that come after our end are dropped
+  std::shared_ptr<Instance*> self_;  // answers that come after our end are dropped
 };
 
 void FillImage(const Image& image, ::hexr::node::v1::Image& out);

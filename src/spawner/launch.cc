@@ -30,7 +30,8 @@ Status WriteProcFile(pid_t pid, const char* name, const std::string& text) {
   const std::string path = "/proc/" + std::to_string(pid) + "/" + name;
   const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (!fd) return ErrnoError("open " + path, errno);
-  if (write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) return ErrnoError("write " + path, errno);
+  if (write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+    return ErrnoError("write " + path, errno);
   return Ok();
 }
 
@@ -93,7 +94,8 @@ Status Launch::Clone(HostIds ids) {
   handles_.control = UniqueFd(control[0]);
   plan_->control = UniqueFd(control[1]);
   const int on = 1;
-  // Who writes is how we learn the pid of PID 2, which is no child of ours. SO_PASSPIDFD is 6.5 and later: tried, not needed.
+  // Who writes is how we learn the pid of PID 2, which is no child of ours. SO_PASSPIDFD is 6.5 and later: tried, not
+  // needed.
   if (setsockopt(sync_.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0) return ErrnoError("SO_PASSCRED", errno);
   (void)setsockopt(sync_.get(), SOL_SOCKET, kSoPassPidfd, &on, sizeof on);
   for (const int fd : {sync_.get(), errors_.get(), handles_.control.get()}) {
@@ -182,7 +184,8 @@ Launch::State Launch::Advance() {
 
 Launch::State Launch::FailFromChild() {
   ChildError error{};
-  if (read(errors_.get(), &error, sizeof error) != sizeof error) return FailWith(Internal("the child ended without saying why"));
+  if (read(errors_.get(), &error, sizeof error) != sizeof error)
+    return FailWith(Internal("the child ended without saying why"));
   LaunchFailure f = Explain(error, *plan_);
   return FailWith(std::move(f.error), f.exit_code);
 }
@@ -236,7 +239,8 @@ LaunchFailure Explain(const ChildError& error, const ChildPlan& plan) {
     case Stage::kFork: return say("fork");
     case Stage::kCapabilities: return say("give up capabilities");
     case Stage::kLandlock:
-      return say("Landlock: " + (error.index < plan.landlock.size() ? plan.landlock[error.index].path : std::string("restrict")));
+      return say("Landlock: " +
+                 (error.index < plan.landlock.size() ? plan.landlock[error.index].path : std::string("restrict")));
     case Stage::kFilter: return say("install the system call filter");
     case Stage::kFindProgram:
     case Stage::kExec: {

@@ -1,7 +1,7 @@
 // Starting one agent process: from a plan to a process that stands before its exec, and on to the running program.
 //
-// Everything here is mechanism: who may be started, with which folders and under which identity, is decided by the caller.
-// Nothing blocks: the child reports over a socket that the caller watches. Belongs to one thread.
+// Everything here is mechanism: who may be started, with which folders and under which identity, is decided by the
+// caller. Nothing blocks: the child reports over a socket that the caller watches. Belongs to one thread.
 #pragma once
 
 #include <sys/types.h>
@@ -24,20 +24,21 @@ struct HostIds {
 
 // What a launch leaves in the spawner's hands. Descriptors only: closing them all ends the agent (init.h, end of file).
 struct AgentHandles {
-  pid_t init_pid = -1;             // PID 1 of the agent's namespace, as seen here; our child
-  UniqueFd init_pidfd;             // readable when PID 1 has ended, and with it every process of the agent
+  pid_t init_pid = -1;  // PID 1 of the agent's namespace, as seen here; our child
+  UniqueFd init_pidfd;  // readable when PID 1 has ended, and with it every process of the agent
   pid_t agent_pid = -1;
   UniqueFd agent_pidfd;
   uint64_t agent_start_time = 0;
-  UniqueFd control;                // to PID 1 (InitMessage)
-  UniqueFd exec_listener;          // seccomp notifications of execve and execveat
-  std::vector<UniqueFd> listeners; // in the plan's order
-  UniqueFd diag;                   // SOCK_DIAG inside the agent's network namespace
-  UniqueFd terminal;               // master, where the plan wanted one
-  uint64_t pid_namespace = 0;      // inode
+  UniqueFd control;                 // to PID 1 (InitMessage)
+  UniqueFd exec_listener;           // seccomp notifications of execve and execveat
+  std::vector<UniqueFd> listeners;  // in the plan's order
+  UniqueFd diag;                    // SOCK_DIAG inside the agent's network namespace
+  UniqueFd terminal;                // master, where the plan wanted one
+  uint64_t pid_namespace = 0;       // inode
 };
 
-// Why a launch failed: `exit_code` is what `hexr run` exits with (125 hexr's fault or refusal, 126 cannot execute, 127 not found).
+// Why a launch failed: `exit_code` is what `hexr run` exits with (125 hexr's fault or refusal, 126 cannot execute, 127
+// not found).
 struct LaunchFailure {
   Error error;
   int exit_code = 125;
@@ -46,8 +47,8 @@ struct LaunchFailure {
 // One launch under way. Destroying it before Take kills the child.
 class Launch {
  public:
-  // clone3 and the id maps. The plan is sealed here. INVALID_ARGUMENT for a plan over a limit, PERMISSION_DENIED for host
-  // uid or gid 0: no agent is the host's root (INV-SPAWN-01).
+  // clone3 and the id maps. The plan is sealed here. INVALID_ARGUMENT for a plan over a limit, PERMISSION_DENIED for
+  // host uid or gid 0: no agent is the host's root (INV-SPAWN-01).
   static Result<std::unique_ptr<Launch>> Start(std::unique_ptr<ChildPlan> plan, HostIds ids);
   ~Launch();
   Launch(const Launch&) = delete;
@@ -58,11 +59,11 @@ class Launch {
   int error_fd() const { return errors_.get(); }
 
   enum class State : uint8_t {
-    kBuilding,  // call Advance when event_fd is readable
-    kReady,     // stands before exec; handles and program are there; Exec lets it go
-    kExecuting, // call Advance when error_fd is readable
-    kRunning,   // exec has worked
-    kFailed,    // failure() says why
+    kBuilding,   // call Advance when event_fd is readable
+    kReady,      // stands before exec; handles and program are there; Exec lets it go
+    kExecuting,  // call Advance when error_fd is readable
+    kRunning,    // exec has worked
+    kFailed,     // failure() says why
   };
   State Advance();
   State state() const { return state_; }

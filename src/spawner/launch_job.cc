@@ -45,15 +45,17 @@ Status CheckStdio(int fd) {
   int domain = 0;
   socklen_t size = sizeof domain;
   if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain != AF_UNIX) {
-    return PermissionDenied("standard input and output may not be network sockets; put a pipe between (… | hexr run …)");
+    return PermissionDenied(
+        "standard input and output may not be network sockets; put a pipe between (… | hexr run …)");
   }
   return Ok();
 }
 
 // The caller's limits, as the kernel has them: an agent gets no more than its caller had.
 std::vector<std::pair<int, rlimit>> LimitsOf(pid_t pid) {
-  static constexpr std::array<int, 9> kResources = {RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_AS,   RLIMIT_DATA,  RLIMIT_FSIZE,
-                                                    RLIMIT_STACK,  RLIMIT_CPU,   RLIMIT_CORE, RLIMIT_MEMLOCK};
+  static constexpr std::array<int, 9> kResources = {RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_AS,
+                                                    RLIMIT_DATA,   RLIMIT_FSIZE, RLIMIT_STACK,
+                                                    RLIMIT_CPU,    RLIMIT_CORE,  RLIMIT_MEMLOCK};
   std::vector<std::pair<int, rlimit>> out;
   for (const int resource : kResources) {
     rlimit theirs{}, ours{};
@@ -100,14 +102,17 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     const Caller& caller = session_->caller();
     if (host_.instances() >= limits::kMaxInstances) return ResourceExhausted("this node runs as many agents as it can");
     if (request_.argv_size() == 0 || request_.argv(0).empty()) return InvalidArgument("no command");
-    if (fds_.size() != 3 + static_cast<size_t>(request_.folders_size())) return InvalidArgument("one descriptor per folder, after three");
-    if (request_.folders_size() > static_cast<int>(limits::kMaxFoldersGiven)) return ResourceExhausted("too many folders for one agent");
+    if (fds_.size() != 3 + static_cast<size_t>(request_.folders_size()))
+      return InvalidArgument("one descriptor per folder, after three");
+    if (request_.folders_size() > static_cast<int>(limits::kMaxFoldersGiven))
+      return ResourceExhausted("too many folders for one agent");
     for (int i = 0; i < 3; ++i) RETURN_IF_ERROR(CheckStdio(fds_[static_cast<size_t>(i)].get()));
     ASSIGN_OR_RETURN(const uint64_t own, OwnPidNamespace());
     // By the namespace that the kernel sees it in, never by what it says.
     if (caller.pid_namespace != own) {
       parent_ = host_.FindByPidNamespace(caller.pid_namespace);
-      if (parent_ == nullptr) return PermissionDenied("the caller is in a PID namespace that is no agent's of this node");
+      if (parent_ == nullptr)
+        return PermissionDenied("the caller is in a PID namespace that is no agent's of this node");
       parent_instance_ = parent_->facts().id;
       if (parent_->quarantined) return PermissionDenied("this agent is quarantined; an operator can release it");
     }
@@ -123,7 +128,8 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
       return s;
     };
     std::string tenant = request_.tenant();
-    if (tenant.empty()) tenant = parent_ != nullptr ? parent_->facts().name.tenant.value() : host_.config().tenant.value();
+    if (tenant.empty())
+      tenant = parent_ != nullptr ? parent_->facts().name.tenant.value() : host_.config().tenant.value();
     ASSIGN_OR_RETURN(IdSegment t, parse("tenant", tenant));
     ASSIGN_OR_RETURN(IdSegment a, parse("agent", request_.agent()));
     ASSIGN_OR_RETURN(IdSegment r, parse("role", request_.role().empty() ? "main" : request_.role()));
@@ -140,13 +146,15 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
       if (!request_.on_behalf_of().empty()) {
         return PermissionDenied("a sub-agent acts for whom its parent acts; --on-behalf-of is for people");
       }
-      ASSIGN_OR_RETURN(candidates_, RolesForSubAgent(roles, *name_, parent_->facts().name, parent_->facts().entry.spawn));
+      ASSIGN_OR_RETURN(candidates_,
+                       RolesForSubAgent(roles, *name_, parent_->facts().name, parent_->facts().entry.spawn));
       return Ok();
     }
     caller_uid_ = caller.uid;
     caller_user_ = UserName(caller.uid);
     // A node that does not run as root has one user's rights to give: that user's.
-    if (host_.idmapper() == nullptr && caller.uid != geteuid()) return PermissionDenied("this node belongs to " + UserName(geteuid()));
+    if (host_.idmapper() == nullptr && caller.uid != geteuid())
+      return PermissionDenied("this node belongs to " + UserName(geteuid()));
     const bool owner = caller.uid == geteuid() || caller.uid == 0;
     ASSIGN_OR_RETURN(candidates_, RolesFor(roles, *name_, caller_user_, owner));
     return Ok();
@@ -168,7 +176,8 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     plan_->filter_flags = static_cast<unsigned>(SECCOMP_FILTER_FLAG_NEW_LISTENER) | kSeccompWaitKillableRecv;
     std::array<uint8_t, 10> random{};
     host_.random().Fill(random);
-    const auto unix_ms = std::chrono::duration_cast<std::chrono::milliseconds>(host_.clock().Wall().time_since_epoch()).count();
+    const auto unix_ms =
+        std::chrono::duration_cast<std::chrono::milliseconds>(host_.clock().Wall().time_since_epoch()).count();
     id_.emplace(InstanceId::Make(static_cast<uint64_t>(unix_ms), AsText(random)));
     PlanEnvironment();
     RETURN_IF_ERROR(PlanFiles());
@@ -213,7 +222,8 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
       const pb::Folder& f = request_.folders(i);
       UniqueFd fd = std::move(fds_[3 + static_cast<size_t>(i)]);
       // Anything but a name of a place could be read and written by whoever gets it.
-      if ((fcntl(fd.get(), F_GETFL) & O_PATH) == 0) return InvalidArgument(f.path() + ": folders are passed as O_PATH descriptors");
+      if ((fcntl(fd.get(), F_GETFL) & O_PATH) == 0)
+        return InvalidArgument(f.path() + ": folders are passed as O_PATH descriptors");
       if (parent_ == nullptr) {
         r.given.push_back({f.path(), std::move(fd), f.writable()});
       } else {
@@ -232,8 +242,8 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     return Ok();
   }
 
-  // What an agent hands down lies in what it was given itself: found again from there, on the host's side, and compared with
-  // what it showed. Its own /tmp and home are its own.
+  // What an agent hands down lies in what it was given itself: found again from there, on the host's side, and compared
+  // with what it showed. Its own /tmp and home are its own.
   void AddFromParent(const pb::Folder& f, const UniqueFd& shown, FolderRequest& r) {
     for (const Given& g : parent_->facts().folders) {
       const bool same = f.path() == g.path;
@@ -245,15 +255,21 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
         open_how how{};
         how.flags = O_PATH | O_CLOEXEC;
         how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-        found = UniqueFd(static_cast<int>(syscall(SYS_openat2, g.fd.get(), f.path().c_str() + g.path.size() + 1, &how, sizeof how)));
+        found = UniqueFd(
+            static_cast<int>(syscall(SYS_openat2, g.fd.get(), f.path().c_str() + g.path.size() + 1, &how, sizeof how)));
       }
-      struct stat a {}, b {};
-      if (!found || fstat(found.get(), &a) != 0 || fstat(shown.get(), &b) != 0 || a.st_dev != b.st_dev || a.st_ino != b.st_ino) continue;
+      struct stat a {
+      }, b{};
+      if (!found || fstat(found.get(), &a) != 0 || fstat(shown.get(), &b) != 0 || a.st_dev != b.st_dev ||
+          a.st_ino != b.st_ino)
+        continue;
       r.given.push_back({f.path(), std::move(found), f.writable() && g.writable});
-      if (f.writable() && !g.writable) warnings_.push_back(f.path() + " is read-only for the parent, and so for its sub-agent");
+      if (f.writable() && !g.writable)
+        warnings_.push_back(f.path() + " is read-only for the parent, and so for its sub-agent");
       return;
     }
-    if (!IsSystemPath(f.path())) warnings_.push_back(f.path() + " was not given to the parent: its sub-agent does not see it");
+    if (!IsSystemPath(f.path()))
+      warnings_.push_back(f.path() + " was not given to the parent: its sub-agent does not see it");
   }
 
   // ---- making
@@ -277,15 +293,17 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
   void CheckProgram() {
     char head[256];
     const ssize_t n = pread(launch_->program_fd(), head, sizeof head, 0);
-    const std::string program = EffectiveProgram(launch_->program_path(), std::string_view(head, n > 0 ? static_cast<size_t>(n) : 0));
+    const std::string program =
+        EffectiveProgram(launch_->program_path(), std::string_view(head, n > 0 ? static_cast<size_t>(n) : 0));
     Result<config::Role> entry = FindByProgram(candidates_, *name_, program);
     if (!entry.ok()) return Fail(entry.error());
     entry_ = std::move(*entry);
     UniqueFd script = OpenScript();
     RunningProgram file{launch_->program_path(), UniqueFd(fcntl(launch_->program_fd(), F_DUPFD_CLOEXEC, 0))};
-    host_.images().MeasureImage(std::move(file), {script ? script_path_ : "", std::move(script)}, [self = shared_from_this()](Image image) {
-      if (!self->done_) self->Register(std::move(image));
-    });
+    host_.images().MeasureImage(std::move(file), {script ? script_path_ : "", std::move(script)},
+                                [self = shared_from_this()](Image image) {
+                                  if (!self->done_) self->Register(std::move(image));
+                                });
   }
 
   // The script argument, where it lies in a folder that was given: system folders hold no agent's script.
@@ -299,7 +317,8 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
         open_how how{};
         how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
         how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
-        UniqueFd fd(static_cast<int>(syscall(SYS_openat2, g.fd.get(), path.c_str() + g.path.size() + 1, &how, sizeof how)));
+        UniqueFd fd(
+            static_cast<int>(syscall(SYS_openat2, g.fd.get(), path.c_str() + g.path.size() + 1, &how, sizeof how)));
         struct stat st {};
         if (!fd || fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode)) continue;
         script_path_ = path;
@@ -323,10 +342,11 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     facts.folders = std::move(folders_);
     facts.listeners = launch_->plan().listeners;
     facts.shares = std::move(shares_);
-    instance_ = std::make_unique<Instance>(host_.loop(), host_.images(), host_.links(), std::move(facts), launch_->Take(),
-                                           std::move(*journal), /*launching=*/true, [weak = weak_from_this()](Instance&, int) {
-      if (const auto self = weak.lock()) self->EndedEarly();
-    });
+    instance_ =
+        std::make_unique<Instance>(host_.loop(), host_.images(), host_.links(), std::move(facts), launch_->Take(),
+                                   std::move(*journal), /*launching=*/true, [weak = weak_from_this()](Instance&, int) {
+                                     if (const auto self = weak.lock()) self->EndedEarly();
+                                   });
     instance_->Register([self = shared_from_this()](Status s) {
       if (self->done_) return;
       if (!s.ok()) return self->Fail(Explained(s.error(), "the keeper"));
@@ -355,7 +375,8 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
       m.mutable_warning()->set_text(w);
       session_->Send(m);
     }
-    if (launch_->plan().WantsTerminal() && request_.rows() > 0 && request_.rows() < 65536 && request_.columns() < 65536) {
+    if (launch_->plan().WantsTerminal() && request_.rows() > 0 && request_.rows() < 65536 &&
+        request_.columns() < 65536) {
       winsize size{};
       size.ws_row = static_cast<unsigned short>(request_.rows());
       size.ws_col = static_cast<unsigned short>(request_.columns());
@@ -375,9 +396,12 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     m.mutable_started()->set_instance(instance_->facts().id.value());
     m.mutable_started()->set_spiffe_id(instance_->facts().spiffe_id);
     for (const std::string& w : weaker_) m.mutable_started()->add_weaker(w);
-    Log(LogLevel::kInfo, "instance.started", {{"instance", instance_->facts().id}, {"spiffe_id", instance_->facts().spiffe_id},
-                                              {"pid", instance_->handles().agent_pid}, {"exe", instance_->facts().image.exe},
-                                              {"caller", caller_user_}});
+    Log(LogLevel::kInfo, "instance.started",
+        {{"instance", instance_->facts().id},
+         {"spiffe_id", instance_->facts().spiffe_id},
+         {"pid", instance_->handles().agent_pid},
+         {"exe", instance_->facts().image.exe},
+         {"caller", caller_user_}});
     // The terminal is the caller's from now on: copies here would keep it open when the caller has closed it.
     std::vector<int> fds;
     const UniqueFd terminal = instance_->TakeTerminal();
@@ -424,7 +448,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
   std::shared_ptr<LaunchSession> session_;
   pb::Launch request_;
   std::vector<UniqueFd> fds_;
-  Instance* parent_ = nullptr;   // while Prepare runs, not longer: it may end at any time
+  Instance* parent_ = nullptr;  // while Prepare runs, not longer: it may end at any time
   std::optional<InstanceId> parent_instance_;
   std::optional<RoleName> name_;
   std::optional<InstanceId> id_;
@@ -456,7 +480,8 @@ std::vector<ListenerSpec> StandardListeners(const config::Config& config) {
   for (const bool v6 : {false, true}) {
     ListenerSpec l;
     l.v6 = v6;
-    // Both families of every port: getaddrinfo's users try the IPv6 answer first, and would pay a refused attempt each time.
+    // Both families of every port: getaddrinfo's users try the IPv6 answer first, and would pay a refused attempt each
+    // time.
     for (const uint16_t port : config.egress.ports) {
       if (port == kProxyPort || port == kDnsPort) continue;
       l.kind = "capture";
@@ -473,7 +498,8 @@ std::vector<ListenerSpec> StandardListeners(const config::Config& config) {
   return out;
 }
 
-void BeginLaunch(LaunchHost& host, std::shared_ptr<LaunchSession> session, pb::Launch request, std::vector<UniqueFd> fds) {
+void BeginLaunch(LaunchHost& host, std::shared_ptr<LaunchSession> session, pb::Launch request,
+                 std::vector<UniqueFd> fds) {
   std::make_shared<LaunchJob>(host, std::move(session), std::move(request), std::move(fds))->Begin();
 }
 

@@ -25,17 +25,18 @@ class LaunchHost {
   virtual Links& links() = 0;
   virtual const config::Config& config() const = 0;
   virtual const config::Paths& paths() const = 0;
-  virtual Idmapper* idmapper() = 0;                                   // null: the node does not run as root
-  virtual Result<HostIds> IdsOf(const IdSegment& tenant) const = 0;   // NOT_FOUND: no such tenant
+  virtual Idmapper* idmapper() = 0;                                  // null: the node does not run as root
+  virtual Result<HostIds> IdsOf(const IdSegment& tenant) const = 0;  // NOT_FOUND: no such tenant
   virtual Instance* FindByPidNamespace(uint64_t inode) = 0;
   virtual std::vector<std::string> Sharing(const std::vector<Given>& folders) const = 0;
   virtual size_t instances() const = 0;
   virtual Instance::OnEnded OnEnded() = 0;
-  virtual void Adopt(std::unique_ptr<Instance> instance) = 0;         // it runs
+  virtual void Adopt(std::unique_ptr<Instance> instance) = 0;  // it runs
 };
 
 // Starts the launch and returns; the session hears the rest.
-void BeginLaunch(LaunchHost& host, std::shared_ptr<LaunchSession> session, pb::Launch request, std::vector<UniqueFd> fds);
+void BeginLaunch(LaunchHost& host, std::shared_ptr<LaunchSession> session, pb::Launch request,
+                 std::vector<UniqueFd> fds);
 
 // The listeners of every agent: proxy, captured ports, DNS.
 std::vector<ListenerSpec> StandardListeners(const config::Config& config);

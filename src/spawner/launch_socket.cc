@@ -30,7 +30,8 @@ Result<UniqueFd> ToMemfd(ByteView data) {
     if (n <= 0) return ErrnoError("write message", errno);
     data = data.subspan(static_cast<size_t>(n));
   }
-  if (fcntl(memfd.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) return ErrnoError("seal", errno);
+  if (fcntl(memfd.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+    return ErrnoError("seal", errno);
   return memfd;
 }
 
@@ -39,7 +40,8 @@ Result<Bytes> FromMemfd(int fd) {
   const int seals = fcntl(fd, F_GET_SEALS);
   constexpr int kNeeded = F_SEAL_WRITE | F_SEAL_SHRINK;
   struct stat st {};
-  if (seals < 0 || (seals & kNeeded) != kNeeded || fstat(fd, &st) != 0) return InvalidArgument("the message is not a sealed memfd");
+  if (seals < 0 || (seals & kNeeded) != kNeeded || fstat(fd, &st) != 0)
+    return InvalidArgument("the message is not a sealed memfd");
   const auto size = static_cast<size_t>(st.st_size);
   if (size == 0 || size > limits::kMaxLaunchMessageBytes) return ResourceExhausted("message over the limit");
   Bytes data(size);
@@ -51,7 +53,8 @@ Result<Bytes> FromMemfd(int fd) {
 
 Status SendLaunchMessage(int socket, const google::protobuf::MessageLite& message, std::vector<int> fds) {
   const std::string text = message.SerializeAsString();
-  if (text.size() > limits::kMaxLaunchMessageBytes) return ResourceExhausted("arguments and environment are over the limit");
+  if (text.size() > limits::kMaxLaunchMessageBytes)
+    return ResourceExhausted("arguments and environment are over the limit");
   if (text.size() <= limits::kMaxInlineMessageBytes) return runtime::SendPacket(socket, AsBytes(text), fds);
   ASSIGN_OR_RETURN(const UniqueFd memfd, ToMemfd(AsBytes(text)));
   fds.push_back(memfd.get());
@@ -128,9 +131,11 @@ void LaunchSocket::Readable(const std::shared_ptr<LaunchSession>& session) {
 
 Status LaunchSocket::Handle(const std::shared_ptr<LaunchSession>& session, LaunchPacket packet) {
   pb::ClientMessage m;
-  if (!m.ParseFromArray(packet.body.data(), static_cast<int>(packet.body.size()))) return InvalidArgument("malformed message");
+  if (!m.ParseFromArray(packet.body.data(), static_cast<int>(packet.body.size())))
+    return InvalidArgument("malformed message");
   // A connection can be handed on: who writes has to be who connected.
-  if (packet.writer != int64_t{session->caller().pid}) return PermissionDenied("this connection was opened by another process");
+  if (packet.writer != int64_t{session->caller().pid})
+    return PermissionDenied("this connection was opened by another process");
   if (m.has_signal()) {
     if (!session->opened_) return InvalidArgument("nothing was started on this connection");
     const uint32_t signal = m.signal().signal();
@@ -139,9 +144,12 @@ Status LaunchSocket::Handle(const std::shared_ptr<LaunchSession>& session, Launc
   }
   if (session->opened_) return InvalidArgument("one launch a connection");
   session->opened_ = true;
-  if (m.has_launch()) events_.launch(session, std::move(*m.mutable_launch()), std::move(packet.fds));
-  else if (m.has_attach()) events_.attach(session, std::move(*m.mutable_attach()));
-  else return InvalidArgument("unknown message");
+  if (m.has_launch())
+    events_.launch(session, std::move(*m.mutable_launch()), std::move(packet.fds));
+  else if (m.has_attach())
+    events_.attach(session, std::move(*m.mutable_attach()));
+  else
+    return InvalidArgument("unknown message");
   return Ok();
 }
 

@@ -50,7 +50,7 @@ class LaunchSession {
   runtime::UniqueFd socket_;
   Caller caller_;
   runtime::FdWatch watch_;
-  bool opened_ = false;   // its first message has come
+  bool opened_ = false;  // its first message has come
 };
 
 class LaunchSocket {

@@ -40,8 +40,9 @@ TEST_P(LaunchTest, RunsAProgramAndPassesItsCodeOn) {
 
 TEST_P(LaunchTest, SignalsReachTheAgentAndItsDeathIsToldAsTheKernelTellsIt) {
   As(GetParam(), [] {
-    Agent agent(Python("import signal,os\nsignal.signal(signal.SIGUSR1,lambda *a: os.kill(os.getpid(),9))\n"
-                       "print('ready',flush=True)\nwhile 1: signal.pause()"));
+    Agent agent(
+        Python("import signal,os\nsignal.signal(signal.SIGUSR1,lambda *a: os.kill(os.getpid(),9))\n"
+               "print('ready',flush=True)\nwhile 1: signal.pause()"));
     ASSERT_TRUE(agent.started().ok()) << agent.started().error().ToString();
     EXPECT_EQ(agent.Line(), "ready");
     const InitMessage m{InitMessage::Kind::kSignal, SIGUSR1, 0};
@@ -54,9 +55,12 @@ TEST_P(LaunchTest, SignalsReachTheAgentAndItsDeathIsToldAsTheKernelTellsIt) {
 
 TEST_P(LaunchTest, IsAnOrdinaryUserWithoutRights) {
   As(GetParam(), [] {
-    const std::string out = OutputOf(Shell("id -u; id -un; grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status; hostname"));
+    const std::string out =
+        OutputOf(Shell("id -u; id -un; grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status; hostname"));
     const std::string uid = geteuid() == 0 ? "1000" : std::to_string(kPlainUid);
-    EXPECT_EQ(out, uid + "\nagent\nCapEff:\t0000000000000000\nCapBnd:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\nagent\n");
+    EXPECT_EQ(
+        out,
+        uid + "\nagent\nCapEff:\t0000000000000000\nCapBnd:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\nagent\n");
   });
 }
 
@@ -80,7 +84,8 @@ TEST_P(LaunchTest, IsNeverTheHostsRoot) {
 TEST_P(LaunchTest, SeesOnlyItsOwnProcesses) {
   As(GetParam(), [] {
     EXPECT_EQ(OutputOf(Shell("ls /proc | grep -E '^[0-9]+$' | sort -n | head -1; "
-                             "cat /proc/1/status 2>&1 | grep -c 'No such file'")), "2\n1\n");
+                             "cat /proc/1/status 2>&1 | grep -c 'No such file'")),
+              "2\n1\n");
   });
 }
 
@@ -115,7 +120,7 @@ TEST_P(LaunchTest, RunsAScriptWithoutInterpreterLineLikeAShellDoes) {
 
 TEST_P(LaunchTest, DescriptorsOfTheSpawnerStayThere) {
   As(GetParam(), [] {
-    const UniqueFd secret(open("/etc/hostname", O_RDONLY));  // without close-on-exec, on purpose
+    const UniqueFd secret(open("/etc/hostname", O_RDONLY));          // without close-on-exec, on purpose
     EXPECT_EQ(OutputOf(Shell("ls /proc/self/fd")), "0\n1\n2\n3\n");  // 3 is ls reading the folder
   });
 }
@@ -123,14 +128,15 @@ TEST_P(LaunchTest, DescriptorsOfTheSpawnerStayThere) {
 TEST_P(LaunchTest, FiresItsPidfdOnlyWhenEveryProcessIsGone) {
   As(GetParam(), [] {
     // Double-forked children that ignore TERM and hold the output pipe: end of file there means that all are dead.
-    Agent agent(Python("import os,signal,time\n"
-                       "for i in range(20):\n"
-                       "  if os.fork()==0:\n"
-                       "    os.setsid()\n"
-                       "    if os.fork()==0:\n"
-                       "      signal.signal(signal.SIGTERM,signal.SIG_IGN); time.sleep(1000)\n"
-                       "    os._exit(0)\n"
-                       "print('ready',flush=True)\ntime.sleep(1000)"));
+    Agent agent(
+        Python("import os,signal,time\n"
+               "for i in range(20):\n"
+               "  if os.fork()==0:\n"
+               "    os.setsid()\n"
+               "    if os.fork()==0:\n"
+               "      signal.signal(signal.SIGTERM,signal.SIG_IGN); time.sleep(1000)\n"
+               "    os._exit(0)\n"
+               "print('ready',flush=True)\ntime.sleep(1000)"));
     ASSERT_TRUE(agent.started().ok()) << agent.started().error().ToString();
     EXPECT_EQ(agent.Line(), "ready");
     ASSERT_TRUE(runtime::SignalPidfd(agent.handles().init_pidfd.get(), SIGKILL).ok());
@@ -253,7 +259,8 @@ TEST_P(LaunchTest, WritesInTheWorkingFolderAsItsOwner) {
     std::ofstream(folder.path() + "/private") << "mine";
     (void)!chown((folder.path() + "/private").c_str(), owner, owner);
     chmod((folder.path() + "/private").c_str(), 0600);
-    AgentOptions o = Shell("pwd; cat private; echo; echo new > made; stat -c %u made; touch /usr/x 2>&1 | grep -c Read-only");
+    AgentOptions o =
+        Shell("pwd; cat private; echo; echo new > made; stat -c %u made; touch /usr/x 2>&1 | grep -c Read-only");
     o.working_folder = folder.path();
     o.given = {{folder.path(), true}};
     const std::string uid = geteuid() == 0 ? "1000" : std::to_string(kPlainUid);
@@ -282,8 +289,10 @@ TEST_P(LaunchTest, ReachesAFolderBelowOnesThatItMayNotSearch) {
 TEST_P(LaunchTest, SeesNothingThatIsNotGiven) {
   As(GetParam(), [] {
     const TempFolder folder;
-    AgentOptions o = Shell("ls -A /root /var/lib " + folder.path() + " 2>/dev/null; ls -A /tmp /var/tmp /run /etc/shadow 2>&1");
-    EXPECT_EQ(OutputOf(std::move(o)), "ls: cannot access '/etc/shadow': No such file or directory\n/run:\nhexr\n\n/tmp:\n\n/var/tmp:\n");
+    AgentOptions o =
+        Shell("ls -A /root /var/lib " + folder.path() + " 2>/dev/null; ls -A /tmp /var/tmp /run /etc/shadow 2>&1");
+    EXPECT_EQ(OutputOf(std::move(o)),
+              "ls: cannot access '/etc/shadow': No such file or directory\n/run:\nhexr\n\n/tmp:\n\n/var/tmp:\n");
   });
 }
 
@@ -294,8 +303,10 @@ TEST_P(LaunchTest, GivesReadOnlyAndHides) {
     std::ofstream(folder.path() + "/key") << "k";
     mkdir((folder.path() + "/.ssh").c_str(), 0755);
     std::ofstream(folder.path() + "/.ssh/id") << "i";
-    AgentOptions o = Shell("cd " + folder.path() + "; cat a; "
-                           "(echo x > b) 2>&1 | grep -c Read-only; cat key 2>&1 | grep -c denied; ls .ssh 2>&1 | grep -c denied");
+    AgentOptions o =
+        Shell("cd " + folder.path() +
+              "; cat a; "
+              "(echo x > b) 2>&1 | grep -c Read-only; cat key 2>&1 | grep -c denied; ls .ssh 2>&1 | grep -c denied");
     o.given = {{folder.path(), false}};
     o.hidden = {folder.path() + "/key", folder.path() + "/.ssh", folder.path() + "/absent"};
     EXPECT_EQ(OutputOf(std::move(o)), "a1\n1\n1\n");
@@ -347,7 +358,8 @@ TEST_P(LaunchTest, SharedFoldersOfTheHostAreNotGivenAsAWhole) {
 TEST(FolderTest, PathsAreAbsoluteAndNormal) {
   EXPECT_TRUE(IsNormalPath("/"));
   EXPECT_TRUE(IsNormalPath("/a/b c/.d"));
-  for (const char* bad : {"", "a", "/a/", "//a", "/a//b", "/a/../b", "/a/.", "/a\nb"}) EXPECT_FALSE(IsNormalPath(bad)) << bad;
+  for (const char* bad : {"", "a", "/a/", "//a", "/a//b", "/a/../b", "/a/.", "/a\nb"})
+    EXPECT_FALSE(IsNormalPath(bad)) << bad;
   EXPECT_TRUE(IsSystemPath("/usr/lib/x"));
   EXPECT_FALSE(IsSystemPath("/usrlocal"));
 }
@@ -356,12 +368,13 @@ TEST(FolderTest, PathsAreAbsoluteAndNormal) {
 
 TEST_P(LaunchTest, EveryAddressEndsAtTheListenerWithItsDestinationKnown) {
   As(GetParam(), [] {
-    AgentOptions o = Python("import socket\n"
-                            "for a in [('93.184.216.34',443),('2606:4700::1111',443)]:\n"
-                            "  socket.create_connection(a).close()\n"
-                            "for a in [('93.184.216.34',8080),('127.0.0.1',22),('169.254.169.254',8081)]:\n"
-                            "  try: socket.create_connection(a); print('open',a)\n"
-                            "  except ConnectionRefusedError: print('refused')\n");
+    AgentOptions o = Python(
+        "import socket\n"
+        "for a in [('93.184.216.34',443),('2606:4700::1111',443)]:\n"
+        "  socket.create_connection(a).close()\n"
+        "for a in [('93.184.216.34',8080),('127.0.0.1',22),('169.254.169.254',8081)]:\n"
+        "  try: socket.create_connection(a); print('open',a)\n"
+        "  except ConnectionRefusedError: print('refused')\n");
     o.listeners = {Tcp(443), Tcp(443, true)};
     Agent agent(std::move(o));
     ASSERT_TRUE(agent.started().ok()) << agent.started().error().ToString();
@@ -373,8 +386,10 @@ TEST_P(LaunchTest, EveryAddressEndsAtTheListenerWithItsDestinationKnown) {
       socklen_t n = sizeof a;
       getsockname(c.get(), reinterpret_cast<sockaddr*>(&a), &n);
       char text[64] = "?";
-      if (a.ss_family == AF_INET) inet_ntop(AF_INET, &reinterpret_cast<sockaddr_in&>(a).sin_addr, text, sizeof text);
-      else inet_ntop(AF_INET6, &reinterpret_cast<sockaddr_in6&>(a).sin6_addr, text, sizeof text);
+      if (a.ss_family == AF_INET)
+        inet_ntop(AF_INET, &reinterpret_cast<sockaddr_in&>(a).sin_addr, text, sizeof text);
+      else
+        inet_ntop(AF_INET6, &reinterpret_cast<sockaddr_in6&>(a).sin6_addr, text, sizeof text);
       return std::string(text);
     };
     EXPECT_EQ(accepted(0), "93.184.216.34");
@@ -386,7 +401,8 @@ TEST_P(LaunchTest, EveryAddressEndsAtTheListenerWithItsDestinationKnown) {
 TEST_P(LaunchTest, ManyListenersFitAndOneMoreIsRefused) {
   As(GetParam(), [] {
     AgentOptions o = Shell("echo ok");
-    for (size_t i = 0; i < limits::kMaxAgentListeners; ++i) o.listeners.push_back(Tcp(static_cast<uint16_t>(20000 + i)));
+    for (size_t i = 0; i < limits::kMaxAgentListeners; ++i)
+      o.listeners.push_back(Tcp(static_cast<uint16_t>(20000 + i)));
     AgentOptions more = o;
     EXPECT_EQ(OutputOf(std::move(o)), "ok\n");
     more.listeners.push_back(Tcp(30000));
@@ -412,13 +428,14 @@ TEST_P(LaunchTest, HasATerminalOfItsOwn) {
 TEST_P(LaunchTest, CtrlCInterruptsAndCtrlZStopsAProgramWithoutAShell) {
   As(GetParam(), [] {
     // sigwait, not handlers: an interpreter runs those some time later, or after its next sleep.
-    AgentOptions o = Python("import os,signal as s\n"
-                            "names={s.SIGINT:b'interrupted\\n',s.SIGWINCH:b'size\\n',s.SIGCONT:b'continued\\n'}\n"
-                            "s.pthread_sigmask(s.SIG_BLOCK,names)\n"
-                            "print('ready',flush=True)\n"
-                            "while 1:\n"
-                            "  n=s.sigwait(names); os.write(1,names[n])\n"
-                            "  if n==s.SIGCONT: os._exit(5)\n");
+    AgentOptions o = Python(
+        "import os,signal as s\n"
+        "names={s.SIGINT:b'interrupted\\n',s.SIGWINCH:b'size\\n',s.SIGCONT:b'continued\\n'}\n"
+        "s.pthread_sigmask(s.SIG_BLOCK,names)\n"
+        "print('ready',flush=True)\n"
+        "while 1:\n"
+        "  n=s.sigwait(names); os.write(1,names[n])\n"
+        "  if n==s.SIGCONT: os._exit(5)\n");
     o.terminal = true;
     Agent agent(std::move(o));
     ASSERT_TRUE(agent.started().ok()) << agent.started().error().ToString();

@@ -14,7 +14,8 @@ class Links {
  public:
   virtual ~Links() = default;
   // UNAVAILABLE at once when that process is not there.
-  virtual void CallKeeper(runtime::Envelope body, std::vector<runtime::UniqueFd> fds, runtime::Channel::OnReply done) = 0;
+  virtual void CallKeeper(runtime::Envelope body, std::vector<runtime::UniqueFd> fds,
+                          runtime::Channel::OnReply done) = 0;
   virtual void CallGateway(const IdSegment& tenant, runtime::Envelope body, std::vector<runtime::UniqueFd> fds,
                            runtime::Channel::OnReply done) = 0;
   // No answer; lost when that process is not there: it asks again for everything when it is back.

@@ -16,11 +16,12 @@
 namespace hexr::spawner {
 namespace {
 
-// Where the new root is built. Nothing is looked up below the host's /tmp once this is covered: sources are open by then.
+// Where the new root is built. Nothing is looked up below the host's /tmp once this is covered: sources are open by
+// then.
 constexpr char kScaffold[] = "/tmp";
 constexpr char kRoot[] = "/tmp/root";
-constexpr char kEmpty[] = "/tmp/empty";       // a folder, the second layer of overlays
-constexpr char kNothing[] = "/tmp/nothing";   // an unreadable file, for hiding files
+constexpr char kEmpty[] = "/tmp/empty";      // a folder, the second layer of overlays
+constexpr char kNothing[] = "/tmp/nothing";  // an unreadable file, for hiding files
 
 struct Path {
   char text[PATH_MAX];
@@ -49,8 +50,8 @@ int MakeDirectory(Path& p) {
   return mkdir(p.text, 0755) == 0 || errno == EEXIST ? 0 : errno;
 }
 
-// A path that the agent could not search (a 0700 folder of root on the way) is covered by an empty read-write tmpfs from the
-// first such folder on, and made anew inside: it stays as the user typed it.
+// A path that the agent could not search (a 0700 folder of root on the way) is covered by an empty read-write tmpfs
+// from the first such folder on, and made anew inside: it stays as the user typed it.
 int MakeReachable(Path& p) {
   char* c = p.text + sizeof kRoot;
   for (;;) {
@@ -91,7 +92,8 @@ int OpenSource(const MountStep& step, int& error) {
   error = 0;
   int fd = -1;
   if (step.kind == MountStep::Kind::kBind && !step.tree) {
-    fd = open_tree(AT_FDCWD, step.source.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (step.recursive ? AT_RECURSIVE : 0));
+    fd = open_tree(AT_FDCWD, step.source.c_str(),
+                   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (step.recursive ? AT_RECURSIVE : 0));
   } else if (step.kind == MountStep::Kind::kOverlay) {
     fd = open(step.source.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
   } else {
@@ -112,7 +114,9 @@ int Bind(const MountStep& step, int tree, Path& p) {
   if (step.attributes != 0) {
     mount_attr attributes{};
     attributes.attr_set = step.attributes;
-    if (mount_setattr(tree, "", AT_EMPTY_PATH | (step.recursive ? AT_RECURSIVE : 0), &attributes, sizeof attributes) != 0) return errno;
+    if (mount_setattr(tree, "", AT_EMPTY_PATH | (step.recursive ? AT_RECURSIVE : 0), &attributes, sizeof attributes) !=
+        0)
+      return errno;
   }
   return move_mount(tree, "", AT_FDCWD, p.text, MOVE_MOUNT_F_EMPTY_PATH) == 0 ? 0 : errno;
 }
@@ -123,7 +127,8 @@ int Overlay(int folder, Path& p) {
   char options[96];
   snprintf(options, sizeof options, "lowerdir=/proc/self/fd/%d:%s", folder, kEmpty);
   if (mount("overlay", p.text, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, options) == 0) return 0;
-  // No overlay in this kernel, or other file systems are mounted inside: a plain bind, which the parent counts as weaker.
+  // No overlay in this kernel, or other file systems are mounted inside: a plain bind, which the parent counts as
+  // weaker.
   const int tree = open_tree(folder, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
   if (tree < 0) return errno;
   mount_attr attributes{};
@@ -147,7 +152,8 @@ int WriteText(const MountStep& step, Path& p) {
 int Hide(Path& p) {
   struct stat st {};
   if (lstat(p.text, &st) != 0) return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : errno;
-  if (S_ISDIR(st.st_mode)) return mount("hidden", p.text, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, "mode=0,size=4k") == 0 ? 0 : errno;
+  if (S_ISDIR(st.st_mode))
+    return mount("hidden", p.text, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, "mode=0,size=4k") == 0 ? 0 : errno;
   const int tree = open_tree(AT_FDCWD, kNothing, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
   if (tree < 0) return errno;
   mount_attr attributes{};
@@ -186,7 +192,9 @@ int Take(const MountStep& step, int source) {
     case MountStep::Kind::kOverlay: return Overlay(source, p);
     case MountStep::Kind::kDevpts:
       if (const int e = MakeDirectory(p)) return e;
-      return mount("devpts", p.text, "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620") == 0 ? 0 : errno;
+      return mount("devpts", p.text, "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620") == 0
+                 ? 0
+                 : errno;
     case MountStep::Kind::kProc:
       if (const int e = MakeDirectory(p)) return e;
       return mount("proc", p.text, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=invisible") == 0 ? 0 : errno;

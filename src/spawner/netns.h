@@ -23,8 +23,8 @@ struct ListenerSpec {
   uint16_t port = 0;
 };
 
-// The private addresses on the loopback, so that getaddrinfo's AI_ADDRCONFIG sees both families. They are also the source
-// of every connection: were it the destination, a socket could connect to itself (INV-SPAWN-06).
+// The private addresses on the loopback, so that getaddrinfo's AI_ADDRCONFIG sees both families. They are also the
+// source of every connection: were it the destination, a socket could connect to itself (INV-SPAWN-06).
 inline constexpr char kAgentIpv4[] = "10.255.0.2";
 inline constexpr char kAgentIpv6[] = "fd00:6865:7872::2";
 

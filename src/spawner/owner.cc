@@ -81,7 +81,8 @@ void AddChildren(pid_t pid, std::deque<pid_t>& queue, size_t& threads) {
     const UniqueFd fd(openat(folder, (std::string(tid) + "/children").c_str(), O_RDONLY | O_CLOEXEC));
     std::string text;
     char buffer[4096];
-    for (ssize_t n = 0; fd && (n = read(fd.get(), buffer, sizeof buffer)) > 0;) text.append(buffer, static_cast<size_t>(n));
+    for (ssize_t n = 0; fd && (n = read(fd.get(), buffer, sizeof buffer)) > 0;)
+      text.append(buffer, static_cast<size_t>(n));
     for (size_t at = 0; at < text.size();) {
       const pid_t child = static_cast<pid_t>(std::strtol(text.c_str() + at, nullptr, 10));
       if (child > 0) queue.push_back(child);

@@ -62,8 +62,9 @@ Result<pid_t> Owner(Agent& agent, const ConnectionAddress& c, pid_t likely = 0) 
 
 TEST_P(OwnerTest, FindsTheAgentItselfInBothFamilies) {
   As(GetParam(), [] {
-    Agent agent(Connects("s=socket.create_connection(('93.184.216.34',443))\nt=socket.create_connection(('2606:4700::1111',443))\n"
-                         "sys.stdin.readline()"));
+    Agent agent(Connects(
+        "s=socket.create_connection(('93.184.216.34',443))\nt=socket.create_connection(('2606:4700::1111',443))\n"
+        "sys.stdin.readline()"));
     ASSERT_TRUE(agent.started().ok()) << agent.started().error().ToString();
     for (const bool v6 : {false, true}) {
       const Accepted a = Accept(agent, v6);
@@ -79,12 +80,13 @@ TEST_P(OwnerTest, FindsTheAgentItselfInBothFamilies) {
 
 TEST_P(OwnerTest, TellsAChildFromItsParentAmongManyProcesses) {
   As(GetParam(), [] {
-    Agent agent(Connects("for i in range(200):\n"
-                         "  if os.fork()==0: time.sleep(1000)\n"
-                         "p=os.fork()\n"
-                         "if p==0:\n"
-                         "  s=socket.create_connection(('93.184.216.34',443)); time.sleep(1000)\n"
-                         "sys.stdin.readline()"));
+    Agent agent(
+        Connects("for i in range(200):\n"
+                 "  if os.fork()==0: time.sleep(1000)\n"
+                 "p=os.fork()\n"
+                 "if p==0:\n"
+                 "  s=socket.create_connection(('93.184.216.34',443)); time.sleep(1000)\n"
+                 "sys.stdin.readline()"));
     ASSERT_TRUE(agent.started().ok());
     const Accepted a = Accept(agent);
     const auto owner = Owner(agent, a.address, agent.handles().agent_pid);
@@ -95,7 +97,8 @@ TEST_P(OwnerTest, TellsAChildFromItsParentAmongManyProcesses) {
 
 TEST_P(OwnerTest, FindsAProcessThatHidesItself) {
   As(GetParam(), [] {
-    Agent agent(Connects("ctypes.CDLL(None).prctl(4,0,0,0,0)\ns=socket.create_connection(('93.184.216.34',443))\nsys.stdin.readline()"));
+    Agent agent(Connects(
+        "ctypes.CDLL(None).prctl(4,0,0,0,0)\ns=socket.create_connection(('93.184.216.34',443))\nsys.stdin.readline()"));
     ASSERT_TRUE(agent.started().ok());
     const Accepted a = Accept(agent);
     const auto owner = Owner(agent, a.address);
@@ -106,7 +109,9 @@ TEST_P(OwnerTest, FindsAProcessThatHidesItself) {
 
 TEST_P(OwnerTest, AConnectionThatIsClosedHasNoOwner) {
   As(GetParam(), [] {
-    Agent agent(Connects("s=socket.create_connection(('93.184.216.34',443)); s.close()\nprint('closed',flush=True)\nsys.stdin.readline()"));
+    Agent agent(
+        Connects("s=socket.create_connection(('93.184.216.34',443)); "
+                 "s.close()\nprint('closed',flush=True)\nsys.stdin.readline()"));
     ASSERT_TRUE(agent.started().ok());
     EXPECT_EQ(agent.Line(), "closed");
     const Accepted a = Accept(agent);
@@ -118,10 +123,13 @@ TEST_P(OwnerTest, AConnectionThatIsClosedHasNoOwner) {
 
 TEST_P(OwnerTest, TheWalkEndsAtItsBound) {
   As(GetParam(), [] {
-    Agent agent(Connects("n=0\n"
-                         "for i in range(" + std::to_string(limits::kMaxProcessesWalked + 50) + "):\n"
-                         "  if os.fork()==0: time.sleep(1000)\n"
-                         "print('up',flush=True)\nsys.stdin.readline()"));
+    Agent agent(
+        Connects("n=0\n"
+                 "for i in range(" +
+                 std::to_string(limits::kMaxProcessesWalked + 50) +
+                 "):\n"
+                 "  if os.fork()==0: time.sleep(1000)\n"
+                 "print('up',flush=True)\nsys.stdin.readline()"));
     ASSERT_TRUE(agent.started().ok());
     EXPECT_EQ(agent.Line(), "up");
     const auto owner = FindHolder(agent.handles().init_pid, 0, 1);

@@ -1,7 +1,7 @@
 // What a child does between clone3 and exec, worked out beforehand by the parent.
 //
-// The spawner may have threads, so its child may only make system calls: no allocation, no locks, no stdio. Everything that
-// has to be computed is in this value, and child.cc walks through it. Immutable once the child exists.
+// The spawner may have threads, so its child may only make system calls: no allocation, no locks, no stdio. Everything
+// that has to be computed is in this value, and child.cc walks through it. Immutable once the child exists.
 #pragma once
 
 #include <linux/filter.h>
@@ -24,25 +24,25 @@ using runtime::UniqueFd;
 // One step of building the agent's root, in order. Targets are absolute paths as the agent sees them.
 struct MountStep {
   enum class Kind : uint8_t {
-    kDirectory,   // make it, and what is missing above it
-    kSymlink,     // target → source
-    kText,        // a file with content `source`
-    kTmpfs,       // options in `source`
-    kBind,        // the tree at `tree`, or at the path `source`, at target (made where it is missing)
-    kOverlay,     // the folder `source` read-only through an overlay, whose sockets nobody can connect to
+    kDirectory,  // make it, and what is missing above it
+    kSymlink,    // target → source
+    kText,       // a file with content `source`
+    kTmpfs,      // options in `source`
+    kBind,       // the tree at `tree`, or at the path `source`, at target (made where it is missing)
+    kOverlay,    // the folder `source` read-only through an overlay, whose sockets nobody can connect to
     kDevpts,
     kProc,
-    kHide,        // an unreadable nothing over target, if target is there
-    kReadOnly,    // the mount at target becomes read-only
+    kHide,      // an unreadable nothing over target, if target is there
+    kReadOnly,  // the mount at target becomes read-only
   };
   Kind kind;
   std::string target;
   std::string source;
-  UniqueFd tree;                 // kBind: a detached mount made by the parent
-  uint64_t attributes = 0;       // kBind, kTmpfs: MOUNT_ATTR_*
-  bool recursive = false;        // kBind: with what is mounted below
-  bool directory = true;         // kBind: what the tree's root is
-  bool optional = false;         // missing source: skipped
+  UniqueFd tree;            // kBind: a detached mount made by the parent
+  uint64_t attributes = 0;  // kBind, kTmpfs: MOUNT_ATTR_*
+  bool recursive = false;   // kBind: with what is mounted below
+  bool directory = true;    // kBind: what the tree's root is
+  bool optional = false;    // missing source: skipped
   // kBind and kOverlay by path: what the caller showed us. Something else at that path by now is refused.
   std::optional<std::pair<dev_t, ino_t>> expect;
 };
@@ -60,11 +60,11 @@ struct ChildPlan {
 
   std::vector<ListenerSpec> listeners;
   std::vector<MountStep> mounts;
-  std::string working_folder;     // as the agent sees it
+  std::string working_folder;  // as the agent sees it
   std::vector<std::pair<int, rlimit>> rlimits;
-  mode_t umask = 022;             // the caller's
+  mode_t umask = 022;  // the caller's
 
-  uint64_t landlock_rights = 0;   // handled; 0: no Landlock here
+  uint64_t landlock_rights = 0;  // handled; 0: no Landlock here
   uint64_t landlock_scopes = 0;
   std::vector<LandlockRule> landlock;
   std::vector<sock_filter> filter;
@@ -76,15 +76,15 @@ struct ChildPlan {
   bool WantsTerminal() const { return terminal[0] || terminal[1] || terminal[2]; }
 
   std::vector<std::string> argv;
-  std::vector<std::string> env;      // "NAME=value"
+  std::vector<std::string> env;         // "NAME=value"
   std::vector<std::string> candidates;  // absolute paths to try for argv[0], in order of PATH
   // argv and env as execve wants them, and as a shell wants them for a script without "#!"; set by Seal.
   std::vector<char*> argv_pointers, env_pointers, shell_pointers;
 
   // Descriptors of the child, besides stdio and trees: set by the parent.
-  UniqueFd sync;      // the parent's questions and ours
-  UniqueFd errors;    // write end, close-on-exec: ChildError, or end of file when exec has worked
-  UniqueFd control;   // PID 1's end
+  UniqueFd sync;     // the parent's questions and ours
+  UniqueFd errors;   // write end, close-on-exec: ChildError, or end of file when exec has worked
+  UniqueFd control;  // PID 1's end
 
   // After the last change: fills the pointer arrays. The strings must not move afterwards.
   void Seal();
@@ -93,17 +93,32 @@ struct ChildPlan {
 // What a failing child leaves in the error pipe before it ends.
 struct ChildError {
   enum class Stage : uint32_t {
-    kSync = 1, kIdentity, kNetwork, kListener, kMount, kPivot, kWorkingFolder, kHostname, kLimits, kTerminal, kFork, kCapabilities,
-    kLandlock, kFilter, kFindProgram, kExec,
+    kSync = 1,
+    kIdentity,
+    kNetwork,
+    kListener,
+    kMount,
+    kPivot,
+    kWorkingFolder,
+    kHostname,
+    kLimits,
+    kTerminal,
+    kFork,
+    kCapabilities,
+    kLandlock,
+    kFilter,
+    kFindProgram,
+    kExec,
   };
   Stage stage;
   int32_t errnum;
-  uint32_t index;   // of the listener, mount step, network step or rule
+  uint32_t index;  // of the listener, mount step, network step or rule
 };
 
 // Messages on `sync`, one byte each, with descriptors.
-inline constexpr char kSyncGo = 'g';        // parent → child: the maps are written / the agent is registered: exec
-inline constexpr char kSyncBuilt = 'b';     // PID 1 → parent: listeners in order, SOCK_DIAG socket, terminal's master if any
-inline constexpr char kSyncReady = 'r';     // PID 2 → parent: filter's listener, program file; then the program's path
+inline constexpr char kSyncGo = 'g';  // parent → child: the maps are written / the agent is registered: exec
+inline constexpr char kSyncBuilt =
+    'b';  // PID 1 → parent: listeners in order, SOCK_DIAG socket, terminal's master if any
+inline constexpr char kSyncReady = 'r';  // PID 2 → parent: filter's listener, program file; then the program's path
 
 }  // namespace hexr::spawner

@@ -24,10 +24,12 @@ bool Names(const config::Role& entry, const RoleName& name) {
   return entry.tenant.Matches(name.tenant) && entry.agent.Matches(name.agent) && entry.role.Matches(name.role);
 }
 
-Result<std::vector<config::Role>> RolesFor(const std::vector<config::Role>& roles, const RoleName& target, const std::string& user,
-                                           bool owner) {
+Result<std::vector<config::Role>> RolesFor(const std::vector<config::Role>& roles, const RoleName& target,
+                                           const std::string& user, bool owner) {
   if (roles.empty()) {
-    if (!owner) return PermissionDenied("no roles are configured: only the node's own user may start agents; add an entry to `roles`");
+    if (!owner)
+      return PermissionDenied(
+          "no roles are configured: only the node's own user may start agents; add an entry to `roles`");
     config::Role any{};
     return std::vector<config::Role>{any};
   }
@@ -37,40 +39,51 @@ Result<std::vector<config::Role>> RolesFor(const std::vector<config::Role>& role
     if (!Names(r, target)) continue;
     named = true;
     const auto& u = r.users;
-    if (std::find(u.begin(), u.end(), "*") != u.end() || std::find(u.begin(), u.end(), user) != u.end() || (u.empty() && owner)) {
+    if (std::find(u.begin(), u.end(), "*") != u.end() || std::find(u.begin(), u.end(), user) != u.end() ||
+        (u.empty() && owner)) {
       found.push_back(r);
     }
   }
   if (!found.empty()) return found;
-  if (named) return PermissionDenied("user " + user + " may not start " + target.ToString() + "; its entry in `roles` lists who may");
+  if (named)
+    return PermissionDenied("user " + user + " may not start " + target.ToString() +
+                            "; its entry in `roles` lists who may");
   return PermissionDenied("no entry in `roles` names " + target.ToString() + "; add one to the node's configuration");
 }
 
-Result<std::vector<config::Role>> RolesForSubAgent(const std::vector<config::Role>& roles, const RoleName& target, const RoleName& parent,
+Result<std::vector<config::Role>> RolesForSubAgent(const std::vector<config::Role>& roles, const RoleName& target,
+                                                   const RoleName& parent,
                                                    const std::vector<config::SpawnTarget>& allowed) {
-  const bool listed = target.tenant == parent.tenant && std::any_of(allowed.begin(), allowed.end(), [&](const config::SpawnTarget& s) {
-    return s.agent.Matches(target.agent) && s.role.Matches(target.role);
-  });
+  const bool listed =
+      target.tenant == parent.tenant && std::any_of(allowed.begin(), allowed.end(), [&](const config::SpawnTarget& s) {
+        return s.agent.Matches(target.agent) && s.role.Matches(target.role);
+      });
   if (!listed) {
     return PermissionDenied(parent.ToString() + " may not start " + target.ToString() +
                             "; its entry in `roles` lists what it may under `spawn`");
   }
   std::vector<config::Role> found;
-  std::copy_if(roles.begin(), roles.end(), std::back_inserter(found), [&](const config::Role& r) { return Names(r, target); });
-  if (found.empty()) return PermissionDenied("no entry in `roles` names " + target.ToString() + "; add one to the node's configuration");
+  std::copy_if(roles.begin(), roles.end(), std::back_inserter(found),
+               [&](const config::Role& r) { return Names(r, target); });
+  if (found.empty())
+    return PermissionDenied("no entry in `roles` names " + target.ToString() + "; add one to the node's configuration");
   return found;
 }
 
-Result<config::Role> FindByProgram(const std::vector<config::Role>& candidates, const RoleName& target, const std::string& program) {
+Result<config::Role> FindByProgram(const std::vector<config::Role>& candidates, const RoleName& target,
+                                   const std::string& program) {
   for (const config::Role& r : candidates) {
-    const bool matches = std::any_of(r.exe.begin(), r.exe.end(), [&](const std::string& p) { return MatchesProgram(p, program); });
+    const bool matches =
+        std::any_of(r.exe.begin(), r.exe.end(), [&](const std::string& p) { return MatchesProgram(p, program); });
     if (r.exe.empty() || matches) return r;
   }
-  return PermissionDenied(target.ToString() + " may not run " + program + "; its entry in `roles` names its programs under `exe`");
+  return PermissionDenied(target.ToString() + " may not run " + program +
+                          "; its entry in `roles` names its programs under `exe`");
 }
 
 bool MatchesProgram(const std::string& pattern, const std::string& path) {
-  if (pattern.find('/') != std::string::npos) return fnmatch(pattern.c_str(), path.c_str(), FNM_PATHNAME | FNM_PERIOD) == 0;
+  if (pattern.find('/') != std::string::npos)
+    return fnmatch(pattern.c_str(), path.c_str(), FNM_PATHNAME | FNM_PERIOD) == 0;
   return fnmatch(pattern.c_str(), std::string(BaseName(path)).c_str(), 0) == 0;
 }
 

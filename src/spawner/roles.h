@@ -24,19 +24,21 @@ struct RoleName {
 // Whether an entry speaks of this name.
 bool Names(const config::Role& entry, const RoleName& name);
 
-// The entries that a caller outside of any instance may start `target` by, in file order: which of them holds is decided by
-// the program (FindByProgram), known only later. PERMISSION_DENIED, with the next step, when there is none.
+// The entries that a caller outside of any instance may start `target` by, in file order: which of them holds is
+// decided by the program (FindByProgram), known only later. PERMISSION_DENIED, with the next step, when there is none.
 // `user` is the caller's local user name; `owner` whether the caller runs the node (or is root), who may start anything
 // where no roles are configured at all.
-Result<std::vector<config::Role>> RolesFor(const std::vector<config::Role>& roles, const RoleName& target, const std::string& user,
-                                           bool owner);
+Result<std::vector<config::Role>> RolesFor(const std::vector<config::Role>& roles, const RoleName& target,
+                                           const std::string& user, bool owner);
 
 // The same for a caller inside an instance: what `parent`'s entry lists under `spawn`, in the parent's tenant.
-Result<std::vector<config::Role>> RolesForSubAgent(const std::vector<config::Role>& roles, const RoleName& target, const RoleName& parent,
+Result<std::vector<config::Role>> RolesForSubAgent(const std::vector<config::Role>& roles, const RoleName& target,
+                                                   const RoleName& parent,
                                                    const std::vector<config::SpawnTarget>& allowed);
 
 // The first candidate whose `exe` patterns match the program (all match where an entry has none).
-Result<config::Role> FindByProgram(const std::vector<config::Role>& candidates, const RoleName& target, const std::string& program);
+Result<config::Role> FindByProgram(const std::vector<config::Role>& candidates, const RoleName& target,
+                                   const std::string& program);
 
 // Shell-style: * (not across '/' when the pattern has one), ?, [a-z]. Without '/' in the pattern: over the base name.
 bool MatchesProgram(const std::string& pattern, const std::string& path);

@@ -20,12 +20,14 @@ std::vector<config::Role> Roles(const std::string& yaml) {
 }
 
 TEST(RolesTest, OnlyListedUsersStartAListedRole) {
-  const auto roles = Roles("  - {agent: crew, role: researcher, exe: '*', user: alice}\n"
-                           "  - {agent: crew, role: open, exe: '*', user: '*'}\n");
+  const auto roles = Roles(
+      "  - {agent: crew, role: researcher, exe: '*', user: alice}\n"
+      "  - {agent: crew, role: open, exe: '*', user: '*'}\n");
   EXPECT_TRUE(RolesFor(roles, Name("crew", "researcher"), "alice", false).ok());
   EXPECT_FALSE(RolesFor(roles, Name("crew", "researcher"), "bob", false).ok());
   EXPECT_TRUE(RolesFor(roles, Name("crew", "open"), "bob", false).ok());
-  EXPECT_FALSE(RolesFor(roles, Name("crew", "other"), "alice", true).ok()) << "not even the node's owner starts what no entry names";
+  EXPECT_FALSE(RolesFor(roles, Name("crew", "other"), "alice", true).ok())
+      << "not even the node's owner starts what no entry names";
   EXPECT_FALSE(RolesFor(roles, Name("crew", "researcher", "elsewhere"), "alice", false).ok());
 }
 
@@ -35,8 +37,9 @@ TEST(RolesTest, WithoutRolesOnlyTheOwnerStartsAgents) {
 }
 
 TEST(RolesTest, TheFirstEntryWhoseProgramMatchesDecides) {
-  const auto roles = Roles("  - {agent: crew, role: main, exe: 'node', user: '*', children: inherit}\n"
-                           "  - {agent: crew, role: main, exe: 'python3*', user: '*'}\n");
+  const auto roles = Roles(
+      "  - {agent: crew, role: main, exe: 'node', user: '*', children: inherit}\n"
+      "  - {agent: crew, role: main, exe: 'python3*', user: '*'}\n");
   const auto found = RolesFor(roles, Name("crew", "main"), "bob", false).value();
   EXPECT_EQ(FindByProgram(found, Name("crew", "main"), "/usr/bin/node")->children, config::Children::kInherit);
   EXPECT_EQ(FindByProgram(found, Name("crew", "main"), "/usr/bin/python3.11")->children, config::Children::kDeny);
@@ -52,7 +55,10 @@ TEST(RolesTest, PatternsMatchTheBaseNameOrThePath) {
 }
 
 TEST(RolesTest, TheProgramOfAScriptIsItsInterpreter) {
-  EXPECT_EQ(EffectiveProgram("/a/x", "\x7f" "ELF"), "/a/x");
+  EXPECT_EQ(EffectiveProgram("/a/x",
+                             "\x7f"
+                             "ELF"),
+            "/a/x");
   EXPECT_EQ(EffectiveProgram("/a/x", "#!/bin/sh\necho"), "/bin/sh");
   EXPECT_EQ(EffectiveProgram("/a/x", "#! /usr/bin/env python3\n"), "python3");
   EXPECT_EQ(EffectiveProgram("/a/x", "#!/usr/bin/env -S A=b node --x\n"), "node");
@@ -61,9 +67,10 @@ TEST(RolesTest, TheProgramOfAScriptIsItsInterpreter) {
 }
 
 TEST(RolesTest, ASubAgentIsOnlyWhatItsParentMaySpawn) {
-  const auto roles = Roles("  - {agent: crew, role: lead, exe: '*', user: '*', spawn: [crew/writer]}\n"
-                           "  - {agent: crew, role: writer, exe: '*', user: alice}\n"
-                           "  - {agent: crew, role: admin, exe: '*', user: '*'}\n");
+  const auto roles = Roles(
+      "  - {agent: crew, role: lead, exe: '*', user: '*', spawn: [crew/writer]}\n"
+      "  - {agent: crew, role: writer, exe: '*', user: alice}\n"
+      "  - {agent: crew, role: admin, exe: '*', user: '*'}\n");
   const auto& allowed = roles[0].spawn;
   EXPECT_TRUE(RolesForSubAgent(roles, Name("crew", "writer"), Name("crew", "lead"), allowed).ok());
   EXPECT_FALSE(RolesForSubAgent(roles, Name("crew", "admin"), Name("crew", "lead"), allowed).ok());
@@ -72,10 +79,12 @@ TEST(RolesTest, ASubAgentIsOnlyWhatItsParentMaySpawn) {
 }
 
 TEST(EnvironmentTest, SecretsAreDroppedByNameAndByUrl) {
-  for (const char* name : {"OPENAI_API_KEY", "gh_token", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "PGPASSWORD", "DB_PASS", "X_PAT"}) {
+  for (const char* name :
+       {"OPENAI_API_KEY", "gh_token", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "PGPASSWORD", "DB_PASS", "X_PAT"}) {
     EXPECT_TRUE(LooksLikeSecret(name, "v")) << name;
   }
-  for (const char* name : {"PATH", "HOME", "PWD", "TOKENIZERS_PARALLELISM", "KEYBOARD", "PATTERN", "COMPASS_DIR", "SSH_AUTH_SOCK"}) {
+  for (const char* name :
+       {"PATH", "HOME", "PWD", "TOKENIZERS_PARALLELISM", "KEYBOARD", "PATTERN", "COMPASS_DIR", "SSH_AUTH_SOCK"}) {
     EXPECT_FALSE(LooksLikeSecret(name, "v")) << name;
   }
   EXPECT_TRUE(LooksLikeSecret("DATABASE_URL", "postgres://u:pw@db/x"));
@@ -84,11 +93,12 @@ TEST(EnvironmentTest, SecretsAreDroppedByNameAndByUrl) {
 }
 
 TEST(EnvironmentTest, OursReplaceTheCallersAndHexrNamesCannotBeForged) {
-  const EnvironmentResult r = BuildEnvironment({{"PATH=/bin", "HEXR_ROLE=admin", "HTTP_PROXY=http://evil",
-                                                  "A_TOKEN=t", "B_TOKEN=t", "=x", "junk"},
-                                                {"B_TOKEN"},
-                                                {{"HTTP_PROXY", "http://127.0.0.1:15001"}, {"HEXR_ROLE", "main"}}});
-  EXPECT_EQ(r.variables, (std::vector<std::string>{"HTTP_PROXY=http://127.0.0.1:15001", "HEXR_ROLE=main", "PATH=/bin", "B_TOKEN=t"}));
+  const EnvironmentResult r = BuildEnvironment(
+      {{"PATH=/bin", "HEXR_ROLE=admin", "HTTP_PROXY=http://evil", "A_TOKEN=t", "B_TOKEN=t", "=x", "junk"},
+       {"B_TOKEN"},
+       {{"HTTP_PROXY", "http://127.0.0.1:15001"}, {"HEXR_ROLE", "main"}}});
+  EXPECT_EQ(r.variables, (std::vector<std::string>{"HTTP_PROXY=http://127.0.0.1:15001", "HEXR_ROLE=main", "PATH=/bin",
+                                                   "B_TOKEN=t"}));
   EXPECT_EQ(r.dropped, std::vector<std::string>{"A_TOKEN"});
 }
 

@@ -26,16 +26,22 @@ bool Overlap(const std::string& a, const std::string& b) {
 }
 
 bool SameFile(const UniqueFd& a, const UniqueFd& b) {
-  struct stat x {}, y {};
+  struct stat x {
+  }, y{};
   return fstat(a.get(), &x) == 0 && fstat(b.get(), &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 }  // namespace
 
-Spawner::Spawner(runtime::Loop& loop, const Clock& clock, Random& random, SpawnerOptions options, UniqueFd launch_listener,
-                 Channel& supervisor)
-    : loop_(loop), clock_(clock), random_(random), options_(std::move(options)), launch_listener_(std::move(launch_listener)),
-      supervisor_(supervisor), images_(loop) {}
+Spawner::Spawner(runtime::Loop& loop, const Clock& clock, Random& random, SpawnerOptions options,
+                 UniqueFd launch_listener, Channel& supervisor)
+    : loop_(loop),
+      clock_(clock),
+      random_(random),
+      options_(std::move(options)),
+      launch_listener_(std::move(launch_listener)),
+      supervisor_(supervisor),
+      images_(loop) {}
 
 Spawner::~Spawner() = default;
 
@@ -65,7 +71,8 @@ void Spawner::OpenLaunchSocket() {
 
 Result<HostIds> Spawner::IdsOf(const IdSegment& tenant) const {
   const auto it = tenants_.find(tenant.value());
-  if (it == tenants_.end()) return NotFound("tenant " + tenant.value() + " is not on this node; `hexr tenant create` makes it");
+  if (it == tenants_.end())
+    return NotFound("tenant " + tenant.value() + " is not on this node; `hexr tenant create` makes it");
   if (!options_.privileged) return HostIds{geteuid(), getegid()};
   if (it->second == 0) return FailedPrecondition("tenant " + tenant.value() + " has no range of user ids");
   return HostIds{it->second, it->second};
@@ -131,7 +138,8 @@ void Spawner::Attach(const std::shared_ptr<LaunchSession>& session, const pb::At
     session->Send(m);
     return session->Close();
   }
-  if (uid != 0 && uid != instance->facts().caller_uid) return session->Refuse(125, "this instance was started by somebody else");
+  if (uid != 0 && uid != instance->facts().caller_uid)
+    return session->Refuse(125, "this instance was started by somebody else");
   instance->AttachSession(session);
 }
 
@@ -140,13 +148,15 @@ void Spawner::Attach(const std::shared_ptr<LaunchSession>& session, const pb::At
 void Spawner::OnPeer(const std::string& role, const std::string& tenant, UniqueFd socket) {
   if (role == "keeper") {
     keeper_ = std::make_unique<Channel>(
-        loop_, std::move(socket), "keeper", [this](Message m, Channel::Reply r) { FromKeeper(std::move(m), std::move(r)); },
+        loop_, std::move(socket), "keeper",
+        [this](Message m, Channel::Reply r) { FromKeeper(std::move(m), std::move(r)); },
         [](const Error&) { /* the supervisor brings a new one */ });
     for (const auto& [id, instance] : instances_) instance->RegisterAgain();
   } else if (role == "gateway") {
     gateways_[tenant] = std::make_unique<Channel>(
         loop_, std::move(socket), "gateway/" + tenant,
-        [this, tenant](Message m, Channel::Reply r) { FromGateway(tenant, std::move(m), std::move(r)); }, [](const Error&) {});
+        [this, tenant](Message m, Channel::Reply r) { FromGateway(tenant, std::move(m), std::move(r)); },
+        [](const Error&) {});
   }
 }
 
@@ -157,7 +167,8 @@ void Spawner::OnSupervisor(Message m, Channel::Reply reply) {
     return reply.Ack();
   }
   if (m.body.has_park()) {
-    auto adopted = Instance::Adopt(loop_, images_, *this, options_.config.roles, m.body.park().state(), std::move(m.fds), OnEnded());
+    auto adopted = Instance::Adopt(loop_, images_, *this, options_.config.roles, m.body.park().state(),
+                                   std::move(m.fds), OnEnded());
     if (!adopted.ok()) {
       Log(LogLevel::kError, "instance.lost", {{"instance", m.body.park().key()}, {"error", adopted.error()}});
       Unpark(m.body.park().key());
@@ -178,8 +189,10 @@ void Spawner::FromKeeper(Message m, Channel::Reply reply) {
     const auto& end = m.body.end_instance();
     Instance* instance = Find(end.instance());
     if (instance == nullptr) return reply.Fail(NotFound("no such instance"));
-    if (end.kill()) instance->Kill(end.why());
-    else instance->Signal(SIGTERM);
+    if (end.kill())
+      instance->Kill(end.why());
+    else
+      instance->Signal(SIGTERM);
     return reply.Ack();
   }
   if (m.body.has_quarantine()) {

@@ -1,4 +1,5 @@
-// The spawner process: its peers, its instances, its socket. The daemon gives it its peers and its loop. One loop's thread.
+// The spawner process: its peers, its instances, its socket. The daemon gives it its peers and its loop. One loop's
+// thread.
 #pragma once
 
 #include <chrono>
@@ -23,7 +24,7 @@ namespace hexr::spawner {
 struct SpawnerOptions {
   config::Config config;
   config::Paths paths;
-  bool privileged = false;   // the node runs as root: agents get ids of their tenant
+  bool privileged = false;  // the node runs as root: agents get ids of their tenant
 };
 
 class Spawner final : private Links, private LaunchHost {
@@ -44,10 +45,10 @@ class Spawner final : private Links, private LaunchHost {
   size_t instances() const override { return instances_.size(); }
 
  private:
-
   // Links
   void CallKeeper(runtime::Envelope body, std::vector<UniqueFd> fds, runtime::Channel::OnReply done) override;
-  void CallGateway(const IdSegment& tenant, runtime::Envelope body, std::vector<UniqueFd> fds, runtime::Channel::OnReply done) override;
+  void CallGateway(const IdSegment& tenant, runtime::Envelope body, std::vector<UniqueFd> fds,
+                   runtime::Channel::OnReply done) override;
   void TellKeeper(runtime::Envelope body) override;
   void TellGateway(const IdSegment& tenant, runtime::Envelope body) override;
   void Park(const std::string& key, std::string state, std::vector<UniqueFd> fds) override;
@@ -83,7 +84,7 @@ class Spawner final : private Links, private LaunchHost {
   runtime::Channel& supervisor_;
   ImageDigests images_;
   Idmapper idmapper_;
-  std::map<std::string, uint32_t> tenants_;   // → uid base
+  std::map<std::string, uint32_t> tenants_;  // → uid base
   std::map<std::string, std::unique_ptr<Instance>> instances_;
   // Ends that nobody was there to hear: their starter asks again after a restart of this process.
   struct Unheard {

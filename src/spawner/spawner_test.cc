@@ -52,7 +52,8 @@ struct Client {
     f.set_path(folder);
     f.set_writable(true);
     const UniqueFd fd(open(folder.c_str(), O_PATH | O_CLOEXEC));
-    const Status s = SendLaunchMessage(socket.get(), m, {input_end.get(), output_end.get(), output_end.get(), fd.get()});
+    const Status s =
+        SendLaunchMessage(socket.get(), m, {input_end.get(), output_end.get(), output_end.get(), fd.get()});
     EXPECT_TRUE(s.ok()) << s.error().ToString();
     output_end.reset();
     input_end.reset();
@@ -61,7 +62,8 @@ struct Client {
   // Takes in what has come.
   void Poll() {
     char buffer[4096];
-    for (ssize_t n = 0; (n = read(output.get(), buffer, sizeof buffer)) > 0;) text.append(buffer, static_cast<size_t>(n));
+    for (ssize_t n = 0; (n = read(output.get(), buffer, sizeof buffer)) > 0;)
+      text.append(buffer, static_cast<size_t>(n));
     for (;;) {
       auto p = ReceiveLaunchMessage(socket.get());
       if (!p.ok()) {
@@ -145,7 +147,8 @@ TEST_P(SpawnerTest, WithoutKeeperOrGatewayNothingIsLaunched) {
 TEST_P(SpawnerTest, RolesDecideWhoStartsWhat) {
   As(GetParam(), [] {
     const std::string me = UserName(geteuid());
-    Node node("roles:\n  - {agent: crew, role: main, exe: \"sh\", user: \"" + (geteuid() == 0 ? me : "nobody-else") + "\"}\n"
+    Node node("roles:\n  - {agent: crew, role: main, exe: \"sh\", user: \"" + (geteuid() == 0 ? me : "nobody-else") +
+              "\"}\n"
               "  - {agent: crew, role: py, exe: \"python3*\", user: \"*\"}\n");
     const TempFolder folder;
     const auto outcome = [&](const std::string& role, std::vector<std::string> argv) {
@@ -157,8 +160,10 @@ TEST_P(SpawnerTest, RolesDecideWhoStartsWhat) {
     EXPECT_NE(outcome("other", {"sh", "-c", "true"}).find("no entry in `roles` names crew/other"), std::string::npos);
     EXPECT_NE(outcome("py", {"sh", "-c", "true"}).find("may not run"), std::string::npos);
     EXPECT_EQ(outcome("py", {"python3", "-c", "1"}), "ok");
-    if (geteuid() == 0) EXPECT_EQ(outcome("main", {"sh", "-c", "true"}), "ok");
-    else EXPECT_NE(outcome("main", {"sh", "-c", "true"}).find("may not start"), std::string::npos);
+    if (geteuid() == 0)
+      EXPECT_EQ(outcome("main", {"sh", "-c", "true"}), "ok");
+    else
+      EXPECT_NE(outcome("main", {"sh", "-c", "true"}).find("may not start"), std::string::npos);
   });
 }
 
@@ -166,7 +171,8 @@ TEST_P(SpawnerTest, MissingAndUnusableProgramsAreToldByTheirCodes) {
   As(GetParam(), [] {
     Node node;
     const TempFolder folder;
-    for (const auto& [program, code] : std::vector<std::pair<std::string, uint32_t>>{{"no-such", 127u}, {"/etc/passwd", 126u}}) {
+    for (const auto& [program, code] :
+         std::vector<std::pair<std::string, uint32_t>>{{"no-such", 127u}, {"/etc/passwd", 126u}}) {
       Client c(node.path());
       c.Launch(folder.path(), {program});
       ASSERT_TRUE(node.UntilEnded(c));
@@ -230,8 +236,9 @@ TEST_P(SpawnerTest, InstancesSurviveARestartOfTheSpawner) {
     Node node;
     const TempFolder folder;
     Client c(node.path());
-    c.Launch(folder.path(), {"python3", "-c", "import subprocess,sys\nsys.stdin.readline()\n"
-                                              "subprocess.run(['true'])\nprint('alive',flush=True)\nsys.exit(6)"});
+    c.Launch(folder.path(), {"python3", "-c",
+                             "import subprocess,sys\nsys.stdin.readline()\n"
+                             "subprocess.run(['true'])\nprint('alive',flush=True)\nsys.exit(6)"});
     ASSERT_TRUE(node.UntilStarted(c));
     ASSERT_TRUE(node.Until([&] { return node.parked.size() == 1; }));
     node.spawner.reset();  // a crash, as far as agents and descriptors can tell
@@ -293,10 +300,14 @@ TEST_P(SpawnerTest, MakesASocketInsideForTheGateway) {
     Node node;
     const TempFolder folder;
     Client c(node.path());
-    c.Launch(folder.path(), {"python3", "-c", "import socket\ns=socket.socket(); s.bind(('127.0.0.1',9000)); s.listen()\n"
-                                              "print('up',flush=True)\nc,_=s.accept(); c.sendall(b'hello'); c.close()"});
+    c.Launch(folder.path(), {"python3", "-c",
+                             "import socket\ns=socket.socket(); s.bind(('127.0.0.1',9000)); s.listen()\n"
+                             "print('up',flush=True)\nc,_=s.accept(); c.sendall(b'hello'); c.close()"});
     ASSERT_TRUE(node.UntilStarted(c));
-    ASSERT_TRUE(node.Until([&] { c.Poll(); return c.text == "up\n"; }));
+    ASSERT_TRUE(node.Until([&] {
+      c.Poll();
+      return c.text == "up\n";
+    }));
     UniqueFd inside;
     Envelope e;
     e.mutable_open_socket()->set_instance(c.started->instance());
@@ -320,11 +331,15 @@ TEST_P(SpawnerTest, ADrainEndsEveryAgent) {
     Node node;
     const TempFolder folder;
     Client stubborn(node.path()), polite(node.path());
-    stubborn.Launch(folder.path(), {"python3", "-c", "import signal,time; signal.signal(15,signal.SIG_IGN)\n"
-                                                     "print('up',flush=True)\ntime.sleep(1000)"});
+    stubborn.Launch(folder.path(), {"python3", "-c",
+                                    "import signal,time; signal.signal(15,signal.SIG_IGN)\n"
+                                    "print('up',flush=True)\ntime.sleep(1000)"});
     polite.Launch(folder.path(), {"sleep", "1000"});
     ASSERT_TRUE(node.UntilStarted(polite));
-    ASSERT_TRUE(node.Until([&] { stubborn.Poll(); return stubborn.text == "up\n"; }));
+    ASSERT_TRUE(node.Until([&] {
+      stubborn.Poll();
+      return stubborn.text == "up\n";
+    }));
     bool drained = false;
     node.spawner->Drain(std::chrono::seconds(3), [&] { drained = true; });
     EXPECT_TRUE(node.Until([&] { return drained; }));
@@ -362,34 +377,41 @@ TEST_P(SpawnerTest, BrokenRequestsAreRefusedAndNothingStays) {
       });
       return c.refused ? c.refused->message() : std::string();
     };
-    EXPECT_EQ(refused([](Client& c) { (void)!runtime::SendPacket(c.socket.get(), AsBytes("\xff\xff"), {}).ok(); }), "malformed message");
+    EXPECT_EQ(refused([](Client& c) { (void)!runtime::SendPacket(c.socket.get(), AsBytes("\xff\xff"), {}).ok(); }),
+              "malformed message");
     EXPECT_NE(refused([](Client& c) {
-      pb::ClientMessage m;
-      m.mutable_signal()->set_signal(9);
-      c.Send(m);
-    }), "");
+                pb::ClientMessage m;
+                m.mutable_signal()->set_signal(9);
+                c.Send(m);
+              }),
+              "");
     EXPECT_EQ(refused([](Client& c) {
-      pb::ClientMessage m;
-      m.mutable_launch()->set_agent("a");
-      c.Send(m);
-    }), "no command");
+                pb::ClientMessage m;
+                m.mutable_launch()->set_agent("a");
+                c.Send(m);
+              }),
+              "no command");
     EXPECT_NE(refused([&](Client& c) { c.Launch(folder.path(), {"true"}, "../x"); }).find("agent"), std::string::npos);
     EXPECT_NE(refused([&](Client& c) {
-      pb::ClientMessage m;
-      m.mutable_attach()->set_instance("nothing");
-      c.Send(m);
-    }), "");
+                pb::ClientMessage m;
+                m.mutable_attach()->set_instance("nothing");
+                c.Send(m);
+              }),
+              "");
     // A folder that is open for reading would carry rights that its path does not.
     EXPECT_NE(refused([&](Client& c) {
-      pb::ClientMessage m;
-      auto& l = *m.mutable_launch();
-      l.set_agent("a");
-      l.add_argv("true");
-      l.set_working_folder(folder.path());
-      l.add_folders()->set_path(folder.path());
-      const UniqueFd fd(open(folder.path().c_str(), O_RDONLY | O_CLOEXEC));
-      EXPECT_TRUE(SendLaunchMessage(c.socket.get(), m, {c.input_end.get(), c.output_end.get(), c.output_end.get(), fd.get()}).ok());
-    }).find("O_PATH"), std::string::npos);
+                pb::ClientMessage m;
+                auto& l = *m.mutable_launch();
+                l.set_agent("a");
+                l.add_argv("true");
+                l.set_working_folder(folder.path());
+                l.add_folders()->set_path(folder.path());
+                const UniqueFd fd(open(folder.path().c_str(), O_RDONLY | O_CLOEXEC));
+                EXPECT_TRUE(SendLaunchMessage(c.socket.get(), m,
+                                              {c.input_end.get(), c.output_end.get(), c.output_end.get(), fd.get()})
+                                .ok());
+              }).find("O_PATH"),
+              std::string::npos);
     EXPECT_EQ(node.spawner->instances(), 0u);
     EXPECT_EQ(node.events, "");
   });
@@ -410,7 +432,10 @@ TEST_P(SpawnerTest, LargeEnvironmentsTravelUpToTheBound) {
     ASSERT_TRUE(SendLaunchMessage(c.socket.get(), m, {c.input_end.get(), c.output_end.get(), c.output_end.get()}).ok());
     c.output_end.reset();
     ASSERT_TRUE(node.UntilEnded(c));
-    node.Until([&] { c.Poll(); return !c.text.empty(); });
+    node.Until([&] {
+      c.Poll();
+      return !c.text.empty();
+    });
     EXPECT_EQ(c.text, "100000\n");
     l.add_env("TOO=" + std::string(limits::kMaxLaunchMessageBytes, 'x'));
     EXPECT_EQ(SendLaunchMessage(c.socket.get(), m, {}).error().code(), ErrorCode::kResourceExhausted);

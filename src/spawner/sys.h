@@ -1,5 +1,5 @@
-// Kernel ABI that Debian 12's headers do not name yet, and system calls that glibc 2.36 does not wrap. Numbers are those of
-// the kernel's uapi headers; every user probes, since the running kernel may be older than the number.
+// Kernel ABI that Debian 12's headers do not name yet, and system calls that glibc 2.36 does not wrap. Numbers are
+// those of the kernel's uapi headers; every user probes, since the running kernel may be older than the number.
 #pragma once
 
 #include <sys/socket.h>
@@ -31,9 +31,9 @@ inline constexpr uint64_t kLandlockReadFile = 1ULL << 2;
 inline constexpr uint64_t kLandlockReadDir = 1ULL << 3;
 inline constexpr uint64_t kLandlockMakeChar = 1ULL << 6;
 inline constexpr uint64_t kLandlockMakeBlock = 1ULL << 11;
-inline constexpr uint64_t kLandlockRefer = 1ULL << 13;     // ABI 2
-inline constexpr uint64_t kLandlockTruncate = 1ULL << 14;  // ABI 3
-inline constexpr uint64_t kLandlockIoctlDev = 1ULL << 15;  // ABI 5
+inline constexpr uint64_t kLandlockRefer = 1ULL << 13;               // ABI 2
+inline constexpr uint64_t kLandlockTruncate = 1ULL << 14;            // ABI 3
+inline constexpr uint64_t kLandlockIoctlDev = 1ULL << 15;            // ABI 5
 inline constexpr uint64_t kLandlockScopeAbstractSocket = 1ULL << 0;  // ABI 6
 inline constexpr uint64_t kLandlockScopeSignal = 1ULL << 1;          // ABI 6
 

@@ -20,10 +20,15 @@ Error DatabaseError(sqlite3* db, int code, std::string_view what) {
   const int system = db != nullptr ? sqlite3_system_errno(db) : 0;
   switch (code & 0xff) {
     case SQLITE_FULL: return ResourceExhausted(message);
-    case SQLITE_READONLY: case SQLITE_PERM: case SQLITE_AUTH: return PermissionDenied(message);
-    case SQLITE_BUSY: case SQLITE_LOCKED: return Unavailable(message + " (another process has it open)");
-    case SQLITE_CORRUPT: case SQLITE_NOTADB: return DataLoss(message);
-    case SQLITE_NOMEM: case SQLITE_TOOBIG: return ResourceExhausted(message);
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_AUTH: return PermissionDenied(message);
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED: return Unavailable(message + " (another process has it open)");
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB: return DataLoss(message);
+    case SQLITE_NOMEM:
+    case SQLITE_TOOBIG: return ResourceExhausted(message);
     case SQLITE_IOERR:
       // ENOSPC is SQLITE_FULL; other failing writes are quotas and size limits, unless the disk is dying.
       if (code == SQLITE_IOERR_WRITE) {
@@ -167,9 +172,10 @@ Status Database::Configure(const DatabaseOptions& options) {
   sqlite3_db_config(db_, SQLITE_DBCONFIG_DQS_DDL, 0, nullptr);
   // Exclusive: a second process is refused at open, and no shared memory file is needed. FULL: a commit that returned
   // is on disk. secure_delete: what was deleted is overwritten, not just forgotten.
-  RETURN_IF_ERROR(Execute("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                          "PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON; PRAGMA temp_store=MEMORY;"
-                          "PRAGMA cell_size_check=ON; PRAGMA mmap_size=0;"));
+  RETURN_IF_ERROR(
+      Execute("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+              "PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON; PRAGMA temp_store=MEMORY;"
+              "PRAGMA cell_size_check=ON; PRAGMA mmap_size=0;"));
   if (options.max_pages.has_value()) {
     RETURN_IF_ERROR(Execute(fmt::format("PRAGMA max_page_count={}", *options.max_pages)));
   }

@@ -92,7 +92,9 @@ TEST_F(DatabaseTest, MigratesFromEveryOldVersion) {
   for (size_t from = 0; from <= 3; ++from) {
     std::filesystem::remove(options_.path);
     std::filesystem::remove(options_.path + "-wal");
-    if (from > 0) { EXPECT_EQ(Open(from).schema_version(), static_cast<int>(from)); }
+    if (from > 0) {
+      EXPECT_EQ(Open(from).schema_version(), static_cast<int>(from));
+    }
     Database db = Open();
     EXPECT_EQ(db.schema_version(), 3);
     EXPECT_EQ(Count(db, "SELECT count(*) FROM t WHERE k = 1 AND w = 'old' AND v = x'aa'"), 1) << from;
@@ -125,7 +127,7 @@ TEST_F(DatabaseTest, OneProcessAtATime) {
 
 TEST_F(DatabaseTest, ModesAreChecked) {
   { Database db = Open(); }
-  struct stat s{};
+  struct stat s {};
   for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
     ASSERT_EQ(stat(entry.path().c_str(), &s), 0);
     EXPECT_EQ(s.st_mode & 07777, 0600U) << entry.path();

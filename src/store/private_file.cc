@@ -56,13 +56,13 @@ Status SyncFolder(const std::string& path) {
 
 Status EnsurePrivateFolder(const std::string& path) {
   if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return ErrnoError("make folder " + path, errno);
-  struct stat s{};
+  struct stat s {};
   if (lstat(path.c_str(), &s) != 0) return ErrnoError(path, errno);
   return CheckMode(path, s, true);
 }
 
 Status CheckPrivateFile(const std::string& path) {
-  struct stat s{};
+  struct stat s {};
   if (lstat(path.c_str(), &s) != 0) return ErrnoError(path, errno);
   return CheckMode(path, s, false);
 }
@@ -70,7 +70,7 @@ Status CheckPrivateFile(const std::string& path) {
 Result<crypto::Secret> ReadPrivateFile(const std::string& path, size_t max_bytes) {
   const Fd fd(open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
   if (fd.get() < 0) return ErrnoError("open " + path, errno);
-  struct stat s{};
+  struct stat s {};
   if (fstat(fd.get(), &s) != 0) return ErrnoError(path, errno);
   RETURN_IF_ERROR(CheckMode(path, s, false));
   const auto size = static_cast<size_t>(s.st_size);

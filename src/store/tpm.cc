@@ -19,7 +19,9 @@ using crypto::Secret;
 
 Error TpmError(std::string_view what, TSS2_RC rc) { return Unavailable(fmt::format("TPM: {}: {:#010x}", what, rc)); }
 
-struct EsysFree { void operator()(void* p) const noexcept { Esys_Free(p); } };
+struct EsysFree {
+  void operator()(void* p) const noexcept { Esys_Free(p); }
+};
 template <class T>
 using EsysPtr = std::unique_ptr<T, EsysFree>;
 

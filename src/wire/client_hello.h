@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "base/limits/tls_dns.h"
 #include "base/bytes.h"
+#include "base/limits/tls_dns.h"
 #include "base/result.h"
 
 namespace hexr::wire {
@@ -19,9 +19,9 @@ struct ClientHello {
   bool encrypted = false;
 };
 
-// `bytes` is what has arrived so far, from the first byte on. Nothing while the hello is incomplete; INVALID_ARGUMENT for
-// what is no ClientHello or a malformed one, a repeated extension, a server name that is none; RESOURCE_EXHAUSTED over
-// limits::kMaxClientHelloBytes.
+// `bytes` is what has arrived so far, from the first byte on. Nothing while the hello is incomplete; INVALID_ARGUMENT
+// for what is no ClientHello or a malformed one, a repeated extension, a server name that is none; RESOURCE_EXHAUSTED
+// over limits::kMaxClientHelloBytes.
 Result<std::optional<ClientHello>> PeekClientHello(ByteView bytes);
 
 }  // namespace hexr::wire

@@ -55,7 +55,7 @@ void PutOpt(Bytes& out) {
   out.push_back(0);  // root
   Put16(out, kTypeOpt);
   Put16(out, kMaxUdpBytes);
-  Put32(out, 0);     // extended code, version 0, no flags
+  Put32(out, 0);  // extended code, version 0, no flags
   Put16(out, 0);
 }
 

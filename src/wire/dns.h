@@ -1,5 +1,5 @@
-// The part of DNS that a server of synthetic answers needs (RFC 1035 4, RFC 6891): strict queries in, small answers out.
-// No recursion, no cache, no zone. Stateless but for DnsStreamReader; thread-compatible.
+// The part of DNS that a server of synthetic answers needs (RFC 1035 4, RFC 6891): strict queries in, small answers
+// out. No recursion, no cache, no zone. Stateless but for DnsStreamReader; thread-compatible.
 #pragma once
 
 #include <array>
@@ -9,31 +9,39 @@
 #include <variant>
 #include <vector>
 
-#include "base/limits/tls_dns.h"
 #include "base/bytes.h"
+#include "base/limits/tls_dns.h"
 #include "base/result.h"
 
 namespace hexr::wire {
 
 enum : uint16_t { kDnsTypeA = 1, kDnsTypeAaaa = 28, kDnsTypeHttps = 65 };
 
-enum class DnsCode : uint8_t { kNoError = 0, kFormatError = 1, kServerFailure = 2, kNoSuchName = 3, kNotImplemented = 4, kRefused = 5 };
+enum class DnsCode : uint8_t {
+  kNoError = 0,
+  kFormatError = 1,
+  kServerFailure = 2,
+  kNoSuchName = 3,
+  kNotImplemented = 4,
+  kRefused = 5
+};
 
 struct DnsQuery {
   uint16_t id = 0;
   bool recursion_desired = false;
-  std::string name;        // lower case, without the final dot; "" is the root
+  std::string name;  // lower case, without the final dot; "" is the root
   uint16_t type = 0;
   bool edns = false;
-  uint16_t udp_size = 512; // what the client takes over UDP, at least 512
-  Bytes question;          // as it was asked: an answer repeats it letter by letter
+  uint16_t udp_size = 512;  // what the client takes over UDP, at least 512
+  Bytes question;           // as it was asked: an answer repeats it letter by letter
 
   // How large an answer may be over UDP; larger ones are truncated and asked for again over TCP.
   size_t UdpLimit() const;
 };
 
 // One query of class IN, nothing but an OPT record beside its question. INVALID_ARGUMENT for anything malformed, labels
-// with bytes other than letters, digits, '-' and '_' included; UNIMPLEMENTED for other opcodes, classes and EDNS versions.
+// with bytes other than letters, digits, '-' and '_' included; UNIMPLEMENTED for other opcodes, classes and EDNS
+// versions.
 Result<DnsQuery> ParseDnsQuery(ByteView message);
 
 struct DnsRecord {

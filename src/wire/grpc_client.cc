@@ -129,8 +129,8 @@ struct GrpcClient::Impl {
     return 0;
   }
 
-  static ssize_t ReadQueue(nghttp2_session*, int32_t id, uint8_t* out, size_t room, uint32_t* flags, nghttp2_data_source*,
-                           void* user_data) {
+  static ssize_t ReadQueue(nghttp2_session*, int32_t id, uint8_t* out, size_t room, uint32_t* flags,
+                           nghttp2_data_source*, void* user_data) {
     Call* call = Self(user_data).Find(id);
     if (call == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     const size_t n = std::min(room, call->queue.size() - call->taken);
@@ -139,8 +139,10 @@ struct GrpcClient::Impl {
     if (call->taken < call->queue.size()) return static_cast<ssize_t>(n);
     call->queue.clear();
     call->taken = 0;
-    if (call->half_closed) *flags |= NGHTTP2_DATA_FLAG_EOF;
-    else if (n == 0) return NGHTTP2_ERR_DEFERRED;
+    if (call->half_closed)
+      *flags |= NGHTTP2_DATA_FLAG_EOF;
+    else if (n == 0)
+      return NGHTTP2_ERR_DEFERRED;
     return static_cast<ssize_t>(n);
   }
 
@@ -155,9 +157,12 @@ GrpcClient::GrpcClient(std::string authority, size_t max_message_bytes)
 GrpcClient::~GrpcClient() = default;
 
 Result<int32_t> GrpcClient::Start(std::string_view method, std::vector<HttpField> metadata, Events events) {
-  std::vector<HttpField> fields{{":method", "POST"},       {":scheme", "http"},
-                                {":path", std::string(method)}, {":authority", impl_->authority},
-                                {"te", "trailers"},        {"content-type", "application/grpc"}};
+  std::vector<HttpField> fields{{":method", "POST"},
+                                {":scheme", "http"},
+                                {":path", std::string(method)},
+                                {":authority", impl_->authority},
+                                {"te", "trailers"},
+                                {"content-type", "application/grpc"}};
   for (HttpField& f : metadata) fields.push_back(std::move(f));
   std::vector<nghttp2_nv> nv;
   for (HttpField& f : fields) {

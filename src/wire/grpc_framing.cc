@@ -27,8 +27,10 @@ Bytes GrpcFrame(ByteView message) {
 }
 
 void GrpcMessageReader::Append(ByteView bytes) {
-  if (taken_ == buffer_.size()) buffer_.clear();
-  else buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<ptrdiff_t>(taken_));
+  if (taken_ == buffer_.size())
+    buffer_.clear();
+  else
+    buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<ptrdiff_t>(taken_));
   taken_ = 0;
   buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
 }

@@ -48,27 +48,29 @@ int GrpcHealth::StateOf(const std::string& service) const {
 }
 
 void GrpcHealth::AddTo(GrpcRouter& router) {
-  router.AddOneMessage("/grpc.health.v1.Health/Check", [this](std::shared_ptr<GrpcStream> stream, const GrpcRequest&,
-                                                              ByteView message) -> std::unique_ptr<GrpcCall> {
-    HealthCheckRequest request;
-    if (!request.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
-      stream->Finish(InvalidArgument("health: malformed request"));
-    } else if (!serving_.contains(request.service())) {
-      stream->Finish(NotFound("health: no such service"));
-    } else {
-      stream->Finish(SendState(*stream, StateOf(request.service())));
-    }
-    return nullptr;
-  });
-  router.AddOneMessage("/grpc.health.v1.Health/Watch", [this](std::shared_ptr<GrpcStream> stream, const GrpcRequest&,
-                                                              ByteView message) -> std::unique_ptr<GrpcCall> {
-    HealthCheckRequest request;
-    if (!request.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
-      stream->Finish(InvalidArgument("health: malformed request"));
-      return nullptr;
-    }
-    return std::make_unique<WatchCall>(*this, std::move(stream), request.service());
-  });
+  router.AddOneMessage(
+      "/grpc.health.v1.Health/Check",
+      [this](std::shared_ptr<GrpcStream> stream, const GrpcRequest&, ByteView message) -> std::unique_ptr<GrpcCall> {
+        HealthCheckRequest request;
+        if (!request.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
+          stream->Finish(InvalidArgument("health: malformed request"));
+        } else if (!serving_.contains(request.service())) {
+          stream->Finish(NotFound("health: no such service"));
+        } else {
+          stream->Finish(SendState(*stream, StateOf(request.service())));
+        }
+        return nullptr;
+      });
+  router.AddOneMessage(
+      "/grpc.health.v1.Health/Watch",
+      [this](std::shared_ptr<GrpcStream> stream, const GrpcRequest&, ByteView message) -> std::unique_ptr<GrpcCall> {
+        HealthCheckRequest request;
+        if (!request.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
+          stream->Finish(InvalidArgument("health: malformed request"));
+          return nullptr;
+        }
+        return std::make_unique<WatchCall>(*this, std::move(stream), request.service());
+      });
 }
 
 void GrpcHealth::Set(std::string_view service, bool serving) {

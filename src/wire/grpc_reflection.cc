@@ -13,7 +13,7 @@ namespace {
 
 using google::protobuf::DescriptorPool;
 using google::protobuf::FileDescriptor;
-using grpc::reflection::v1::ServerReflectionRequest;   // v1alpha has the same fields under the same numbers
+using grpc::reflection::v1::ServerReflectionRequest;  // v1alpha has the same fields under the same numbers
 using grpc::reflection::v1::ServerReflectionResponse;
 
 class ReflectionCall final : public GrpcCall {
@@ -40,7 +40,8 @@ class ReflectionCall final : public GrpcCall {
   void Answer(const ServerReflectionRequest& request, ServerReflectionResponse& out) {
     switch (request.message_request_case()) {
       case ServerReflectionRequest::kListServices:
-        for (const std::string& name : router_.Services()) out.mutable_list_services_response()->add_service()->set_name(name);
+        for (const std::string& name : router_.Services())
+          out.mutable_list_services_response()->add_service()->set_name(name);
         return;
       case ServerReflectionRequest::kFileByFilename:
         AddFile(pool_.FindFileByName(request.file_by_filename()), out);
@@ -103,10 +104,11 @@ void AddGrpcReflection(GrpcRouter& router, const DescriptorPool& pool) {
   // Links the v1alpha file into the pool, which describes itself as well.
   static_cast<void>(grpc::reflection::v1alpha::ServerReflectionRequest::descriptor());
   for (const char* version : {"v1", "v1alpha"}) {
-    router.Add("/grpc.reflection." + std::string(version) + ".ServerReflection/ServerReflectionInfo",
-               [&router, &pool](std::shared_ptr<GrpcStream> stream, const GrpcRequest&) {
-                 return Result<std::unique_ptr<GrpcCall>>(std::make_unique<ReflectionCall>(router, pool, std::move(stream)));
-               });
+    router.Add(
+        "/grpc.reflection." + std::string(version) + ".ServerReflection/ServerReflectionInfo",
+        [&router, &pool](std::shared_ptr<GrpcStream> stream, const GrpcRequest&) {
+          return Result<std::unique_ptr<GrpcCall>>(std::make_unique<ReflectionCall>(router, pool, std::move(stream)));
+        });
   }
 }
 

@@ -117,7 +117,10 @@ std::vector<std::string> GrpcRouter::Services() const {
 
 GrpcConnection::GrpcConnection(const GrpcRouter& router, const Clock& clock, UniqueFunction<void()> on_output,
                                const GrpcOptions& options)
-    : router_(router), clock_(clock), on_output_(std::move(on_output)), options_(options),
+    : router_(router),
+      clock_(clock),
+      on_output_(std::move(on_output)),
+      options_(options),
       http2_(*this, clock, options.http2) {}
 
 GrpcConnection::~GrpcConnection() {
@@ -164,7 +167,8 @@ std::optional<MonoTime> GrpcConnection::NextDeadline() const {
 void GrpcConnection::OnDeadline() {
   const MonoTime now = clock_.Mono();
   for (const auto& [id, call] : calls_) {
-    if (call->deadline && *call->deadline <= now) Finish(id, DeadlineExceeded("grpc: the caller's deadline has passed"));
+    if (call->deadline && *call->deadline <= now)
+      Finish(id, DeadlineExceeded("grpc: the caller's deadline has passed"));
   }
 }
 
@@ -204,8 +208,10 @@ void GrpcConnection::OnRequest(int32_t id, Http2Request request) {
   out.metadata = std::move(request.fields);
   out.writer = request.writer;
   auto made = (*factory)(call.stream, out);
-  if (!made.ok()) Finish(id, std::move(made).error());
-  else call.call = std::move(made).value();
+  if (!made.ok())
+    Finish(id, std::move(made).error());
+  else
+    call.call = std::move(made).value();
 }
 
 void GrpcConnection::OnData(int32_t id, ByteView data) {
@@ -236,8 +242,10 @@ void GrpcConnection::ReadMessages(int32_t id, Call& call) {
 void GrpcConnection::OnEnd(int32_t id) {
   Call* call = Find(id);
   if (call == nullptr || !call->stream->open()) return;
-  if (call->reader.buffered() > 0) Finish(id, InvalidArgument("grpc: request ends inside a message"));
-  else if (call->call != nullptr) call->call->OnHalfClose();
+  if (call->reader.buffered() > 0)
+    Finish(id, InvalidArgument("grpc: request ends inside a message"));
+  else if (call->call != nullptr)
+    call->call->OnHalfClose();
 }
 
 void GrpcConnection::OnRefused(int32_t id, const Error& why) {
@@ -292,8 +300,10 @@ void GrpcConnection::Finish(int32_t id, const Status& status) {
   } else {
     if (!status.ok()) http2_.DropQueued(id);
     // The rest of a message that is half out would hold the status back for as long as the client does not read.
-    if (!status.ok() && http2_.Queued(id) > 0) http2_.Reset(id, kHttp2Cancel);
-    else http2_.End(id, StatusFields(status));
+    if (!status.ok() && http2_.Queued(id) > 0)
+      http2_.Reset(id, kHttp2Cancel);
+    else
+      http2_.End(id, StatusFields(status));
   }
   NoteOutput();
 }

@@ -27,8 +27,10 @@ class EchoCall final : public GrpcCall {
   EchoCall(std::shared_ptr<GrpcStream> stream, int& alive) : stream_(std::move(stream)), alive_(alive) { ++alive_; }
   ~EchoCall() override { --alive_; }
   void OnMessage(ByteView message) override {
-    if (AsText(message) == "deny") stream_->Finish(PermissionDenied("100% no: ü"));
-    else EXPECT_TRUE(stream_->Send(message).ok());
+    if (AsText(message) == "deny")
+      stream_->Finish(PermissionDenied("100% no: ü"));
+    else
+      EXPECT_TRUE(stream_->Send(message).ok());
   }
   void OnHalfClose() override { stream_->Finish(Ok()); }
 
@@ -45,12 +47,14 @@ struct Outcome {
 class Grpc : public ::testing::Test {
  protected:
   Grpc() {
-    router.Add("/test.Echo/Stream", [this](std::shared_ptr<GrpcStream> s, const GrpcRequest& request) -> Result<std::unique_ptr<GrpcCall>> {
-      last_request = request;
-      last_stream = s;
-      if (request.Values("refuse") == std::vector<std::string_view>{"yes"}) return Unauthenticated("refused");
-      return std::unique_ptr<GrpcCall>(std::make_unique<EchoCall>(std::move(s), alive));
-    });
+    router.Add("/test.Echo/Stream",
+               [this](std::shared_ptr<GrpcStream> s, const GrpcRequest& request) -> Result<std::unique_ptr<GrpcCall>> {
+                 last_request = request;
+                 last_stream = s;
+                 if (request.Values("refuse") == std::vector<std::string_view>{"yes"})
+                   return Unauthenticated("refused");
+                 return std::unique_ptr<GrpcCall>(std::make_unique<EchoCall>(std::move(s), alive));
+               });
     router.AddOneMessage("/test.Echo/Unary", [](std::shared_ptr<GrpcStream> s, const GrpcRequest&, ByteView m) {
       EXPECT_TRUE(s->Send(m).ok());
       s->Finish(Ok());
@@ -190,7 +194,8 @@ TEST_F(Grpc, RefusesWhatIsNotGrpc) {
     EXPECT_EQ(fresh.open_calls(), 0U);
     return out;
   };
-  const std::vector<std::pair<std::string, std::string>> base{{":scheme", "http"}, {":path", "/test.Echo/Unary"}, {":authority", "a"}};
+  const std::vector<std::pair<std::string, std::string>> base{
+      {":scheme", "http"}, {":path", "/test.Echo/Unary"}, {":authority", "a"}};
   auto get = base;
   get.insert(get.begin(), {":method", "GET"});
   EXPECT_FALSE(answer(Fields(get)).empty());
@@ -204,17 +209,22 @@ TEST_F(Grpc, RefusesWhatIsNotGrpc) {
 }
 
 TEST_F(Grpc, RefusesCompressedAndCutMessages) {
-  for (const auto& [body, code] : std::vector<std::pair<std::string, char>>{
-           {std::string("\1\0\0\0\1x", 6), '\x0c'}, {std::string("\2\0\0\0\1x", 6), '\x03'}, {std::string("\0\0\0\0\5x", 6), '\x03'}}) {
+  for (const auto& [body, code] : std::vector<std::pair<std::string, char>>{{std::string("\1\0\0\0\1x", 6), '\x0c'},
+                                                                            {std::string("\2\0\0\0\1x", 6), '\x03'},
+                                                                            {std::string("\0\0\0\0\5x", 6), '\x03'}}) {
     Outcome o;
     GrpcConnection fresh(router, clock, [] {});
     GrpcClient reader("a");
     ASSERT_TRUE(reader.Start("/x/y", {}, {.on_message = {}, .on_end = [&o](const Status& s) { o.end = s; }}).ok());
     std::string unused;
     reader.TakeOutput(unused, 1 << 20);
-    ASSERT_TRUE(fresh.Feed(AsBytes(testing::Start() +
-                                   testing::Frame(testing::kHeaders, testing::kEndHeaders, 1, testing::GrpcFields("/test.Echo/Stream")) +
-                                   testing::Frame(testing::kData, testing::kEndStream, 1, body)), 1).ok());
+    ASSERT_TRUE(fresh
+                    .Feed(AsBytes(testing::Start() +
+                                  testing::Frame(testing::kHeaders, testing::kEndHeaders, 1,
+                                                 testing::GrpcFields("/test.Echo/Stream")) +
+                                  testing::Frame(testing::kData, testing::kEndStream, 1, body)),
+                          1)
+                    .ok());
     std::string out;
     fresh.TakeOutput(out, 1 << 20);
     ASSERT_TRUE(reader.Feed(AsBytes(out)).ok());
@@ -236,7 +246,9 @@ TEST_F(Grpc, TellsTheServiceWhenACallEnds) {
 TEST_F(Grpc, TellsTheServiceWhenTheConnectionEnds) {
   auto own = std::make_unique<GrpcConnection>(router, clock, [] {});
   ASSERT_TRUE(own->Feed(AsBytes(testing::Start() + testing::Frame(testing::kHeaders, testing::kEndHeaders, 1,
-                                                                  testing::GrpcFields("/test.Echo/Stream"))), 1).ok());
+                                                                  testing::GrpcFields("/test.Echo/Stream"))),
+                        1)
+                  .ok());
   EXPECT_EQ(alive, 1);
   own.reset();
   EXPECT_EQ(alive, 0);
@@ -312,8 +324,12 @@ TEST_F(Grpc, BoundsIncompleteMessagesOfAConnection) {
   ASSERT_TRUE(server.Feed(AsBytes(to_server), 1).ok());
   size_t failed = 0;
   for (uint32_t s = 1; s <= 5; s += 2) {
-    ASSERT_TRUE(server.Feed(AsBytes(testing::Frame(testing::kHeaders, testing::kEndHeaders, s, testing::GrpcFields("/test.Echo/Stream")) +
-                                    testing::Frame(testing::kData, 0, s, prefix)), 1).ok());
+    ASSERT_TRUE(server
+                    .Feed(AsBytes(testing::Frame(testing::kHeaders, testing::kEndHeaders, s,
+                                                 testing::GrpcFields("/test.Echo/Stream")) +
+                                  testing::Frame(testing::kData, 0, s, prefix)),
+                          1)
+                    .ok());
     const std::string chunk(16384, 'x');
     for (size_t sent = 0; sent + chunk.size() < part.size() && last_stream->open(); sent += chunk.size()) {
       ASSERT_TRUE(server.Feed(AsBytes(testing::Frame(testing::kData, 0, s, chunk)), 1).ok());
@@ -342,8 +358,10 @@ TEST_F(Grpc, ServesHealth) {
     EXPECT_TRUE(r.ParseFromString(message));
     return r.status();
   };
-  EXPECT_EQ(state(Unary("/grpc.health.v1.Health/Check", AsBytes(request(""))).messages.at(0)), HealthCheckResponse::SERVING);
-  EXPECT_EQ(state(Unary("/grpc.health.v1.Health/Check", AsBytes(request("a"))).messages.at(0)), HealthCheckResponse::NOT_SERVING);
+  EXPECT_EQ(state(Unary("/grpc.health.v1.Health/Check", AsBytes(request(""))).messages.at(0)),
+            HealthCheckResponse::SERVING);
+  EXPECT_EQ(state(Unary("/grpc.health.v1.Health/Check", AsBytes(request("a"))).messages.at(0)),
+            HealthCheckResponse::NOT_SERVING);
   EXPECT_EQ(CodeOf(Unary("/grpc.health.v1.Health/Check", AsBytes(request("b")))), ErrorCode::kNotFound);
   EXPECT_EQ(CodeOf(Unary("/grpc.health.v1.Health/Check", AsBytes("\xFF"))), ErrorCode::kInvalidArgument);
   {
@@ -410,9 +428,10 @@ TEST_F(Grpc, AnIdleStreamIsSmall) {
   constexpr size_t kGoal = 28 * 1024;  // 16 KiB are nghttp2's frame buffer, of which small messages touch one page
   std::vector<std::unique_ptr<GrpcConnection>> connections;
   connections.reserve(kConnections);
-  const std::string hello = testing::Start() +
-                            testing::Frame(testing::kHeaders, testing::kEndHeaders, 1, testing::GrpcFields("/test.Echo/Watch")) +
-                            testing::Frame(testing::kData, testing::kEndStream, 1, std::string("\0\0\0\0\0", 5));
+  const std::string hello =
+      testing::Start() +
+      testing::Frame(testing::kHeaders, testing::kEndHeaders, 1, testing::GrpcFields("/test.Echo/Watch")) +
+      testing::Frame(testing::kData, testing::kEndStream, 1, std::string("\0\0\0\0\0", 5));
   const size_t before = mallinfo2().uordblks;
   for (size_t i = 0; i < kConnections; ++i) {
     connections.push_back(std::make_unique<GrpcConnection>(router, clock, [] {}));
@@ -438,7 +457,8 @@ TEST(GrpcFraming, ReadsTimeouts) {
   EXPECT_EQ(ParseGrpcTimeout("1H").value(), 1h);
   EXPECT_EQ(ParseGrpcTimeout("99999999n").value(), 99999999ns);
   EXPECT_GT(ParseGrpcTimeout("99999999H").value(), 24h * 36500) << "saturates instead of wrapping";
-  for (const char* bad : {"", "S", "1", "-1S", "123456789S", "1.5S", "1s", " 1S"}) EXPECT_FALSE(ParseGrpcTimeout(bad).ok()) << bad;
+  for (const char* bad : {"", "S", "1", "-1S", "123456789S", "1.5S", "1s", " 1S"})
+    EXPECT_FALSE(ParseGrpcTimeout(bad).ok()) << bad;
 }
 
 TEST(GrpcFraming, CutsMessages) {
@@ -449,7 +469,8 @@ TEST(GrpcFraming, CutsMessages) {
   std::vector<std::string> messages;
   for (const uint8_t b : all) {
     reader.Append({&b, 1});
-    for (auto next = reader.Next(); next.ok() && next->has_value(); next = reader.Next()) messages.emplace_back(AsText(**next));
+    for (auto next = reader.Next(); next.ok() && next->has_value(); next = reader.Next())
+      messages.emplace_back(AsText(**next));
   }
   EXPECT_EQ(messages, (std::vector<std::string>{"ab", ""}));
   EXPECT_EQ(reader.buffered(), 0U);

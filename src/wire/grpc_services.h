@@ -24,7 +24,8 @@ class GrpcHealth {
   GrpcHealth& operator=(const GrpcHealth&) = delete;
 
   void AddTo(GrpcRouter& router);
-  // `service` "" is the server as a whole. A service that was never set is NOT_FOUND to Check, SERVICE_UNKNOWN to Watch.
+  // `service` "" is the server as a whole. A service that was never set is NOT_FOUND to Check, SERVICE_UNKNOWN to
+  // Watch.
   void Set(std::string_view service, bool serving);
 
  private:

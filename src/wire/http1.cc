@@ -1,9 +1,10 @@
 #include "wire/http1.h"
-#include "base/limits/http.h"
 
 #include <algorithm>
 #include <array>
 #include <charconv>
+
+#include "base/limits/http.h"
 
 namespace hexr::wire {
 namespace {
@@ -162,7 +163,8 @@ Result<bool> Http1Reader::TakeLine(ByteView& bytes, size_t max) {
     }
     if (after_cr) return Bad("carriage return without line feed");
     if (c == '\0') return Bad("NUL byte");
-    if (line_.size() >= max && c != '\r') return max == 0 ? Bad("chunk is longer than it says") : TooLarge("line is too long");
+    if (line_.size() >= max && c != '\r')
+      return max == 0 ? Bad("chunk is longer than it says") : TooLarge("line is too long");
     line_ += c;
   }
   bytes = {};
@@ -250,8 +252,9 @@ Result<Http1Body> Http1RequestReader::TakeHead(const std::vector<std::string_vie
   // Of HTTP/1.0 too, which did not ask for it: without one the request names no server.
   const auto host = OnlyField(head_.fields, "host");
   // A tunnel names its server in the target: Python's http.client asks for one as HTTP/1.0 without a host field.
-  const bool tunnel = head_.method == "CONNECT" && head_.minor_version == 0 &&
-                      std::ranges::none_of(head_.fields, [](const HttpField& f) { return EqualsIgnoreCase(f.name, "host"); });
+  const bool tunnel =
+      head_.method == "CONNECT" && head_.minor_version == 0 &&
+      std::ranges::none_of(head_.fields, [](const HttpField& f) { return EqualsIgnoreCase(f.name, "host"); });
   if (!host && !tunnel) return Bad("a request has exactly one host field");
   if (host && !host->empty() && !HttpAuthority::Parse(*host).ok()) return Bad("bad host field");
   ASSIGN_OR_RETURN(const std::optional<Http1Body> body, Framing(head_.fields, head_.minor_version));

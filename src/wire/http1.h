@@ -2,8 +2,8 @@
 // refused, and what goes out is written anew from what was understood, never copied.
 //
 // Reading is pulled: Read takes bytes off the front of a view and says what it found. Who does not want more of a body
-// yet does not call Read. Nothing behind the end of a message is consumed, so the bytes of the next message, of a tunnel
-// or of an upgraded protocol stay with the caller. Not thread-safe.
+// yet does not call Read. Nothing behind the end of a message is consumed, so the bytes of the next message, of a
+// tunnel or of an upgraded protocol stay with the caller. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -97,12 +97,12 @@ class Http1Reader {
   Result<bool> ReadTrailers(ByteView& bytes);
 
   State state_ = State::kHead;
-  std::string line_;          // without its CRLF once complete
+  std::string line_;  // without its CRLF once complete
   bool line_done_ = false;
   std::vector<std::string> head_;
-  size_t head_bytes_ = 0;     // of a head, or of a trailer section
+  size_t head_bytes_ = 0;  // of a head, or of a trailer section
   size_t chunk_overhead_ = 0;
-  uint64_t left_ = 0;         // of a counted body, or of a chunk
+  uint64_t left_ = 0;  // of a counted body, or of a chunk
   Http1Body body_;
   ByteView data_;
   std::vector<HttpField> trailers_;
@@ -134,9 +134,9 @@ class Http1ResponseReader final : public Http1Reader {
 };
 
 // Append the message head to `out`. Content-Length and Transfer-Encoding among `fields` are left out and written from
-// `body`. INVALID_ARGUMENT, with `out` untouched, for a method, target, name or value that would not be read back as it is.
-// A response without body says so with Content-Length 0 where its status does not, unless `fields` hold the length that
-// a GET would have had (answers to HEAD).
+// `body`. INVALID_ARGUMENT, with `out` untouched, for a method, target, name or value that would not be read back as it
+// is. A response without body says so with Content-Length 0 where its status does not, unless `fields` hold the length
+// that a GET would have had (answers to HEAD).
 Status AppendHttp1Head(const Http1Request& head, const Http1Body& body, std::string& out);
 Status AppendHttp1Head(const Http1Response& head, const Http1Body& body, std::string& out);
 // One chunk; nothing for empty data, since that would end the body.

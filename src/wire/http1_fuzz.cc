@@ -68,7 +68,9 @@ void Check(hexr::ByteView bytes) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
-  if (data[0] == 'H') Check<hexr::wire::Http1ResponseReader>({data, size});
-  else Check<hexr::wire::Http1RequestReader>({data, size});
+  if (data[0] == 'H')
+    Check<hexr::wire::Http1ResponseReader>({data, size});
+  else
+    Check<hexr::wire::Http1RequestReader>({data, size});
   return 0;
 }

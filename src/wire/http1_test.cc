@@ -1,8 +1,9 @@
 #include "wire/http1.h"
-#include "base/limits/http.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "base/limits/http.h"
 
 namespace hexr::wire {
 namespace {

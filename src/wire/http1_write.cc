@@ -7,7 +7,8 @@ namespace {
 
 Status AppendFields(const std::vector<HttpField>& fields, bool framing_too, std::string& out) {
   for (const HttpField& f : fields) {
-    if (!IsHttpToken(f.name) || !IsHttpFieldValue(f.value)) return InvalidArgument("http1: header field cannot be written");
+    if (!IsHttpToken(f.name) || !IsHttpFieldValue(f.value))
+      return InvalidArgument("http1: header field cannot be written");
     const bool framing = EqualsIgnoreCase(f.name, "content-length") || EqualsIgnoreCase(f.name, "transfer-encoding");
     if (framing && !framing_too) continue;
     out.append(f.name).append(": ").append(f.value).append("\r\n");
@@ -28,7 +29,8 @@ Status AppendHttp1Head(const Http1Request& head, const Http1Body& body, std::str
                       ? Ok()
                       : Status(InvalidArgument("http1: target cannot be written")));
   if (!OnlyField(head.fields, "host")) return InvalidArgument("http1: a request has exactly one host field");
-  if (body.kind == Http1Body::Kind::kUntilClose) return InvalidArgument("http1: a request cannot end with its connection");
+  if (body.kind == Http1Body::Kind::kUntilClose)
+    return InvalidArgument("http1: a request cannot end with its connection");
   std::string text = head.method + " " + head.target + " HTTP/1.1\r\n";
   RETURN_IF_ERROR(AppendFields(head.fields, false, text));
   AppendFraming(body, text);
@@ -43,7 +45,8 @@ Status AppendHttp1Head(const Http1Response& head, const Http1Body& body, std::st
   }
   std::string text = "HTTP/1.1 " + std::to_string(head.status) + " " + std::string(reason) + "\r\n";
   const bool none = body.kind == Http1Body::Kind::kNone;
-  const bool keeps_length = none && head.status >= 200 && head.status != 204 && CountFields(head.fields, "content-length") == 1 &&
+  const bool keeps_length = none && head.status >= 200 && head.status != 204 &&
+                            CountFields(head.fields, "content-length") == 1 &&
                             CountFields(head.fields, "transfer-encoding") == 0;
   RETURN_IF_ERROR(AppendFields(head.fields, keeps_length, text));
   const bool says_nothing = head.status < 200 || head.status == 204 || head.status == 304;

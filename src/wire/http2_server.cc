@@ -19,13 +19,13 @@ struct Stream {
   WriterTag writer = 0;
   Http2Request request;
   size_t field_bytes = 0;
-  bool delivered = false;    // the handler knows it
-  bool refused = false;      // nothing of it reaches the handler any more
+  bool delivered = false;  // the handler knows it
+  bool refused = false;    // nothing of it reaches the handler any more
   bool two_writers = false;
   bool remote_ended = false;
   bool responded = false;
-  std::list<Bytes> queue;   // no block of its own while empty, which it mostly is
-  size_t front_taken = 0;    // bytes of queue.front() that have gone out
+  std::list<Bytes> queue;  // no block of its own while empty, which it mostly is
+  size_t front_taken = 0;  // bytes of queue.front() that have gone out
   size_t queued = 0;
   bool ended = false;
   std::vector<HttpField> trailers;
@@ -101,8 +101,10 @@ struct Http2Server::Impl {
 
   // Before nghttp2 sees the frame: what it costs, and whether its stream belongs to another writer.
   Status OnFrameHeader(const Http2FrameHeader& frame) {
-    if (!meter.Allow(frame)) return Fail(ErrorCode::kResourceExhausted, "too many control frames", NGHTTP2_ENHANCE_YOUR_CALM);
-    const bool content = frame.type == NGHTTP2_DATA || frame.type == NGHTTP2_HEADERS || frame.type == NGHTTP2_CONTINUATION;
+    if (!meter.Allow(frame))
+      return Fail(ErrorCode::kResourceExhausted, "too many control frames", NGHTTP2_ENHANCE_YOUR_CALM);
+    const bool content =
+        frame.type == NGHTTP2_DATA || frame.type == NGHTTP2_HEADERS || frame.type == NGHTTP2_CONTINUATION;
     Stream* stream = content ? Find(frame.stream) : nullptr;
     if (stream != nullptr && stream->writer != splitter.writer()) {
       stream->two_writers = true;
@@ -138,25 +140,33 @@ struct Http2Server::Impl {
     const std::string_view n = AsText({name, name_size});
     std::string v(AsText({value, value_size}));
     Http2Request& r = stream->request;
-    if (n == ":method") r.method = std::move(v);
-    else if (n == ":scheme") r.scheme = std::move(v);
-    else if (n == ":authority") r.authority = std::move(v);
-    else if (n == ":path") r.path = std::move(v);
-    else if (!n.starts_with(':')) r.fields.push_back({std::string(n), std::move(v)});
+    if (n == ":method")
+      r.method = std::move(v);
+    else if (n == ":scheme")
+      r.scheme = std::move(v);
+    else if (n == ":authority")
+      r.authority = std::move(v);
+    else if (n == ":path")
+      r.path = std::move(v);
+    else if (!n.starts_with(':'))
+      r.fields.push_back({std::string(n), std::move(v)});
     return 0;
   }
 
   static int OnFrameRecv(nghttp2_session*, const nghttp2_frame* frame, void* user_data) {
     Impl& self = Self(user_data);
     const int32_t id = frame->hd.stream_id;
-    if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0 && self.draining) self.FinishDrain();
+    if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0 && self.draining)
+      self.FinishDrain();
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
     Stream* stream = self.Find(id);
     if (stream == nullptr) return 0;
     if (!stream->delivered) {
       stream->delivered = true;
-      if (stream->two_writers || stream->field_bytes > self.options.max_field_bytes) self.Refuse(id, *stream);
-      else self.handler.OnRequest(id, std::move(stream->request));
+      if (stream->two_writers || stream->field_bytes > self.options.max_field_bytes)
+        self.Refuse(id, *stream);
+      else
+        self.handler.OnRequest(id, std::move(stream->request));
       stream = self.Find(id);
     }
     if (stream != nullptr && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
@@ -166,14 +176,17 @@ struct Http2Server::Impl {
     return 0;
   }
 
-  static int OnDataChunk(nghttp2_session* session, uint8_t, int32_t id, const uint8_t* data, size_t size, void* user_data) {
+  static int OnDataChunk(nghttp2_session* session, uint8_t, int32_t id, const uint8_t* data, size_t size,
+                         void* user_data) {
     Impl& self = Self(user_data);
     // Streams share the connection's window; one that is not read must not stop the others.
     nghttp2_session_consume_connection(session, size);
     Stream* stream = self.Find(id);
     if (stream == nullptr) return 0;
-    if (stream->refused) nghttp2_session_consume_stream(session, id, size);
-    else self.handler.OnData(id, {data, size});
+    if (stream->refused)
+      nghttp2_session_consume_stream(session, id, size);
+    else
+      self.handler.OnData(id, {data, size});
     return 0;
   }
 
@@ -225,7 +238,8 @@ struct Http2Server::Impl {
       if (!stream->trailers.empty()) {
         *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
         const auto nv = ToNv(stream->trailers);
-        if (nghttp2_submit_trailer(session, id, nv.data(), nv.size()) != 0) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+        if (nghttp2_submit_trailer(session, id, nv.data(), nv.size()) != 0)
+          return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
       }
     } else if (written == 0) {
       return NGHTTP2_ERR_DEFERRED;
@@ -249,8 +263,8 @@ struct Http2Server::Impl {
   }
 
   void FinishDrain() {
-    nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session), NGHTTP2_NO_ERROR,
-                          nullptr, 0);
+    nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session),
+                          NGHTTP2_NO_ERROR, nullptr, 0);
   }
 
   Http2Handler& handler;
@@ -299,7 +313,9 @@ void Http2Server::TakeOutput(std::string& out, size_t max) {
   }
 }
 
-bool Http2Server::WantsOutput() const { return nghttp2_session_want_write(impl_->session) != 0 || !impl_->drained.empty(); }
+bool Http2Server::WantsOutput() const {
+  return nghttp2_session_want_write(impl_->session) != 0 || !impl_->drained.empty();
+}
 
 bool Http2Server::finished() const {
   return nghttp2_session_want_read(impl_->session) == 0 && nghttp2_session_want_write(impl_->session) == 0;
@@ -344,7 +360,9 @@ void Http2Server::End(int32_t stream, std::vector<HttpField> trailers) {
   nghttp2_session_resume_data(impl_->session, stream);
 }
 
-void Http2Server::Consume(int32_t stream, size_t bytes) { nghttp2_session_consume_stream(impl_->session, stream, bytes); }
+void Http2Server::Consume(int32_t stream, size_t bytes) {
+  nghttp2_session_consume_stream(impl_->session, stream, bytes);
+}
 
 void Http2Server::Reset(int32_t stream, uint32_t http2_error) {
   if (impl_->Find(stream) == nullptr) return;

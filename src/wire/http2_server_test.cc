@@ -55,7 +55,8 @@ class Http2 : public ::testing::Test {
 };
 
 TEST_F(Http2, DeliversARequestByteByByte) {
-  const std::string all = testing::Start() + Request(1) + testing::Frame(kData, 0, 1, "he") + testing::Frame(kData, kEndStream, 1, "y");
+  const std::string all =
+      testing::Start() + Request(1) + testing::Frame(kData, 0, 1, "he") + testing::Frame(kData, kEndStream, 1, "y");
   for (const char c : all) ASSERT_TRUE(Feed(std::string_view(&c, 1)).ok());
   ASSERT_EQ(seen.requests.size(), 1U);
   EXPECT_EQ(seen.requests[1].method, "POST");
@@ -122,12 +123,11 @@ TEST_F(Http2, EndsTheConnectionWhenThePrefaceStraddlesWriters) {
   EXPECT_FALSE(Feed(testing::kPreface.substr(10), 2).ok());
 }
 
-TEST_F(Http2, RefusesOtherProtocols) {
-  EXPECT_FALSE(Feed("GET / HTTP/1.1\r\nHost: a\r\n\r\n").ok());
-}
+TEST_F(Http2, RefusesOtherProtocols) { EXPECT_FALSE(Feed("GET / HTTP/1.1\r\nHost: a\r\n\r\n").ok()); }
 
 TEST_F(Http2, BoundsRequestFields) {
-  const std::string big = testing::GrpcFields("/a") + testing::Fields({{"x", std::string(limits::kMaxHttp2FieldBytes, 'x')}});
+  const std::string big =
+      testing::GrpcFields("/a") + testing::Fields({{"x", std::string(limits::kMaxHttp2FieldBytes, 'x')}});
   ASSERT_TRUE(Feed(testing::Start() + testing::Frame(kHeaders, 0, 1, big.substr(0, 16384)) +
                    testing::Frame(kContinuation, kEndHeaders, 1, big.substr(16384)))
                   .ok());
@@ -230,7 +230,9 @@ TEST_F(Http2, QueuesWhatASlowReaderHasNotTaken) {
   EXPECT_EQ(server.Queued(1), 100'000U - 65'535U) << "a chunk that is half out stays";
   server.Send(1, Bytes(10, 'c'));
   const std::string window = std::string("\0\x0f\x00\x00", 4);
-  ASSERT_TRUE(Feed(testing::Frame(testing::kWindowUpdate, 0, 0, window) + testing::Frame(testing::kWindowUpdate, 0, 1, window)).ok());
+  ASSERT_TRUE(
+      Feed(testing::Frame(testing::kWindowUpdate, 0, 0, window) + testing::Frame(testing::kWindowUpdate, 0, 1, window))
+          .ok());
   const std::string rest = Output();
   EXPECT_THAT(rest, ::testing::HasSubstr("cccccccccc"));
   EXPECT_THAT(rest, ::testing::Not(::testing::HasSubstr("b")));
@@ -283,7 +285,8 @@ TEST(Http2FloodMeter, RefillsWithTimeAndWithContent) {
   EXPECT_EQ(spend(), limits::kHttp2ControlPerSecond);
   for (int i = 0; i < 5; ++i) meter.Earn();
   EXPECT_EQ(spend(), 5);
-  EXPECT_TRUE(meter.Allow({.length = 1, .type = testing::kData, .flags = 0, .stream = 1})) << "content is always allowed";
+  EXPECT_TRUE(meter.Allow({.length = 1, .type = testing::kData, .flags = 0, .stream = 1}))
+      << "content is always allowed";
 }
 
 }  // namespace

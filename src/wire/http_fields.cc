@@ -89,8 +89,9 @@ bool ListHolds(const std::vector<HttpField>& fields, std::string_view name, std:
 }
 
 void RemoveHopByHop(std::vector<HttpField>& fields) {
-  std::vector<std::string> gone{"connection", "proxy-connection",    "keep-alive", "te", "trailer", "transfer-encoding",
-                                "upgrade",    "proxy-authorization", "proxy-authenticate"};
+  std::vector<std::string> gone{"connection",        "proxy-connection",  "keep-alive", "te",
+                                "trailer",           "transfer-encoding", "upgrade",    "proxy-authorization",
+                                "proxy-authenticate"};
   for (const HttpField& f : fields) {
     if (!EqualsIgnoreCase(f.name, "connection")) continue;
     ForEachElement(f.value, [&gone](std::string_view element) {
@@ -116,13 +117,15 @@ Result<HttpAuthority> HttpAuthority::Parse(std::string_view text) {
     out.host = text.substr(1, end - 1);
     rest = text.substr(end + 1);
     const auto ok = [](char c) { return IsDigit(c) || (Lower(c) >= 'a' && Lower(c) <= 'f') || c == ':' || c == '.'; };
-    if (out.host.empty() || !std::all_of(out.host.begin(), out.host.end(), ok)) return InvalidArgument("http: bad IPv6 address");
+    if (out.host.empty() || !std::all_of(out.host.begin(), out.host.end(), ok))
+      return InvalidArgument("http: bad IPv6 address");
   } else {
     const size_t colon = text.find(':');
     out.host = text.substr(0, colon);
     rest = colon == std::string_view::npos ? "" : text.substr(colon);
     const auto ok = [](char c) { return IsDigit(c) || IsAlpha(c) || c == '-' || c == '.' || c == '_'; };
-    if (out.host.empty() || !std::all_of(out.host.begin(), out.host.end(), ok)) return InvalidArgument("http: bad host");
+    if (out.host.empty() || !std::all_of(out.host.begin(), out.host.end(), ok))
+      return InvalidArgument("http: bad host");
   }
   std::transform(out.host.begin(), out.host.end(), out.host.begin(), Lower);
   if (out.host.size() > 255) return InvalidArgument("http: host is too long");

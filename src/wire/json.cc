@@ -20,8 +20,10 @@ Json* JsonObject::Find(std::string_view key) {
 }
 
 void JsonObject::Set(std::string_view key, Json value) {
-  if (Json* old = Find(key); old != nullptr) *old = std::move(value);
-  else members_.push_back({std::string(key), std::move(value)});
+  if (Json* old = Find(key); old != nullptr)
+    *old = std::move(value);
+  else
+    members_.push_back({std::string(key), std::move(value)});
 }
 
 bool JsonObject::Erase(std::string_view key) {

@@ -71,19 +71,20 @@ class Json {
   };
 
   Json() = default;
-  Json(std::nullptr_t) {}                                       // NOLINT: literals read as JSON does
-  Json(std::same_as<bool> auto b) : v_(b) {}                    // NOLINT
-  Json(double d) : v_(d) {}                                     // NOLINT: NaN and infinities become null
-  Json(std::string s) : v_(std::move(s)) {}                     // NOLINT
-  Json(std::string_view s) : v_(std::string(s)) {}              // NOLINT
-  Json(const char* s) : v_(std::string(s)) {}                   // NOLINT
-  Json(JsonArray a) : v_(std::move(a)) {}                       // NOLINT
-  Json(JsonObject o) : v_(std::move(o)) {}                      // NOLINT
+  Json(std::nullptr_t) {}                           // NOLINT: literals read as JSON does
+  Json(std::same_as<bool> auto b) : v_(b) {}        // NOLINT
+  Json(double d) : v_(d) {}                         // NOLINT: NaN and infinities become null
+  Json(std::string s) : v_(std::move(s)) {}         // NOLINT
+  Json(std::string_view s) : v_(std::string(s)) {}  // NOLINT
+  Json(const char* s) : v_(std::string(s)) {}       // NOLINT
+  Json(JsonArray a) : v_(std::move(a)) {}           // NOLINT
+  Json(JsonObject o) : v_(std::move(o)) {}          // NOLINT
   template <std::integral T>
-    requires(!std::same_as<T, bool>)
-  Json(T i) {                                                   // NOLINT
-    if (std::in_range<int64_t>(i)) v_ = static_cast<int64_t>(i);
-    else v_ = BigInteger(std::to_string(i));
+  requires(!std::same_as<T, bool>) Json(T i) {  // NOLINT
+    if (std::in_range<int64_t>(i))
+      v_ = static_cast<int64_t>(i);
+    else
+      v_ = BigInteger(std::to_string(i));
   }
 
   Kind kind() const { return static_cast<Kind>(v_.index()); }
@@ -161,8 +162,8 @@ enum class JsonStyle : uint8_t { kCompact, kPretty };
 // NaN and infinities are written as null, invalid UTF-8 in strings as U+FFFD.
 std::string ToJson(const Json& value, JsonStyle style = JsonStyle::kCompact);
 
-// RFC 8785 (JCS): members sorted by UTF-16 code units, numbers as ECMAScript writes them. INVALID_ARGUMENT for what has no
-// canonical form: integers that a double would round, NaN, infinities, invalid UTF-8. A canonical text is its own
+// RFC 8785 (JCS): members sorted by UTF-16 code units, numbers as ECMAScript writes them. INVALID_ARGUMENT for what has
+// no canonical form: integers that a double would round, NaN, infinities, invalid UTF-8. A canonical text is its own
 // canonical form.
 Result<std::string> ToCanonicalJson(const Json& value);
 

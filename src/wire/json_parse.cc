@@ -2,8 +2,8 @@
 #include <charconv>
 #include <string>
 
-#include "wire/json.h"
 #include "base/limits/json.h"
+#include "wire/json.h"
 
 namespace hexr::wire {
 
@@ -41,7 +41,8 @@ class JsonParser {
     return true;
   }
   void SkipSpace() {
-    while (!AtEnd() && (text_[pos_] == ' ' || text_[pos_] == '\n' || text_[pos_] == '\r' || text_[pos_] == '\t')) ++pos_;
+    while (!AtEnd() && (text_[pos_] == ' ' || text_[pos_] == '\n' || text_[pos_] == '\r' || text_[pos_] == '\t'))
+      ++pos_;
   }
   static bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
@@ -172,8 +173,10 @@ class JsonParser {
     const char* last = first + lexeme.size();
     if (integer && lexeme != "-0") {  // the sign of zero is a double's affair
       int64_t i = 0;
-      if (std::from_chars(first, last, i).ec == std::errc()) out = Json(i);
-      else out.v_ = Json::BigInteger(std::string(lexeme));
+      if (std::from_chars(first, last, i).ec == std::errc())
+        out = Json(i);
+      else
+        out.v_ = Json::BigInteger(std::string(lexeme));
       return Ok();
     }
     double d = 0;
@@ -227,9 +230,12 @@ class JsonParser {
     uint8_t low = 0x80;
     uint8_t high = 0xBF;
     size_t n = 0;
-    if (lead >= 0xC2 && lead <= 0xDF) n = 2;
-    else if (lead >= 0xE0 && lead <= 0xEF) n = 3;
-    else if (lead >= 0xF0 && lead <= 0xF4) n = 4;
+    if (lead >= 0xC2 && lead <= 0xDF)
+      n = 2;
+    else if (lead >= 0xE0 && lead <= 0xEF)
+      n = 3;
+    else if (lead >= 0xF0 && lead <= 0xF4)
+      n = 4;
     if (lead == 0xE0) low = 0xA0;
     if (lead == 0xED) high = 0x9F;
     if (lead == 0xF0) low = 0x90;
@@ -277,9 +283,12 @@ class JsonParser {
       const char c = Peek();
       const char lower = static_cast<char>(c | 0x20);
       uint32_t digit = 0;
-      if (IsDigit(c)) digit = static_cast<uint32_t>(c - '0');
-      else if (lower >= 'a' && lower <= 'f') digit = static_cast<uint32_t>(lower - 'a' + 10);
-      else return Fail("expected four hexadecimal digits");
+      if (IsDigit(c))
+        digit = static_cast<uint32_t>(c - '0');
+      else if (lower >= 'a' && lower <= 'f')
+        digit = static_cast<uint32_t>(lower - 'a' + 10);
+      else
+        return Fail("expected four hexadecimal digits");
       code = code << 4 | digit;
     }
     return Ok();

@@ -121,8 +121,10 @@ class Printer {
     out_.append(depth * 2, ' ');
   }
   void PrintString(const std::string& s) {
-    if (IsUtf8(s)) AppendQuoted(s, out_);
-    else out_ += JsonQuote(s);
+    if (IsUtf8(s))
+      AppendQuoted(s, out_);
+    else
+      out_ += JsonQuote(s);
   }
   void PrintDouble(double d) {
     if (!std::isfinite(d)) {
@@ -161,7 +163,8 @@ Status Canonicalize(const Json& v, std::string& out) {
     case Json::Kind::kInteger:
     case Json::Kind::kBigInteger: {
       const std::string digits = ToJson(v);
-      if (EcmaScriptNumber(v.ToDouble().value_or(0)) != digits) return InvalidArgument("canonical json: inexact integer");
+      if (EcmaScriptNumber(v.ToDouble().value_or(0)) != digits)
+        return InvalidArgument("canonical json: inexact integer");
       out += digits;
       return Ok();
     }

@@ -1,10 +1,11 @@
 #include "wire/json.h"
-#include "base/limits/json.h"
 
 #include <gtest/gtest.h>
 
 #include <bit>
 #include <limits>
+
+#include "base/limits/json.h"
 
 namespace hexr::wire {
 namespace {
@@ -63,12 +64,56 @@ TEST(Json, SaysWhereAndWhy) {
 }
 
 TEST(Json, RefusesWhatOthersMayReadDifferently) {
-  const char* const bad[] = {
-      "\xEF\xBB\xBF{}", "{'a':1}", "[1,2", "{\"a\" 1}", "{\"a\":}", "{,}", "[,]", "01", "-01", "+1", ".5", "1.", "1e", "1e+",
-      "-", "NaN", "Infinity", "1e400", "-1e999", "tru", "nul", "True", "\"\\x\"", "\"\\u12g4\"", "\"\\ud800\"", "\"\\udc00\"",
-      "\"\\ud800\\u0041\"", "\"\\ud800x\"", "\"a\nb\"", "\"\t\"", "\"abc", "\"\xC0\x80\"", "\"\xED\xA0\x80\"", "\"\xF5\x80\x80\x80\"",
-      "\"\xE2\x82\"", "\"\x80\"", "[1]x", "/**/1", "[1 2]", "{\"a\":1 \"b\":2}", "{1:2}", "\"\\", "\"\\u", "\"\\ud83d\\",
-      "1\xC2\xA0", "\f1", "0x10", "1_000", "{\"a\":1,}", "]"};
+  const char* const bad[] = {"\xEF\xBB\xBF{}",
+                             "{'a':1}",
+                             "[1,2",
+                             "{\"a\" 1}",
+                             "{\"a\":}",
+                             "{,}",
+                             "[,]",
+                             "01",
+                             "-01",
+                             "+1",
+                             ".5",
+                             "1.",
+                             "1e",
+                             "1e+",
+                             "-",
+                             "NaN",
+                             "Infinity",
+                             "1e400",
+                             "-1e999",
+                             "tru",
+                             "nul",
+                             "True",
+                             "\"\\x\"",
+                             "\"\\u12g4\"",
+                             "\"\\ud800\"",
+                             "\"\\udc00\"",
+                             "\"\\ud800\\u0041\"",
+                             "\"\\ud800x\"",
+                             "\"a\nb\"",
+                             "\"\t\"",
+                             "\"abc",
+                             "\"\xC0\x80\"",
+                             "\"\xED\xA0\x80\"",
+                             "\"\xF5\x80\x80\x80\"",
+                             "\"\xE2\x82\"",
+                             "\"\x80\"",
+                             "[1]x",
+                             "/**/1",
+                             "[1 2]",
+                             "{\"a\":1 \"b\":2}",
+                             "{1:2}",
+                             "\"\\",
+                             "\"\\u",
+                             "\"\\ud83d\\",
+                             "1\xC2\xA0",
+                             "\f1",
+                             "0x10",
+                             "1_000",
+                             "{\"a\":1,}",
+                             "]"};
   for (const char* text : bad) EXPECT_FALSE(ParseJson(text).ok()) << text;
   EXPECT_FALSE(ParseJson(std::string_view("1\0", 2)).ok());
   EXPECT_FALSE(ParseJson(std::string_view("\"a\0b\"", 5)).ok());
@@ -119,18 +164,30 @@ TEST(Json, Builds) {
 
 // RFC 8785 appendix B.
 TEST(JsonCanonical, WritesNumbersAsEcmaScript) {
-  const std::pair<uint64_t, const char*> cases[] = {
-      {0x0000000000000000, "0"}, {0x8000000000000000, "0"}, {0x0000000000000001, "5e-324"}, {0x8000000000000001, "-5e-324"},
-      {0x7fefffffffffffff, "1.7976931348623157e+308"}, {0xffefffffffffffff, "-1.7976931348623157e+308"},
-      {0x4340000000000000, "9007199254740992"}, {0xc340000000000000, "-9007199254740992"},
-      {0x4430000000000000, "295147905179352830000"}, {0x44b52d02c7e14af5, "9.999999999999997e+22"},
-      {0x44b52d02c7e14af6, "1e+23"}, {0x44b52d02c7e14af7, "1.0000000000000001e+23"},
-      {0x444b1ae4d6e2ef4e, "999999999999999700000"}, {0x444b1ae4d6e2ef4f, "999999999999999900000"},
-      {0x444b1ae4d6e2ef50, "1e+21"}, {0x3eb0c6f7a0b5ed8c, "9.999999999999997e-7"}, {0x3eb0c6f7a0b5ed8d, "0.000001"},
-      {0x41b3de4355555553, "333333333.3333332"}, {0x41b3de4355555554, "333333333.33333325"},
-      {0x41b3de4355555555, "333333333.3333333"}, {0x41b3de4355555556, "333333333.3333334"},
-      {0x41b3de4355555557, "333333333.33333343"}, {0xbecbf647612f3696, "-0.0000033333333333333333"},
-      {0x43143ff3c1cb0959, "1424953923781206.2"}};
+  const std::pair<uint64_t, const char*> cases[] = {{0x0000000000000000, "0"},
+                                                    {0x8000000000000000, "0"},
+                                                    {0x0000000000000001, "5e-324"},
+                                                    {0x8000000000000001, "-5e-324"},
+                                                    {0x7fefffffffffffff, "1.7976931348623157e+308"},
+                                                    {0xffefffffffffffff, "-1.7976931348623157e+308"},
+                                                    {0x4340000000000000, "9007199254740992"},
+                                                    {0xc340000000000000, "-9007199254740992"},
+                                                    {0x4430000000000000, "295147905179352830000"},
+                                                    {0x44b52d02c7e14af5, "9.999999999999997e+22"},
+                                                    {0x44b52d02c7e14af6, "1e+23"},
+                                                    {0x44b52d02c7e14af7, "1.0000000000000001e+23"},
+                                                    {0x444b1ae4d6e2ef4e, "999999999999999700000"},
+                                                    {0x444b1ae4d6e2ef4f, "999999999999999900000"},
+                                                    {0x444b1ae4d6e2ef50, "1e+21"},
+                                                    {0x3eb0c6f7a0b5ed8c, "9.999999999999997e-7"},
+                                                    {0x3eb0c6f7a0b5ed8d, "0.000001"},
+                                                    {0x41b3de4355555553, "333333333.3333332"},
+                                                    {0x41b3de4355555554, "333333333.33333325"},
+                                                    {0x41b3de4355555555, "333333333.3333333"},
+                                                    {0x41b3de4355555556, "333333333.3333334"},
+                                                    {0x41b3de4355555557, "333333333.33333343"},
+                                                    {0xbecbf647612f3696, "-0.0000033333333333333333"},
+                                                    {0x43143ff3c1cb0959, "1424953923781206.2"}};
   for (const auto& [bits, text] : cases) EXPECT_EQ(ToCanonicalJson(std::bit_cast<double>(bits)).value(), text);
   EXPECT_FALSE(ToCanonicalJson(std::bit_cast<double>(0x7fffffffffffffff)).ok());
   EXPECT_FALSE(ToCanonicalJson(std::bit_cast<double>(0x7ff0000000000000)).ok());
@@ -141,10 +198,12 @@ TEST(JsonCanonical, MatchesTheExamplesOfTheRfc) {
   EXPECT_EQ(ToCanonicalJson(Parsed(R"({
       "numbers": [333333333.33333329, 1E30, 4.50, 2e-3, 0.000000000000000000000000001],
       "string": "\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/",
-      "literals": [null, true, false]})")).value(),
+      "literals": [null, true, false]})"))
+                .value(),
             "{\"literals\":[null,true,false],\"numbers\":[333333333.3333333,1e+30,4.5,0.002,1e-27],"
             "\"string\":\"€$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\"}");
-  EXPECT_EQ(ToCanonicalJson(Parsed(R"({"\u20ac": 1, "\r": 2, "\ufb33": 3, "1": 4, "\ud83d\ude00": 5, "\u0080": 6, "\u00f6": 7})"))
+  EXPECT_EQ(ToCanonicalJson(
+                Parsed(R"({"\u20ac": 1, "\r": 2, "\ufb33": 3, "1": 4, "\ud83d\ude00": 5, "\u0080": 6, "\u00f6": 7})"))
                 .value(),
             "{\"\\r\":2,\"1\":4,\"\xC2\x80\":6,\"ö\":7,\"€\":1,\"😀\":5,\"\xEF\xAC\xB3\":3}");
 }

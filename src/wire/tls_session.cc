@@ -101,8 +101,8 @@ struct TlsSession::Impl {
         auto verdict = verifier(self.peer);
         if (!verdict.ok()) self.refused = Unauthenticated("tls: " + verdict.error().message());
       } else if (X509_verify_cert(store) != 1) {
-        self.refused = Unauthenticated(std::string("tls: ") +
-                                       X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)));
+        self.refused =
+            Unauthenticated(std::string("tls: ") + X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)));
       }
     }
     if (!self.refused) return 1;
@@ -148,8 +148,8 @@ Result<SslCtxPtr> NewContext(const SSL_METHOD* method) {
                    SSL_CTX_set_ciphersuites(ctx.get(), kCiphers13) == 1 &&
                    SSL_CTX_set1_groups_list(ctx.get(), kGroups) == 1 && SSL_CTX_set_num_tickets(ctx.get(), 0) == 1;
   if (!set) return OpenSslError(ErrorCode::kInternal, "tls: context");
-  SSL_CTX_set_options(ctx.get(), SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-                                     SSL_OP_CIPHER_SERVER_PREFERENCE);
+  SSL_CTX_set_options(
+      ctx.get(), SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_session_cache_mode(ctx.get(), SSL_SESS_CACHE_OFF);
   SSL_CTX_set_mode(ctx.get(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_max_cert_list(ctx.get(), static_cast<long>(limits::kMaxTlsChainBytes));
@@ -160,7 +160,8 @@ Result<SslCtxPtr> NewContext(const SSL_METHOD* method) {
 int SelectAlpn(SSL*, const uint8_t** out, uint8_t* out_size, const uint8_t* in, unsigned in_size, void* arg) {
   const Bytes& ours = *static_cast<const Bytes*>(arg);
   uint8_t* selected = nullptr;
-  const int found = SSL_select_next_proto(&selected, out_size, ours.data(), static_cast<unsigned>(ours.size()), in, in_size);
+  const int found =
+      SSL_select_next_proto(&selected, out_size, ours.data(), static_cast<unsigned>(ours.size()), in, in_size);
   *out = selected;
   return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
@@ -182,7 +183,8 @@ Status AddRoots(SSL_CTX* ctx, const std::string& pem) {
 
 bool IsIpAddress(const std::string& text) {
   std::array<uint8_t, 16> ignored{};
-  return inet_pton(AF_INET, text.c_str(), ignored.data()) == 1 || inet_pton(AF_INET6, text.c_str(), ignored.data()) == 1;
+  return inet_pton(AF_INET, text.c_str(), ignored.data()) == 1 ||
+         inet_pton(AF_INET6, text.c_str(), ignored.data()) == 1;
 }
 
 }  // namespace
@@ -236,7 +238,8 @@ Result<std::unique_ptr<TlsSession>> TlsSession::Accept(std::shared_ptr<const Tls
   return session;
 }
 
-Result<std::unique_ptr<TlsSession>> TlsSession::Connect(std::shared_ptr<const TlsContext> context, std::string_view name) {
+Result<std::unique_ptr<TlsSession>> TlsSession::Connect(std::shared_ptr<const TlsContext> context,
+                                                        std::string_view name) {
   HEXR_CHECK(!context->impl_->server);
   const bool web_rules = !context->impl_->verifier;
   const std::string host(name);
@@ -250,7 +253,8 @@ Result<std::unique_ptr<TlsSession>> TlsSession::Connect(std::shared_ptr<const Tl
     bool set = ip || SSL_set_tlsext_host_name(ssl, host.c_str()) == 1;
     if (web_rules) {
       SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-      set = set && (ip ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host.c_str()) : SSL_set1_host(ssl, host.c_str())) == 1;
+      set = set && (ip ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host.c_str())
+                       : SSL_set1_host(ssl, host.c_str())) == 1;
     }
     if (!set) return OpenSslError(ErrorCode::kInvalidArgument, "tls: peer name");
   }

@@ -12,8 +12,8 @@
 #include <string_view>
 #include <vector>
 
-#include "base/limits/keys.h"
 #include "base/bytes.h"
+#include "base/limits/keys.h"
 #include "base/result.h"
 #include "crypto/keys.h"
 #include "crypto/x509.h"
@@ -71,8 +71,8 @@ class TlsContext {
 class TlsSession {
  public:
   static Result<std::unique_ptr<TlsSession>> Accept(std::shared_ptr<const TlsContext> context);
-  // `name` is a DNS name (sent as SNI) or an IP address (never sent): what the web's rules are checked against. It may be
-  // empty only with a verifier.
+  // `name` is a DNS name (sent as SNI) or an IP address (never sent): what the web's rules are checked against. It may
+  // be empty only with a verifier.
   static Result<std::unique_ptr<TlsSession>> Connect(std::shared_ptr<const TlsContext> context, std::string_view name);
   ~TlsSession();
   TlsSession(const TlsSession&) = delete;
@@ -97,11 +97,11 @@ class TlsSession {
   bool peer_closed() const;
 
   // Valid once established.
-  std::string_view alpn() const;          // empty when none was agreed on
-  std::string_view version() const;       // "TLSv1.3"
+  std::string_view alpn() const;     // empty when none was agreed on
+  std::string_view version() const;  // "TLSv1.3"
   std::string_view cipher() const;
-  std::string server_name() const;        // server: the SNI that the client sent, or empty
-  const TlsPeerChain& peer_chain() const; // verified by now; empty when the peer showed none
+  std::string server_name() const;         // server: the SNI that the client sent, or empty
+  const TlsPeerChain& peer_chain() const;  // verified by now; empty when the peer showed none
 
  private:
   friend class TlsContext;  // names Impl's verdict function

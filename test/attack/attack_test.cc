@@ -1,4 +1,5 @@
-// What agents try, run for real through the launch: each has to fail, and to succeed (or fail elsewhere) without its control.
+// What agents try, run for real through the launch: each has to fail, and to succeed (or fail elsewhere) without its
+// control.
 #include <gtest/gtest.h>
 #include <linux/seccomp.h>
 #include <sys/mount.h>
@@ -24,7 +25,8 @@ struct Attack {
   std::function<void(AgentOptions&)> with = nullptr;
 };
 
-// The filter's place taken by one that asks about exec and allows the rest: the control is gone, the launch is the same.
+// The filter's place taken by one that asks about exec and allows the rest: the control is gone, the launch is the
+// same.
 std::vector<sock_filter> NoFilter() { return {{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW}}; }
 
 std::string Outcome(const Attack& attack) {
@@ -62,11 +64,13 @@ TEST_P(AttackTest, SocketsOfOtherFamiliesAndProtocols) {
 
 TEST_P(AttackTest, KernelInterfacesAndNamespaces) {
   As(GetParam(), [] {
-    for (const char* name : {"io_uring", "clone3", "newer_call", "x32"}) EXPECT_EQ(Outcome({name, ""}), "closed: ENOSYS") << name;
+    for (const char* name : {"io_uring", "clone3", "newer_call", "x32"})
+      EXPECT_EQ(Outcome({name, ""}), "closed: ENOSYS") << name;
     for (const char* name : {"userns", "clone_userns", "mount", "bpf", "keyring", "ptrace_sibling", "tiocsti"}) {
       EXPECT_EQ(Outcome({name, ""}), "closed: EPERM") << name;
     }
-    for (const char* name : {"userns", "ptrace_sibling", "keyring"}) EXPECT_EQ(Outcome({name, "", true, Filter::kOff}), "open") << name;
+    for (const char* name : {"userns", "ptrace_sibling", "keyring"})
+      EXPECT_EQ(Outcome({name, "", true, Filter::kOff}), "open") << name;
     // A user namespace of its own gives no mounts even without the filter: Landlock holds.
     EXPECT_EQ(Outcome({"mount", "", true, Filter::kOff}), "closed: EPERM");
   });
@@ -82,7 +86,8 @@ TEST_P(AttackTest, TheInitThatHoldsTheAgent) {
   });
 }
 
-// INV-SPAWN-04: as root the folder is root's own and idmapped, so that a kept bit would be a setuid-root file of the host.
+// INV-SPAWN-04: as root the folder is root's own and idmapped, so that a kept bit would be a setuid-root file of the
+// host.
 TEST_P(AttackTest, SetuidBitsInAGivenFolder) {
   As(GetParam(), [] {
     for (const char* name : {"setuid_chmod", "setuid_open", "setuid_fchmodat2", "setuid_mknod"}) {
@@ -94,7 +99,8 @@ TEST_P(AttackTest, SetuidBitsInAGivenFolder) {
 }
 
 struct HostSocket {
-  explicit HostSocket(const std::string& path, bool abstract = false) : fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  explicit HostSocket(const std::string& path, bool abstract = false)
+      : fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_un a{};
     a.sun_family = AF_UNIX;
     snprintf(a.sun_path + (abstract ? 1 : 0), sizeof a.sun_path - 1, "%s", path.c_str());

@@ -5,11 +5,11 @@
 
 namespace hexr::limits {
 
-inline constexpr size_t kMaxAgentListeners = 56;                   // fits one message with its socket of diagnosis and handles
+inline constexpr size_t kMaxAgentListeners = 56;  // fits one message with its socket of diagnosis and handles
 inline constexpr int kAgentListenBacklog = 512;
-inline constexpr size_t kMaxOwnerMaps = 256;                       // id map namespaces kept for the next launch
+inline constexpr size_t kMaxOwnerMaps = 256;  // id map namespaces kept for the next launch
 inline constexpr size_t kMaxEtcFileBytes = 512 * 1024;
-inline constexpr size_t kMaxLaunchMessageBytes = 4 * 1024 * 1024;   // arguments and environment of one launch
+inline constexpr size_t kMaxLaunchMessageBytes = 4 * 1024 * 1024;  // arguments and environment of one launch
 inline constexpr size_t kMaxLaunchSessions = 4096;                 // connections of `hexr run`
 inline constexpr size_t kMaxUnheardEnds = 256;                     // kept for starters that come back
 inline constexpr size_t kMaxQueuedSockets = 64;                    // asked of one agent's PID 1 and not made yet
@@ -17,9 +17,9 @@ inline constexpr unsigned long kMaxAgentProcesses = 4096;          // RLIMIT_NPR
 inline constexpr size_t kMaxFoldersGiven = 48;                     // to one agent
 inline constexpr size_t kMaxKnownImages = 4096;                    // digests remembered
 inline constexpr size_t kMaxQueuedMeasurements = 256;
-inline constexpr size_t kMaxProcessesWalked = 512;                 // for the owner of one connection
+inline constexpr size_t kMaxProcessesWalked = 512;  // for the owner of one connection
 inline constexpr size_t kMaxThreadsWalked = 4096;
 inline constexpr size_t kMaxDescriptorsListed = 65536;
-inline constexpr int kMaxDescriptorsTried = 1024;                  // by number, of a process that hides its list
+inline constexpr int kMaxDescriptorsTried = 1024;  // by number, of a process that hides its list
 
 }  // namespace hexr::limits

@@ -5,18 +5,18 @@
 
 namespace hexr::limits {
 
-inline constexpr size_t kMaxGuardSliceBytes = 4096;                // one step of a stream
-inline constexpr size_t kMaxGuardHoldBytes = 4096;                 // held back before it is settled by force
-inline constexpr size_t kMaxGuardTokenBytes = 2048;                // a run without white space is settled in such pieces
-inline constexpr size_t kMaxGuardChainBytes = 160;                 // tokens that may be one number
-inline constexpr size_t kMaxGuardRunBytes = 2048;                  // a stretch that is read again in another view
-inline constexpr size_t kMaxGuardViewDepth = 2;                    // views of views
-inline constexpr size_t kMaxGuardFindings = 256;                   // kept a scan; actions of further ones still count
-inline constexpr size_t kMaxGuardDatabaseBytes = 64 * 1024 * 1024; // a cached pattern database
-inline constexpr size_t kMaxGuardPemBytes = 16 * 1024;             // a private key block
-inline constexpr size_t kMaxGuardPlaceholders = 65'536;            // of one session's vault
+inline constexpr size_t kMaxGuardSliceBytes = 4096;  // one step of a stream
+inline constexpr size_t kMaxGuardHoldBytes = 4096;   // held back before it is settled by force
+inline constexpr size_t kMaxGuardTokenBytes = 2048;  // a run without white space is settled in such pieces
+inline constexpr size_t kMaxGuardChainBytes = 160;   // tokens that may be one number
+inline constexpr size_t kMaxGuardRunBytes = 2048;    // a stretch that is read again in another view
+inline constexpr size_t kMaxGuardViewDepth = 2;      // views of views
+inline constexpr size_t kMaxGuardFindings = 256;     // kept a scan; actions of further ones still count
+inline constexpr size_t kMaxGuardDatabaseBytes = 64 * 1024 * 1024;  // a cached pattern database
+inline constexpr size_t kMaxGuardPemBytes = 16 * 1024;              // a private key block
+inline constexpr size_t kMaxGuardPlaceholders = 65'536;             // of one session's vault
 inline constexpr size_t kMaxGuardPlaceholderBytes = 64;
-inline constexpr size_t kMaxGuardShingles = 65'536;              // of a system prompt
-inline constexpr size_t kMaxGuardNames = 262'144;                // hosts and packages that a session has seen
+inline constexpr size_t kMaxGuardShingles = 65'536;  // of a system prompt
+inline constexpr size_t kMaxGuardNames = 262'144;    // hosts and packages that a session has seen
 
 }  // namespace hexr::limits

@@ -6,31 +6,31 @@
 
 namespace hexr::limits {
 
-inline constexpr size_t kMaxProcFileBytes = 64 * 1024;             // stat, status (groups), cgroup
+inline constexpr size_t kMaxProcFileBytes = 64 * 1024;  // stat, status (groups), cgroup
 inline constexpr size_t kMaxAncestors = 64;
 inline constexpr uint64_t kMaxHashedFileBytes = 1024ULL * 1024 * 1024;
 inline constexpr size_t kMaxCachedDigests = 1024;
-inline constexpr size_t kMaxSelectorBytes = 4096 + 16;             // a path, with its kind
+inline constexpr size_t kMaxSelectorBytes = 4096 + 16;  // a path, with its kind
 inline constexpr size_t kMaxSelectorsPerEntry = 64;
 inline constexpr size_t kMaxEntries = 10'000;
-inline constexpr size_t kMaxHintBytes = 1024;                      // SPIFFE_Workload_API.md 5.2
+inline constexpr size_t kMaxHintBytes = 1024;  // SPIFFE_Workload_API.md 5.2
 inline constexpr size_t kMaxInstances = 20'000;
 inline constexpr size_t kMaxLineage = 16;
 inline constexpr size_t kMaxBundleMapBytes = 8 * 1024 * 1024;
-inline constexpr size_t kMaxOldSlots = 16;                         // retired signing keys that stay in the bundle, of one use
-inline constexpr size_t kMaxRevocations = 4096;                    // on the list; beyond it those that end first go first
-inline constexpr size_t kMaxAudiences = 32;                        // of one JWT-SVID request
+inline constexpr size_t kMaxOldSlots = 16;       // retired signing keys that stay in the bundle, of one use
+inline constexpr size_t kMaxRevocations = 4096;  // on the list; beyond it those that end first go first
+inline constexpr size_t kMaxAudiences = 32;      // of one JWT-SVID request
 inline constexpr size_t kMaxAudienceBytes = 2048;
-inline constexpr size_t kMaxCachedTokens = 64;                     // JWT-SVIDs of one identity of a process
-inline constexpr size_t kMaxLiveCertificates = 16;                 // of one identity of a process; the oldest is revoked beyond it
+inline constexpr size_t kMaxCachedTokens = 64;      // JWT-SVIDs of one identity of a process
+inline constexpr size_t kMaxLiveCertificates = 16;  // of one identity of a process; the oldest is revoked beyond it
 inline constexpr size_t kMaxFederatedDomains = 256;
-inline constexpr size_t kMaxRateLimitedCallers = 4096;             // whose request rate is remembered
-inline constexpr size_t kMaxStreamsPerProcess = 64;                // open Workload API and SDS streams of one process
-inline constexpr size_t kMaxSubIdentities = 64;                    // of one instance
-inline constexpr size_t kMaxSdsNames = 256;                        // subscribed on one stream
-inline constexpr size_t kMaxWaitingUserTokens = 64;                // for the keys of one issuer
+inline constexpr size_t kMaxRateLimitedCallers = 4096;  // whose request rate is remembered
+inline constexpr size_t kMaxStreamsPerProcess = 64;     // open Workload API and SDS streams of one process
+inline constexpr size_t kMaxSubIdentities = 64;         // of one instance
+inline constexpr size_t kMaxSdsNames = 256;             // subscribed on one stream
+inline constexpr size_t kMaxWaitingUserTokens = 64;     // for the keys of one issuer
 inline constexpr size_t kMaxApiConnections = 8192;
 inline constexpr size_t kMaxApiConnectionsPerUser = 4096;
-inline constexpr size_t kMaxWritersPerConnection = 16;              // processes that have written on one connection
+inline constexpr size_t kMaxWritersPerConnection = 16;  // processes that have written on one connection
 
 }  // namespace hexr::limits

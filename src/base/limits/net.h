@@ -6,9 +6,9 @@
 namespace hexr::limits {
 
 inline constexpr size_t kMaxResolverThreads = 4;
-inline constexpr size_t kMaxResolvedAddresses = 16;                 // of one name
-inline constexpr size_t kMaxFetchBytes = 4 * 1024 * 1024;           // a response's body
-inline constexpr size_t kMaxHttpRequestBytes = 4 * 1024 * 1024;     // a request's body
-inline constexpr size_t kMaxHttpConnections = 1024;                 // of one server
+inline constexpr size_t kMaxResolvedAddresses = 16;              // of one name
+inline constexpr size_t kMaxFetchBytes = 4 * 1024 * 1024;        // a response's body
+inline constexpr size_t kMaxHttpRequestBytes = 4 * 1024 * 1024;  // a request's body
+inline constexpr size_t kMaxHttpConnections = 1024;              // of one server
 
 }  // namespace hexr::limits

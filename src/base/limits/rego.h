@@ -6,11 +6,11 @@
 
 namespace hexr::limits {
 
-inline constexpr size_t kMaxRegoParseDepth = 1000;                 // nesting of terms, bodies and else
-inline constexpr size_t kMaxRegoParseStepsPerToken = 100;          // what ambiguity may cost
-inline constexpr size_t kMaxRegoDocumentDepth = 1000;              // JSON and YAML
+inline constexpr size_t kMaxRegoParseDepth = 1000;                      // nesting of terms, bodies and else
+inline constexpr size_t kMaxRegoParseStepsPerToken = 100;               // what ambiguity may cost
+inline constexpr size_t kMaxRegoDocumentDepth = 1000;                   // JSON and YAML
 inline constexpr uint64_t kMaxPolicyFileBytes = 1024ULL * 1024 * 1024;  // one .rego or data file
-inline constexpr size_t kMaxPolicyFiles = 100'000;                 // in one folder
-inline constexpr size_t kMaxRegoYamlNodes = 4'000'000;             // aliases counted as what they stand for
+inline constexpr size_t kMaxPolicyFiles = 100'000;                      // in one folder
+inline constexpr size_t kMaxRegoYamlNodes = 4'000'000;                  // aliases counted as what they stand for
 
 }  // namespace hexr::limits

@@ -11,10 +11,10 @@ inline constexpr size_t kMaxSealedCollectionBytes = 64;
 inline constexpr size_t kMaxKeyFileBytes = 64 * 1024;
 inline constexpr size_t kMinPassphraseBytes = 12;
 inline constexpr size_t kMaxPassphraseBytes = 1024;
-inline constexpr size_t kMaxVaultNameBytes = 512;                  // a path of name segments
+inline constexpr size_t kMaxVaultNameBytes = 512;  // a path of name segments
 inline constexpr size_t kMaxVaultNameSegments = 8;
 inline constexpr size_t kMaxVaultValueBytes = 64 * 1024;
 inline constexpr size_t kMaxVaultSecretsPerTenant = 10000;
-inline constexpr size_t kMaxVaultVersions = 16;                    // older ones are deleted
+inline constexpr size_t kMaxVaultVersions = 16;  // older ones are deleted
 
 }  // namespace hexr::limits

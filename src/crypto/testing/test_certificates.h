@@ -72,11 +72,11 @@ inline Bytes MakeDer(const CertificateSpec& s, const PublicKey& key, const Priva
   }
   if (s.unknown_critical) add(EncodeExtension(Bytes{0x2a, 0x03, 0x04}, true, der::Tlv(der::kNull, {})));
   add(s.extra_extension);
-  const Bytes tbs = der::Sequence({
-      der::Tlv(der::ContextConstructed(0), {der::SmallInteger(s.version)}), der::SmallInteger(4711),
-      EncodeSignatureAlgorithm(DefaultAlgorithm(signer.type())), TestName(s.issuer),
-      der::Sequence({der::Time(s.not_before), der::Time(s.not_after)}), TestName(s.subject), key.spki(),
-      extensions.empty() ? Bytes() : der::Tlv(der::ContextConstructed(3), {der::Sequence({extensions})})});
+  const Bytes tbs = der::Sequence(
+      {der::Tlv(der::ContextConstructed(0), {der::SmallInteger(s.version)}), der::SmallInteger(4711),
+       EncodeSignatureAlgorithm(DefaultAlgorithm(signer.type())), TestName(s.issuer),
+       der::Sequence({der::Time(s.not_before), der::Time(s.not_after)}), TestName(s.subject), key.spki(),
+       extensions.empty() ? Bytes() : der::Tlv(der::ContextConstructed(3), {der::Sequence({extensions})})});
   return SignBody(signer, tbs).value();
 }
 

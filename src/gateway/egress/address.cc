@@ -30,42 +30,42 @@ struct Special {
 
 // The first match wins.
 constexpr Special kSpecialV4[] = {
-    {"169.254.169.254/32", AddressClass::kMetadata},   // AWS, Azure, Google Cloud, OpenStack, …
-    {"169.254.170.0/24", AddressClass::kMetadata},     // AWS container and pod credentials
-    {"168.63.129.16/32", AddressClass::kMetadata},     // Azure's host agent, on a public address
-    {"100.100.100.200/32", AddressClass::kMetadata},   // Alibaba Cloud
-    {"192.0.0.192/32", AddressClass::kMetadata},       // Oracle Cloud (classic)
-    {"0.0.0.0/8", AddressClass::kReserved},            // "this network": Linux connects 0.0.0.0 to itself
+    {"169.254.169.254/32", AddressClass::kMetadata},  // AWS, Azure, Google Cloud, OpenStack, …
+    {"169.254.170.0/24", AddressClass::kMetadata},    // AWS container and pod credentials
+    {"168.63.129.16/32", AddressClass::kMetadata},    // Azure's host agent, on a public address
+    {"100.100.100.200/32", AddressClass::kMetadata},  // Alibaba Cloud
+    {"192.0.0.192/32", AddressClass::kMetadata},      // Oracle Cloud (classic)
+    {"0.0.0.0/8", AddressClass::kReserved},           // "this network": Linux connects 0.0.0.0 to itself
     {"10.0.0.0/8", AddressClass::kPrivate},
-    {"100.64.0.0/10", AddressClass::kPrivate},         // carrier-grade NAT
+    {"100.64.0.0/10", AddressClass::kPrivate},  // carrier-grade NAT
     {"127.0.0.0/8", AddressClass::kLoopback},
     {"169.254.0.0/16", AddressClass::kLinkLocal},
     {"172.16.0.0/12", AddressClass::kPrivate},
     {"192.0.0.0/24", AddressClass::kReserved},
-    {"192.0.2.0/24", AddressClass::kReserved},         // documentation
-    {"192.88.99.0/24", AddressClass::kReserved},       // 6to4 relays, deprecated
+    {"192.0.2.0/24", AddressClass::kReserved},    // documentation
+    {"192.88.99.0/24", AddressClass::kReserved},  // 6to4 relays, deprecated
     {"192.168.0.0/16", AddressClass::kPrivate},
-    {"198.18.0.0/15", AddressClass::kReserved},        // benchmarking; our own synthetic addresses
-    {"198.51.100.0/24", AddressClass::kReserved},      // documentation
-    {"203.0.113.0/24", AddressClass::kReserved},       // documentation
+    {"198.18.0.0/15", AddressClass::kReserved},    // benchmarking; our own synthetic addresses
+    {"198.51.100.0/24", AddressClass::kReserved},  // documentation
+    {"203.0.113.0/24", AddressClass::kReserved},   // documentation
     {"224.0.0.0/4", AddressClass::kMulticast},
     {"240.0.0.0/4", AddressClass::kReserved},
 };
 constexpr Special kSpecialV6[] = {
-    {"fd00:ec2::254/128", AddressClass::kMetadata},    // AWS over IPv6
-    {"fd00:ec2::23/128", AddressClass::kMetadata},     // AWS pod credentials over IPv6
-    {"fd20:ce::254/128", AddressClass::kMetadata},     // Google Cloud over IPv6
+    {"fd00:ec2::254/128", AddressClass::kMetadata},  // AWS over IPv6
+    {"fd00:ec2::23/128", AddressClass::kMetadata},   // AWS pod credentials over IPv6
+    {"fd20:ce::254/128", AddressClass::kMetadata},   // Google Cloud over IPv6
     {"::1/128", AddressClass::kLoopback},
     {"fc00::/7", AddressClass::kPrivate},
     {"fe80::/10", AddressClass::kLinkLocal},
-    {"fec0::/10", AddressClass::kPrivate},             // site-local, deprecated
+    {"fec0::/10", AddressClass::kPrivate},  // site-local, deprecated
     {"ff00::/8", AddressClass::kMulticast},
-    {"64:ff9b:1::/48", AddressClass::kPrivate},        // local-use translation, RFC 8215
-    {"2001::/23", AddressClass::kReserved},            // protocol assignments: Teredo, ORCHID, benchmarking
-    {"2001:db8::/32", AddressClass::kReserved},        // documentation
-    {"2002::/16", AddressClass::kReserved},            // 6to4, deprecated: wraps any IPv4 address
-    {"3fff::/20", AddressClass::kReserved},            // documentation
-    {"2000::/3", AddressClass::kPublic},               // global unicast; all the rest is unassigned or special
+    {"64:ff9b:1::/48", AddressClass::kPrivate},  // local-use translation, RFC 8215
+    {"2001::/23", AddressClass::kReserved},      // protocol assignments: Teredo, ORCHID, benchmarking
+    {"2001:db8::/32", AddressClass::kReserved},  // documentation
+    {"2002::/16", AddressClass::kReserved},      // 6to4, deprecated: wraps any IPv4 address
+    {"3fff::/20", AddressClass::kReserved},      // documentation
+    {"2000::/3", AddressClass::kPublic},         // global unicast; all the rest is unassigned or special
 };
 
 struct ParsedSpecial {

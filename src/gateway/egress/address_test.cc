@@ -20,8 +20,9 @@ TEST(IpAddress, ReadsOneFormOfEachAddress) {
   EXPECT_TRUE(Ip("::ffff:127.0.0.1").v4()) << "a mapped address is the IPv4 address";
   EXPECT_EQ(Ip("::ffff:7f00:1"), Ip("127.0.0.1"));
   // What inet_aton, browsers and some resolvers would read as 127.0.0.1.
-  for (const char* text : {"2130706433", "0x7f000001", "0x7f.0.0.1", "0177.0.0.1", "127.1", "127.0.1", "127.0.0.01", "1.2.3.4.",
-                           " 127.0.0.1", "127.0.0.1 ", "", "fe80::1%eth0", "1.2.3.256", "::ffff:0x7f.0.0.1", "[::1]"}) {
+  for (const char* text :
+       {"2130706433", "0x7f000001", "0x7f.0.0.1", "0177.0.0.1", "127.1", "127.0.1", "127.0.0.01", "1.2.3.4.",
+        " 127.0.0.1", "127.0.0.1 ", "", "fe80::1%eth0", "1.2.3.256", "::ffff:0x7f.0.0.1", "[::1]"}) {
     EXPECT_FALSE(IpAddress::Parse(text).ok()) << text;
   }
 }
@@ -35,7 +36,8 @@ TEST(IpRange, ContainsByPrefixAndSaysWhatItMeans) {
   EXPECT_FALSE(IpRange::Parse("192.0.2.4/30")->Contains(Ip("192.0.2.8")));
   EXPECT_TRUE(IpRange::Parse("0.0.0.0/0")->Contains(Ip("8.8.8.8")));
   EXPECT_TRUE(IpRange::Parse("192.0.2.4")->Contains(Ip("192.0.2.4")));
-  for (const char* text : {"10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/08", "10.0.0.0/-1", "::1/129", "10/8", "fe80::/9x"}) {
+  for (const char* text :
+       {"10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/08", "10.0.0.0/-1", "::1/129", "10/8", "fe80::/9x"}) {
     EXPECT_FALSE(IpRange::Parse(text).ok()) << text;
   }
 }
@@ -61,23 +63,24 @@ TEST(AddressClass, FollowsTheRegistries) {
       {"2606:4700::1111", AddressClass::kPublic},
       {"::1", AddressClass::kLoopback},
       {"::", AddressClass::kReserved},
-      {"::127.0.0.1", AddressClass::kReserved},              // IPv4-compatible
-      {"::ffff:10.0.0.1", AddressClass::kPrivate},           // IPv4-mapped
-      {"::ffff:0:127.0.0.1", AddressClass::kReserved},       // IPv4-translated
-      {"64:ff9b::127.0.0.1", AddressClass::kLoopback},       // NAT64
+      {"::127.0.0.1", AddressClass::kReserved},         // IPv4-compatible
+      {"::ffff:10.0.0.1", AddressClass::kPrivate},      // IPv4-mapped
+      {"::ffff:0:127.0.0.1", AddressClass::kReserved},  // IPv4-translated
+      {"64:ff9b::127.0.0.1", AddressClass::kLoopback},  // NAT64
       {"64:ff9b::169.254.169.254", AddressClass::kMetadata},
       {"64:ff9b::8.8.8.8", AddressClass::kPublic},
       {"64:ff9b:1::10.0.0.1", AddressClass::kPrivate},
-      {"2002:7f00:1::", AddressClass::kReserved},            // 6to4
-      {"2001:0:7f00:1::", AddressClass::kReserved},          // Teredo
+      {"2002:7f00:1::", AddressClass::kReserved},    // 6to4
+      {"2001:0:7f00:1::", AddressClass::kReserved},  // Teredo
       {"2001:db8::1", AddressClass::kReserved},
       {"fd00:ec2::254", AddressClass::kMetadata},
       {"fd12::1", AddressClass::kPrivate},
       {"fe80::1", AddressClass::kLinkLocal},
       {"ff02::1", AddressClass::kMulticast},
-      {"4000::1", AddressClass::kReserved},                  // not assigned
+      {"4000::1", AddressClass::kReserved},  // not assigned
   };
-  for (const auto& [text, kind] : cases) EXPECT_EQ(AddressClassName(Classify(Ip(text))), AddressClassName(kind)) << text;
+  for (const auto& [text, kind] : cases)
+    EXPECT_EQ(AddressClassName(Classify(Ip(text))), AddressClassName(kind)) << text;
 }
 
 // INV-GW-05: only public addresses are dialled, and those that the configuration names.
@@ -115,10 +118,13 @@ TEST(Host, NamesAreNamesAndNumbersAreAddresses) {
   EXPECT_TRUE(HostName::Parse("7.example").ok());
   const std::string label(64, 'a');
   for (const std::string& text :
-       {std::string(""), std::string("."), std::string("a..b"), std::string(".a"), std::string("-a.b"), std::string("a-.b"),
-        label, std::string("b\xc3\xbc" "cher.de"), std::string("a b"), std::string("a/b"), std::string("2130706433"),
-        std::string("0x7f.1"), std::string("example.0x7f"), std::string("1.2.3.4.5"), std::string("0177.0.0.1"),
-        std::string("a@b"), std::string("a\0b", 3), std::string("a.b..")}) {
+       {std::string(""), std::string("."), std::string("a..b"), std::string(".a"), std::string("-a.b"),
+        std::string("a-.b"), label,
+        std::string("b\xc3\xbc"
+                    "cher.de"),
+        std::string("a b"), std::string("a/b"), std::string("2130706433"), std::string("0x7f.1"),
+        std::string("example.0x7f"), std::string("1.2.3.4.5"), std::string("0177.0.0.1"), std::string("a@b"),
+        std::string("a\0b", 3), std::string("a.b..")}) {
     EXPECT_FALSE(HostName::Parse(text).ok()) << text;
     EXPECT_FALSE(Host::Parse(text).ok()) << text;
   }
@@ -127,7 +133,8 @@ TEST(Host, NamesAreNamesAndNumbersAreAddresses) {
   EXPECT_FALSE(Host::Parse("[127.0.0.1]").ok());
   EXPECT_FALSE(Host::Parse("[fe80::1%25eth0]").ok());
   EXPECT_EQ(Host::Parse("[::ffff:127.0.0.1]")->ToString(), "127.0.0.1");
-  std::string longest = std::string(63, 'a') + "." + std::string(63, 'b') + "." + std::string(63, 'c') + "." + std::string(61, 'd');
+  std::string longest =
+      std::string(63, 'a') + "." + std::string(63, 'b') + "." + std::string(63, 'c') + "." + std::string(61, 'd');
   EXPECT_TRUE(HostName::Parse(longest).ok());
   EXPECT_FALSE(HostName::Parse(longest + "d").ok());
 }
@@ -137,8 +144,9 @@ TEST(HostPort, WantsAPortUnlessOneIsImplied) {
   EXPECT_EQ(HostPort::Parse("[::1]:8080")->ToString(), "[::1]:8080");
   EXPECT_EQ(HostPort::Parse("example.org", 80)->ToString(), "example.org:80");
   EXPECT_EQ(HostPort::Parse("[::1]", 80)->ToString(), "[::1]:80");
-  for (const char* text : {"example.org", "example.org:", "example.org:0", "example.org:65536", "example.org:0443", "example.org:+1",
-                           "example.org:4 3", ":443", "::1:443", "a:1:2", "user@example.org:443", ""}) {
+  for (const char* text :
+       {"example.org", "example.org:", "example.org:0", "example.org:65536", "example.org:0443", "example.org:+1",
+        "example.org:4 3", ":443", "::1:443", "a:1:2", "user@example.org:443", ""}) {
     EXPECT_FALSE(HostPort::Parse(text).ok()) << text;
   }
 }

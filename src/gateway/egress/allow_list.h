@@ -25,7 +25,9 @@ namespace hexr::gateway {
 class AllowRule {
  public:
   static Result<AllowRule> Parse(std::string_view text);
-  bool Allows(const HostPort& destination) const { return AllowsHost(destination.host) && (!port_ || *port_ == destination.port); }
+  bool Allows(const HostPort& destination) const {
+    return AllowsHost(destination.host) && (!port_ || *port_ == destination.port);
+  }
   // On some port at least.
   bool AllowsHost(const Host& host) const;
   // As it was written.

@@ -21,7 +21,8 @@ const char* Verdict(const std::vector<std::string>& rules, std::string_view dest
 TEST(AllowList, DeniesByDefault) { EXPECT_STREQ(Verdict({}, "example.org:443"), "deny"); }
 
 TEST(AllowList, NamesAndTheirPorts) {
-  const std::vector<std::string> rules = {"Example.org:443", "*.example.net:*", "[2001:db8::/32]:443", "192.0.2.0/24:5432", "192.0.2.7:22"};
+  const std::vector<std::string> rules = {"Example.org:443", "*.example.net:*", "[2001:db8::/32]:443",
+                                          "192.0.2.0/24:5432", "192.0.2.7:22"};
   EXPECT_STREQ(Verdict(rules, "EXAMPLE.ORG:443"), "allow");
   EXPECT_STREQ(Verdict(rules, "example.org.:443"), "allow");
   EXPECT_STREQ(Verdict(rules, "example.org:80"), "deny");
@@ -47,8 +48,9 @@ TEST(AllowList, AnyNameIsNotAnyAddress) {
 }
 
 TEST(AllowList, SaysWhichRuleIsWrong) {
-  for (const char* rule : {"example.org", "example.org:", "example.org:https", "exa*mple.org:443", "*example.org:443", "*.*:443",
-                           "10.0.0.1/8:443", "2001:db8::1:443", "https://example.org:443", "example.org:443/path", ":443", "*.:443", ""}) {
+  for (const char* rule :
+       {"example.org", "example.org:", "example.org:https", "exa*mple.org:443", "*example.org:443", "*.*:443",
+        "10.0.0.1/8:443", "2001:db8::1:443", "https://example.org:443", "example.org:443/path", ":443", "*.:443", ""}) {
     const Result<AllowList> list = AllowList::Create({"fine.example:443", rule});
     ASSERT_FALSE(list.ok()) << rule;
     EXPECT_THAT(list.error().message(), testing::HasSubstr("egress.allow: \"" + std::string(rule) + "\"")) << rule;

@@ -1,8 +1,8 @@
 // DNS, captured TLS and captured TCP as an agent that knows nothing of a proxy sees them.
 #include <gmock/gmock.h>
 
-#include "gateway/egress/dns_door.h"
 #include "base/limits/gateway.h"
+#include "gateway/egress/dns_door.h"
 #include "gateway/egress/tls_door.h"
 #include "gateway/testing/gateway_fixture.h"
 #include "wire/tls_session.h"
@@ -10,13 +10,13 @@
 namespace hexr::gateway {
 namespace {
 
-using ::testing::HasSubstr;
-using ::testing::StartsWith;
 using ledger::RecordKind;
 using runtime::UniqueFd;
 using testing::AgentNet;
 using testing::GatewayFixture;
+using ::testing::HasSubstr;
 using testing::MakeInstanceId;
+using ::testing::StartsWith;
 using testing::TestServer;
 
 std::string Query(std::string_view name, uint16_t type, uint16_t id = 0x1234) {
@@ -34,7 +34,8 @@ std::string Query(std::string_view name, uint16_t type, uint16_t id = 0x1234) {
 
 // What a TLS client sends first; `name` empty or an address: no SNI.
 std::string Hello(std::string_view name) {
-  const auto context = wire::TlsContext::ForClient({.alpn = {"h2"}, .identity = nullptr, .verifier = [](const auto&) { return Ok(); }});
+  const auto context =
+      wire::TlsContext::ForClient({.alpn = {"h2"}, .identity = nullptr, .verifier = [](const auto&) { return Ok(); }});
   auto session = wire::TlsSession::Connect(*context, name);
   std::string out;
   EXPECT_TRUE(session.ok());
@@ -51,7 +52,9 @@ struct Capture : GatewayFixture {
     egress.allow = {"api.test:443", "*.test:5432", "93.184.216.34:443"};
     egress.resolve = {{"api.test", server.place()}, {"db.test", server.place()}};
     Start();
-    ASSERT_TRUE(BringUp(id, {{"dns_udp", 53}, {"dns_tcp", 53}, {"capture", 443}, {"capture", 5432}, {"proxy", 15001}}, net).ok());
+    ASSERT_TRUE(
+        BringUp(id, {{"dns_udp", 53}, {"dns_tcp", 53}, {"capture", 443}, {"capture", 5432}, {"proxy", 15001}}, net)
+            .ok());
   }
   std::string Udp(const std::string& query, const std::string& resolver_address = "198.18.0.53:53") {
     const UniqueFd s = net.Connect(resolver_address, true);

@@ -22,7 +22,8 @@ Result<Overrides> Overrides::Create(const std::map<std::string, std::string>& en
     }
     Result<HostPort> full = HostPort::Parse(place);
     if (!full.ok()) return context(full.error());
-    if (full->host.address() == nullptr) return context(InvalidArgument("the place is an address, with or without a port"));
+    if (full->host.address() == nullptr)
+      return context(InvalidArgument("the place is an address, with or without a port"));
     out.places_.emplace(std::move(host).value(), Place{*full->host.address(), full->port});
   }
   return out;
@@ -48,12 +49,13 @@ class Connector::Attempt : public std::enable_shared_from_this<Attempt> {
       return Dial();
     }
     if (const IpAddress* address = to.host.address()) return Take({*address});
-    lookup_ = owner_.resolver_.Resolve(*to.host.name(), [weak = weak_from_this()](Result<std::vector<IpAddress>> found) {
-      const auto self = weak.lock();
-      if (!self) return;
-      if (!found.ok()) return self->done_(NotFound(self->Name() + " does not resolve"));
-      self->Take(*found);
-    });
+    lookup_ =
+        owner_.resolver_.Resolve(*to.host.name(), [weak = weak_from_this()](Result<std::vector<IpAddress>> found) {
+          const auto self = weak.lock();
+          if (!self) return;
+          if (!found.ok()) return self->done_(NotFound(self->Name() + " does not resolve"));
+          self->Take(*found);
+        });
   }
 
  private:
@@ -64,8 +66,10 @@ class Connector::Attempt : public std::enable_shared_from_this<Attempt> {
     for (const IpAddress& address : addresses) {
       if (endpoints_.size() == limits::kMaxDialAttempts) break;
       Result<CheckedEndpoint> checked = owner_.policy_.Check({address, admitted_.call().destination.port});
-      if (checked.ok()) endpoints_.push_back(*checked);
-      else refused = checked.error().WithContext(Name());
+      if (checked.ok())
+        endpoints_.push_back(*checked);
+      else
+        refused = checked.error().WithContext(Name());
     }
     if (endpoints_.empty()) return done_(refused.error());
     Dial();
@@ -92,7 +96,8 @@ class Connector::Attempt : public std::enable_shared_from_this<Attempt> {
     if (!socket_) return Failed(errno);
     const int on = 1;
     setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0 && errno != EINPROGRESS) return Failed(errno);
+    if (connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0 && errno != EINPROGRESS)
+      return Failed(errno);
     const std::weak_ptr<Attempt> weak = weak_from_this();
     watch_ = owner_.loop_.Watch(socket_.get(), {}, [weak] {
       if (const auto self = weak.lock()) self->Writable();

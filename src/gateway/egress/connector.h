@@ -44,7 +44,11 @@ class Connector {
  public:
   // All outlive it.
   Connector(runtime::Loop& loop, Resolver& resolver, Recorder& recorder, AddressPolicy policy, Overrides overrides)
-      : loop_(loop), resolver_(resolver), recorder_(recorder), policy_(std::move(policy)), overrides_(std::move(overrides)) {}
+      : loop_(loop),
+        resolver_(resolver),
+        recorder_(recorder),
+        policy_(std::move(policy)),
+        overrides_(std::move(overrides)) {}
 
   // NOT_FOUND: no such name. PERMISSION_DENIED: no address of it may be dialled. ABORTED: none answers.
   // Any other: the record before dialling failed.

@@ -64,8 +64,8 @@ void DnsResponder::Respond(ByteView message, size_t max_bytes, std::shared_ptr<P
   Result<wire::DnsQuery> query = wire::ParseDnsQuery(message);
   if (!query.ok()) {
     ++metrics.dns_dropped;
-    const auto code =
-        query.error().code() == ErrorCode::kUnimplemented ? wire::DnsCode::kNotImplemented : wire::DnsCode::kFormatError;
+    const auto code = query.error().code() == ErrorCode::kUnimplemented ? wire::DnsCode::kNotImplemented
+                                                                        : wire::DnsCode::kFormatError;
     if (std::optional<Bytes> answer = wire::BuildDnsError(message, code)) done(std::move(*answer));
     return;
   }
@@ -84,9 +84,10 @@ void DnsResponder::Respond(ByteView message, size_t max_bytes, std::shared_ptr<P
   pending.query = std::move(*query);
   pending.max_bytes = room;
   pending.done = std::move(done);
-  pending.ticket = host_.shared().pipeline.Admit(std::move(call), [this, key](std::shared_ptr<Call> c, std::optional<Admitted> admitted) {
-    Decided(key, *c, admitted.has_value());
-  });
+  pending.ticket = host_.shared().pipeline.Admit(
+      std::move(call), [this, key](std::shared_ptr<Call> c, std::optional<Admitted> admitted) {
+        Decided(key, *c, admitted.has_value());
+      });
 }
 
 void DnsResponder::Decided(uint64_t key, const Call& call, bool allowed) {

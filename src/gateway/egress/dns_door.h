@@ -1,6 +1,6 @@
 // DNS of an agent, over UDP and TCP: one synthetic address per allowed name, and nothing is ever forwarded, so no query
-// carries anything out. A name that is not allowed does not exist (NXDOMAIN): programs then say so at once, where REFUSED
-// would make resolvers try again and report a temporary failure. Belongs to the loop's thread.
+// carries anything out. A name that is not allowed does not exist (NXDOMAIN): programs then say so at once, where
+// REFUSED would make resolvers try again and report a temporary failure. Belongs to the loop's thread.
 #pragma once
 
 #include <map>

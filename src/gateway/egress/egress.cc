@@ -9,11 +9,13 @@ Step RouteEgress() {
     call->service = call->door == Door::kDns ? Service::kDns : Service::kEgress;
     if (const IpAddress* address = call->destination.host.address()) {
       if (Classify(*address) == AddressClass::kMetadata) {
-        return done(PermissionDenied(address->ToString() +
-                                     " is a cloud metadata address. It would hand out the node's own credentials; agents do not reach it"));
+        return done(PermissionDenied(
+            address->ToString() +
+            " is a cloud metadata address. It would hand out the node's own credentials; agents do not reach it"));
       }
       if (SyntheticNames::IsSynthetic(*address)) {
-        return done(PermissionDenied("no name of this agent has the address " + address->ToString() + "; ask DNS for the name again"));
+        return done(PermissionDenied("no name of this agent has the address " + address->ToString() +
+                                     "; ask DNS for the name again"));
       }
     }
     done(Ok());

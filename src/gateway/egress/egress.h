@@ -1,4 +1,5 @@
-// Plain egress as steps of the pipeline: what may never be asked for, and the built-in decider. Belongs to the loop's thread.
+// Plain egress as steps of the pipeline: what may never be asked for, and the built-in decider. Belongs to the loop's
+// thread.
 #pragma once
 
 #include "gateway/decision.h"
@@ -7,8 +8,8 @@
 
 namespace hexr::gateway {
 
-// Sets Call::service. PERMISSION_DENIED for what no rule can open: cloud metadata addresses, and the addresses that only
-// exist inside an agent's own network: synthetic ones that no name was given.
+// Sets Call::service. PERMISSION_DENIED for what no rule can open: cloud metadata addresses, and the addresses that
+// only exist inside an agent's own network: synthetic ones that no name was given.
 Step RouteEgress();
 
 // `egress.allow`, deny by default.

@@ -39,7 +39,8 @@ Result<HostName> HostName::Parse(std::string_view text) {
     const std::string_view label = rest.substr(0, dot);
     if (!IsLabel(label)) return InvalidArgument("a host name is made of labels of letters, digits, '-' and '_'");
     if (dot == std::string_view::npos) {
-      if (LooksNumeric(label)) return InvalidArgument("a host name does not end in a number; write addresses in their usual form");
+      if (LooksNumeric(label))
+        return InvalidArgument("a host name does not end in a number; write addresses in their usual form");
       break;
     }
     rest.remove_prefix(dot + 1);

@@ -28,8 +28,8 @@ class HostName {
 // A name or an address, as a URL's authority writes it.
 class Host {
  public:
-  Host(HostName name) : v_(std::move(name)) {}      // NOLINT: implicit by design
-  Host(IpAddress address) : v_(address) {}          // NOLINT: implicit by design
+  Host(HostName name) : v_(std::move(name)) {}  // NOLINT: implicit by design
+  Host(IpAddress address) : v_(address) {}      // NOLINT: implicit by design
   // IPv6 addresses stand in brackets.
   static Result<Host> Parse(std::string_view text);
 

@@ -1,5 +1,5 @@
-// Places as agents write them: hosts, addresses, rules, request targets. What parses has one text, and that text parses to
-// the same value; a name never reads as an address.
+// Places as agents write them: hosts, addresses, rules, request targets. What parses has one text, and that text parses
+// to the same value; a name never reads as an address.
 #include <arpa/inet.h>
 
 #include <cstdlib>

@@ -41,8 +41,14 @@ HttpConnection::HttpConnection(ConnectionHost& host, Accepted accepted, Kind kin
   agent_ = std::make_unique<Stream>(shared_.loop, std::move(accepted.socket),
                                     Stream::Handlers{.on_data = [this](ByteView data) { OnAgentData(data); },
                                                      .on_end = [this] { OnAgentEnd(); },
-                                                     .on_drained = [this] { if (upstream_) upstream_->PauseReading(false); },
-                                                     .on_finished = [this] { if (agent_ended_) End("closed"); },
+                                                     .on_drained =
+                                                         [this] {
+                                                           if (upstream_) upstream_->PauseReading(false);
+                                                         },
+                                                     .on_finished =
+                                                         [this] {
+                                                           if (agent_ended_) End("closed");
+                                                         },
                                                      .on_error = [this](const Error&) { End("broken"); }});
   deadline_ = shared_.loop.After(limits::kRequestHeadDeadline, [this] { End("idle"); });
 }
@@ -59,7 +65,8 @@ void HttpConnection::OnAgentData(ByteView data) {
 
 void HttpConnection::OnAgentEnd() {
   agent_ended_ = true;
-  if (state_ == State::kClosing || (state_ == State::kHead && !reader_.inside_message() && inbox_.empty())) return End("closed");
+  if (state_ == State::kClosing || (state_ == State::kHead && !reader_.inside_message() && inbox_.empty()))
+    return End("closed");
   Pump();
 }
 
@@ -82,8 +89,10 @@ bool HttpConnection::Step() {
   ByteView view = AsBytes(inbox_);
   const Result<Http1Event> event = reader_.Read(view);
   if (!event.ok()) {
-    if (state_ == State::kHead) AnswerMalformed(event.error());
-    else End("malformed");
+    if (state_ == State::kHead)
+      AnswerMalformed(event.error());
+    else
+      End("malformed");
     return false;
   }
   // data() points into the inbox: handled before the inbox is cut.
@@ -135,8 +144,10 @@ void HttpConnection::OnRequestEnd() {
   request_done_ = true;
   if (request_body_.kind != Http1Body::Kind::kChunked) return;
   std::string last;
-  if (AppendHttp1LastChunk(reader_.trailers(), last).ok()) upstream_->Write(last);
-  else End("malformed");
+  if (AppendHttp1LastChunk(reader_.trailers(), last).ok())
+    upstream_->Write(last);
+  else
+    End("malformed");
 }
 
 // ---- the pipeline
@@ -148,9 +159,8 @@ void HttpConnection::Decided(std::shared_ptr<Call> call, std::optional<Admitted>
     open_->Close("denied");
     return Answer(*open_->call().denial);
   }
-  ticket_ = shared_.pipeline.Connect(*admitted, [this](Result<Upstream> upstream, const Denial* denial) {
-    Connected(std::move(upstream), denial);
-  });
+  ticket_ = shared_.pipeline.Connect(
+      *admitted, [this](Result<Upstream> upstream, const Denial* denial) { Connected(std::move(upstream), denial); });
 }
 
 void HttpConnection::Connected(Result<Upstream> upstream, const Denial* denial) {
@@ -160,8 +170,10 @@ void HttpConnection::Connected(Result<Upstream> upstream, const Denial* denial) 
     open_->Close("failed");
     return Answer(*denial);
   }
-  if (ask_->connect) StartTunnel(std::move(upstream->socket));
-  else StartExchange(std::move(upstream->socket));
+  if (ask_->connect)
+    StartTunnel(std::move(upstream->socket));
+  else
+    StartExchange(std::move(upstream->socket));
 }
 
 void HttpConnection::StartTunnel(runtime::UniqueFd upstream) {
@@ -197,11 +209,13 @@ void HttpConnection::Peeked(TlsPeek::Outcome outcome) {
     tunnel_upstream_.reset();
     return End("denied");
   }
-  StartRelay({std::move(outcome.agent), std::move(tunnel_upstream_), std::move(outcome.bytes), std::move(outcome.unsent)});
+  StartRelay(
+      {std::move(outcome.agent), std::move(tunnel_upstream_), std::move(outcome.bytes), std::move(outcome.unsent)});
 }
 
 void HttpConnection::StartRelay(Relay::Start start) {
-  relay_ = std::make_unique<Relay>(shared_.loop, shared_.clock, std::move(start), [this](Relay::End end) { End(EndCode(end)); });
+  relay_ = std::make_unique<Relay>(shared_.loop, shared_.clock, std::move(start),
+                                   [this](Relay::End end) { End(EndCode(end)); });
 }
 
 void HttpConnection::StartExchange(runtime::UniqueFd upstream) {
@@ -211,10 +225,11 @@ void HttpConnection::StartExchange(runtime::UniqueFd upstream) {
   upstream_ = std::make_unique<Stream>(shared_.loop, std::move(upstream),
                                        Stream::Handlers{.on_data = [this](ByteView data) { OnUpstreamData(data); },
                                                         .on_end = [this] { OnUpstreamEnd(); },
-                                                        .on_drained = [this] {
-                                                          Pump();
-                                                          BalanceAgentReads();
-                                                        },
+                                                        .on_drained =
+                                                            [this] {
+                                                              Pump();
+                                                              BalanceAgentReads();
+                                                            },
                                                         .on_finished = {},
                                                         .on_error = [this](const Error& e) { OnUpstreamError(e); }});
   std::string out;
@@ -288,9 +303,12 @@ void HttpConnection::OnResponse(Http1Event event) {
 void HttpConnection::OnResponseHead() {
   response_body_ = response_->body();
   // Upgrades are not passed on, so an answer that switches protocols answers nothing that was asked.
-  if (response_body_.kind == Http1Body::Kind::kTunnel) return FailUpstream("the destination switched protocols unasked");
-  if (response_body_.kind == Http1Body::Kind::kUntilClose && head_.minor_version >= 1) response_body_ = Http1Body::Chunked();
-  if (response_body_.kind == Http1Body::Kind::kChunked && head_.minor_version == 0) response_body_ = Http1Body::UntilClose();
+  if (response_body_.kind == Http1Body::Kind::kTunnel)
+    return FailUpstream("the destination switched protocols unasked");
+  if (response_body_.kind == Http1Body::Kind::kUntilClose && head_.minor_version >= 1)
+    response_body_ = Http1Body::Chunked();
+  if (response_body_.kind == Http1Body::Kind::kChunked && head_.minor_version == 0)
+    response_body_ = Http1Body::UntilClose();
   wire::Http1Response head = ForwardedResponse(response_->head());
   if (!keep_alive_) head.fields.push_back({"Connection", "close"});
   std::string out;
@@ -307,8 +325,10 @@ void HttpConnection::OnResponseEnd() {
   }
   open_->Close("closed", bytes_out(), bytes_in());
   // An answer before the request was all there ends the connection: what is left of the request is no new one.
-  if (keep_alive_ && request_done_) NextRequest();
-  else CloseSoon();
+  if (keep_alive_ && request_done_)
+    NextRequest();
+  else
+    CloseSoon();
 }
 
 void HttpConnection::FailUpstream(std::string why) {
@@ -325,9 +345,12 @@ void HttpConnection::Answer(const Denial& denial) {
   // A request whose body is still to come is not read to its end: the connection closes with the answer.
   const bool whole = request_body_.kind == Http1Body::Kind::kNone || request_done_;
   const bool keep = keep_alive_ && whole && !ask_->connect;
-  agent_->Write(Simple(denial.http_status(), "application/problem+json", denial.ToProblemJson(), keep, head_.method == "HEAD"));
-  if (keep) NextRequest();
-  else CloseSoon();
+  agent_->Write(
+      Simple(denial.http_status(), "application/problem+json", denial.ToProblemJson(), keep, head_.method == "HEAD"));
+  if (keep)
+    NextRequest();
+  else
+    CloseSoon();
 }
 
 void HttpConnection::AnswerMalformed(const Error& error) {
@@ -369,7 +392,8 @@ void HttpConnection::CloseSoon() {
   agent_->PauseReading(false);
   // Who has ended already reads only; who has not will see our end and answer with its own.
   const bool over = agent_ended_ && agent_->finished();
-  deadline_ = shared_.loop.After(over ? std::chrono::milliseconds(0) : limits::kLingerDeadline, [this] { End("closed"); });
+  deadline_ =
+      shared_.loop.After(over ? std::chrono::milliseconds(0) : limits::kLingerDeadline, [this] { End("closed"); });
 }
 
 void HttpConnection::End(ledger::Code how) {
@@ -397,7 +421,11 @@ void HttpConnection::Report(ledger::Code how) {
   if (open_) open_->Close(how, bytes_out(), bytes_in());
 }
 
-uint64_t HttpConnection::bytes_out() const { return relay_ ? relay_->to_upstream() : upstream_ ? upstream_->bytes_written() : 0; }
-uint64_t HttpConnection::bytes_in() const { return relay_ ? relay_->from_upstream() : upstream_ ? upstream_->bytes_read() : 0; }
+uint64_t HttpConnection::bytes_out() const {
+  return relay_ ? relay_->to_upstream() : upstream_ ? upstream_->bytes_written() : 0;
+}
+uint64_t HttpConnection::bytes_in() const {
+  return relay_ ? relay_->from_upstream() : upstream_ ? upstream_->bytes_read() : 0;
+}
 
 }  // namespace hexr::gateway

@@ -1,5 +1,5 @@
-// HTTP/1.1 of an agent: the proxy at 127.0.0.1:15001 and captured connections to port 80. Every request is read, decided
-// by itself and written anew; CONNECT becomes a relay. Belongs to the loop's thread.
+// HTTP/1.1 of an agent: the proxy at 127.0.0.1:15001 and captured connections to port 80. Every request is read,
+// decided by itself and written anew; CONNECT becomes a relay. Belongs to the loop's thread.
 #pragma once
 
 #include <memory>
@@ -77,7 +77,7 @@ class HttpConnection final : public Connection {
   State state_ = State::kHead;
 
   std::unique_ptr<Stream> agent_;
-  std::string inbox_;            // read from the agent, not yet taken by the reader
+  std::string inbox_;  // read from the agent, not yet taken by the reader
   bool agent_ended_ = false;
   wire::Http1RequestReader reader_;
   runtime::Timer deadline_;
@@ -97,8 +97,8 @@ class HttpConnection final : public Connection {
   std::unique_ptr<wire::Http1ResponseReader> response_;
   wire::Http1Body response_body_;  // as the agent gets it
   bool response_started_ = false;
-  std::unique_ptr<TlsPeek> peek_;       // CONNECT to port 443: before the relay
-  runtime::UniqueFd tunnel_upstream_;   // held during the peek
+  std::unique_ptr<TlsPeek> peek_;      // CONNECT to port 443: before the relay
+  runtime::UniqueFd tunnel_upstream_;  // held during the peek
   std::unique_ptr<Relay> relay_;
 };
 

@@ -8,15 +8,15 @@
 namespace hexr::gateway {
 namespace {
 
-using ::testing::EndsWith;
-using ::testing::HasSubstr;
-using ::testing::Not;
-using ::testing::StartsWith;
 using ledger::RecordKind;
 using runtime::UniqueFd;
 using testing::AgentNet;
+using ::testing::EndsWith;
 using testing::GatewayFixture;
+using ::testing::HasSubstr;
 using testing::MakeInstanceId;
+using ::testing::Not;
+using ::testing::StartsWith;
 using testing::TestServer;
 
 struct HttpDoor : GatewayFixture {
@@ -25,7 +25,8 @@ struct HttpDoor : GatewayFixture {
   InstanceId id = MakeInstanceId(1);
 
   void SetUp() override {
-    egress.allow = {"files.test:80", "files.test:8443", "*.wild.test:80", "rebind.test:80", "10.0.0.1:80", "down.test:80"};
+    egress.allow = {"files.test:80",  "files.test:8443", "*.wild.test:80",
+                    "rebind.test:80", "10.0.0.1:80",     "down.test:80"};
     egress.resolve = {{"files.test", server.place()}, {"down.test", "127.0.0.1:1"}};
     Start();
     ASSERT_TRUE(BringUp(id, {{"proxy", 15001}, {"capture", 80}}, net).ok());
@@ -110,8 +111,10 @@ TEST_F(HttpDoor, DeniedConnectSaysWhyAndIsNotDialled) {
 TEST_F(HttpDoor, PlainRequestIsWrittenAnew) {
   const UniqueFd agent = Proxy();
   Write(agent.get(),
-        "POST http://files.test/up?key=s3cret HTTP/1.1\r\nHost: other.test\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\n"
-        "Proxy-Authorization: Basic eDp5\r\nKeep-Alive: 5\r\nUpgrade: h2c\r\nX-Keep: yes\r\nContent-Length: 5\r\n\r\nhello");
+        "POST http://files.test/up?key=s3cret HTTP/1.1\r\nHost: other.test\r\nConnection: keep-alive, X-Hop\r\nX-Hop: "
+        "1\r\n"
+        "Proxy-Authorization: Basic eDp5\r\nKeep-Alive: 5\r\nUpgrade: h2c\r\nX-Keep: yes\r\nContent-Length: "
+        "5\r\n\r\nhello");
   const UniqueFd upstream = Accept(server);
   const std::string got = ReadUntil(upstream.get(), "hello");
   EXPECT_THAT(got, StartsWith("POST /up?key=s3cret HTTP/1.1\r\nHost: files.test\r\n"));
@@ -119,7 +122,8 @@ TEST_F(HttpDoor, PlainRequestIsWrittenAnew) {
   for (const char* gone : {"X-Hop", "Proxy-Authorization", "Keep-Alive", "Upgrade", "other.test", "keep-alive"}) {
     EXPECT_THAT(got, Not(HasSubstr(gone))) << gone;
   }
-  Write(upstream.get(), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+  Write(upstream.get(),
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
         "Connection: X-Secret\r\nX-Secret: 1\r\nX-Ok: 1\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
   const std::string answer = ReadUntil(agent.get(), "0\r\n\r\n");
   EXPECT_THAT(answer, HasSubstr("X-Ok: 1\r\n"));
@@ -138,7 +142,9 @@ TEST_F(HttpDoor, PlainRequestIsWrittenAnew) {
 
 TEST_F(HttpDoor, PipelinedRequestsAreAnsweredInOrder) {
   const UniqueFd agent = Proxy();
-  Write(agent.get(), "GET http://files.test/1 HTTP/1.1\r\nHost: a.test\r\n\r\nGET http://files.test/2 HTTP/1.1\r\nHost: a.test\r\n\r\n");
+  Write(agent.get(),
+        "GET http://files.test/1 HTTP/1.1\r\nHost: a.test\r\n\r\nGET http://files.test/2 HTTP/1.1\r\nHost: "
+        "a.test\r\n\r\n");
   for (const char* path : {"/1", "/2"}) {
     const UniqueFd upstream = Accept(server);
     EXPECT_THAT(ReadUntil(upstream.get(), "\r\n\r\n"), StartsWith("GET " + std::string(path) + " "));
@@ -149,7 +155,8 @@ TEST_F(HttpDoor, PipelinedRequestsAreAnsweredInOrder) {
 
 TEST_F(HttpDoor, BodiesOfEveryKindArrive) {
   const UniqueFd agent = Proxy();
-  Write(agent.get(), "POST http://files.test/ HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nwiki\r\n");
+  Write(agent.get(),
+        "POST http://files.test/ HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nwiki\r\n");
   const UniqueFd upstream = Accept(server);
   EXPECT_THAT(ReadUntil(upstream.get(), "wiki\r\n"), HasSubstr("Transfer-Encoding: chunked"));
   Write(agent.get(), "5\r\npedia\r\n0\r\n\r\n");
@@ -168,7 +175,8 @@ TEST_F(HttpDoor, BodiesOfEveryKindArrive) {
 
 TEST_F(HttpDoor, ExpectContinueWaitsForTheDestination) {
   const UniqueFd agent = Proxy();
-  Write(agent.get(), "PUT http://files.test/ HTTP/1.1\r\nHost: a.test\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+  Write(agent.get(),
+        "PUT http://files.test/ HTTP/1.1\r\nHost: a.test\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
   const UniqueFd upstream = Accept(server);
   EXPECT_THAT(ReadUntil(upstream.get(), "\r\n\r\n"), HasSubstr("Expect: 100-continue"));
   Write(upstream.get(), "HTTP/1.1 100 Continue\r\n\r\n");
@@ -334,7 +342,8 @@ TEST_F(HttpDoor, ConnectionsAreBounded) {
 }
 
 TEST_F(HttpDoor, HeadsAreBounded) {
-  EXPECT_THAT(Ask("GET http://files.test/" + std::string(100'000, 'a') + " HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 431 "));
+  EXPECT_THAT(Ask("GET http://files.test/" + std::string(100'000, 'a') + " HTTP/1.1\r\nHost: x\r\n\r\n"),
+              StartsWith("HTTP/1.1 431 "));
 }
 
 TEST_F(HttpDoor, TheProcessIsInTheRecordAndNeverInTheWay) {

@@ -31,15 +31,19 @@ Result<HttpAsk> ReadProxyRequest(const wire::Http1Request& head) {
   return InvalidArgument("this is an HTTP proxy: it takes CONNECT host:port and absolute http:// targets");
 }
 
-HostPort CapturedDestination(SyntheticNames& names, const Endpoint& destination, const std::optional<HostName>& claimed) {
+HostPort CapturedDestination(SyntheticNames& names, const Endpoint& destination,
+                             const std::optional<HostName>& claimed) {
   if (const HostName* name = names.Find(destination.address)) return {*name, destination.port};
-  if (claimed && names.WouldGive(*claimed, destination.address) && names.Assign(*claimed).ok()) return {*claimed, destination.port};
+  if (claimed && names.WouldGive(*claimed, destination.address) && names.Assign(*claimed).ok())
+    return {*claimed, destination.port};
   return {destination.address, destination.port};
 }
 
-Result<HttpAsk> ReadCapturedRequest(const wire::Http1Request& head, const Endpoint& destination, SyntheticNames& names) {
+Result<HttpAsk> ReadCapturedRequest(const wire::Http1Request& head, const Endpoint& destination,
+                                    SyntheticNames& names) {
   ASSIGN_OR_RETURN(const wire::HttpTarget target, wire::HttpTarget::Parse(head.method, head.target));
-  if (target.form == wire::HttpTarget::Form::kAuthority) return InvalidArgument("this is no proxy: CONNECT is not served here");
+  if (target.form == wire::HttpTarget::Form::kAuthority)
+    return InvalidArgument("this is no proxy: CONNECT is not served here");
   std::string claimed_text;
   if (target.form == wire::HttpTarget::Form::kAbsolute) {
     if (target.scheme != "http") return InvalidArgument("this is no proxy: https is not served here");
@@ -56,8 +60,9 @@ Result<HttpAsk> ReadCapturedRequest(const wire::Http1Request& head, const Endpoi
               target.form == wire::HttpTarget::Form::kAsterisk ? "*" : target.path};
   // An HTTP/1.0 client may leave Host out: then the connection alone says where it goes.
   if (claimed && *claimed != ask.destination) {
-    ask.denial = Denial{DenialKind::kDenied, "host_mismatch",
-                        "the Host field names " + claimed->ToString() + ", but the connection goes to " + ask.destination.ToString()};
+    ask.denial = Denial{
+        DenialKind::kDenied, "host_mismatch",
+        "the Host field names " + claimed->ToString() + ", but the connection goes to " + ask.destination.ToString()};
   }
   return ask;
 }
@@ -66,7 +71,8 @@ wire::Http1Request ForwardedRequest(const wire::Http1Request& head, const HttpAs
   wire::Http1Request out{head.method, ask.target, 1, head.fields};
   wire::RemoveHopByHop(out.fields);
   wire::RemoveField(out.fields, "host");
-  const std::string host = ask.destination.port == kHttpPort ? ask.destination.host.ToString() : ask.destination.ToString();
+  const std::string host =
+      ask.destination.port == kHttpPort ? ask.destination.host.ToString() : ask.destination.ToString();
   out.fields.insert(out.fields.begin(), {"Host", host});
   AddVia(out.fields);
   out.fields.push_back({"Connection", "close"});

@@ -13,9 +13,9 @@
 namespace hexr::gateway {
 
 struct HttpAsk {
-  bool connect = false;      // a tunnel (CONNECT); otherwise plain HTTP
+  bool connect = false;  // a tunnel (CONNECT); otherwise plain HTTP
   HostPort destination;
-  std::string target;        // path and query in origin form, or "*"
+  std::string target;                 // path and query in origin form, or "*"
   std::optional<Denial> denial = {};  // the head contradicts the connection: recorded as asked, answered with this
 };
 
@@ -27,9 +27,11 @@ Result<HttpAsk> ReadProxyRequest(const wire::Http1Request& head);
 // address was given to, or with the address itself. A disagreement is a denial.
 Result<HttpAsk> ReadCapturedRequest(const wire::Http1Request& head, const Endpoint& destination, SyntheticNames& names);
 
-// The destination of a captured connection whose content names `claimed` (SNI, Host), if it names anything: the name that
-// DNS gave the address to, else the address. An address that an earlier gateway gave out is known by the claimed name.
-HostPort CapturedDestination(SyntheticNames& names, const Endpoint& destination, const std::optional<HostName>& claimed);
+// The destination of a captured connection whose content names `claimed` (SNI, Host), if it names anything: the name
+// that DNS gave the address to, else the address. An address that an earlier gateway gave out is known by the claimed
+// name.
+HostPort CapturedDestination(SyntheticNames& names, const Endpoint& destination,
+                             const std::optional<HostName>& claimed);
 
 // The request as it is sent on: origin form, the destination as Host, nothing that belongs to one connection.
 wire::Http1Request ForwardedRequest(const wire::Http1Request& head, const HttpAsk& ask);

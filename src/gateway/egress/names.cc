@@ -13,10 +13,13 @@ constexpr uint32_t kV4Base = (198u << 24) | (18u << 16);
 constexpr uint32_t kSlots = (1u << 17) - 2;  // the first and the last address of the /15 stay unused
 constexpr std::array<uint8_t, 8> kV6Prefix = {0xfd, 0x00, 0x68, 0x65, 0x78, 0x72, 0x00, 0x0d};
 
-uint32_t ReadBig(ByteView b) { return uint32_t{b[0]} << 24 | uint32_t{b[1]} << 16 | uint32_t{b[2]} << 8 | uint32_t{b[3]}; }
+uint32_t ReadBig(ByteView b) {
+  return uint32_t{b[0]} << 24 | uint32_t{b[1]} << 16 | uint32_t{b[2]} << 8 | uint32_t{b[3]};
+}
 
 std::array<uint8_t, 4> WriteBig(uint32_t v) {
-  return {static_cast<uint8_t>(v >> 24), static_cast<uint8_t>(v >> 16), static_cast<uint8_t>(v >> 8), static_cast<uint8_t>(v)};
+  return {static_cast<uint8_t>(v >> 24), static_cast<uint8_t>(v >> 16), static_cast<uint8_t>(v >> 8),
+          static_cast<uint8_t>(v)};
 }
 
 }  // namespace

@@ -18,16 +18,18 @@ std::unique_ptr<Stream> Relay::Open(runtime::UniqueFd socket, std::unique_ptr<St
   std::unique_ptr<Stream>& self = &other == &upstream_ ? agent_ : upstream_;
   return std::make_unique<Stream>(loop_, std::move(socket),
                                   Stream::Handlers{
-                                      .on_data = [this, &self, &other](ByteView data) {
-                                        last_byte_ = clock_.Mono();
-                                        other->Write(data);
-                                        if (other->congested()) self->PauseReading(true);
-                                      },
-                                      .on_end = [this, &other] {
-                                        ++ends_seen_;
-                                        other->Finish();
-                                        CheckEnd();
-                                      },
+                                      .on_data =
+                                          [this, &self, &other](ByteView data) {
+                                            last_byte_ = clock_.Mono();
+                                            other->Write(data);
+                                            if (other->congested()) self->PauseReading(true);
+                                          },
+                                      .on_end =
+                                          [this, &other] {
+                                            ++ends_seen_;
+                                            other->Finish();
+                                            CheckEnd();
+                                          },
                                       .on_drained = [&other] { other->PauseReading(false); },
                                       .on_finished = [this] { CheckEnd(); },
                                       .on_error = [this](const Error&) { Finish(End::kBroken); },

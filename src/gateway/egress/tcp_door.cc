@@ -14,11 +14,12 @@ ledger::Code EndCode(Relay::End end) {
 }
 
 TcpConnection::TcpConnection(ConnectionHost& host, Accepted accepted) : host_(host), accepted_(std::move(accepted)) {
-  auto call = MakeCall(host, Door::kCapturedTcp,
-                       CapturedDestination(host.names(), accepted_.destination, std::nullopt), "TCP", accepted_.process);
-  ticket_ = host.shared().pipeline.Admit(std::move(call), [this](std::shared_ptr<Call> c, std::optional<Admitted> admitted) {
-    Decided(std::move(c), std::move(admitted));
-  });
+  auto call = MakeCall(host, Door::kCapturedTcp, CapturedDestination(host.names(), accepted_.destination, std::nullopt),
+                       "TCP", accepted_.process);
+  ticket_ =
+      host.shared().pipeline.Admit(std::move(call), [this](std::shared_ptr<Call> c, std::optional<Admitted> admitted) {
+        Decided(std::move(c), std::move(admitted));
+      });
 }
 
 void TcpConnection::Decided(std::shared_ptr<Call> call, std::optional<Admitted> admitted) {
@@ -41,7 +42,8 @@ void TcpConnection::Connected(Result<Upstream> upstream, const Denial* denial) {
     return host_.Ended(*this);
   }
   relay_ = std::make_unique<Relay>(host_.shared().loop, host_.shared().clock,
-                                   Relay::Start{std::move(accepted_.socket), std::move(upstream->socket)}, [this](Relay::End end) {
+                                   Relay::Start{std::move(accepted_.socket), std::move(upstream->socket)},
+                                   [this](Relay::End end) {
                                      open_->Close(EndCode(end), relay_->to_upstream(), relay_->from_upstream());
                                      host_.Ended(*this);
                                    });

@@ -17,8 +17,8 @@ void TlsConnection::Peeked(TlsPeek::Outcome outcome) {
   // Who left, or said nothing, has asked for nothing.
   if (!hello.ok() && hello.error().code() != ErrorCode::kInvalidArgument) return host_.Ended(*this);
   const std::optional<HostName> claimed = hello.ok() ? HelloName(*hello) : std::nullopt;
-  auto call = MakeCall(host_, Door::kCapturedTls, CapturedDestination(host_.names(), accepted_.destination, claimed), "TLS",
-                       accepted_.process);
+  auto call = MakeCall(host_, Door::kCapturedTls, CapturedDestination(host_.names(), accepted_.destination, claimed),
+                       "TLS", accepted_.process);
   call->sni = claimed;
   if (hello.ok()) {
     call->ech = hello->encrypted;
@@ -26,9 +26,10 @@ void TlsConnection::Peeked(TlsPeek::Outcome outcome) {
   } else {
     call->denial = Denial{DenialKind::kMalformed, "not_tls", hello.error().message()};
   }
-  ticket_ = host_.shared().pipeline.Admit(std::move(call), [this](std::shared_ptr<Call> c, std::optional<Admitted> admitted) {
-    Decided(std::move(c), std::move(admitted));
-  });
+  ticket_ =
+      host_.shared().pipeline.Admit(std::move(call), [this](std::shared_ptr<Call> c, std::optional<Admitted> admitted) {
+        Decided(std::move(c), std::move(admitted));
+      });
 }
 
 void TlsConnection::Decided(std::shared_ptr<Call> call, std::optional<Admitted> admitted) {

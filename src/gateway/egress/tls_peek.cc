@@ -12,17 +12,20 @@ TlsPeek::TlsPeek(runtime::Loop& loop, runtime::UniqueFd agent, std::string bytes
     : bytes_(std::move(bytes)), done_(std::move(done)) {
   stream_ = std::make_unique<Stream>(
       loop, std::move(agent),
-      Stream::Handlers{.on_data =
-                           [this](ByteView data) {
-                             bytes_.append(AsText(data));
-                             Look();
-                           },
-                       .on_end = [this] { Finish(Error(ErrorCode::kAborted, "the agent closed before its ClientHello was complete")); },
-                       .on_drained = {},
-                       .on_finished = {},
-                       .on_error = [this](const Error& e) { Finish(e); }});
+      Stream::Handlers{
+          .on_data =
+              [this](ByteView data) {
+                bytes_.append(AsText(data));
+                Look();
+              },
+          .on_end =
+              [this] { Finish(Error(ErrorCode::kAborted, "the agent closed before its ClientHello was complete")); },
+          .on_drained = {},
+          .on_finished = {},
+          .on_error = [this](const Error& e) { Finish(e); }});
   stream_->Write(unsent);
-  deadline_ = loop.After(limits::kRequestHeadDeadline, [this] { Finish(DeadlineExceeded("no whole ClientHello in time")); });
+  deadline_ =
+      loop.After(limits::kRequestHeadDeadline, [this] { Finish(DeadlineExceeded("no whole ClientHello in time")); });
   if (!bytes_.empty()) first_look_ = loop.After(std::chrono::nanoseconds(0), [this] { Look(); });
 }
 
@@ -57,19 +60,22 @@ std::optional<Denial> CheckHello(const HostPort& destination, const wire::Client
   const HostName* name = destination.host.name();
   if (name == nullptr) return std::nullopt;
   if (hello.server_name.empty()) {
-    return Denial{DenialKind::kDenied, "sni_missing", "the TLS client names no server; a connection to " + name->value() + " names it"};
+    return Denial{DenialKind::kDenied, "sni_missing",
+                  "the TLS client names no server; a connection to " + name->value() + " names it"};
   }
   const std::optional<HostName> claimed = HelloName(hello);
   if (claimed && *claimed == *name) return std::nullopt;
   return Denial{DenialKind::kDenied, "sni_mismatch",
-                "the TLS client asks for " + (claimed ? claimed->value() : std::string("something that is no host name")) +
+                "the TLS client asks for " +
+                    (claimed ? claimed->value() : std::string("something that is no host name")) +
                     ", but the connection goes to " + name->value()};
 }
 
 void SendTlsAlert(runtime::UniqueFd agent, const Denial& denial) {
   constexpr uint8_t kAccessDenied = 49, kInternalError = 80, kUnrecognizedName = 112;
   uint8_t description = kInternalError;
-  if (denial.kind == DenialKind::kDenied) description = denial.rule.starts_with("sni_") ? kUnrecognizedName : kAccessDenied;
+  if (denial.kind == DenialKind::kDenied)
+    description = denial.rule.starts_with("sni_") ? kUnrecognizedName : kAccessDenied;
   const std::array<uint8_t, 7> alert = {21, 3, 3, 0, 2, 2, description};
   send(agent.get(), alert.data(), alert.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   shutdown(agent.get(), SHUT_WR);

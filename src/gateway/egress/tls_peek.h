@@ -19,8 +19,8 @@ class TlsPeek {
   struct Outcome {
     Result<wire::ClientHello> hello;  // INVALID_ARGUMENT: not TLS; others: the agent went away or was too slow
     runtime::UniqueFd agent;
-    std::string bytes;                // from the agent
-    std::string unsent;               // to the agent
+    std::string bytes;   // from the agent
+    std::string unsent;  // to the agent
   };
   using Done = UniqueFunction<void(Outcome)>;
 
@@ -40,9 +40,9 @@ class TlsPeek {
   runtime::Timer first_look_;
 };
 
-// Whether what the hello names agrees with where the connection goes. A named destination wants exactly its name as SNI:
-// none, or another one, is a denial. An address wants nothing. An encrypted inner hello changes nothing: the outer name
-// has to agree, and no ECH key reaches an agent through our DNS, so what browsers send is a dummy; it is recorded.
+// Whether what the hello names agrees with where the connection goes. A named destination wants exactly its name as
+// SNI: none, or another one, is a denial. An address wants nothing. An encrypted inner hello changes nothing: the outer
+// name has to agree, and no ECH key reaches an agent through our DNS, so what browsers send is a dummy; it is recorded.
 std::optional<Denial> CheckHello(const HostPort& destination, const wire::ClientHello& hello);
 
 // The name in the hello, where it is one.

@@ -4,8 +4,8 @@
 #pragma once
 
 #include <arpa/inet.h>
-#include <net/if.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
@@ -128,7 +128,9 @@ class AgentNet {
       const runtime::UniqueFd c(socket(AF_INET, (ask->data[0] == 'u' ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0));
       const bool ok = connect(c.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) == 0;
       const int fd = c.get();
-      if (!runtime::SendPacket(socket_fd, AsBytes(ok ? "yes" : "no"), ok ? std::span<const int>(&fd, 1) : std::span<const int>()).ok()) {
+      if (!runtime::SendPacket(socket_fd, AsBytes(ok ? "yes" : "no"),
+                               ok ? std::span<const int>(&fd, 1) : std::span<const int>())
+               .ok()) {
         _exit(15);
       }
     }

@@ -25,8 +25,8 @@ class MemorySink final : public RecordSink {
   explicit MemorySink(std::vector<Entry>& entries, const bool& fail) : entries_(entries), fail_(fail) {}
   void Append(const ledger::Event& event, Done done) override {
     if (fail_) return done(ResourceExhausted("no space left on device"));
-    entries_.push_back({event.kind, event.instance ? event.instance->value() : "", event.call_id ? event.call_id->value() : "",
-                        wire::ParseJson(event.body.ToJson()).value()});
+    entries_.push_back({event.kind, event.instance ? event.instance->value() : "",
+                        event.call_id ? event.call_id->value() : "", wire::ParseJson(event.body.ToJson()).value()});
     done(Ok());
   }
   void EndInstance(const InstanceId&) override {}
@@ -50,7 +50,8 @@ class TableResolver final : public Resolver {
     std::vector<IpAddress> found;
     for (const std::string& a : table[name.value()]) found.push_back(IpAddress::Parse(a).value());
     loop_.Post([weak = std::weak_ptr<Done>(handle), found] {
-      if (const auto d = weak.lock()) (*d)(found.empty() ? Result<std::vector<IpAddress>>(NotFound("no such name")) : found);
+      if (const auto d = weak.lock())
+        (*d)(found.empty() ? Result<std::vector<IpAddress>>(NotFound("no such name")) : found);
     });
     return handle;
   }

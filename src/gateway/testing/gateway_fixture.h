@@ -2,9 +2,8 @@
 // the test wants, everything on one loop.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <poll.h>
 
 #include <optional>
@@ -54,16 +53,17 @@ struct GatewayFixture : ::testing::Test {
   bool ready = false;
   int journals = 0;
   int owner_questions = 0;
-  std::vector<Envelope> resend;              // what the spawner says again when asked
+  std::vector<Envelope> resend;  // what the spawner says again when asked
   std::vector<std::vector<UniqueFd>> resend_fds;
-  std::optional<Envelope> owner;             // the spawner's answer to FindOwner; none: unknown
+  std::optional<Envelope> owner;  // the spawner's answer to FindOwner; none: unknown
 
   void Start() {
-    auto made = Gateway::Create({loop, clock, random, resolver,
-                                 [this](Message) -> Result<std::unique_ptr<RecordSink>> {
-                                   return std::unique_ptr<RecordSink>(std::make_unique<MemorySink>(records, fail_journal));
-                                 }},
-                                {*TrustDomain::Parse("example.org"), *IdSegment::Parse("acme"), egress}, [this] { ready = true; });
+    auto made = Gateway::Create(
+        {loop, clock, random, resolver,
+         [this](Message) -> Result<std::unique_ptr<RecordSink>> {
+           return std::unique_ptr<RecordSink>(std::make_unique<MemorySink>(records, fail_journal));
+         }},
+        {*TrustDomain::Parse("example.org"), *IdSegment::Parse("acme"), egress}, [this] { ready = true; });
     ASSERT_TRUE(made.ok()) << made.error().ToString();
     gateway = std::move(*made);
     ConnectKeeper();
@@ -95,7 +95,8 @@ struct GatewayFixture : ::testing::Test {
             unknown.mutable_owner();
             return reply.Send(owner ? *owner : unknown);
           }
-          for (size_t i = 0; i < resend.size(); ++i) ASSERT_TRUE(spawner->Send(resend[i], std::move(resend_fds[i])).ok());
+          for (size_t i = 0; i < resend.size(); ++i)
+            ASSERT_TRUE(spawner->Send(resend[i], std::move(resend_fds[i])).ok());
           reply.Ack();
         },
         [](const Error&) {});

@@ -15,8 +15,10 @@ struct Counts {
   uint64_t tp = 0, fp = 0, tn = 0, fn = 0;
 
   void Add(bool positive, bool flagged) {
-    if (positive) flagged ? ++tp : ++fn;
-    else flagged ? ++fp : ++tn;
+    if (positive)
+      flagged ? ++tp : ++fn;
+    else
+      flagged ? ++fp : ++tn;
   }
   static double Ratio(uint64_t a, uint64_t b) { return b == 0 ? 0.0 : static_cast<double>(a) / static_cast<double>(b); }
   void Write(JsonObject& o) const {
@@ -193,7 +195,8 @@ class Evaluation {
                                                               {"it_vat_code", "IT_VAT_CODE"},
                                                               {"url", "URL"}};
     if (const auto it = kNames.find(name); it != kNames.end()) return it->second;
-    std::transform(name.begin(), name.end(), name.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+    std::transform(name.begin(), name.end(), name.begin(),
+                   [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
     return name;
   }
 
@@ -217,7 +220,9 @@ class Evaluation {
       std::set<std::pair<uint64_t, uint64_t>> expected;
       for (const Json& p : *positions) {
         const auto* pair = p.as_array();
-        if (pair == nullptr || pair->size() != 2 || (*pair)[0].as_integer() == nullptr || (*pair)[1].as_integer() == nullptr) continue;
+        if (pair == nullptr || pair->size() != 2 || (*pair)[0].as_integer() == nullptr ||
+            (*pair)[1].as_integer() == nullptr)
+          continue;
         expected.insert({ByteAt(offsets, *(*pair)[0].as_integer()), ByteAt(offsets, *(*pair)[1].as_integer())});
       }
       right = found == expected;
@@ -271,8 +276,10 @@ Result<Json> Evaluate(Worker& worker, const Clock& clock, std::string_view task,
     for (const Json& row : rows) {
       ++number;
       eval.prediction() = JsonObject();
-      if (const auto id = row.FindString("id")) eval.prediction().Set("id", *id);
-      else eval.prediction().Set("row", number);
+      if (const auto id = row.FindString("id"))
+        eval.prediction().Set("id", *id);
+      else
+        eval.prediction().Set("row", number);
       const Status s = task == "injection" ? eval.Injection(row) : task == "pii" ? eval.Pii(row) : eval.Secrets(row);
       if (!s.ok()) return s.error().WithContext(file.name + ":" + std::to_string(number));
       if (on_prediction) on_prediction(eval.prediction());

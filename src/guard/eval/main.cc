@@ -14,21 +14,33 @@ int main(int argc, char** argv) {
   hexr::guard::EngineOptions options;
   for (int i = 1; i < argc; ++i) {
     const std::string a = argv[i];
-    const auto value = [&](std::string& to) { if (i + 1 < argc) to = argv[++i]; };
-    if (a == "--task") value(task);
-    else if (a == "--cache") value(options.cache_dir);
-    else if (a == "--predictions") value(predictions);
-    else if (a == "--no-models") options.models = false;
+    const auto value = [&](std::string& to) {
+      if (i + 1 < argc) to = argv[++i];
+    };
+    if (a == "--task")
+      value(task);
+    else if (a == "--cache")
+      value(options.cache_dir);
+    else if (a == "--predictions")
+      value(predictions);
+    else if (a == "--no-models")
+      options.models = false;
     else if (a == "--help") {
       std::puts("usage: guard_eval --task injection|pii|secrets [--cache DIR] [--predictions OUT.jsonl] FILE.jsonl…");
       return 0;
     } else {
       std::ifstream in(a, std::ios::binary);
-      if (!in) { std::fprintf(stderr, "guard_eval: cannot open %s\n", a.c_str()); return 2; }
+      if (!in) {
+        std::fprintf(stderr, "guard_eval: cannot open %s\n", a.c_str());
+        return 2;
+      }
       files.push_back({a, {std::istreambuf_iterator<char>(in), {}}});
     }
   }
-  const auto fail = [](const hexr::Error& e) { std::fprintf(stderr, "guard_eval: %s\n", e.ToString().c_str()); return 4; };
+  const auto fail = [](const hexr::Error& e) {
+    std::fprintf(stderr, "guard_eval: %s\n", e.ToString().c_str());
+    return 4;
+  };
   auto engine = hexr::guard::Engine::Create(options);
   if (!engine.ok()) return fail(engine.error());
   auto worker = hexr::guard::Worker::Create(*engine);

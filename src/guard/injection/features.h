@@ -22,7 +22,9 @@ constexpr uint32_t HashText(std::string_view s) {
   for (const char c : s) h = (h ^ static_cast<uint8_t>(c)) * 16777619U;
   return h;
 }
-inline uint32_t Bucket(uint32_t kind, uint32_t hash) { return MixHash(hash, kind * 0x85EBCA6BU) & (kFeatureBuckets - 1); }
+inline uint32_t Bucket(uint32_t kind, uint32_t hash) {
+  return MixHash(hash, kind * 0x85EBCA6BU) & (kFeatureBuckets - 1);
+}
 
 // What a byte is to the word splitter: part of a word, or a mark that changes how what follows is read, by rank.
 inline constexpr uint8_t kWordByte = 0xFF;
@@ -39,7 +41,8 @@ inline constexpr std::array<uint8_t, 256> kWordBytes = [] {
 
 class WordFeatures {
  public:
-  // Calls on_word(features, count, end) for each word that `bytes` completes; `end` is the offset after the word in its stream.
+  // Calls on_word(features, count, end) for each word that `bytes` completes; `end` is the offset after the word in its
+  // stream.
   template <class F>
   void Feed(std::string_view bytes, F&& on_word) {
     const uint64_t base = offset_;
@@ -69,8 +72,10 @@ class WordFeatures {
   template <class F>
   void End(F&& on_word, uint64_t end) {
     uint32_t w = hash_;
-    if (digits_ == size_) w = 0x0D161700U + (size_ > 4 ? 5 : size_);
-    else if (size_ > 24) w = 0x10117000U;
+    if (digits_ == size_)
+      w = 0x0D161700U + (size_ > 4 ? 5 : size_);
+    else if (size_ > 24)
+      w = 0x10117000U;
     const uint32_t stem = size_ >= 5 ? prefix_ : w;
     uint32_t f[kMaxFeaturesPerWord];
     size_t n = 0;

@@ -1,5 +1,5 @@
-// The injection model: weights of hashed features in eight bits, and the score of a text as its worst window. A model is
-// immutable and thread-safe; a scorer belongs to one stream.
+// The injection model: weights of hashed features in eight bits, and the score of a text as its worst window. A model
+// is immutable and thread-safe; a scorer belongs to one stream.
 #pragma once
 
 #include <array>

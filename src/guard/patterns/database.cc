@@ -78,11 +78,12 @@ Result<hs_database_t*> Compile(const std::vector<Rule>& rules) {
   }
   hs_database_t* db = nullptr;
   hs_compile_error_t* error = nullptr;
-  if (hs_compile_multi(patterns.data(), flags.data(), ids.data(), static_cast<unsigned>(patterns.size()), HS_MODE_STREAM, nullptr, &db,
-                       &error) != HS_SUCCESS) {
-    std::string what = error != nullptr && error->expression >= 0
-                           ? "pattern of rule '" + rules[static_cast<size_t>(error->expression)].type + "': " + error->message
-                           : std::string("pattern database: ") + (error != nullptr ? error->message : "out of memory");
+  if (hs_compile_multi(patterns.data(), flags.data(), ids.data(), static_cast<unsigned>(patterns.size()),
+                       HS_MODE_STREAM, nullptr, &db, &error) != HS_SUCCESS) {
+    std::string what =
+        error != nullptr && error->expression >= 0
+            ? "pattern of rule '" + rules[static_cast<size_t>(error->expression)].type + "': " + error->message
+            : std::string("pattern database: ") + (error != nullptr ? error->message : "out of memory");
     hs_free_compile_error(error);
     return InvalidArgument(std::move(what));
   }
@@ -93,7 +94,8 @@ Result<hs_database_t*> Compile(const std::vector<Rule>& rules) {
 
 PatternDatabase::~PatternDatabase() { hs_free_database(db_); }
 
-Result<std::unique_ptr<PatternDatabase>> PatternDatabase::Create(std::vector<Rule> rules, const std::string& cache_dir) {
+Result<std::unique_ptr<PatternDatabase>> PatternDatabase::Create(std::vector<Rule> rules,
+                                                                 const std::string& cache_dir) {
   std::unique_ptr<PatternDatabase> out(new PatternDatabase);
   const crypto::Sha256Digest key = KeyOf(rules);
   std::string path;
@@ -103,7 +105,8 @@ Result<std::unique_ptr<PatternDatabase>> PatternDatabase::Create(std::vector<Rul
     if (file.ok()) {
       const std::string_view text = *file;
       const size_t head = kMagic.size() + 2 * key.size();
-      if (text.size() <= head || text.substr(0, kMagic.size()) != kMagic) return DataLoss(path + " is not a pattern database; remove it");
+      if (text.size() <= head || text.substr(0, kMagic.size()) != kMagic)
+        return DataLoss(path + " is not a pattern database; remove it");
       const std::string_view body = text.substr(head);
       const auto digest = crypto::Sha256(body);
       if (std::memcmp(text.data() + kMagic.size(), key.data(), key.size()) != 0 ||
@@ -123,7 +126,8 @@ Result<std::unique_ptr<PatternDatabase>> PatternDatabase::Create(std::vector<Rul
     if (!path.empty()) {
       char* bytes = nullptr;
       size_t size = 0;
-      if (hs_serialize_database(out->db_, &bytes, &size) != HS_SUCCESS) return Internal("pattern database cannot be serialised");
+      if (hs_serialize_database(out->db_, &bytes, &size) != HS_SUCCESS)
+        return Internal("pattern database cannot be serialised");
       const std::string_view body(bytes, size);
       const auto digest = crypto::Sha256(body);
       std::string file(kMagic);

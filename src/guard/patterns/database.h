@@ -1,4 +1,5 @@
-// The triggers of all rules in one Vectorscan stream database, and each rule's confirming expression. Immutable, thread-safe.
+// The triggers of all rules in one Vectorscan stream database, and each rule's confirming expression. Immutable,
+// thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,9 @@
 struct hs_database;
 struct hs_scratch;
 struct hs_stream;
-namespace re2 { class RE2; }
+namespace re2 {
+class RE2;
+}
 
 namespace hexr::guard {
 
@@ -22,9 +25,9 @@ class PatternDatabase {
  public:
   ~PatternDatabase();
 
-  // Compiles the triggers, or loads them from `cache_dir` when that holds a database of these very rules for this processor
-  // and library. INVALID_ARGUMENT names the rule that does not compile; DATA_LOSS when a cached file is not what was
-  // written: it is never used, and never quietly replaced. An empty `cache_dir` compiles.
+  // Compiles the triggers, or loads them from `cache_dir` when that holds a database of these very rules for this
+  // processor and library. INVALID_ARGUMENT names the rule that does not compile; DATA_LOSS when a cached file is not
+  // what was written: it is never used, and never quietly replaced. An empty `cache_dir` compiles.
   static Result<std::unique_ptr<PatternDatabase>> Create(std::vector<Rule> rules, const std::string& cache_dir);
 
   const std::vector<Rule>& rules() const { return rules_; }

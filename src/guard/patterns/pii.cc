@@ -30,19 +30,22 @@ struct Row {
 
 constexpr size_t kContextBytes = 64;
 
-constexpr const char* kEmail = R"((?i)([\w.!#$%&'*+/=?^{|}~-]{1,64}@(?:[a-z0-9\x80-\xff](?:[a-z0-9\x80-\xff-]{0,61}[a-z0-9\x8)"
-      R"(0-\xff])?\.)+[a-z\x80-\xff][a-z0-9\x80-\xff-]{1,23}))";
-constexpr const char* kUrl = R"((?i)(?:\b(?:https?|ftp)://)?(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+([a-z]{2,24})(?::\d{1,)"
-      R"(5})?(?:[/?#][^\s"'<>]*)?)";
+constexpr const char* kEmail =
+    R"((?i)([\w.!#$%&'*+/=?^{|}~-]{1,64}@(?:[a-z0-9\x80-\xff](?:[a-z0-9\x80-\xff-]{0,61}[a-z0-9\x8)"
+    R"(0-\xff])?\.)+[a-z\x80-\xff][a-z0-9\x80-\xff-]{1,23}))";
+constexpr const char* kUrl =
+    R"((?i)(?:\b(?:https?|ftp)://)?(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+([a-z]{2,24})(?::\d{1,)"
+    R"(5})?(?:[/?#][^\s"'<>]*)?)";
 constexpr const char* kPhone =
     R"((?:\+|\b00)?(?:\(\+?\d{1,4}\)|\b\d{1,4}|\+\d{1,4}|\(0\))(?:[ .\-/()]{1,3}\d{1,5}|\(\d{1,4}\)|\d){2,14}(?: ?(?:x|ext\.?)"
-      R"( ?|#)\d{1,6})?)";
+    R"( ?|#)\d{1,6})?)";
 
 constexpr std::array<std::string_view, 58> kDomains = {
-    "com",  "org",  "net",    "edu",   "gov",  "mil",   "int",   "info",  "biz",   "name", "io",     "co",     "app",   "dev",    "ai",
-    "me",   "tv",   "online", "site",  "shop", "store", "tech",  "xyz",   "club",  "blog", "cloud",  "uk",     "de",    "fr",     "eu",
-    "nl",   "be",   "ch",     "at",    "it",   "es",    "pt",    "se",    "no",    "dk",   "fi",     "pl",     "cz",    "ru",     "cn",
-    "jp",   "kr",   "br",     "au",    "ca",   "us",    "za",    "nz",    "gr",    "hu",   "ie",     "museum", "travel"};
+    "com",  "org",   "net", "edu", "gov", "mil",    "int",  "info", "biz",    "name",  "io",  "co",
+    "app",  "dev",   "ai",  "me",  "tv",  "online", "site", "shop", "store",  "tech",  "xyz", "club",
+    "blog", "cloud", "uk",  "de",  "fr",  "eu",     "nl",   "be",   "ch",     "at",    "it",  "es",
+    "pt",   "se",    "no",  "dk",  "fi",  "pl",     "cz",   "ru",   "cn",     "jp",    "kr",  "br",
+    "au",   "ca",    "us",  "za",  "nz",  "gr",     "hu",   "ie",   "museum", "travel"};
 
 // ITU-T E.164: country codes of one, two and three digits.
 bool IsCountryCode(std::string_view digits) {
@@ -72,7 +75,8 @@ bool HasWord(std::string_view context, std::string_view words) {
       const bool start = at == 0 || context[at - 1] < 'a' || context[at - 1] > 'z';
       // Short words must be whole ones: "dl" is a licence, "dlopen" is not.
       const size_t after = at + w.size();
-      const bool whole = w.size() > 4 || after >= context.size() || context[after] < 'a' || context[after] > 'z' || context[after] == 's';
+      const bool whole = w.size() > 4 || after >= context.size() || context[after] < 'a' || context[after] > 'z' ||
+                         context[after] == 's';
       if (start && whole) return true;
     }
     words.remove_prefix(std::min(words.size(), comma + 1));
@@ -125,15 +129,16 @@ float PhoneScore(std::string_view m, std::string_view context) {
   if (ext != std::string_view::npos) number = number.substr(0, ext);
   const std::string d = DigitsOf(number);
   const bool plus = m.front() == '+' || m.substr(0, 2) == "(+";
-  const bool word = HasWord(
-      context,
-      "phone,tel,telephone,call,mobile,cell,fax,office,desk,contact,whatsapp,sms,text me,reach,dial,ring,number to,registered,"
-      "answering,messages,voicemail,hotline,home,work,direct,toll,my number,numbers,us,uk");
+  const bool word = HasWord(context,
+                            "phone,tel,telephone,call,mobile,cell,fax,office,desk,contact,whatsapp,sms,text "
+                            "me,reach,dial,ring,number to,registered,"
+                            "answering,messages,voicemail,hotline,home,work,direct,toll,my number,numbers,us,uk");
   if (d.size() < 7 || d.size() > 15) return 0;
   if (plus) return d.size() >= 8 && IsCountryCode(d) ? 0.8F : 0.2F;
   if (m.substr(0, 2) == "00" && d.size() >= 10 && IsCountryCode(d.substr(2))) return word ? 0.8F : 0.4F;
   const bool separated = number.find_first_of(" .-/()") != std::string_view::npos;
-  const bool nanp = (d.size() == 10 && d[0] >= '2' && d[3] >= '2') || (d.size() == 11 && d[0] == '1' && d[1] >= '2' && d[4] >= '2');
+  const bool nanp =
+      (d.size() == 10 && d[0] >= '2' && d[3] >= '2') || (d.size() == 11 && d[0] == '1' && d[1] >= '2' && d[4] >= '2');
   if (nanp && separated) {
     static const re2::RE2 kShape(R"((?:1[ .-])?\(?\d{3}\)?[ .\-/]{0,2}\d{3}[ .-]?\d{4})");
     if (re2::RE2::FullMatch(re2::StringPiece(number.data(), number.size()), kShape)) return word ? 0.9F : 0.6F;
@@ -179,8 +184,10 @@ Result<std::unique_ptr<PiiRecogniser>> PiiRecogniser::Create() {
   tables->email = std::make_unique<re2::RE2>(kEmail, options);
   tables->url = std::make_unique<re2::RE2>(kUrl, options);
   tables->phone = std::make_unique<re2::RE2>(kPhone, options);
-  tables->ether = std::make_unique<re2::RE2>(R"(\b(0x[0-9a-fA-F]{40}|bc1[02-9ac-hj-np-z]{11,71}|[13][1-9A-HJ-NP-Za-km-z]{25,3)"
-      R"(4})\b)", options);
+  tables->ether =
+      std::make_unique<re2::RE2>(R"(\b(0x[0-9a-fA-F]{40}|bc1[02-9ac-hj-np-z]{11,71}|[13][1-9A-HJ-NP-Za-km-z]{25,3)"
+                                 R"(4})\b)",
+                                 options);
   for (const auto* re : {&tables->email, &tables->url, &tables->phone, &tables->ether}) {
     if (!(*re)->ok()) return Internal("personal data pattern: " + (*re)->error());
   }
@@ -225,8 +232,9 @@ void PiiRecogniser::Scan(std::string_view text, std::string_view before, std::st
     dot |= c == '.';
   }
   if (at_sign) {
-    each(*tables_->email,
-         [&](std::string_view m, size_t start, const re2::StringPiece*) { return add("EMAIL_ADDRESS", start, m.size(), 1); });
+    each(*tables_->email, [&](std::string_view m, size_t start, const re2::StringPiece*) {
+      return add("EMAIL_ADDRESS", start, m.size(), 1);
+    });
   }
   if (dot) {
     each(*tables_->url, [&](std::string_view m, size_t start, const re2::StringPiece* groups) {
@@ -272,7 +280,8 @@ void PiiRecogniser::Scan(std::string_view text, std::string_view before, std::st
     size_t i = 0;
     while (i < text.size()) {
       const auto part = [](char c) {
-        return (c >= '0' && c <= '9') || (Lowered({&c, 1})[0] >= 'a' && Lowered({&c, 1})[0] <= 'f') || c == ':' || c == '.';
+        return (c >= '0' && c <= '9') || (Lowered({&c, 1})[0] >= 'a' && Lowered({&c, 1})[0] <= 'f') || c == ':' ||
+               c == '.';
       };
       size_t end = i;
       while (end < text.size() && part(text[end])) ++end;
@@ -280,10 +289,13 @@ void PiiRecogniser::Scan(std::string_view text, std::string_view before, std::st
       while (!candidate.empty() && (candidate.back() == '.' || (candidate.back() == ':' && !candidate.ends_with("::"))))
         candidate.pop_back();
       in6_addr parsed{};
-      const bool word_before = i > 0 && ((text[i - 1] >= 'g' && text[i - 1] <= 'z') || (text[i - 1] >= 'G' && text[i - 1] <= 'Z'));
-      if (candidate.size() >= 2 && candidate.size() < 46 && !word_before && inet_pton(AF_INET6, candidate.c_str(), &parsed) == 1) {
+      const bool word_before =
+          i > 0 && ((text[i - 1] >= 'g' && text[i - 1] <= 'z') || (text[i - 1] >= 'G' && text[i - 1] <= 'Z'));
+      if (candidate.size() >= 2 && candidate.size() < 46 && !word_before &&
+          inet_pton(AF_INET6, candidate.c_str(), &parsed) == 1) {
         size_t size = candidate.size();
-        if (i + size + 1 < text.size() && text[i + size] == '/' && text[i + size + 1] >= '0' && text[i + size + 1] <= '9') {
+        if (i + size + 1 < text.size() && text[i + size] == '/' && text[i + size + 1] >= '0' &&
+            text[i + size + 1] <= '9') {
           ++size;
           while (i + size < text.size() && text[i + size] >= '0' && text[i + size] <= '9') ++size;
         }
@@ -299,7 +311,8 @@ void PiiRecogniser::Scan(std::string_view text, std::string_view before, std::st
     });
     std::vector<Hit> kept;
     for (const Hit& h : hits) {
-      const bool free = std::none_of(kept.begin(), kept.end(), [&](const Hit& k) { return h.start < k.end && k.start < h.end; });
+      const bool free =
+          std::none_of(kept.begin(), kept.end(), [&](const Hit& k) { return h.start < k.end && k.start < h.end; });
       if (free) kept.push_back(h);
     }
     hits = std::move(kept);

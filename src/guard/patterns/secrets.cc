@@ -62,31 +62,34 @@ bool Contains(const std::array<std::string_view, N>& list, std::string_view word
   return std::find(list.begin(), list.end(), word) != list.end();
 }
 
-constexpr std::array<std::string_view, 13> kPasswordWords = {"password", "passwd", "pwd",  "pass",       "passphrase", "passcode", "pw",
-                                                             "psw",      "passw",  "pasw", "dbpassword", "userpass",   "dbpass"};
+constexpr std::array<std::string_view, 13> kPasswordWords = {"password",   "passwd",   "pwd",   "pass",  "passphrase",
+                                                             "passcode",   "pw",       "psw",   "passw", "pasw",
+                                                             "dbpassword", "userpass", "dbpass"};
 constexpr std::array<std::string_view, 16> kKeyWords = {
     "secret", "token",   "apikey",    "auth",   "credential", "credentials", "creds",    "bearer",
     "nkey",   "authkey", "authtoken", "seckey", "accesskey",  "secretkey",   "apitoken", "accesstoken"};
 // "key" alone is a map's key; these before it make it a secret.
-constexpr std::array<std::string_view, 20> kKeyQualifiers = {"api",     "access",  "secret", "private", "auth",   "account", "encryption",
-                                                             "signing", "master",  "client", "app",     "shared", "ssh",     "storage",
-                                                             "service", "license", "hmac",   "aes",     "webhook", "session"};
-constexpr std::array<std::string_view, 14> kHarmless = {"public", "csrf", "xsrf",  "next",     "page", "cache",  "idx",
-                                                        "foreign", "primary", "sort", "partition", "host", "continuation", "pub"};
+constexpr std::array<std::string_view, 20> kKeyQualifiers = {
+    "api", "access", "secret", "private", "auth",    "account", "encryption", "signing", "master",  "client",
+    "app", "shared", "ssh",    "storage", "service", "license", "hmac",       "aes",     "webhook", "session"};
+constexpr std::array<std::string_view, 14> kHarmless = {"public",    "csrf", "xsrf",         "next",    "page",
+                                                        "cache",     "idx",  "foreign",      "primary", "sort",
+                                                        "partition", "host", "continuation", "pub"};
 constexpr std::array<std::string_view, 16> kVendorsWithFormat = {
     "meraki", "sumo",   "sumologic", "mailchimp", "databricks",  "notion",    "prefect", "grafana",
     "gitlab", "readme", "okta",      "cohere",    "sourcegraph", "infracost", "discord", "etsy"};
 constexpr std::array<std::string_view, 96> kNotPasswords = {
-    "password", "passwd",   "pass",         "pwd",      "secret",    "token",   "key",      "none",      "null",    "nil",
-    "true",     "false",    "string",       "str",      "int",       "integer", "bool",     "boolean",   "text",    "hidden",
-    "input",    "field",    "required",     "optional", "undefined", "empty",   "default",  "value",     "type",    "name",
-    "user",     "username", "email",        "login",    "here",      "your",    "yes",      "no",        "this",    "self",
-    "that",     "from",     "with",         "must",     "should",    "will",    "cannot",   "enter",     "reset",   "change",
-    "forgot",   "confirm",  "confirmation", "invalid",  "incorrect", "wrong",   "missing",  "expired",   "valid",   "protected",
-    "hash",     "hashed",   "bcrypt",       "sha256",   "md5",       "base64",  "plain",    "encrypted", "basic",   "bearer",
-    "digest",   "var",      "let",          "const",    "new",       "return",  "function", "async",     "await",   "request",
-    "response", "config",   "params",       "data",     "object",    "array",   "number",   "char",      "varchar", "xxx",
-    "todo",     "example",  "test",         "changeme", "redacted",  "please"};
+    "password",  "passwd",  "pass",    "pwd",      "secret",    "token",     "key",       "none",         "null",
+    "nil",       "true",    "false",   "string",   "str",       "int",       "integer",   "bool",         "boolean",
+    "text",      "hidden",  "input",   "field",    "required",  "optional",  "undefined", "empty",        "default",
+    "value",     "type",    "name",    "user",     "username",  "email",     "login",     "here",         "your",
+    "yes",       "no",      "this",    "self",     "that",      "from",      "with",      "must",         "should",
+    "will",      "cannot",  "enter",   "reset",    "change",    "forgot",    "confirm",   "confirmation", "invalid",
+    "incorrect", "wrong",   "missing", "expired",  "valid",     "protected", "hash",      "hashed",       "bcrypt",
+    "sha256",    "md5",     "base64",  "plain",    "encrypted", "basic",     "bearer",    "digest",       "var",
+    "let",       "const",   "new",     "return",   "function",  "async",     "await",     "request",      "response",
+    "config",    "params",  "data",    "object",   "array",     "number",    "char",      "varchar",      "xxx",
+    "todo",      "example", "test",    "changeme", "redacted",  "please"};
 
 bool IsReference(std::string_view value) {
   // obj.field, call(…), $VAR, os.environ[…], CONSTANT_NAME
@@ -106,11 +109,13 @@ bool IsSecretAssignment(std::string_view value, std::string_view match) {
   }
   const auto words = NameWords(match.substr(0, name_end));
   if (words.empty()) return false;
-  if (std::any_of(words.begin(), words.end(), [](const std::string& w) { return Contains(kHarmless, w); })) return false;
+  if (std::any_of(words.begin(), words.end(), [](const std::string& w) { return Contains(kHarmless, w); }))
+    return false;
   const std::string& last = words.back();
   const std::string before = words.size() > 1 ? words[words.size() - 2] : "";
   // Where a vendor's rule knows what a key looks like, it alone decides.
-  if (std::any_of(words.begin(), words.end(), [](const std::string& w) { return Contains(kVendorsWithFormat, w); })) return false;
+  if (std::any_of(words.begin(), words.end(), [](const std::string& w) { return Contains(kVendorsWithFormat, w); }))
+    return false;
   const bool password = Contains(kPasswordWords, last) || last.ends_with("password") || last.ends_with("passwd");
   const bool key = Contains(kKeyWords, last) || last.ends_with("token") || last.ends_with("tokens") ||
                    last.ends_with("secret") || last.ends_with("apikey") ||
@@ -125,13 +130,15 @@ bool IsSecretAssignment(std::string_view value, std::string_view match) {
   if (value.find("://") != std::string_view::npos || value.front() == '/' || value.front() == '%') return false;
   if (value.find('{') != std::string_view::npos && value.find('}') != std::string_view::npos) return false;
   const bool digit = std::any_of(value.begin(), value.end(), [](char c) { return c >= '0' && c <= '9'; });
-  const bool sign = std::any_of(value.begin(), value.end(), [](char c) { return !IsAlnum(c) && c != '_' && c != '-' && c != '.'; });
+  const bool sign =
+      std::any_of(value.begin(), value.end(), [](char c) { return !IsAlnum(c) && c != '_' && c != '-' && c != '.'; });
   if (password) {
     if (value.size() < kMinPassword) return false;
     if (!quoted && (IsReference(value) || value.find('[') != std::string_view::npos)) return false;
     if (quoted) return !(value.find(' ') != std::string_view::npos && !digit) && value.size() <= 64;
     // Bare words: a sentence about passwords has an article, a configuration has a value.
-    return value.size() <= 64 && (digit || sign || match[at - 1] == ' ' || match[at - 1] == '=' || match[at - 1] == ':');
+    return value.size() <= 64 &&
+           (digit || sign || match[at - 1] == ' ' || match[at - 1] == '=' || match[at - 1] == ':');
   }
   if (value.size() < kMinKey || value.find(' ') != std::string_view::npos) return false;
   if (IsReference(value) || (LooksLikeIdentifier(value) && !digit)) return false;
@@ -141,8 +148,8 @@ bool IsSecretAssignment(std::string_view value, std::string_view match) {
 
 bool IsUrlPassword(std::string_view value, std::string_view) {
   const std::string low = Lowered(value);
-  return !LooksLikePlaceholder(value) && !Contains(kNotPasswords, low) && value.front() != '$' && value.front() != '%' &&
-         value.front() != '{';
+  return !LooksLikePlaceholder(value) && !Contains(kNotPasswords, low) && value.front() != '$' &&
+         value.front() != '%' && value.front() != '{';
 }
 
 bool IsBasicCredential(std::string_view value, std::string_view) {
@@ -161,8 +168,10 @@ bool IsCurlUser(std::string_view value, std::string_view) {
   };
   user = trim(user);
   password = trim(password);
-  const std::string_view secret = password.empty() ? user : password;  // "key:" is how Stripe's and Elastic's keys are sent
-  if (secret.size() < (password.empty() ? 12U : 4U) || secret.front() == '$' || (secret.front() == '[' && secret.back() == ']'))
+  const std::string_view secret =
+      password.empty() ? user : password;  // "key:" is how Stripe's and Elastic's keys are sent
+  if (secret.size() < (password.empty() ? 12U : 4U) || secret.front() == '$' ||
+      (secret.front() == '[' && secret.back() == ']'))
     return false;
   const std::string low = Lowered(secret);
   return !Contains(kNotPasswords, low) && secret != user.substr(0, password.empty() ? 0 : user.size()) &&
@@ -178,10 +187,12 @@ bool IsAwsKey(std::string_view value, std::string_view) { return !value.ends_wit
 // Keys that Google prints in its own documentation and that ship in browsers for everyone to read.
 bool IsGcpKey(std::string_view value, std::string_view) {
   constexpr std::array<std::string_view, 14> kPublic = {
-      "AIzaSyAnLA7NfeLquW1tJFpx_eQCxoX-oo6YyIs", "AIzaSyCkEhVjf3pduRDt6d1yKOMitrUEke8agEM", "AIzaSyDMAScliyLx7F0NPDEJi1QmyCgHIAODrlU",
-      "AIzaSyD3asb-2pEZVqMkmL6M9N6nHZRR_znhrh0", "AIzaSyAdOS2zB6NCsk1pCdZ4-P6GBdi_UUPwX7c", "AIzaSyASWm6HmTMdYWpgMnjRBjxcQ9CKctWmLd4",
-      "AIzaSyANUvH9H9BsUccjsu2pCmEkOPjjaXeDQgY", "AIzaSyA5_iVawFQ8ABuTZNUdcwERLJv_a_p4wtM", "AIzaSyA4UrcGxgwQFTfaI3no3t7Lt1sjmdnP5sQ",
-      "AIzaSyDSb51JiIcB6OJpwwMicseKRhhrOq1cS7g", "AIzaSyBF2RrAIm4a0mO64EShQfqfd2AFnzAvvuU", "AIzaSyBcE-OOIbhjyR83gm4r2MFCu4MJmprNXsw",
+      "AIzaSyAnLA7NfeLquW1tJFpx_eQCxoX-oo6YyIs", "AIzaSyCkEhVjf3pduRDt6d1yKOMitrUEke8agEM",
+      "AIzaSyDMAScliyLx7F0NPDEJi1QmyCgHIAODrlU", "AIzaSyD3asb-2pEZVqMkmL6M9N6nHZRR_znhrh0",
+      "AIzaSyAdOS2zB6NCsk1pCdZ4-P6GBdi_UUPwX7c", "AIzaSyASWm6HmTMdYWpgMnjRBjxcQ9CKctWmLd4",
+      "AIzaSyANUvH9H9BsUccjsu2pCmEkOPjjaXeDQgY", "AIzaSyA5_iVawFQ8ABuTZNUdcwERLJv_a_p4wtM",
+      "AIzaSyA4UrcGxgwQFTfaI3no3t7Lt1sjmdnP5sQ", "AIzaSyDSb51JiIcB6OJpwwMicseKRhhrOq1cS7g",
+      "AIzaSyBF2RrAIm4a0mO64EShQfqfd2AFnzAvvuU", "AIzaSyBcE-OOIbhjyR83gm4r2MFCu4MJmprNXsw",
       "AIzaSyB8qGxt4ec15vitgn44duC5ucxaOi4FmqE", "AIzaSyA8vmApnrHNFE0bApF4hoZ11srVL_n0nvY"};
   return !Contains(kPublic, value);
 }
@@ -217,15 +228,16 @@ std::vector<Rule> SecretRules() {
   }
   for (const NamedRow& n : kNamed) {
     const std::string name = std::string("(?i)(?:") + n.name + ")";
-    rules.push_back(Make(n.type, name + kBetween + "[\\w.+/=-]{6}",
-                         name + kBetween + "(" + n.value + ")" + kEnd, n.entropy, 128));
+    rules.push_back(
+        Make(n.type, name + kBetween + "[\\w.+/=-]{6}", name + kBetween + "(" + n.value + ")" + kEnd, n.entropy, 128));
   }
   {
     // name, closing quote, assignment or comparison, perhaps a list or a call, opening quote, value
     const std::string name = R"((?:pass|pwd|secret|token|cred|auth|key|apikey)[\w.-]{0,20})";
     const std::string close = R"(\\?['"\])]{0,2}[ \t]{0,16})";
     Rule r = Make("generic-secret",
-                  "(?i)" + name + close + R"((?:=>|[:!=]{0,2}=|:|,[ \t]?['"`])[ \t]{0,16}\[?(?:[\w.]{0,12}\()?\\?['"`]?[^\s'"`=]{3})",
+                  "(?i)" + name + close +
+                      R"((?:=>|[:!=]{0,2}=|:|,[ \t]?['"`])[ \t]{0,16}\[?(?:[\w.]{0,12}\()?\\?['"`]?[^\s'"`=]{3})",
                   R"((?i)([\w.-]{0,40})" + name + ")" + close + R"((?:=>|[:!=]{0,2}=|:|,)[ \t]{0,16}\[?)" +
                       R"((?:\\?['"`]([^'"`\s\\]{4,150})|([^\s'"`,;{}\[\]()<>\\]{4,150}))$)",
                   1.5F, 160);
@@ -241,31 +253,39 @@ std::vector<Rule> SecretRules() {
     rules.push_back(std::move(r));
   }
   {
-    Rule r = Make("bearer-token", R"((?i)\bbearer[ \t]{1,3}[\w.~+/=-]{16})", R"((?i)\bbearer[ \t]{1,3}([\w.~+/=-]{16,}))", 3, 64);
+    Rule r = Make("bearer-token", R"((?i)\bbearer[ \t]{1,3}[\w.~+/=-]{16})",
+                  R"((?i)\bbearer[ \t]{1,3}([\w.~+/=-]{16,}))", 3, 64);
     rules.push_back(std::move(r));
   }
   {
-    Rule r = Make("basic-auth", R"((?i)authorization['"]?[ \t]{0,2}[:=,][ \t]{0,2}['"]?basic[ \t]{1,3}[a-z0-9+/]{8})",
-                  R"((?i)authorization['"]?[ \t]{0,2}[:=,][ \t]{0,2}['"]?basic[ \t]{1,3}([a-z0-9+/]{8,}={0,3}))", 2.5F, 64);
+    Rule r =
+        Make("basic-auth", R"((?i)authorization['"]?[ \t]{0,2}[:=,][ \t]{0,2}['"]?basic[ \t]{1,3}[a-z0-9+/]{8})",
+             R"((?i)authorization['"]?[ \t]{0,2}[:=,][ \t]{0,2}['"]?basic[ \t]{1,3}([a-z0-9+/]{8,}={0,3}))", 2.5F, 64);
     r.validate = IsBasicCredential;
     rules.push_back(std::move(r));
   }
   {
-    Rule r = Make("curl-auth-header", R"((?i)(?:-H|--header)(?:=|[ \t]{1,5})["'](?:authorization|(?:x-)?(?:[a-z]{2,12}-)?(?:a)"
-      R"(pi-?)?(?:key|token)):[ \t]{0,5}(?:(?:basic|bearer|(?:api-)?token)[ \t]{1,3})?[\w=~@.+/-]{8})",
-                  R"((?i)\bcurl\b[^\n]*[ \t](?:-H|--header)(?:=|[ \t]{1,5})["'](?:authorization|(?:x-)?(?:[a-z]{2,12}-)?(?:ap)"
-      R"(i-?)?(?:key|token)):[ \t]{0,5}(?:(?:basic|bearer|(?:api-)?token)[ \t]{1,3})?([\w=~@.+/-]{8,}))", 2.5F, 400);
+    Rule r = Make(
+        "curl-auth-header",
+        R"((?i)(?:-H|--header)(?:=|[ \t]{1,5})["'](?:authorization|(?:x-)?(?:[a-z]{2,12}-)?(?:a)"
+        R"(pi-?)?(?:key|token)):[ \t]{0,5}(?:(?:basic|bearer|(?:api-)?token)[ \t]{1,3})?[\w=~@.+/-]{8})",
+        R"((?i)\bcurl\b[^\n]*[ \t](?:-H|--header)(?:=|[ \t]{1,5})["'](?:authorization|(?:x-)?(?:[a-z]{2,12}-)?(?:ap)"
+        R"(i-?)?(?:key|token)):[ \t]{0,5}(?:(?:basic|bearer|(?:api-)?token)[ \t]{1,3})?([\w=~@.+/-]{8,}))",
+        2.5F, 400);
     rules.push_back(std::move(r));
   }
   {
     Rule r = Make("curl-auth-user", R"([ \t](?:-u|--user)(?:=|[ \t]{0,5})["']?[^\s"':]{0,64}["']?:["']?[^\s"']?)",
-                  R"(\bcurl\b[^\n]*[ \t](?:-u|--user)(?:=|[ \t]{0,5})["']?([^\s"':]{0,64}["']?:["']?[^\s"']{0,128}))", 1.5F, 400);
+                  R"(\bcurl\b[^\n]*[ \t](?:-u|--user)(?:=|[ \t]{0,5})["']?([^\s"':]{0,64}["']?:["']?[^\s"']{0,128}))",
+                  1.5F, 400);
     r.validate = IsCurlUser;
     rules.push_back(std::move(r));
   }
   {
-    Rule r = Make("private-key", R"(-----BEGIN[ A-Z0-9_-]{0,60}PRIVATE KEY(?: BLOCK)?-----)", R"(-----BEGIN[ A-Z0-9_-]{0,60}P)"
-      R"(RIVATE KEY(?: BLOCK)?-----)", 0, 120);
+    Rule r = Make("private-key", R"(-----BEGIN[ A-Z0-9_-]{0,60}PRIVATE KEY(?: BLOCK)?-----)",
+                  R"(-----BEGIN[ A-Z0-9_-]{0,60}P)"
+                  R"(RIVATE KEY(?: BLOCK)?-----)",
+                  0, 120);
     r.kind = RuleKind::kPemRegion;
     r.validate = nullptr;
     rules.push_back(std::move(r));

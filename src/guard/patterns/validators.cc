@@ -46,10 +46,14 @@ bool Mod97(std::string_view iban) {
   uint32_t rest = 0;
   for (size_t i = 0; i < iban.size(); ++i) {
     const char c = iban[(i + 4) % iban.size()];
-    if (IsDigit(c)) rest = rest * 10 + static_cast<uint32_t>(c - '0');
-    else if (IsUpper(c)) rest = rest * 100 + static_cast<uint32_t>(c - 'A' + 10);
-    else if (IsLower(c)) rest = rest * 100 + static_cast<uint32_t>(c - 'a' + 10);
-    else return false;
+    if (IsDigit(c))
+      rest = rest * 10 + static_cast<uint32_t>(c - '0');
+    else if (IsUpper(c))
+      rest = rest * 100 + static_cast<uint32_t>(c - 'A' + 10);
+    else if (IsLower(c))
+      rest = rest * 100 + static_cast<uint32_t>(c - 'a' + 10);
+    else
+      return false;
     rest %= 97;
   }
   return rest == 1;
@@ -116,10 +120,14 @@ bool LooksLikePlaceholder(std::string_view value) {
   const char b = value.back();
   if (value.size() > 2) {
     if ((f == '<' && b == '>') || (f == '{' && b == '}') || (f == '[' && b == ']') || (f == '%' && b == '%') ||
-        (f == '(' && b == ')')) return true;
-    if (value.substr(0, 2) == "${" || value.substr(0, 2) == "$(" || value.substr(0, 2) == "{{" || value.substr(0, 2) == "#{") return true;
+        (f == '(' && b == ')'))
+      return true;
+    if (value.substr(0, 2) == "${" || value.substr(0, 2) == "$(" || value.substr(0, 2) == "{{" ||
+        value.substr(0, 2) == "#{")
+      return true;
   }
-  if (f == '$' && std::all_of(value.begin() + 1, value.end(), [](char c) { return IsUpper(c) || IsLower(c) || IsDigit(c) || c == '_'; })) {
+  if (f == '$' && std::all_of(value.begin() + 1, value.end(),
+                              [](char c) { return IsUpper(c) || IsLower(c) || IsDigit(c) || c == '_'; })) {
     return true;
   }
   size_t longest = 1;
@@ -131,10 +139,13 @@ bool LooksLikePlaceholder(std::string_view value) {
   if (longest >= 6 || longest == value.size()) return true;
   const std::string low = Lowered(value);
   static constexpr std::array<std::string_view, 34> kWords = {
-      "example", "placeholder", "changeme", "change_me", "change-me", "your_", "your-", "yourapi", "yourkey", "yourtoken", "yoursecret",
-      "<your", "insert", "replace_", "replace-", "dummy", "redacted", "xxxx", "****", "....", "sample", "notreal", "not-real", "my_secret",
-      "mysecret", "my-secret", "123456789", "abcdefgh", "qwerty", "testtest", "foobar", "secret_here", "_here", "undefined"};
-  return std::any_of(kWords.begin(), kWords.end(), [&](std::string_view w) { return low.find(w) != std::string::npos; });
+      "example",  "placeholder", "changeme",  "change_me",   "change-me", "your_",     "your-",
+      "yourapi",  "yourkey",     "yourtoken", "yoursecret",  "<your",     "insert",    "replace_",
+      "replace-", "dummy",       "redacted",  "xxxx",        "****",      "....",      "sample",
+      "notreal",  "not-real",    "my_secret", "mysecret",    "my-secret", "123456789", "abcdefgh",
+      "qwerty",   "testtest",    "foobar",    "secret_here", "_here",     "undefined"};
+  return std::any_of(kWords.begin(), kWords.end(),
+                     [&](std::string_view w) { return low.find(w) != std::string::npos; });
 }
 
 bool LooksLikeIdentifier(std::string_view value) {

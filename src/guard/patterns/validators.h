@@ -11,10 +11,10 @@ namespace hexr::guard {
 // The digits of `text`, everything else dropped.
 std::string DigitsOf(std::string_view text);
 
-bool Luhn(std::string_view digits);                                  // ISO/IEC 7812-1
-bool Mod97(std::string_view iban);                                   // ISO 13616, without spaces
+bool Luhn(std::string_view digits);  // ISO/IEC 7812-1
+bool Mod97(std::string_view iban);   // ISO 13616, without spaces
 bool Verhoeff(std::string_view digits);
-bool Mod11_10(std::string_view digits);                              // ISO 7064 MOD 11,10
+bool Mod11_10(std::string_view digits);  // ISO 7064 MOD 11,10
 // Sum of digit times weight, modulo `m`.
 uint32_t WeightedSum(std::string_view digits, std::string_view weights, uint32_t m);
 

@@ -1,5 +1,5 @@
-// What a guard knows of one session: placeholders, planted canaries, the system prompt, and the names that its inputs held.
-// One object a session, not thread-safe. Text is kept as digests only, but for the vault's values.
+// What a guard knows of one session: placeholders, planted canaries, the system prompt, and the names that its inputs
+// held. One object a session, not thread-safe. Text is kept as digests only, but for the vault's values.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,8 @@
 
 namespace hexr::guard {
 
-// Letters, digits and bytes beyond ASCII, lower-cased, one word after the other: called with each word's hash and place.
+// Letters, digits and bytes beyond ASCII, lower-cased, one word after the other: called with each word's hash and
+// place.
 class WordHasher {
  public:
   template <class F>
@@ -62,7 +63,8 @@ class Session {
 inline constexpr size_t kShingleWords = 8;
 inline constexpr std::string_view kCanaryPrefix = "hexr-canary-";
 
-// The name in a token that grounding asks about: host of a URL, package of an install command. Empty when there is none.
+// The name in a token that grounding asks about: host of a URL, package of an install command. Empty when there is
+// none.
 struct GroundedName {
   const char* type = nullptr;  // UNGROUNDED_URL or UNGROUNDED_PACKAGE
   std::string name;

@@ -10,7 +10,9 @@ namespace {
 
 constexpr std::string_view kPrefix = "[REDACTED_";
 
-std::string Placed(std::string_view type, uint32_t n) { return std::string(kPrefix) + std::string(type) + "_" + std::to_string(n) + "]"; }
+std::string Placed(std::string_view type, uint32_t n) {
+  return std::string(kPrefix) + std::string(type) + "_" + std::to_string(n) + "]";
+}
 
 void AppendJsonEscaped(std::string_view value, std::string& out) {
   for (const char c : value) {
@@ -43,7 +45,8 @@ Result<std::string> Vault::Placeholder(std::string_view type, std::string_view v
   const auto digest = crypto::HmacSha256(key_.Reveal(crypto::RevealToken::For("placeholder digest")), AsBytes(message));
   const std::string id(AsText(digest));
   if (const auto it = by_digest_.find(id); it != by_digest_.end()) return it->second;
-  if (values_.size() >= limits::kMaxGuardPlaceholders) return ResourceExhausted("this session has no room for another placeholder");
+  if (values_.size() >= limits::kMaxGuardPlaceholders)
+    return ResourceExhausted("this session has no room for another placeholder");
   auto count = counts_.find(type);
   if (count == counts_.end()) count = counts_.emplace(std::string(type), 0).first;
   std::string placeholder = Placed(type, ++count->second);
@@ -77,13 +80,16 @@ std::string Restorer::Feed(std::string_view bytes) {
       ++end;
     }
     if (end == held_.size() && end - open < limits::kMaxGuardPlaceholderBytes) break;  // wait for more
-    const std::string* value = held_[end] == ']' ? vault_.Find(std::string_view(held_).substr(open, end + 1 - open)) : nullptr;
+    const std::string* value =
+        held_[end] == ']' ? vault_.Find(std::string_view(held_).substr(open, end + 1 - open)) : nullptr;
     if (value == nullptr) {
       out.push_back('[');
       i = open + 1;
     } else {
-      if (json_) AppendJsonEscaped(*value, out);
-      else out.append(*value);
+      if (json_)
+        AppendJsonEscaped(*value, out);
+      else
+        out.append(*value);
       i = end + 1;
     }
   }

@@ -1,5 +1,5 @@
-// Placeholders for what was redacted, and the way back. One vault a session; values live in memory only and end with it.
-// Not thread-safe: a session belongs to one loop.
+// Placeholders for what was redacted, and the way back. One vault a session; values live in memory only and end with
+// it. Not thread-safe: a session belongs to one loop.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,8 @@ namespace hexr::guard {
 
 class Vault {
  public:
-  // `key` is the tenant's: placeholders are looked up by a keyed digest, so that no table of values is kept in clear order.
+  // `key` is the tenant's: placeholders are looked up by a keyed digest, so that no table of values is kept in clear
+  // order.
   explicit Vault(crypto::Secret key) : key_(std::move(key)) {}
 
   // "[REDACTED_EMAIL_ADDRESS_1]": the same value of the same type gets the same placeholder. RESOURCE_EXHAUSTED at
@@ -34,7 +35,8 @@ class Vault {
 };
 
 // Puts values back into a stream for whoever may see them. Holds back only what may still become a placeholder. With
-// `json`, a value is written as the inside of a JSON string. Bytes in, bytes out; the result does not depend on the cuts.
+// `json`, a value is written as the inside of a JSON string. Bytes in, bytes out; the result does not depend on the
+// cuts.
 class Restorer {
  public:
   Restorer(const Vault& vault, bool json) : vault_(vault), json_(json) {}

@@ -13,10 +13,10 @@
 namespace hexr::guard {
 namespace {
 
-constexpr uint64_t kLookBack = 768;       // history kept for confirming expressions
-constexpr uint64_t kQuotedLimit = 160;    // how far a quoted value may reach
-constexpr uint32_t kRunGap = 3;           // plain tokens that end a run of disguised ones
-constexpr uint64_t kReverseBack = 192;    // a reversed sentence begins with its last word
+constexpr uint64_t kLookBack = 768;     // history kept for confirming expressions
+constexpr uint64_t kQuotedLimit = 160;  // how far a quoted value may reach
+constexpr uint32_t kRunGap = 3;         // plain tokens that end a run of disguised ones
+constexpr uint64_t kReverseBack = 192;  // a reversed sentence begins with its last word
 constexpr size_t kMinEncoded = 16;
 constexpr size_t kTailBytes = 96;
 constexpr uint64_t kMinPemBody = 64;
@@ -24,7 +24,7 @@ constexpr uint64_t kMaxPemHeader = 100;
 constexpr std::string_view kPemBegin = "-----BEGIN";
 
 enum ByteFlag : uint8_t {
-  kBreak = 1,     // ends a token
+  kBreak = 1,  // ends a token
   kDigit = 2,
   kUpper = 4,
   kLower = 8,
@@ -111,7 +111,8 @@ Status Lane::Feed(std::string_view bytes) {
     bytes.remove_prefix(slice.size());
     const uint64_t from = size();
     buf_.append(slice);
-    if (hs_scan_stream(stream_, slice.data(), static_cast<unsigned>(slice.size()), 0, worker_.scratch(), OnHit, this) != HS_SUCCESS) {
+    if (hs_scan_stream(stream_, slice.data(), static_cast<unsigned>(slice.size()), 0, worker_.scratch(), OnHit, this) !=
+        HS_SUCCESS) {
       return Internal("the pattern engine failed");
     }
     Tokens(from, size());
@@ -182,7 +183,8 @@ void Lane::EndToken(uint64_t end) {
   if (!sticky_type_.empty()) sink_.OnMatch(Scanner::kSecrets, sticky_type_, token_start_, end, 0.9F);
   in_token_ = false;
   Settle(end);
-  if (header_open_ && (region_open_ || end - header_start_ > kMaxPemHeader || token.find("-----") != std::string_view::npos))
+  if (header_open_ &&
+      (region_open_ || end - header_start_ > kMaxPemHeader || token.find("-----") != std::string_view::npos))
     header_open_ = false;
   if (const size_t at = token.find(kPemBegin); at != std::string_view::npos && !region_open_) {
     header_open_ = true;
@@ -194,7 +196,8 @@ void Lane::EndToken(uint64_t end) {
     Disguise(token, end);
     if (rot13_.open || reversed_.open) Transform(end, false);
   }
-  if (options_.tokens) sink_.OnToken(token, Text(token_start_ - std::min<uint64_t>(token_start_, 32), token_start_), token_start_);
+  if (options_.tokens)
+    sink_.OnToken(token, Text(token_start_ - std::min<uint64_t>(token_start_, 32), token_start_), token_start_);
   Chain(end);
 }
 
@@ -268,7 +271,8 @@ bool Lane::Confirm(const Trigger& t, uint64_t end) {
   const int groups = std::min(4, 1 + re->NumberOfCapturingGroups());
   re2::StringPiece match[4];
   size_t at = 0;
-  while (at <= window.size() && re->Match({window.data(), window.size()}, at, window.size(), re2::RE2::UNANCHORED, match, groups)) {
+  while (at <= window.size() &&
+         re->Match({window.data(), window.size()}, at, window.size(), re2::RE2::UNANCHORED, match, groups)) {
     const auto m_start = static_cast<size_t>(match[0].data() - window.data());
     const size_t m_end = m_start + match[0].size();
     if (m_start >= hit) break;
@@ -294,7 +298,8 @@ bool Lane::Confirm(const Trigger& t, uint64_t end) {
       return true;
     }
     // A bare word before a parenthesis is a call: password = getPassword().
-    const bool call = rule.quoted && value.data() + value.size() == window.data() + window.size() && Text(end, end + 1) == "(";
+    const bool call =
+        rule.quoted && value.data() + value.size() == window.data() + window.size() && Text(end, end + 1) == "(";
     const bool good = !call && (rule.min_entropy <= 0 || Entropy(v) >= static_cast<double>(rule.min_entropy)) &&
                       (rule.validate == nullptr || rule.validate(v, {match[0].data(), match[0].size()}));
     if (!good) {
@@ -321,7 +326,8 @@ void Lane::Chain(uint64_t end) {
   const bool look = digits || (f & kAt) != 0 || inner_dot || ((f & kColon) != 0 && token.find(':') != token.rfind(':'));
   const bool short_caps = token.size() <= 4 && (f & ~static_cast<uint32_t>(kUpper)) == 0;
   if (chain_open_) {
-    bool joins = (look || short_caps) && token_start_ - chain_end_ <= 2 && end - chain_start_ <= limits::kMaxGuardChainBytes && !continued_;
+    bool joins = (look || short_caps) && token_start_ - chain_end_ <= 2 &&
+                 end - chain_start_ <= limits::kMaxGuardChainBytes && !continued_;
     for (const char c : Text(chain_end_, token_start_)) joins &= c == ' ' || c == '(' || c == ')';
     if (!joins) FlushChain(end);
   }
@@ -343,9 +349,10 @@ void Lane::FlushChain(uint64_t seen) {
   const uint64_t start = chain_start_;
   const std::string_view before = Text(start - std::min<uint64_t>(start, 64), start);
   const std::string_view after = Text(chain_end_, std::min(seen, chain_end_ + 16));
-  engine_.pii().Scan(Text(start, chain_end_), before, after, options_.least_pii, options_.all_pii, [&](const PiiRecogniser::Hit& h) {
-    sink_.OnMatch(Scanner::kPii, h.type, start + h.start, start + h.end, h.score);
-  });
+  engine_.pii().Scan(Text(start, chain_end_), before, after, options_.least_pii, options_.all_pii,
+                     [&](const PiiRecogniser::Hit& h) {
+                       sink_.OnMatch(Scanner::kPii, h.type, start + h.start, start + h.end, h.score);
+                     });
 }
 
 void Lane::Decode(std::string_view token, uint64_t end) {
@@ -425,10 +432,11 @@ void Lane::Transform(uint64_t now, bool at_end) {
 void Lane::Region(uint64_t end) {
   const std::string_view tail = Text(std::max(token_start_, region_body_), end);
   if (region_body_ < end) {
-    const bool prose = tail.size() >= 2 && std::all_of(tail.begin(), tail.end(), [](char c) { return IsLetter(c) && c >= 'a'; });
+    const bool prose =
+        tail.size() >= 2 && std::all_of(tail.begin(), tail.end(), [](char c) { return IsLetter(c) && c >= 'a'; });
     region_prose_ = prose ? region_prose_ + 1 : 0;
-    if (tail.find("KEY-----") != std::string_view::npos || tail.find("BLOCK-----") != std::string_view::npos || region_prose_ >= 4 ||
-        end - region_start_ > limits::kMaxGuardPemBytes) {
+    if (tail.find("KEY-----") != std::string_view::npos || tail.find("BLOCK-----") != std::string_view::npos ||
+        region_prose_ >= 4 || end - region_start_ > limits::kMaxGuardPemBytes) {
       CloseRegion(end);
       return;
     }
@@ -471,14 +479,16 @@ std::string_view Lane::Text(uint64_t from, uint64_t to) const {
 void Lane::Trim(uint64_t keep) {
   keep = std::min(keep, hold());
   keep -= std::min(keep, kLookBack);
-  if (keep > base_ + 2 * limits::kMaxGuardSliceBytes || (keep > base_ && keep - base_ > kLookBack && keep - base_ > buf_.size() / 2)) {
+  if (keep > base_ + 2 * limits::kMaxGuardSliceBytes ||
+      (keep > base_ && keep - base_ > kLookBack && keep - base_ > buf_.size() / 2)) {
     buf_.erase(0, static_cast<size_t>(keep - base_));
     base_ = keep;
   }
 }
 
 size_t Lane::StateBytes() const {
-  return sizeof *this + buf_.capacity() + triggers_.capacity() * sizeof(Trigger) + engine_.patterns().stream_bytes() + tail_.capacity();
+  return sizeof *this + buf_.capacity() + triggers_.capacity() * sizeof(Trigger) + engine_.patterns().stream_bytes() +
+         tail_.capacity();
 }
 
 }  // namespace hexr::guard

@@ -1,6 +1,6 @@
 // One reading of a stream, from bytes to findings: patterns, tokens, numbers, encoded runs, injection windows.
-// A lane belongs to one stream, not thread-safe. What it finds does not depend on how its bytes were cut (INV-GUARD-01):
-// every decision is taken at a place that the bytes alone choose.
+// A lane belongs to one stream, not thread-safe. What it finds does not depend on how its bytes were cut
+// (INV-GUARD-01): every decision is taken at a place that the bytes alone choose.
 #pragma once
 
 #include <cstdint>
@@ -96,8 +96,8 @@ class Lane {
   bool in_token_ = false;
   uint64_t token_start_ = 0;
   uint32_t token_flags_ = 0;
-  uint64_t now_ = 0;      // everything before has gone through the tokeniser
-  bool continued_ = false;  // the token at work continues one that was cut by force
+  uint64_t now_ = 0;         // everything before has gone through the tokeniser
+  bool continued_ = false;   // the token at work continues one that was cut by force
   std::string sticky_type_;  // a secret that reached such a cut: what follows belongs to it
 
   bool chain_open_ = false;

@@ -26,7 +26,8 @@ class Stream::ViewSink final : public LaneSink {
   }
   void OnMatch(Scanner scanner, std::string_view type, uint64_t start, uint64_t end, float score) override {
     // A guess at a disguise reaches back over text that has gone out: it is looked at for orders to a model alone.
-    const bool guess = view_ == View::kRot13 || view_ == View::kReversed || view_ == View::kSpaced || view_ == View::kLeet;
+    const bool guess =
+        view_ == View::kRot13 || view_ == View::kReversed || view_ == View::kSpaced || view_ == View::kLeet;
     if (guess && scanner != Scanner::kInjection) return;
     const auto [s, e] = Raw(start, end);
     stream_.Add(scanner, type, view_, s, e, score);
@@ -56,11 +57,16 @@ class Stream::ViewSink final : public LaneSink {
 };
 
 bool Stream::FindingOrder::operator()(const Finding& a, const Finding& b) const {
-  return std::tie(a.start, a.end, a.scanner, a.type, a.view, a.score) < std::tie(b.start, b.end, b.scanner, b.type, b.view, b.score);
+  return std::tie(a.start, a.end, a.scanner, a.type, a.view, a.score) <
+         std::tie(b.start, b.end, b.scanner, b.type, b.view, b.score);
 }
 
 Stream::Stream(Worker& worker, const Clock& clock, StreamOptions options)
-    : worker_(worker), clock_(clock), options_(std::move(options)), hidden_(*this), raw_(worker.engine(), worker, *this, LaneFor(0)) {
+    : worker_(worker),
+      clock_(clock),
+      options_(std::move(options)),
+      hidden_(*this),
+      raw_(worker.engine(), worker, *this, LaneFor(0)) {
   if (options_.session != nullptr && options_.channel == Channel::kOutput && options_.session->has_prompt()) {
     leak_.emplace(*options_.session);
   }
@@ -130,9 +136,12 @@ void Stream::Fold(std::string_view slice, bool at_end) {
   }
   FoldedText out;
   const bool was_active = folder_.active();
-  if (at_end) folder_.Finish(out);
-  else folder_.Feed(slice, out);
-  for (const auto& word : folder_.mixed_words()) Add(Scanner::kUnicode, "MIXED_SCRIPT", View::kRaw, word.folded, word.raw, 0.6F);
+  if (at_end)
+    folder_.Finish(out);
+  else
+    folder_.Feed(slice, out);
+  for (const auto& word : folder_.mixed_words())
+    Add(Scanner::kUnicode, "MIXED_SCRIPT", View::kRaw, word.folded, word.raw, 0.6F);
   folder_.mixed_words().clear();
   if (!folder_.active()) return;
   Status fed = Ok();
@@ -171,15 +180,20 @@ void Stream::OnMatch(Scanner scanner, std::string_view type, uint64_t start, uin
   Add(scanner, type, View::kRaw, start, end, score);
 }
 
-void Stream::OnEncoded(View view, const std::string& text, uint64_t start, uint64_t end) { ScanView(view, text, start, end, 1); }
+void Stream::OnEncoded(View view, const std::string& text, uint64_t start, uint64_t end) {
+  ScanView(view, text, start, end, 1);
+}
 
 void Stream::OnToken(std::string_view token, std::string_view before, uint64_t start) {
   Session& session = *options_.session;
-  if (const uint64_t size = CanaryAt(token); size > 0) Add(Scanner::kCanary, "CANARY", View::kRaw, start, start + size, 1);
+  if (const uint64_t size = CanaryAt(token); size > 0)
+    Add(Scanner::kCanary, "CANARY", View::kRaw, start, start + size, 1);
   const GroundedName name = NameOf(token, before);
   if (name.type == nullptr) return;
-  if (options_.channel != Channel::kOutput) session.Learn(name.name);
-  else if (!session.Knows(name.name)) Add(Scanner::kGrounding, name.type, View::kRaw, start, start + token.size(), 0.4F);
+  if (options_.channel != Channel::kOutput)
+    session.Learn(name.name);
+  else if (!session.Knows(name.name))
+    Add(Scanner::kGrounding, name.type, View::kRaw, start, start + token.size(), 0.4F);
 }
 
 // How much of `token` ends with a planted canary; 0 when it holds none.
@@ -273,7 +287,8 @@ void Stream::Release(uint64_t to, std::string& out) {
     // Overlapping findings are one redaction, named after the leftmost and longest.
     uint64_t end = next->end;
     const Span first = *next;
-    for (++used; used < redactions_.size() && redactions_[used].start < end; ++used) end = std::max(end, redactions_[used].end);
+    for (++used; used < redactions_.size() && redactions_[used].start < end; ++used)
+      end = std::max(end, redactions_[used].end);
     const bool continues = redacted_to_ == first.start && redacted_type_ == first.type && first.start > 0;
     if (!continues) out.append(Replacement(first, end));
     redacted_to_ = end;

@@ -1,5 +1,5 @@
-// A text scanned as it flows: bytes go in, bytes that have been read by every scanner come out, redacted as the policy says.
-// One object a stream, not thread-safe; worker and session outlive it.
+// A text scanned as it flows: bytes go in, bytes that have been read by every scanner come out, redacted as the policy
+// says. One object a stream, not thread-safe; worker and session outlive it.
 #pragma once
 
 #include <array>
@@ -24,9 +24,9 @@ namespace hexr::guard {
 struct StreamOptions {
   Channel channel = Channel::kUser;
   ChannelPolicy policy;
-  Session* session = nullptr;            // placeholders, canaries, leak, grounding; none without
+  Session* session = nullptr;  // placeholders, canaries, leak, grounding; none without
   float least_pii = kPiiReported;
-  bool all_pii = false;                  // every reading of a number, for tests of recognisers
+  bool all_pii = false;  // every reading of a number, for tests of recognisers
   // A scan may take `budget` and, besides, `budget_per_kib` for each KiB; then the policy's on_overrun applies.
   std::chrono::microseconds budget{100'000};
   std::chrono::microseconds budget_per_kib{2'000};
@@ -105,7 +105,7 @@ class Stream final : private LaneSink, private HiddenTextSink {
   bool blocked_ = false;
   uint64_t block_at_ = UINT64_MAX;
   uint64_t released_ = 0;
-  uint64_t redacted_to_ = 0;      // end of the redaction written last, when nothing followed it
+  uint64_t redacted_to_ = 0;  // end of the redaction written last, when nothing followed it
   std::string redacted_type_;
   float best_logit_ = -1e9F;
   std::chrono::nanoseconds spent_{0};

@@ -9,7 +9,8 @@
 namespace hexr::guard {
 
 inline void PrintTo(const Finding& f, std::ostream* out) {
-  *out << ScannerName(f.scanner) << ' ' << f.type << ' ' << f.start << ".." << f.end << ' ' << ViewName(f.view) << ' ' << f.score;
+  *out << ScannerName(f.scanner) << ' ' << f.type << ' ' << f.start << ".." << f.end << ' ' << ViewName(f.view) << ' '
+       << f.score;
 }
 
 inline const std::shared_ptr<const Engine>& SharedEngine() {

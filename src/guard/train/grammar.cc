@@ -58,7 +58,8 @@ std::string Grammar::Expand(const std::string& rule, Random& random, std::string
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
     const size_t close = text[i] == '{' ? text.find('}', i) : std::string::npos;
-    const std::string_view name = close == std::string::npos ? std::string_view() : std::string_view(text).substr(i + 1, close - i - 1);
+    const std::string_view name =
+        close == std::string::npos ? std::string_view() : std::string_view(text).substr(i + 1, close - i - 1);
     if (name == "payload") {
       out += payload;
       i = close;

@@ -1,10 +1,10 @@
-// guard_train: builds the injection models from labelled texts and the grammar beside it. Deterministic: the same inputs give
-// the same weights. Features come out of the very pipeline that scans at run time.
+// guard_train: builds the injection models from labelled texts and the grammar beside it. Deterministic: the same
+// inputs give the same weights. Features come out of the very pipeline that scans at run time.
 //
 //   guard_train --data TRAIN_DIR --dev DEV_DIR --grammar grammar.txt --out DIR [--hold-out FOLD]
 //
-// Dev texts are used for the two thresholds of each model and for nothing else. With --hold-out, one fifth of the attack
-// groups is left out and its recall reported: a look at what transfers, nothing is written.
+// Dev texts are used for the two thresholds of each model and for nothing else. With --hold-out, one fifth of the
+// attack groups is left out and its recall reported: a look at what transfers, nothing is written.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -159,20 +159,29 @@ Result<std::vector<Text>> ReadRows(const std::filesystem::path& path) {
 }
 
 bool IsPlainQuestion(const std::string& group) {
-  for (const char* g : {"Information Retrieval", "Content Creation", "Learning and Tutoring", "Language Translation", "Programming Help"}) {
+  for (const char* g : {"Information Retrieval", "Content Creation", "Learning and Tutoring", "Language Translation",
+                        "Programming Help"}) {
     if (group.find(g) != std::string::npos) return true;
   }
   return false;
 }
 
 template <class T>
-const T& Pick(const std::vector<T>& v, Random& random) { return v[random.Below(v.size())]; }
+const T& Pick(const std::vector<T>& v, Random& random) {
+  return v[random.Below(v.size())];
+}
 
 std::string Cased(std::string s, Random& random) {
   switch (random.Below(8)) {
-    case 0: for (char& c : s) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; break;
-    case 1: for (char& c : s) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; break;
-    default: if (!s.empty() && s[0] >= 'a' && s[0] <= 'z') s[0] = static_cast<char>(s[0] - 32); break;
+    case 0:
+      for (char& c : s) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
+      break;
+    case 1:
+      for (char& c : s) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+      break;
+    default:
+      if (!s.empty() && s[0] >= 'a' && s[0] <= 'z') s[0] = static_cast<char>(s[0] - 32);
+      break;
   }
   return s;
 }
@@ -181,8 +190,10 @@ std::string Cased(std::string s, Random& random) {
 std::string Mistyped(std::string s, Random& random) {
   for (size_t i = 2; i + 2 < s.size(); ++i) {
     if (s[i] < 'a' || s[i] > 'z' || random.Below(40) != 0) continue;
-    if (random.Below(2) == 0) std::swap(s[i], s[i + 1]);
-    else s.erase(i, 1);
+    if (random.Below(2) == 0)
+      std::swap(s[i], s[i + 1]);
+    else
+      s.erase(i, 1);
   }
   return s;
 }
@@ -194,15 +205,16 @@ std::string Insert(const std::string& host, const std::string& what, Random& ran
     for (const char q : {'"', '\''}) {
       for (size_t i = host.find(q); i != std::string::npos && ends.size() < 64; i = host.find(q, i + 1)) {
         if (i > 8 && i + 1 < host.size() &&
-            (host[i + 1] == ',' || host[i + 1] == '}' || host[i + 1] == '\n' || host[i + 1] == ']') && host[i - 1] >= 'a' &&
-            host[i - 1] <= 'z') {
+            (host[i + 1] == ',' || host[i + 1] == '}' || host[i + 1] == '\n' || host[i + 1] == ']') &&
+            host[i - 1] >= 'a' && host[i - 1] <= 'z') {
           ends.push_back(i);
         }
       }
     }
     if (!ends.empty()) {
       const size_t at = Pick(ends, random);
-      if (random.Below(2) == 0) return host.substr(0, at) + (random.Below(2) == 0 ? ". " : " ") + what + host.substr(at);
+      if (random.Below(2) == 0)
+        return host.substr(0, at) + (random.Below(2) == 0 ? ". " : " ") + what + host.substr(at);
       const size_t open = host.rfind(host[at], at - 1);
       if (open != std::string::npos && at - open < 400) return host.substr(0, open + 1) + what + host.substr(at);
       return host.substr(0, at) + " " + what + host.substr(at);
@@ -214,7 +226,8 @@ std::string Insert(const std::string& host, const std::string& what, Random& ran
     case 2: return host + " " + what;
     default: {
       std::vector<size_t> stops;
-      for (size_t i = host.find(". "); i != std::string::npos && stops.size() < 64; i = host.find(". ", i + 1)) stops.push_back(i + 2);
+      for (size_t i = host.find(". "); i != std::string::npos && stops.size() < 64; i = host.find(". ", i + 1))
+        stops.push_back(i + 2);
       if (stops.empty()) return host + "\n" + what;
       const size_t at = Pick(stops, random);
       return host.substr(0, at) + what + " " + host.substr(at);
@@ -341,7 +354,8 @@ Result<std::vector<Text>> UserTexts(const Options& o, const Grammar& g) {
   for (int i = 0; i < 9000; ++i) add(Cased(g.Expand("trigger", random), random), false, 1, "grammar_trigger");
   for (int i = 0; i < 2500; ++i) add(g.Expand("multilingual", random), false, 1, "grammar_multilingual");
   for (int i = 0; i < 1500; ++i) add(g.Expand("human", random), false, 1, "grammar_human");
-  for (int i = 0; i < 1500; ++i) add(g.Expand("trigger", random) + " " + g.Expand("trigger", random), false, 1, "grammar_trigger");
+  for (int i = 0; i < 1500; ++i)
+    add(g.Expand("trigger", random) + " " + g.Expand("trigger", random), false, 1, "grammar_trigger");
   return out;
 }
 
@@ -357,7 +371,8 @@ Result<std::vector<Text>> ToolTexts(const Options& o, const Grammar& g) {
   Append(out, simulated);
   Append(out, context);
   Append(out, embedded);
-  // Prompts found in a document are instructions; passages that they quote are not. Only those without a request are used.
+  // Prompts found in a document are instructions; passages that they quote are not. Only those without a request are
+  // used.
   for (const Text& t : t0) {
     if (t.text.find('?') == std::string::npos && t.text.size() > 300) out.push_back(t);
   }
@@ -391,7 +406,8 @@ Result<std::vector<Text>> ToolTexts(const Options& o, const Grammar& g) {
                              (random.Below(3) == 0 ? " " + g.Expand("human", random) : "");
     add(Insert(Pick(hosts, random)->substr(0, 1500), what, random), false, 1.2F, "grammar_human");
   }
-  for (int i = 0; i < 1500; ++i) add(g.Expand("human", random) + " " + g.Expand("note", random), false, 1, "grammar_human");
+  for (int i = 0; i < 1500; ++i)
+    add(g.Expand("human", random) + " " + g.Expand("note", random), false, 1, "grammar_human");
   return out;
 }
 
@@ -425,7 +441,8 @@ Result<int> Run(const Options& o) {
     std::vector<Text> held;
     if (o.hold_out >= 0) {
       for (Text& t : texts) {
-        if (t.attack && !t.source.starts_with("grammar") && Fold(t) == static_cast<uint32_t>(o.hold_out)) held.push_back(std::move(t));
+        if (t.attack && !t.source.starts_with("grammar") && Fold(t) == static_cast<uint32_t>(o.hold_out))
+          held.push_back(std::move(t));
       }
       std::erase_if(texts, [](const Text& t) { return t.text.empty(); });
     }
@@ -456,20 +473,21 @@ Result<int> Run(const Options& o) {
     for (const DevSet& set : dev.at(channel)) {
       ASSIGN_OR_RETURN(const auto rows, ReadRows(o.dev / (std::string(set.file) + ".jsonl")));
       ASSIGN_OR_RETURN(const auto s, scores(rows));
-      std::printf("%s dev %s: n %zu, 2%% at %.3f, 1%% at %.3f, 0.1%% at %.3f\n", std::string(ChannelName(channel)).c_str(),
-                  set.file, s.size(), static_cast<double>(Quantile(s, 0.02)), static_cast<double>(Quantile(s, 0.01)),
-                  static_cast<double>(Quantile(s, 0.001)));
+      std::printf("%s dev %s: n %zu, 2%% at %.3f, 1%% at %.3f, 0.1%% at %.3f\n",
+                  std::string(ChannelName(channel)).c_str(), set.file, s.size(), static_cast<double>(Quantile(s, 0.02)),
+                  static_cast<double>(Quantile(s, 0.01)), static_cast<double>(Quantile(s, 0.001)));
       flag = std::max(flag, Quantile(s, set.flagged));
       sure = std::max(sure, Quantile(s, set.sure));
     }
     sure = std::max(sure, flag) + 0.3F;
     std::map<std::string, std::pair<int, int>> recall;
     std::map<std::string, std::vector<float>> by_source;
-    for (const Doc& d : docs) by_source[(d.attack ? "+" : "-") + texts[d.text].source].push_back(linear.Logit(d, nullptr));
+    for (const Doc& d : docs)
+      by_source[(d.attack ? "+" : "-") + texts[d.text].source].push_back(linear.Logit(d, nullptr));
     for (const auto& [name, s] : by_source) {
       const auto above = std::count_if(s.begin(), s.end(), [&](float v) { return v >= flag; });
-      std::printf("%s train %s: n %zu, at the threshold %.4f\n", std::string(ChannelName(channel)).c_str(), name.c_str(), s.size(),
-                  static_cast<double>(above) / static_cast<double>(s.size()));
+      std::printf("%s train %s: n %zu, at the threshold %.4f\n", std::string(ChannelName(channel)).c_str(),
+                  name.c_str(), s.size(), static_cast<double>(above) / static_cast<double>(s.size()));
     }
     if (!held.empty()) {
       std::map<std::string, std::vector<Text>> groups;
@@ -477,8 +495,8 @@ Result<int> Run(const Options& o) {
       for (const auto& [source, rows] : groups) {
         ASSIGN_OR_RETURN(const auto s, scores(rows));
         const auto above = std::count_if(s.begin(), s.end(), [&](float v) { return v >= flag; });
-        std::printf("%s held out %s: n %zu, recall %.4f\n", std::string(ChannelName(channel)).c_str(), source.c_str(), s.size(),
-                    static_cast<double>(above) / static_cast<double>(s.size()));
+        std::printf("%s held out %s: n %zu, recall %.4f\n", std::string(ChannelName(channel)).c_str(), source.c_str(),
+                    s.size(), static_cast<double>(above) / static_cast<double>(s.size()));
       }
       continue;
     }
@@ -513,11 +531,16 @@ int Main(int argc, char** argv) {
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string a = argv[i];
     const std::string v = argv[i + 1];
-    if (a == "--data") o.data = v;
-    else if (a == "--dev") o.dev = v;
-    else if (a == "--grammar") o.grammar = v;
-    else if (a == "--out") o.out = v;
-    else if (a == "--hold-out") o.hold_out = std::stoi(v);
+    if (a == "--data")
+      o.data = v;
+    else if (a == "--dev")
+      o.dev = v;
+    else if (a == "--grammar")
+      o.grammar = v;
+    else if (a == "--out")
+      o.out = v;
+    else if (a == "--hold-out")
+      o.hold_out = std::stoi(v);
     else {
       std::fprintf(stderr, "guard_train: no option %s\n", a.c_str());
       return 2;

@@ -10,9 +10,35 @@ namespace hexr::guard {
 
 // The order is that of tools/gen_unicode.py. From kControl on nothing is drawn, or nobody agrees on what.
 enum class CodeClass : uint8_t {
-  kVisible, kLatin, kLetter, kJoining, kRtl, kRtlJoining, kSpaceless, kIdeograph, kMark, kEmoji, kEmojiModifier,
-  kRegional, kBraille, kHangulJamo, kMongolian, kControl, kTag, kVariationSelector, kZeroWidth, kJoiner, kBidiMark,
-  kBidiEmbed, kBidiOverride, kSoftHyphen, kFiller, kInvisibleOperator, kAnnotation, kPrivateUse, kUnassigned
+  kVisible,
+  kLatin,
+  kLetter,
+  kJoining,
+  kRtl,
+  kRtlJoining,
+  kSpaceless,
+  kIdeograph,
+  kMark,
+  kEmoji,
+  kEmojiModifier,
+  kRegional,
+  kBraille,
+  kHangulJamo,
+  kMongolian,
+  kControl,
+  kTag,
+  kVariationSelector,
+  kZeroWidth,
+  kJoiner,
+  kBidiMark,
+  kBidiEmbed,
+  kBidiOverride,
+  kSoftHyphen,
+  kFiller,
+  kInvisibleOperator,
+  kAnnotation,
+  kPrivateUse,
+  kUnassigned
 };
 
 CodeClass ClassOf(uint32_t cp);

@@ -14,7 +14,8 @@ constexpr size_t kMaxLineBidi = 16;
 
 bool IsRtl(CodeClass c) { return c == CodeClass::kRtl || c == CodeClass::kRtlJoining; }
 bool IsJoining(CodeClass c) {
-  return c == CodeClass::kJoining || c == CodeClass::kRtlJoining || c == CodeClass::kMongolian || c == CodeClass::kSpaceless;
+  return c == CodeClass::kJoining || c == CodeClass::kRtlJoining || c == CodeClass::kMongolian ||
+         c == CodeClass::kSpaceless;
 }
 bool IsEmojiBase(CodeClass c) {
   return c == CodeClass::kEmoji || c == CodeClass::kEmojiModifier || c == CodeClass::kRegional;
@@ -166,8 +167,10 @@ void HiddenTextScanner::AddInvisible(uint32_t cp, CodeClass c, uint32_t size) {
       break;
     case CodeClass::kVariationSelector:
       if (run_.selectors++ == 0) run_.first_selector = cp;
-      if (cp >= 0xE0100) Recover(selectors_, static_cast<uint8_t>(cp - 0xE0100 + 16), offset_, run_.end);
-      else if (cp >= 0xFE00) Recover(selectors_, static_cast<uint8_t>(cp - 0xFE00), offset_, run_.end);
+      if (cp >= 0xE0100)
+        Recover(selectors_, static_cast<uint8_t>(cp - 0xE0100 + 16), offset_, run_.end);
+      else if (cp >= 0xFE00)
+        Recover(selectors_, static_cast<uint8_t>(cp - 0xFE00), offset_, run_.end);
       break;
     case CodeClass::kJoiner:
     case CodeClass::kZeroWidth:
@@ -177,8 +180,7 @@ void HiddenTextScanner::AddInvisible(uint32_t cp, CodeClass c, uint32_t size) {
       bit_byte_ = static_cast<uint8_t>(bit_byte_ << 1 | (cp == bit_zero_ ? 0 : 1));
       if (++bit_count_ % 8 == 0) Recover(bits_, bit_byte_, offset_, run_.end);
       break;
-    default:
-      break;
+    default: break;
   }
 }
 
@@ -186,16 +188,19 @@ void HiddenTextScanner::EndRun(CodeClass next) {
   in_run_ = false;
   const Run& r = run_;
   const auto report = [&](std::string_view type, float score) { Report(type, r.start, r.end, score); };
-  const bool emoji_join = r.count <= 2 && r.joiners == 1 && r.selectors == r.count - 1 && IsEmojiBase(prev_) && IsEmojiBase(next) &&
-                          r.tags == 0;
+  const bool emoji_join = r.count <= 2 && r.joiners == 1 && r.selectors == r.count - 1 && IsEmojiBase(prev_) &&
+                          IsEmojiBase(next) && r.tags == 0;
   if ((r.classes & Bit(CodeClass::kTag)) != 0) {
     const bool flag = prev_cp_ == 0x1F3F4 && r.cancel_tag_last && r.tags == r.count && IsFlagTags(r.tag_text);
-    if (!flag) report("TAGS", 1.0F);
-    else tags_ = Recovery{};
+    if (!flag)
+      report("TAGS", 1.0F);
+    else
+      tags_ = Recovery{};
   }
   if (r.selectors > 0 && !emoji_join) {
-    const bool fits = r.selectors == 1 && r.first_cp == r.first_selector &&
-                      (SelectorFits(r.first_selector, prev_, prev_cp_) || (IsEmojiBase(prev_) && r.first_selector >= 0xFE0E));
+    const bool fits =
+        r.selectors == 1 && r.first_cp == r.first_selector &&
+        (SelectorFits(r.first_selector, prev_, prev_cp_) || (IsEmojiBase(prev_) && r.first_selector >= 0xFE0E));
     if (!fits) report("VARIATION_SELECTORS", 1.0F);
   }
   if ((r.classes & Bit(CodeClass::kJoiner)) != 0 && !emoji_join) {
@@ -210,8 +215,10 @@ void HiddenTextScanner::EndRun(CodeClass next) {
   }
   if ((r.classes & Bit(CodeClass::kBidiOverride)) != 0) report("BIDI", 1.0F);
   if ((r.classes & (Bit(CodeClass::kBidiMark) | Bit(CodeClass::kBidiEmbed))) != 0) {
-    if (r.count > 4 || line_bidi_.size() >= kMaxLineBidi) report("BIDI", 0.9F);
-    else if (!line_has_rtl_ && !IsRtl(next)) line_bidi_.push_back({r.start, r.end});
+    if (r.count > 4 || line_bidi_.size() >= kMaxLineBidi)
+      report("BIDI", 0.9F);
+    else if (!line_has_rtl_ && !IsRtl(next))
+      line_bidi_.push_back({r.start, r.end});
   }
   if ((r.classes & Bit(CodeClass::kSoftHyphen)) != 0) {
     if (r.count > 1 || letters_ < 2 || !(IsLetter(next) || next == CodeClass::kVisible)) report("SOFT_HYPHEN", 0.8F);

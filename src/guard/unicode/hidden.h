@@ -1,5 +1,5 @@
-// Text that a reader does not see and a model does: tags, variation selectors, zero width, bidi controls, fillers, private use.
-// One scanner a stream, not thread-safe. What it reports does not depend on how the text was cut.
+// Text that a reader does not see and a model does: tags, variation selectors, zero width, bidi controls, fillers,
+// private use. One scanner a stream, not thread-safe. What it reports does not depend on how the text was cut.
 #pragma once
 
 #include <cstdint>
@@ -63,11 +63,13 @@ class HiddenTextScanner {
   void EndLine();
   void Recover(Recovery& r, uint8_t byte, uint64_t start, uint64_t end);
   void Flush(Recovery& r);
-  void Report(std::string_view type, uint64_t start, uint64_t end, float score) { sink_.OnHidden(type, start, end, score); }
+  void Report(std::string_view type, uint64_t start, uint64_t end, float score) {
+    sink_.OnHidden(type, start, end, score);
+  }
 
   HiddenTextSink& sink_;
-  uint64_t offset_ = 0;  // of the next code point
-  std::string partial_;  // a sequence cut by the end of a chunk, at most 3 bytes
+  uint64_t offset_ = 0;                   // of the next code point
+  std::string partial_;                   // a sequence cut by the end of a chunk, at most 3 bytes
   CodeClass prev_ = CodeClass::kVisible;  // of the last base: marks are skipped
   uint32_t prev_cp_ = 0;
   uint32_t letters_ = 0;  // since the last soft hyphen or the start of the word

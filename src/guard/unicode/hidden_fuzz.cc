@@ -1,8 +1,7 @@
 // Any bytes, whole or one by one: the same reports, in the same order.
-#include "guard/unicode/hidden.h"
-
 #include "base/bytes.h"
 #include "base/check.h"
+#include "guard/unicode/hidden.h"
 
 namespace {
 class Log final : public hexr::guard::HiddenTextSink {

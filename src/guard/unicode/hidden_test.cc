@@ -58,20 +58,21 @@ TEST(HiddenText, FindsEveryChannel) {
 TEST(HiddenText, LeavesHonestTextAlone) {
   const std::vector<std::string> texts = {
       "Plain ASCII, with tabs\tand lines\r\n",
-      U({0x1F468, 0x200D, 0x1F469, 0x200D, 0x1F467, 0x200D, 0x1F466}),              // family
-      U({0x1F3F3, 0xFE0F, 0x200D, 0x1F308}),                                        // rainbow flag
-      U({0x1F3F4, 0xE0067, 0xE0062, 0xE0065, 0xE006E, 0xE0067, 0xE007F}),           // England
-      U({0x2764, 0xFE0F, 0x200D, 0x1F525}) + U({0x31, 0xFE0F, 0x20E3}),             // heart on fire, keycap
-      U({0x1F44B, 0x1F3FD}) + U({0x1F1EB, 0x1F1F7}),                                // skin tone, flag
+      U({0x1F468, 0x200D, 0x1F469, 0x200D, 0x1F467, 0x200D, 0x1F466}),     // family
+      U({0x1F3F3, 0xFE0F, 0x200D, 0x1F308}),                               // rainbow flag
+      U({0x1F3F4, 0xE0067, 0xE0062, 0xE0065, 0xE006E, 0xE0067, 0xE007F}),  // England
+      U({0x2764, 0xFE0F, 0x200D, 0x1F525}) + U({0x31, 0xFE0F, 0x20E3}),    // heart on fire, keycap
+      U({0x1F44B, 0x1F3FD}) + U({0x1F1EB, 0x1F1F7}),                       // skin tone, flag
       U({0x1F9D1, 0x1F3FB, 0x200D, 0x2764, 0xFE0F, 0x200D, 0x1F48B, 0x200D, 0x1F9D1, 0x1F3FC}),
-      "\xD9\x85\xDB\x8C\xE2\x80\x8C\xD8\xAE\xD9\x88\xD8\xA7\xD9\x87\xD9\x85",       // Persian with ZWNJ
-      "\xE0\xA4\x95\xE0\xA5\x8D\xE2\x80\x8D\xE0\xA4\xB7",                           // Devanagari with ZWJ
-      "\xD7\xA9\xD7\x9C\xD7\x95\xD7\x9D \xE2\x80\x8Fworld\n",                       // Hebrew with a mark
+      "\xD9\x85\xDB\x8C\xE2\x80\x8C\xD8\xAE\xD9\x88\xD8\xA7\xD9\x87\xD9\x85",  // Persian with ZWNJ
+      "\xE0\xA4\x95\xE0\xA5\x8D\xE2\x80\x8D\xE0\xA4\xB7",                      // Devanagari with ZWJ
+      "\xD7\xA9\xD7\x9C\xD7\x95\xD7\x9D \xE2\x80\x8Fworld\n",                  // Hebrew with a mark
       "Donau" + U({0xAD}) + "dampf" + U({0xAD}) + "schiff",
       U({0xFEFF}) + "a byte order mark at the start",
-      U({0x845B, 0xE0100}) + U({0x4F60, 0x597D}),                                   // ideographic variation
+      U({0x845B, 0xE0100}) + U({0x4F60, 0x597D}),  // ideographic variation
       "caf" + U({0xE9}) + " na" + U({0xEF}) + "ve " + U({0x2122, 0xFE0F}),
-      "\xE0\xB8\xA0\xE0\xB8\xB2\xE0\xB8\xA9\xE0\xB8\xB2\xE2\x80\x8B\xE0\xB9\x84\xE0\xB8\x97\xE0\xB8\xA2",  // Thai with ZWSP
+      "\xE0\xB8\xA0\xE0\xB8\xB2\xE0\xB8\xA9\xE0\xB8\xB2\xE2\x80\x8B\xE0\xB9\x84\xE0\xB8\x97\xE0\xB8\xA2",  // Thai with
+                                                                                                           // ZWSP
   };
   for (const auto& t : texts) EXPECT_EQ(Look(t).types, std::set<std::string>{}) << t;
 }

@@ -37,13 +37,19 @@ bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 char LeetLetter(char c) {
   switch (c) {
     case '0': return 'o';
-    case '1': case '!': case '|': return 'i';
+    case '1':
+    case '!':
+    case '|': return 'i';
     case '2': return 'z';
     case '3': return 'e';
-    case '4': case '@': return 'a';
-    case '5': case '$': return 's';
-    case '6': case '9': return 'g';
-    case '7': case '+': return 't';
+    case '4':
+    case '@': return 'a';
+    case '5':
+    case '$': return 's';
+    case '6':
+    case '9': return 'g';
+    case '7':
+    case '+': return 't';
     case '8': return 'b';
     default: return c;
   }
@@ -117,8 +123,10 @@ std::optional<std::string> DecodeHexText(std::string_view token) {
 std::string Rot13(std::string_view text) {
   std::string out(text);
   for (char& c : out) {
-    if (IsLower(c)) c = static_cast<char>('a' + (c - 'a' + 13) % 26);
-    else if (IsUpper(c)) c = static_cast<char>('A' + (c - 'A' + 13) % 26);
+    if (IsLower(c))
+      c = static_cast<char>('a' + (c - 'a' + 13) % 26);
+    else if (IsUpper(c))
+      c = static_cast<char>('A' + (c - 'A' + 13) % 26);
   }
   return out;
 }

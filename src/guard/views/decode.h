@@ -9,8 +9,8 @@
 
 namespace hexr::guard {
 
-// `token` holds no white space. Standard or URL alphabet, padding optional; the prefix of a cut run is enough. Nothing unless
-// at least 8 bytes come out and nine in ten of them are printable.
+// `token` holds no white space. Standard or URL alphabet, padding optional; the prefix of a cut run is enough. Nothing
+// unless at least 8 bytes come out and nine in ten of them are printable.
 std::optional<std::string> DecodeBase64Text(std::string_view token);
 
 // Pairs of hexadecimal digits, also with "0x" or "\x" before or ':' '-' ' ' between them.

@@ -1,8 +1,7 @@
 // No reading of a text is longer than the text, and what is read as text looks like text.
-#include "guard/views/decode.h"
-
 #include "base/bytes.h"
 #include "base/check.h"
+#include "guard/views/decode.h"
 
 namespace hexr::guard {
 

@@ -14,12 +14,11 @@ struct Named {
   uint32_t cp;
 };
 // Entities that hide a word or a separator; the long list of HTML's letters is of no use to an attacker beyond these.
-constexpr std::array<Named, 24> kNamed = {{{"amp", '&'},     {"lt", '<'},        {"gt", '>'},        {"quot", '"'},
-                                           {"apos", '\''},   {"nbsp", ' '},      {"shy", 0xAD},      {"zwnj", 0x200C},
-                                           {"zwj", 0x200D},  {"lrm", 0x200E},    {"rlm", 0x200F},    {"colon", ':'},
-                                           {"sol", '/'},     {"num", '#'},       {"excl", '!'},      {"period", '.'},
-                                           {"comma", ','},   {"lpar", '('},      {"rpar", ')'},      {"NewLine", '\n'},
-                                           {"Tab", '\t'},    {"lowbar", '_'},    {"equals", '='},    {"commat", '@'}}};
+constexpr std::array<Named, 24> kNamed = {
+    {{"amp", '&'},  {"lt", '<'},       {"gt", '>'},     {"quot", '"'},   {"apos", '\''},  {"nbsp", ' '},
+     {"shy", 0xAD}, {"zwnj", 0x200C},  {"zwj", 0x200D}, {"lrm", 0x200E}, {"rlm", 0x200F}, {"colon", ':'},
+     {"sol", '/'},  {"num", '#'},      {"excl", '!'},   {"period", '.'}, {"comma", ','},  {"lpar", '('},
+     {"rpar", ')'}, {"NewLine", '\n'}, {"Tab", '\t'},   {"lowbar", '_'}, {"equals", '='}, {"commat", '@'}}};
 
 int HexValue(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -69,7 +68,10 @@ Read Backslash(std::string_view in) {
     case 'n': return {'\n', 2};
     case 'r': return {'\r', 2};
     case 't': return {'\t', 2};
-    case '"': case '/': case '\\': case '\'': return {static_cast<uint8_t>(in[1]), 2};
+    case '"':
+    case '/':
+    case '\\':
+    case '\'': return {static_cast<uint8_t>(in[1]), 2};
     case 'x': {
       const int64_t v = Hex(in.substr(2), 2);
       return v < 0 || v > 0x7F ? Read{} : Read{static_cast<uint32_t>(v), 4};
@@ -182,8 +184,10 @@ void Folder::Run(std::string_view in, bool at_end, FoldedText& out) {
         return;
       }
       const uint32_t size = d.size == 0 ? 1 : d.size;
-      if (d.size == 0 || d.cp == kInvalidCodePoint) Emit(rest.substr(0, size), size, false, out);
-      else CodePoint(d.cp, size, false, out);
+      if (d.size == 0 || d.cp == kInvalidCodePoint)
+        Emit(rest.substr(0, size), size, false, out);
+      else
+        CodePoint(d.cp, size, false, out);
       i += size;
       continue;
     }
@@ -196,8 +200,10 @@ void Folder::Run(std::string_view in, bool at_end, FoldedText& out) {
       Plain(rest.substr(0, 1), out);
       i += 1;
     } else {
-      if (e.cp == kInvalidCodePoint) Emit({}, e.size, true, out);
-      else CodePoint(e.cp, e.size, true, out);
+      if (e.cp == kInvalidCodePoint)
+        Emit({}, e.size, true, out);
+      else
+        CodePoint(e.cp, e.size, true, out);
       i += e.size;
     }
   }
@@ -244,9 +250,12 @@ void Folder::CodePoint(uint32_t cp, uint32_t raw_size, bool escaped, FoldedText&
   }
   const Fold* fold = FoldOf(cp);
   if (fold != nullptr && fold->kind == FoldKind::kLookalike) {
-    if (!latin_) fold = nullptr;
-    else if (word_latin_ > 0 || word_lookalikes_ > 0) ++word_lookalikes_;
-    else word_start_ = offset_, word_lookalikes_ = 1;
+    if (!latin_)
+      fold = nullptr;
+    else if (word_latin_ > 0 || word_lookalikes_ > 0)
+      ++word_lookalikes_;
+    else
+      word_start_ = offset_, word_lookalikes_ = 1;
   } else {
     if (c == CodeClass::kLatin) {
       latin_ = true;

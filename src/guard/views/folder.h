@@ -38,7 +38,8 @@ class Folder {
   // Everything before this offset of the original has been emitted.
   uint64_t consumed() const { return offset_; }
 
-  // Words that mix Latin letters with look-alikes of another script, as [start, end) of the original; cleared by the caller.
+  // Words that mix Latin letters with look-alikes of another script, as [start, end) of the original; cleared by the
+  // caller.
   std::vector<FoldedText::Anchor>& mixed_words() { return mixed_words_; }
 
  private:
@@ -56,14 +57,14 @@ class Folder {
   void EndWord(uint64_t end);
 
   bool active_ = false;
-  bool latin_ = true;               // the last letter that belongs to one script only was Latin
-  bool after_ascii_letter_ = false; // a combining mark here decorates ASCII
+  bool latin_ = true;                // the last letter that belongs to one script only was Latin
+  bool after_ascii_letter_ = false;  // a combining mark here decorates ASCII
   uint64_t activated_at_ = 0;
-  uint64_t offset_ = 0;             // of the original: everything before it has been emitted
-  uint64_t folded_ = 0;             // length of the folded text
+  uint64_t offset_ = 0;  // of the original: everything before it has been emitted
+  uint64_t folded_ = 0;  // length of the folded text
   bool anchored_ = false;
-  uint64_t distance_ = 0;           // raw minus folded at the last anchor, modulo 2^64
-  std::string pending_;             // an escape or a UTF-8 sequence that is not whole yet
+  uint64_t distance_ = 0;  // raw minus folded at the last anchor, modulo 2^64
+  std::string pending_;    // an escape or a UTF-8 sequence that is not whole yet
   uint64_t word_start_ = 0;
   uint32_t word_latin_ = 0;
   uint32_t word_lookalikes_ = 0;

@@ -1,8 +1,7 @@
 // Whatever comes in, folding it whole or byte by byte gives the same text and the same way back.
-#include "guard/views/folder.h"
-
 #include "base/bytes.h"
 #include "base/check.h"
+#include "guard/views/folder.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using hexr::guard::FoldedText;

@@ -1,4 +1,5 @@
-// A whole identity core with its services on gRPC connections in memory, for tests that speak to it as real processes do.
+// A whole identity core with its services on gRPC connections in memory, for tests that speak to it as real processes
+// do.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -57,7 +58,8 @@ class Connection {
   Connection(const wire::GrpcRouter& router, const Clock& clock, pid_t writer)
       : server_(router, clock, [] {}), client_("localhost"), writer_(static_cast<wire::WriterTag>(writer)) {}
 
-  int32_t Start(std::string_view method, Outcome& o, std::vector<wire::HttpField> metadata = {{"workload.spiffe.io", "true"}}) {
+  int32_t Start(std::string_view method, Outcome& o,
+                std::vector<wire::HttpField> metadata = {{"workload.spiffe.io", "true"}}) {
     auto id = client_.Start(method, std::move(metadata),
                             {.on_message = [&o](ByteView m) { o.messages.emplace_back(AsText(m)); },
                              .on_end = [&o](const Status& s) { o.end = s; }});
@@ -78,7 +80,8 @@ class Connection {
     return call;
   }
   template <class Message>
-  Outcome Call(std::string_view method, const Message& message, std::vector<wire::HttpField> metadata = {{"workload.spiffe.io", "true"}}) {
+  Outcome Call(std::string_view method, const Message& message,
+               std::vector<wire::HttpField> metadata = {{"workload.spiffe.io", "true"}}) {
     Outcome o;
     const int32_t call = Start(method, o, std::move(metadata));
     client_.Send(call, AsBytes(message.SerializeAsString()));
@@ -119,13 +122,15 @@ class ServiceTest : public ::testing::Test {
     router = std::make_unique<wire::GrpcRouter>();
     core.reset();
     reader = std::make_unique<ProcessReader>(tier);
-    auto created = Core::Create({.authority = {domain}, .rate = rate}, {clock, random, loop, store, *reader, names, cgroups},
-                                {.instance = [this](const Instance&, InstanceChange c) { instance_changes.push_back(c); }});
+    auto created =
+        Core::Create({.authority = {domain}, .rate = rate}, {clock, random, loop, store, *reader, names, cgroups},
+                     {.instance = [this](const Instance&, InstanceChange c) { instance_changes.push_back(c); }});
     EXPECT_TRUE(created.ok());
     core = std::move(*created);
   }
 
-  const Instance* Launch(const Puppet& puppet, std::string_view role = "writer", bool inherit = false, bool subs = false) {
+  const Instance* Launch(const Puppet& puppet, std::string_view role = "writer", bool inherit = false,
+                         bool subs = false) {
     Registration r{InstanceId::Make(++count, "0123456789"),
                    *IdSegment::Parse("acme"),
                    *IdSegment::Parse("crew"),
@@ -143,7 +148,8 @@ class ServiceTest : public ::testing::Test {
     return *instance;
   }
   void Match(std::string_view id, std::initializer_list<std::string> selectors, std::string hint = "") {
-    Entry entry{std::string(id), *SpiffeId::Parse("spiffe://example.org/" + std::string(id)), {}, {}, std::move(hint), {}, {}};
+    Entry entry{
+        std::string(id), *SpiffeId::Parse("spiffe://example.org/" + std::string(id)), {}, {}, std::move(hint), {}, {}};
     for (const std::string& s : selectors) entry.selectors.push_back(*Selector::Parse(s));
     ASSERT_TRUE(core->SetEntry(std::move(entry)).ok());
   }

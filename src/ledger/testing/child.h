@@ -37,7 +37,9 @@ class Child {
   Child& operator=(const Child&) = delete;
 
   // Eight bytes of its output; false at its end.
-  bool Read(uint64_t& number) { return ::read(out_.get(), &number, sizeof number) == static_cast<ssize_t>(sizeof number); }
+  bool Read(uint64_t& number) {
+    return ::read(out_.get(), &number, sizeof number) == static_cast<ssize_t>(sizeof number);
+  }
   void Kill() {
     ::kill(pid_, SIGKILL);
     Wait();

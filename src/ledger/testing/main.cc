@@ -4,7 +4,8 @@
 //   ledger_child cut PATH 0    appends to a new journal under file size limits; exits with the number acknowledged
 //   ledger_child keep DIR N    is a keeper and a gateway in one: appends from number N on and sequences, for ever;
 //                              each acknowledged number goes to stdout
-//   ledger_child log DIR N     writes a log of N records and more, cosigned halfway, with a proof of a record (DIR/proof),
+//   ledger_child log DIR N     writes a log of N records and more, cosigned halfway, with a proof of a record
+//   (DIR/proof),
 //                              the request to the witness (DIR/request) and the witness's key (DIR/witness.vkey)
 #include <signal.h>
 #include <sys/resource.h>
@@ -56,7 +57,8 @@ int Cut(const char* path) {
     if (limited.ok()) ++acknowledged;
     if (!limited.ok() && std::filesystem::file_size(path) != size) return 99;  // something of it stayed
     LimitFileSize(RLIM_INFINITY);
-    if (!writer->Append(TestEvent(1, static_cast<uint64_t>(acknowledged++))).ok()) return 98;  // space again, and refused
+    if (!writer->Append(TestEvent(1, static_cast<uint64_t>(acknowledged++))).ok())
+      return 98;  // space again, and refused
   }
   return writer->Close().ok() ? acknowledged : 97;
 }
@@ -71,9 +73,12 @@ int Keep(const std::string& folder, uint64_t number) {
                            .node = SpiffeId::Parse("spiffe://example.org").value(),
                            .commit_interval = std::chrono::milliseconds(1),
                            .commit_records = 50};
-  auto sequencer = Sequencer::Open(std::move(options), storage, folder + "/journals", TestMaster(), signer, texts, clock, random).value();
+  auto sequencer =
+      Sequencer::Open(std::move(options), storage, folder + "/journals", TestMaster(), signer, texts, clock, random)
+          .value();
   NewJournal journal = sequencer->OpenJournal("gateway/acme").value();
-  const auto writer = JournalWriter::Open(std::move(journal.fd), std::move(journal.ticket), SyncPolicy::kWritten).value();
+  const auto writer =
+      JournalWriter::Open(std::move(journal.fd), std::move(journal.ticket), SyncPolicy::kWritten).value();
   for (;; ++number) {
     if (!writer->Append(TestEvent(static_cast<unsigned>(number % 3), number)).ok()) return 1;
     if (::write(STDOUT_FILENO, &number, sizeof number) != sizeof number) return 1;
@@ -91,11 +96,13 @@ Status WriteLog(const std::string& folder, uint64_t records) {
   ASSIGN_OR_RETURN(DirectoryStorage memory, DirectoryStorage::Open(folder + "/witness"));
   ASSIGN_OR_RETURN(Witness witness, Witness::Open(memory, cosigner, {signer.verifier()}, clock));
   MemoryTextStore texts;
-  SequencerOptions options{.tenant = IdSegment::Parse("acme").value(), .node = SpiffeId::Parse("spiffe://example.org").value()};
-  ASSIGN_OR_RETURN(auto sequencer, Sequencer::Open(std::move(options), storage, folder + "/journals", TestMaster(), signer,
-                                                   texts, clock, random));
+  SequencerOptions options{.tenant = IdSegment::Parse("acme").value(),
+                           .node = SpiffeId::Parse("spiffe://example.org").value()};
+  ASSIGN_OR_RETURN(auto sequencer, Sequencer::Open(std::move(options), storage, folder + "/journals", TestMaster(),
+                                                   signer, texts, clock, random));
   ASSIGN_OR_RETURN(NewJournal journal, sequencer->OpenJournal("gateway/acme"));
-  ASSIGN_OR_RETURN(auto writer, JournalWriter::Open(std::move(journal.fd), std::move(journal.ticket), SyncPolicy::kWritten));
+  ASSIGN_OR_RETURN(auto writer,
+                   JournalWriter::Open(std::move(journal.fd), std::move(journal.ticket), SyncPolicy::kWritten));
   WitnessClient client(cosigner.verifier());
   for (uint64_t i = 0; i < records; ++i) {
     RETURN_IF_ERROR(writer->Append(TestEvent(static_cast<unsigned>(i % 5), i)));

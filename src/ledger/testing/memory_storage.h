@@ -21,7 +21,11 @@ class MemoryStorage final : public Storage {
   };
 
   // The fault happens at step `after` from now; a step is one write, sync, rename or removal.
-  void SetFault(Fault fault, uint64_t after = 0) { fault_ = fault; left_ = after; happened_ = false; }
+  void SetFault(Fault fault, uint64_t after = 0) {
+    fault_ = fault;
+    left_ = after;
+    happened_ = false;
+  }
   bool fault_happened() const { return happened_; }
   // What was not synced is gone, kept or cut, as `random` says for each file.
   void PowerLoss(Random& random) {
@@ -31,7 +35,9 @@ class MemoryStorage final : public Storage {
       if (file.dirty) {
         switch (random.Below(3)) {
           case 0: file.now = file.durable; break;
-          case 1: if (file.now) file.now->resize(random.Below(file.now->size() + 1)); break;
+          case 1:
+            if (file.now) file.now->resize(random.Below(file.now->size() + 1));
+            break;
           default: break;
         }
         file.durable = file.now;
@@ -45,7 +51,8 @@ class MemoryStorage final : public Storage {
 
   std::map<std::string, Bytes> Files() const {
     std::map<std::string, Bytes> out;
-    for (const auto& [path, file] : files_) if (file.now) out[path] = *file.now;
+    for (const auto& [path, file] : files_)
+      if (file.now) out[path] = *file.now;
     return out;
   }
   Bytes& Edit(const std::string& path) { return *files_.at(path).now; }
@@ -131,7 +138,8 @@ class MemoryStorage final : public Storage {
       return Ok();
     }
     happened_ = true;
-    if (target != nullptr) target->now = Bytes(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(bytes.size() / 2));
+    if (target != nullptr)
+      target->now = Bytes(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(bytes.size() / 2));
     return fault_ == Fault::kFull ? ErrnoError("write", ENOSPC) : ErrnoError("write", EIO);
   }
   Status SyncStep(Entry& entry) {

@@ -31,9 +31,12 @@ inline constexpr uid_t kPlainUid = 12345;
 inline constexpr uid_t kTenantUid = 200000;
 
 enum class Who { kRoot, kPlain };
-inline std::string CallerName(const ::testing::TestParamInfo<Who>& info) { return info.param == Who::kRoot ? "Root" : "Plain"; }
+inline std::string CallerName(const ::testing::TestParamInfo<Who>& info) {
+  return info.param == Who::kRoot ? "Root" : "Plain";
+}
 
-// Runs `body` in a process of its own, as that caller: its expectations count for the test. Skipped for root when we are not.
+// Runs `body` in a process of its own, as that caller: its expectations count for the test. Skipped for root when we
+// are not.
 inline void As(Who caller, const std::function<void()>& body) {
   ASSERT_EQ(geteuid(), 0u) << "these tests launch as root and as a plain user: run them as root";
   fflush(nullptr);
@@ -53,8 +56,8 @@ inline void As(Who caller, const std::function<void()>& body) {
   int status = 0;
   while (waitpid(pid, &status, 0) < 0) {
   }
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "as " << (caller == Who::kRoot ? "root" : "plain user") << ": "
-                                                             << runtime::DescribeWaitStatus(status);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0)
+      << "as " << (caller == Who::kRoot ? "root" : "plain user") << ": " << runtime::DescribeWaitStatus(status);
 }
 
 // A folder under /var/tmp that goes away again, owned by `owner`.
@@ -177,8 +180,10 @@ class Agent {
       if (both[0].revents != 0) {
         const ssize_t n = recv(handles_.control.get(), &m, sizeof m, MSG_DONTWAIT);
         if (n == sizeof m) {
-          if (m.kind == InitMessage::Kind::kEnded) status = m.value;
-          else others_.push_back(m);
+          if (m.kind == InitMessage::Kind::kEnded)
+            status = m.value;
+          else
+            others_.push_back(m);
           continue;
         }
         if (n <= 0 && both[1].revents == 0) {
@@ -213,10 +218,13 @@ class Agent {
     plan->argv = o.argv;
     plan->env = o.env;
     plan->filter = BuildAgentFilter(o.exec);
-    plan->filter_flags = o.exec == ExecCalls::kNotify ? static_cast<unsigned>(SECCOMP_FILTER_FLAG_NEW_LISTENER) | kSeccompWaitKillableRecv
-                                                      : static_cast<unsigned>(SECCOMP_FILTER_FLAG_NEW_LISTENER);
-    if (o.argv[0].find('/') != std::string::npos) plan->candidates = {o.argv[0]};
-    else plan->candidates = {"/usr/local/bin/" + o.argv[0], "/usr/bin/" + o.argv[0], "/bin/" + o.argv[0]};
+    plan->filter_flags = o.exec == ExecCalls::kNotify
+                             ? static_cast<unsigned>(SECCOMP_FILTER_FLAG_NEW_LISTENER) | kSeccompWaitKillableRecv
+                             : static_cast<unsigned>(SECCOMP_FILTER_FLAG_NEW_LISTENER);
+    if (o.argv[0].find('/') != std::string::npos)
+      plan->candidates = {o.argv[0]};
+    else
+      plan->candidates = {"/usr/local/bin/" + o.argv[0], "/usr/bin/" + o.argv[0], "/bin/" + o.argv[0]};
 
     FolderRequest request;
     request.working_folder = o.working_folder;

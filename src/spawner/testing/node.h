@@ -59,11 +59,13 @@ struct Node {
     auto [ours, theirs] = Pair();
     to_supervisor = std::make_unique<Channel>(
         loop, std::move(theirs), "supervisor",
-        [this](Message m, Channel::Reply r) { spawner->OnSupervisor(std::move(m), std::move(r)); }, [](const Error&) {});
-    supervisor = std::make_unique<Channel>(
-        loop, std::move(ours), "spawner", [this](Message m, Channel::Reply r) { OnSupervisorCall(std::move(m), std::move(r)); },
+        [this](Message m, Channel::Reply r) { spawner->OnSupervisor(std::move(m), std::move(r)); },
         [](const Error&) {});
-    spawner = std::make_unique<Spawner>(loop, clock, random, *options, UniqueFd(fcntl(listener.get(), F_DUPFD_CLOEXEC, 3)), *to_supervisor);
+    supervisor = std::make_unique<Channel>(
+        loop, std::move(ours), "spawner",
+        [this](Message m, Channel::Reply r) { OnSupervisorCall(std::move(m), std::move(r)); }, [](const Error&) {});
+    spawner = std::make_unique<Spawner>(loop, clock, random, *options,
+                                        UniqueFd(fcntl(listener.get(), F_DUPFD_CLOEXEC, 3)), *to_supervisor);
     Envelope e;
     auto& t = *e.mutable_tenants()->add_tenants();
     t.set_tenant("default");
@@ -77,15 +79,16 @@ struct Node {
   void ConnectKeeper() {
     auto [ours, theirs] = Pair();
     spawner->OnPeer("keeper", "", std::move(theirs));
-    keeper = std::make_unique<Channel>(loop, std::move(ours), "spawner",
-                                       [this](Message m, Channel::Reply r) { OnKeeper(std::move(m), std::move(r)); }, [](const Error&) {});
+    keeper = std::make_unique<Channel>(
+        loop, std::move(ours), "spawner", [this](Message m, Channel::Reply r) { OnKeeper(std::move(m), std::move(r)); },
+        [](const Error&) {});
   }
   void ConnectGateway() {
     auto [ours, theirs] = Pair();
     spawner->OnPeer("gateway", "default", std::move(theirs));
-    gateway = std::make_unique<Channel>(loop, std::move(ours), "spawner",
-                                        [this](Message m, Channel::Reply r) { OnGateway(std::move(m), std::move(r)); },
-                                        [](const Error&) {});
+    gateway = std::make_unique<Channel>(
+        loop, std::move(ours), "spawner",
+        [this](Message m, Channel::Reply r) { OnGateway(std::move(m), std::move(r)); }, [](const Error&) {});
   }
   void OnSupervisorCall(Message m, Channel::Reply r) {
     if (m.body.has_park()) parked[m.body.park().key()] = {m.body.park().state(), std::move(m.fds)};
@@ -112,8 +115,8 @@ struct Node {
       registered.push_back(m.body.register_instance());
       if (refuse_registration) return r.Fail(PermissionDenied("policy says no"));
       Envelope e;
-      e.mutable_registered()->set_spiffe_id("spiffe://example.org/agent/default/" + m.body.register_instance().agent() + "/" +
-                                            m.body.register_instance().role());
+      e.mutable_registered()->set_spiffe_id("spiffe://example.org/agent/default/" + m.body.register_instance().agent() +
+                                            "/" + m.body.register_instance().role());
       return r.Send(std::move(e));
     }
     if (m.body.has_exec_done()) exec_done.push_back(m.body.exec_done());

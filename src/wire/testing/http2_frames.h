@@ -10,7 +10,16 @@ namespace hexr::wire::testing {
 
 inline constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-enum : uint8_t { kData = 0, kHeaders = 1, kPriority = 2, kRstStream = 3, kSettings = 4, kPing = 6, kWindowUpdate = 8, kContinuation = 9 };
+enum : uint8_t {
+  kData = 0,
+  kHeaders = 1,
+  kPriority = 2,
+  kRstStream = 3,
+  kSettings = 4,
+  kPing = 6,
+  kWindowUpdate = 8,
+  kContinuation = 9
+};
 enum : uint8_t { kEndStream = 1, kAck = 1, kEndHeaders = 4 };
 
 inline std::string Frame(uint8_t type, uint8_t flags, uint32_t stream, std::string_view payload) {
@@ -46,8 +55,12 @@ inline std::string Fields(const std::vector<std::pair<std::string, std::string>>
 }
 
 inline std::string GrpcFields(const std::string& path) {
-  return Fields({{":method", "POST"}, {":scheme", "http"}, {":path", path}, {":authority", "a"},
-                 {"content-type", "application/grpc"}, {"te", "trailers"}});
+  return Fields({{":method", "POST"},
+                 {":scheme", "http"},
+                 {":path", path},
+                 {":authority", "a"},
+                 {"content-type", "application/grpc"},
+                 {"te", "trailers"}});
 }
 
 inline std::string Start() { return std::string(kPreface) + Frame(kSettings, 0, 0, ""); }

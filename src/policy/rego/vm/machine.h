@@ -38,7 +38,8 @@ class Machine {
 
   // Forgets the last decision; the arena is for building the next one's input.
   Arena& Prepare();
-  // Begins a decision, after Prepare() when that was called for it. `input` may be undefined; `data` is the base document (an object).
+  // Begins a decision, after Prepare() when that was called for it. `input` may be undefined; `data` is the base
+  // document (an object).
   void Begin(const Value& input, const Value& data);
   enum class Outcome : uint8_t { kValue, kUndefined, kError };
   Outcome Run(int function, Value& result);
