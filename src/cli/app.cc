@@ -7,20 +7,11 @@
 #include <memory>
 
 #include "cli/command.h"
+#include "cli/node_process.h"
 #include "cli/output.h"
 
 namespace hexr::cli {
 namespace {
-
-std::map<std::string, std::string> Environment() {
-  std::map<std::string, std::string> out;
-  for (char** e = environ; *e != nullptr; ++e) {
-    const std::string_view line(*e);
-    const size_t eq = line.find('=');
-    if (eq != std::string_view::npos) out.emplace(line.substr(0, eq), line.substr(eq + 1));
-  }
-  return out;
-}
 
 std::vector<std::string> Words(const std::string& path) {
   std::vector<std::string> words;

@@ -1,3 +1,4 @@
+#include "cli/bench/bench.h"
 #include "cli/bundles.h"
 #include "cli/command.h"
 #include "cli/completion.h"
@@ -208,6 +209,12 @@ const std::vector<Command>& Commands() {
         {"--key", "FILE", "the log's key"}},
        {},
        RunLedgerExport},
+      {"bench",
+       "Measure hexr's published figures on this machine",
+       "hexr bench ledger --output json",
+       {},
+       {{"NAME", "one of those that `hexr bench` lists", false}},
+       bench::RunBench},
       {"completion",
        "Print shell completion for bash, zsh or fish",
        "source <(hexr completion bash)",
