@@ -50,6 +50,9 @@ struct JournalHeader {
   crypto::Secret Key(const crypto::Secret& master) const;
 };
 
+// The mode of a journal that is not read on, whoever writes to it: owner may read. Its writer refuses what follows.
+inline constexpr unsigned kRevokedMode = 0400;
+
 enum class FrameType : uint8_t {
   kRecord = 1,         // u32 length | record without seq | texts: { salt, 32 bytes | u32 length | text }
   kInstanceEnded = 2,  // u64 count of its records | instance id

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -284,6 +285,24 @@ TEST_F(JournalTest, AFailedSyncBreaksTheJournalAndRotationHeals) {
   (void)writer->Rotate(std::move(next.fd), std::move(next.ticket));
   EXPECT_FALSE(writer->WantsRotation());
   EXPECT_TRUE(writer->Append(TestEvent(1, 2)).ok());
+}
+
+// Somebody else's hand on a live journal, and the keeper's own when it gives one up: nothing more is acknowledged.
+TEST_F(JournalTest, AWriterStopsWhenItsFileIsNotItsOwnAnyMore) {
+  const auto broken = [&](auto change) {
+    std::filesystem::remove(path());
+    auto writer = Writer();
+    ASSERT_TRUE(writer->Append(TestEvent(1, 0)).ok());
+    change();
+    EXPECT_EQ(writer->Append(TestEvent(1, 1)).error().code(), ErrorCode::kUnavailable);
+    EXPECT_TRUE(writer->WantsRotation());
+    EXPECT_FALSE(writer->EndInstance(TestInstance(1)).ok());
+    EXPECT_FALSE(writer->Close().ok());
+  };
+  broken([&] { std::filesystem::resize_file(path(), std::filesystem::file_size(path()) - 1); });
+  broken([&] { std::ofstream(path(), std::ios::app | std::ios::binary) << "more"; });
+  broken([&] { std::filesystem::remove(path()); });
+  broken([&] { ASSERT_EQ(::chmod(path().c_str(), kRevokedMode), 0); });
 }
 
 TEST_F(JournalTest, DurableAppendsShareSyncsAndKeepOrder) {

@@ -65,8 +65,19 @@ Status JournalWriter::Break(Error error) {
   return *broken_;
 }
 
+Status JournalWriter::CheckFile() {
+  struct stat info = {};
+  if (::fstat(file_.fd.get(), &info) != 0) return Break(ErrnoError("stat journal", errno));
+  if (!S_ISREG(info.st_mode)) return Ok();
+  if ((info.st_mode & S_IWUSR) == 0) return Break(Unavailable("the keeper could not read it and has given it up"));
+  if (info.st_nlink == 0) return Break(Unavailable("its file was taken away"));
+  if (static_cast<uint64_t>(info.st_size) != file_.size) return Break(Unavailable("somebody else has changed it"));
+  return Ok();
+}
+
 Status JournalWriter::WriteFrame(ByteView plaintext) {
   if (broken_) return *broken_;
+  RETURN_IF_ERROR(CheckFile());
   frame_.resize(plaintext.size() + kFrameOverheadBytes);
   const uint64_t counter = ++file_.counter;
   WriteBig(frame_.data(), static_cast<uint32_t>(frame_.size() - 4));

@@ -43,8 +43,8 @@ class JournalWriter {
 
   // One sealed frame, one write(2). Returns when the policy is satisfied.
   // RESOURCE_EXHAUSTED: disk full, or a record over limits::kMaxRecordBytes; nothing of it stays in the file and a
-  // later Append may succeed. UNAVAILABLE: this journal is broken (a sync failed, or a cut frame could not be taken
-  // back) and stays so: ask for another one and Rotate.
+  // later Append may succeed. UNAVAILABLE: this journal is broken (a sync failed, a cut frame could not be taken back,
+  // somebody else changed the file, or nobody reads it any longer) and stays so: ask for another one and Rotate.
   // Texts over limits::kMaxStoredTextBytes, or beyond kMaxFrameTextBytes together, are not kept: their digests are.
   Status Append(const Event& event);
   // The same without waiting for the disk: `done` runs once, here for kWritten and for errors of the write, on the
@@ -81,6 +81,8 @@ class JournalWriter {
   static Result<File> MakeFile(runtime::UniqueFd fd, JournalTicket ticket);
   Status WriteRecord(const Event& event) HEXR_REQUIRES(mutex_);
   Status WriteFrame(ByteView plaintext) HEXR_REQUIRES(mutex_);
+  // Whether the file is as this writer left it and still read.
+  Status CheckFile() HEXR_REQUIRES(mutex_);
   Status Break(Error error) HEXR_REQUIRES(mutex_);
   // Ends and syncs the file, then takes the next one or refuses all that follows.
   Status FinishFile(std::optional<File> next);

@@ -20,6 +20,27 @@ uint64_t NumberOf(const wire::Json& body, std::string_view key) {
 
 }  // namespace
 
+bool MayRecord(std::string_view label, RecordKind kind) {
+  const std::string_view role = label.substr(0, label.find('/'));
+  switch (kind) {
+    case RecordKind::kIdentity:
+    case RecordKind::kApproval:
+    case RecordKind::kKill:
+    case RecordKind::kPolicyChange:
+    case RecordKind::kConfiguration: return role == "keeper";
+    case RecordKind::kCredential: return role == "keeper" || role == "gateway";
+    case RecordKind::kDecision:
+    case RecordKind::kScan:
+    case RecordKind::kExecution:
+    case RecordKind::kEgress:
+    case RecordKind::kToolPin:
+    case RecordKind::kBudget:
+    case RecordKind::kFlow: return role == "gateway";
+    case RecordKind::kLog: return false;
+  }
+  return false;
+}
+
 void RecordRules::Check(const RecordView& record, uint64_t index, const Report& report) {
   if (record.seq != index) report("seq", fmt::format("the record says that it is number {}", record.seq));
   if (index == 0)
@@ -35,6 +56,11 @@ void RecordRules::Check(const RecordView& record, uint64_t index, const Report& 
     writer = writers_.emplace(record.writer, Writer{}).first;
   }
   if (writer->second.closed) report("writer", fmt::format("writer {} was closed before", record.writer));
+
+  if (!about_log && !writer->second.label.empty() && !MayRecord(writer->second.label, record.kind)) {
+    report("kind", fmt::format("writer {} is {} and may not record {}", record.writer, writer->second.label,
+                               RecordKindName(record.kind)));
+  }
 
   auto count = writer->second.counts.find(record.instance);
   if (count == writer->second.counts.end()) count = writer->second.counts.emplace(record.instance, 0).first;
@@ -57,7 +83,7 @@ void RecordRules::CheckAboutLog(const RecordView& record, const Report& report) 
   const std::string event = TextOf(*body, "event");
   const std::string name = TextOf(*body, "writer");
   if (event == "writer_opened") {
-    writers_.emplace(name, Writer{});
+    writers_.try_emplace(name).first->second.label = TextOf(*body, "label");
   } else if (event == "gap") {
     gap_ = {.writer = name, .instance = TextOf(*body, "of"), .next = NumberOf(*body, "last_missing") + 1};
     report("gap", fmt::format("records {} to {} of writer {}, instance {} are missing, and the log says so",

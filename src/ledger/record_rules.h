@@ -12,6 +12,11 @@
 
 namespace hexr::ledger {
 
+// Whether a journal of this label may carry records of this kind: "keeper" those that the keeper alone has authority
+// for, "gateway/TENANT" what a gateway does and decides. Records about the log are the sequencer's own, which has no
+// journal. Other labels: none.
+bool MayRecord(std::string_view label, RecordKind kind);
+
 class RecordRules {
  public:
   using Report = std::function<void(std::string_view code, std::string message)>;
@@ -26,6 +31,7 @@ class RecordRules {
   };
   struct Writer {
     std::unordered_map<std::string, uint64_t, StringHash, std::equal_to<>> counts;  // by instance
+    std::string label;
     bool closed = false;
   };
 

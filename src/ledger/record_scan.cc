@@ -159,7 +159,8 @@ bool IsWriter(std::string_view text) {
 }  // namespace
 
 Result<RecordView> ScanRecord(std::string_view json, SeqField seq) {
-  if (json.size() > limits::kMaxRecordBytes) return ResourceExhausted("a record of this size is not read");
+  const size_t with_seq = json.size() + (seq == SeqField::kAbsent ? kSeqFieldBytes : 0);
+  if (with_seq > limits::kMaxRecordBytes) return ResourceExhausted("a record of this size is not read");
   Scanner s(json);
   RecordView view;
   const auto optional = [&s](std::string_view prefix) -> std::string_view {

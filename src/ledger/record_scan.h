@@ -33,7 +33,8 @@ inline constexpr size_t kSeqFieldBytes = 7 + 16;
 
 enum class SeqField : uint8_t { kPresent, kAbsent };
 
-// INVALID_ARGUMENT with the byte where the text leaves the grammar.
+// INVALID_ARGUMENT with the byte where the text leaves the grammar. RESOURCE_EXHAUSTED: over limits::kMaxRecordBytes,
+// with its number in place.
 Result<RecordView> ScanRecord(std::string_view json, SeqField seq);
 
 // An event as a record without `seq`, appended to `out`: what a journal carries. `time` is cut to microseconds.

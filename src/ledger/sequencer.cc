@@ -1,6 +1,7 @@
 #include "ledger/sequencer.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include "base/limits/ledger.h"
 #include "base/log.h"
 #include "crypto/digest.h"
+#include "ledger/record_rules.h"
 #include "ledger/tiles.h"
 
 namespace hexr::ledger {
@@ -18,7 +20,17 @@ namespace {
 
 constexpr char kStatePath[] = "state";
 constexpr std::string_view kJournalSuffix = ".journal";
+constexpr std::string_view kAsideSuffix = ".damaged";
+constexpr std::string_view kKeeperLabel = "keeper";
 constexpr size_t kMaxStateBytes = 256 * 1024 * 1024;
+// Two snapshots of a log with two labels (the keeper's, a gateway's), every journal with as many instances as it may
+// have, can be read back.
+constexpr size_t kMaxCountLineBytes = 64;
+static_assert(2 * 2 * limits::kMaxJournalsPerLabel * limits::kMaxJournalInstances * kMaxCountLineBytes <=
+              kMaxStateBytes);
+// A label that has all its journals may ask for a checkpoint that takes the finished ones away, no more often than
+// this.
+constexpr std::chrono::seconds kMinCommitSpacing{1};
 constexpr uint64_t kRecordsPerTurn = 4096;  // one busy journal does not keep the others waiting
 constexpr size_t kMaxPendingTextBytes = 64 * 1024 * 1024;
 
@@ -105,22 +117,26 @@ Status Sequencer::AddTail(const std::string& writer, const JournalState* state) 
     }
   }
   Result<JournalReader> reader = JournalReader::OpenAt(JournalPath(writer), master_, tail.position);
-  if (!reader.ok() && state == nullptr) {
-    // Made and never used: a crash came before its header was written. Or not a journal: then it is nobody's.
-    Log(LogLevel::kWarn, "ledger.journal_ignored", {{"journal", writer}, {"why", reader.error()}});
-    if (reader.error().code() == ErrorCode::kOutOfRange) return folder_.Remove(writer + std::string(kJournalSuffix));
-    return Ok();
-  }
-  Tail& added = tails_.emplace(writer, std::move(tail)).first->second;
   if (!reader.ok()) {
-    if (reader.error().code() == ErrorCode::kNotFound)
-      CloseTail(writer, added, "missing", 0);
-    else
-      CloseTail(writer, added, "cut", 0);
-    return Ok();
+    const Error& why = reader.error();
+    const bool missing = why.code() == ErrorCode::kNotFound;
+    const bool header_cut = why.code() == ErrorCode::kOutOfRange;
+    const bool no_journal = why.code() == ErrorCode::kInvalidArgument;
+    // No descriptor left, a disk that does not answer: says nothing about the journal, and must not end it.
+    if (!missing && !header_cut && !no_journal && why.code() != ErrorCode::kDataLoss)
+      return why.WithContext("journal " + writer);
+    if (state != nullptr) {
+      CloseTail(writer, tails_.emplace(writer, std::move(tail)).first->second, missing ? Code("missing") : Code("cut"),
+                0);
+      return Ok();
+    }
+    // Made and never used: a crash came before its header was written. Or not a journal: then it is nobody's.
+    Log(LogLevel::kWarn, "ledger.journal_ignored", {{"journal", writer}, {"why", why}});
+    return header_cut ? folder_.Remove(writer + std::string(kJournalSuffix)) : Ok();
   }
   if (reader->header().writer != writer)
     return Error(ErrorCode::kDataLoss, "journal " + writer + " has another writer's header");
+  Tail& added = tails_.emplace(writer, std::move(tail)).first->second;
   added.reader = std::move(*reader);
   added.position = added.reader->position();
   if (state == nullptr) {
@@ -136,14 +152,47 @@ Status Sequencer::AddTail(const std::string& writer, const JournalState* state) 
   return Ok();
 }
 
+size_t Sequencer::JournalsOf(std::string_view label) const {
+  return static_cast<size_t>(
+      std::count_if(tails_.begin(), tails_.end(), [&](const auto& tail) { return tail.second.label == label; }));
+}
+
+Status Sequencer::MakeRoomFor(std::string_view label) {
+  if (JournalsOf(label) >= limits::kMaxJournalsPerLabel &&
+      (!committed_at_ || clock_.Mono() - *committed_at_ >= kMinCommitSpacing)) {
+    // Those of writers that are gone are read to their ends and go with a checkpoint.
+    ASSIGN_OR_RETURN(const Progress progress, Poll());
+    if (!progress.committed && log_.pending() > 0) RETURN_IF_ERROR(Commit());
+  }
+  if (JournalsOf(label) >= limits::kMaxJournalsPerLabel)
+    return ResourceExhausted(fmt::format("{} has {} journals that are not in the log yet", label, JournalsOf(label)));
+  if (label == kKeeperLabel) return Ok();  // what a gateway has broken does not take the keeper's voice away
+  ASSIGN_OR_RETURN(const auto names, folder_.List("."));
+  const auto aside =
+      std::count_if(names.begin(), names.end(), [](const std::string& name) { return name.ends_with(kAsideSuffix); });
+  if (static_cast<size_t>(aside) >= limits::kMaxJournalsAside)
+    return ResourceExhausted(
+        fmt::format("{} damaged journals lie in {}: look into why, then take them away", aside, journals_));
+  return Ok();
+}
+
 Result<NewJournal> Sequencer::OpenJournal(std::string_view label) {
+  // It is a record, and none may follow a commit that has failed: the state on disk knows two sizes of the log.
+  if (commit_failed_) RETURN_IF_ERROR(Commit());
+  RETURN_IF_ERROR(MakeRoomFor(label));
   // The file is named by its writer, which its header decides.
   const std::string fresh = journals_ + "/new";
   if (::unlink(fresh.c_str()) != 0 && errno != ENOENT) return ErrnoError("remove " + fresh, errno);
   ASSIGN_OR_RETURN(NewJournal journal, CreateJournal(fresh, label, master_, clock_, random_));
   const std::string path = JournalPath(journal.ticket.writer);
   if (::rename(fresh.c_str(), path.c_str()) != 0) return ErrnoError("name journal " + path, errno);
-  RETURN_IF_ERROR(AddTail(journal.ticket.writer, nullptr));
+  Status added = AddTail(journal.ticket.writer, nullptr);
+  if (added.ok() && !tails_.contains(journal.ticket.writer))
+    added = Internal("the journal that was just made cannot be read");
+  if (!added.ok()) {
+    ::unlink(path.c_str());
+    return added.error();
+  }
   return journal;
 }
 
@@ -177,7 +226,7 @@ void Sequencer::RecordGap(const std::string& writer, std::string_view instance, 
 
 const char* Sequencer::Objection(const std::string& writer, Tail& tail, const RecordView& view) const {
   if (view.writer != writer) return "writer";
-  if (view.kind == RecordKind::kLog) return "kind";  // only the sequencer speaks about the log
+  if (!MayRecord(tail.label, view.kind)) return "kind";
   if (view.tenant != (options_.tenant ? std::string_view(options_.tenant->value()) : std::string_view()))
     return "tenant";
   if (view.spiffe_id == tail.spiffe_id) return nullptr;
@@ -195,17 +244,25 @@ void Sequencer::TakeRecord(const std::string& writer, Tail& tail, const JournalF
   const Result<RecordView> view = ScanRecord(frame.record, SeqField::kAbsent);
   const char* objection = view.ok() ? Objection(writer, tail, *view) : "form";
   uint64_t* count = nullptr;
+  bool too_many = false;
   if (objection == nullptr) {
     auto at = tail.counts.find(view->instance);
-    if (at == tail.counts.end()) at = tail.counts.emplace(view->instance, 0).first;
-    count = &at->second;
-    if (view->instance_seq <= *count) objection = "instance_seq";
+    too_many = at == tail.counts.end() && tail.counts.size() >= limits::kMaxJournalInstances;
+    if (too_many) {
+      objection = "instance";
+    } else {
+      if (at == tail.counts.end()) at = tail.counts.emplace(view->instance, 0).first;
+      count = &at->second;
+      if (view->instance_seq <= *count) objection = "instance_seq";
+    }
   }
   if (objection != nullptr) {
     Body body;
     body.Set("event", Code("record_refused")).Set("writer", WriterName(writer)).Set("frame", frame.counter);
     body.Set("field", PublicName::Parse(objection).value());
     RecordAboutLog(std::move(body));
+    // No writer of ours does that, and every instance is kept in the state: this one is not listened to any longer.
+    if (too_many) CloseTail(writer, tail, "malformed", 0);
     return;
   }
   if (view->instance_seq != *count + 1) {
@@ -258,9 +315,12 @@ void Sequencer::CloseTail(const std::string& writer, Tail& tail, Code how, uint6
   const bool all_read = how.text() == "clean" || how.text() == "gone";
   tail.end = all_read ? JournalEnd::kRemove : JournalEnd::kPutAside;
   tail.counts.clear();
+  // Its writer may live. It must not go on acknowledging what nobody reads: JournalWriter looks before each append.
+  if (!all_read && ::chmod(JournalPath(writer).c_str(), kRevokedMode) != 0 && errno != ENOENT)
+    Log(LogLevel::kError, "ledger.journal_not_revoked", {{"journal", writer}, {"error", ErrnoError("chmod", errno)}});
 }
 
-Status Sequencer::ReadTail(const std::string& writer, Tail& tail, uint64_t& records) {
+Status Sequencer::ReadTail(const std::string& writer, Tail& tail, Progress& progress) {
   for (uint64_t taken = 0; taken < kRecordsPerTurn; ++taken) {
     const bool gone = taken == 0 && tail.reader->WriterGone();  // asked before the read: what is read then is all
     Result<const JournalFrame*> next = tail.reader->Next();
@@ -281,10 +341,11 @@ Status Sequencer::ReadTail(const std::string& writer, Tail& tail, uint64_t& reco
     }
     tail.position = tail.reader->position();
     TakeFrame(writer, tail, **next);
-    ++records;
+    ++progress.records;
     if (tail.end != JournalEnd::kOpen) return Ok();
-    if (log_.pending() >= limits::kMaxPendingRecords || pending_text_bytes_ >= kMaxPendingTextBytes) return Ok();
+    if (log_.pending() >= limits::kMaxPendingRecords || pending_text_bytes_ >= kMaxPendingTextBytes) break;
   }
+  progress.more = true;
   return Ok();
 }
 
@@ -297,13 +358,14 @@ Result<Sequencer::Progress> Sequencer::Poll() {
   }
   for (auto& [writer, tail] : tails_) {
     if (tail.end != JournalEnd::kOpen) continue;
-    RETURN_IF_ERROR(ReadTail(writer, tail, progress.records));
+    RETURN_IF_ERROR(ReadTail(writer, tail, progress));
   }
   if (log_.pending() > 0 && !pending_since_) pending_since_ = clock_.Mono();
   if (CommitDue()) {
     RETURN_IF_ERROR(Commit());
     progress.committed = true;
   }
+  progress.pending = log_.pending() > 0;
   return progress;
 }
 
@@ -317,8 +379,8 @@ Status Sequencer::Flush() {
 
 bool Sequencer::CommitDue() const {
   if (log_.pending() == 0) return false;
-  return log_.pending() >= options_.commit_records || pending_text_bytes_ >= kMaxPendingTextBytes ||
-         clock_.Mono() - *pending_since_ >= options_.commit_interval;
+  return log_.pending() >= std::min(options_.commit_records, limits::kMaxPendingRecords) ||
+         pending_text_bytes_ >= kMaxPendingTextBytes || clock_.Mono() - *pending_since_ >= options_.commit_interval;
 }
 
 SequencerSnapshot Sequencer::Snapshot() const {
@@ -345,6 +407,7 @@ Status Sequencer::Commit() {
   commit_failed_ = false;
   committed_ = std::move(next);
   pending_since_.reset();
+  committed_at_ = clock_.Mono();
   RETURN_IF_ERROR(published);  // published, and something after it failed
   return RemoveClosed();
 }
@@ -353,30 +416,18 @@ Status Sequencer::RemoveClosed() {
   // Only what a published checkpoint covers: a journal whose end is in the snapshot that is on disk.
   for (auto at = tails_.begin(); at != tails_.end();) {
     const auto state = committed_.journals.find(at->first);
-    if (state == committed_.journals.end() || state->second.end == JournalEnd::kOpen || IsLost(at->second)) {
+    if (state == committed_.journals.end() || state->second.end == JournalEnd::kOpen) {
       ++at;
       continue;
     }
     const std::string path = JournalPath(at->first);
-    const std::string aside = path + ".damaged";
+    const std::string aside = path + std::string(kAsideSuffix);
     const bool aside_wanted = state->second.end == JournalEnd::kPutAside;
     const int failed = aside_wanted ? ::rename(path.c_str(), aside.c_str()) : ::unlink(path.c_str());
     if (failed != 0 && errno != ENOENT) return ErrnoError("put away " + path, errno);
     at = tails_.erase(at);
   }
   return Ok();
-}
-
-bool Sequencer::IsLost(const Tail& tail) {
-  return tail.end == JournalEnd::kPutAside && tail.reader && !tail.reader->WriterGone();
-}
-
-std::vector<std::string> Sequencer::LostWriters() const {
-  std::vector<std::string> writers;
-  for (const auto& [writer, tail] : tails_) {
-    if (IsLost(tail)) writers.push_back(writer);
-  }
-  return writers;
 }
 
 }  // namespace hexr::ledger

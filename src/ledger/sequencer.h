@@ -38,21 +38,23 @@ class Sequencer {
                                                  const crypto::Secret& master, const NoteSigner& signer,
                                                  TextStore& texts, const Clock& clock, Random& random);
 
-  // A journal for one more process. `label` says which: "gateway/acme".
+  // A journal for one more process. `label` says which ("gateway/acme") and with it what may stand in it (MayRecord).
+  // It is only handed out when it is also read. RESOURCE_EXHAUSTED: the label has limits::kMaxJournalsPerLabel that are
+  // not in the log yet, or too many damaged ones lie aside. Any other error: nothing was made.
   Result<NewJournal> OpenJournal(std::string_view label);
 
   // Reads what the journals hold and publishes a checkpoint when one is due. An error (a full disk) loses nothing: the
   // next Poll does again what is left. Called often: its time is the log's delay.
   struct Progress {
-    uint64_t records = 0;  // read from journals
+    uint64_t records = 0;  // frames that were read from journals
+    bool more = false;     // a journal's turn ended before the journal did: Poll again at once
+    bool pending = false;  // what was read waits for its checkpoint: Poll again after the commit interval
     bool committed = false;
   };
   Result<Progress> Poll();
   // Poll until the journals are read to their ends, then a checkpoint.
   Status Flush();
 
-  // Writers that live and whose journal cannot be read on: each needs a new one (JournalWriter::Rotate).
-  std::vector<std::string> LostWriters() const;
   TileLog& log() { return log_; }
   const TileLog& log() const { return log_; }
 
@@ -72,7 +74,7 @@ class Sequencer {
   Status AdoptJournals(const SequencerSnapshot& snapshot);
   Status AddTail(const std::string& writer, const JournalState* state);
 
-  Status ReadTail(const std::string& writer, Tail& tail, uint64_t& records);
+  Status ReadTail(const std::string& writer, Tail& tail, Progress& progress);
   void TakeFrame(const std::string& writer, Tail& tail, const JournalFrame& frame);
   void TakeRecord(const std::string& writer, Tail& tail, const JournalFrame& frame);
   // Why a record cannot stand in this log; null when it can.
@@ -80,8 +82,9 @@ class Sequencer {
   void CloseTail(const std::string& writer, Tail& tail, Code how, uint64_t torn_bytes);
   void RecordAboutLog(Body body);
   void RecordGap(const std::string& writer, std::string_view instance, uint64_t first, uint64_t last);
-  static bool IsLost(const Tail& tail);
 
+  Status MakeRoomFor(std::string_view label);
+  size_t JournalsOf(std::string_view label) const;
   bool CommitDue() const;
   Status Commit();
   Status RemoveClosed();
@@ -105,6 +108,7 @@ class Sequencer {
   std::vector<StoredText> pending_texts_;
   size_t pending_text_bytes_ = 0;
   std::optional<MonoTime> pending_since_;
+  std::optional<MonoTime> committed_at_;
   bool commit_failed_ = false;
   std::string entry_;  // reused for each record
 };

@@ -13,13 +13,16 @@
 #include "ledger/testing/events.h"
 #include "ledger/testing/memory_storage.h"
 #include "ledger/testing/memory_text_store.h"
+#include "ledger/testing/raw_journal.h"
 #include "ledger/testing/temp_folder.h"
+#include "ledger/verify.h"
 #include "wire/json.h"
 
 namespace hexr::ledger {
 namespace {
 
 using testing::MemoryStorage;
+using testing::RawJournal;
 using testing::TestEvent;
 using testing::TestInstance;
 using testing::TestMaster;
@@ -117,8 +120,13 @@ TEST_F(SequencerTest, CommitsByTimeAndByNumber) {
   EXPECT_TRUE(sequencer->Poll()->committed);
   EXPECT_FALSE(sequencer->Poll()->committed) << "nothing new";
   for (uint64_t i = 0; i < 5000; ++i) ASSERT_TRUE(writer->Append(TestEvent(1, i)).ok());
-  EXPECT_TRUE(sequencer->Poll()->committed);
-  EXPECT_EQ(sequencer->Poll()->records, 904u);
+  const auto cut = sequencer->Poll();
+  EXPECT_TRUE(cut->committed);
+  EXPECT_TRUE(cut->more) << "what is left can still be rewritten by its writer: it does not wait for a checkpoint";
+  const auto rest = sequencer->Poll();
+  EXPECT_EQ(rest->records, 904u);
+  EXPECT_FALSE(rest->more);
+  EXPECT_TRUE(rest->pending);
 }
 
 TEST_F(SequencerTest, RestartsNeitherLoseNorRepeat) {
@@ -126,7 +134,7 @@ TEST_F(SequencerTest, RestartsNeitherLoseNorRepeat) {
   std::vector<std::unique_ptr<JournalWriter>> writers;
   for (int life = 0; life < 12; ++life) {
     auto sequencer = Open();
-    writers.push_back(Writer(*sequencer));
+    writers.push_back(Writer(*sequencer, "gateway/" + std::to_string(life)));
     for (int round = 0; round < 5; ++round) {
       for (auto& writer : writers) {
         if (!writer) continue;
@@ -171,6 +179,42 @@ TEST_F(SequencerTest, APowerCutAtEveryStepOfACommit) {
     const std::vector<uint64_t> numbers = Numbers(Records());
     ASSERT_EQ(numbers.size(), 600u) << step;
     for (uint64_t i = 0; i < 600; ++i) ASSERT_EQ(numbers[i], i) << step;
+  }
+}
+
+// A commit that was reported as failed and is on disk all the same: nothing may be added to the log until it is
+// through, a journal's opening neither, or the next start knows neither size.
+TEST_F(SequencerTest, AHalfReportedCommitAndACrash) {
+  for (uint64_t failing = 0; failing < 14; ++failing) {
+    for (uint64_t crash = 0; crash < 14; ++crash) {
+      storage_ = MemoryStorage();
+      const std::string journals = folder_.path() + "/" + std::to_string(failing) + "-" + std::to_string(crash);
+      const auto open = [&] {
+        return Sequencer::Open(Options(), storage_, journals, TestMaster(), signer_, texts_, clock_, random_);
+      };
+      std::unique_ptr<JournalWriter> writer;
+      {
+        auto sequencer = open().value();
+        writer = Writer(*sequencer);
+        ASSERT_TRUE(writer->Append(TestEvent(1, 0)).ok());
+        ASSERT_TRUE(sequencer->Flush().ok());
+        ASSERT_TRUE(writer->Append(TestEvent(1, 1)).ok());
+        storage_.SetFault(Fault::kFull, failing);
+        const Status failed = sequencer->Flush();
+        if (storage_.fault_happened() && !failed.ok()) {
+          const bool in_commit = sequencer->log().pending() > 0;
+          EXPECT_EQ(sequencer->OpenJournal("gateway/acme").ok(), !in_commit) << failing;
+        }
+        storage_.SetFault(Fault::kCrash, crash);
+        (void)sequencer->OpenJournal("gateway/acme");
+        (void)sequencer->Flush();
+      }
+      storage_.PowerLoss(random_);
+      auto sequencer = open();
+      ASSERT_TRUE(sequencer.ok()) << failing << " " << crash << " " << sequencer.error().ToString();
+      ASSERT_TRUE((*sequencer)->Flush().ok());
+      ASSERT_EQ(Numbers(Records()), (std::vector<uint64_t>{0, 1})) << failing << " " << crash;
+    }
   }
 }
 
@@ -247,13 +291,14 @@ TEST_F(SequencerTest, DamageIsARecordAndTheFileIsKept) {
       .put('!');
   ASSERT_TRUE(sequencer->Flush().ok());
   EXPECT_EQ(Field(Records().back(), "how"), "damaged");
-  EXPECT_EQ(sequencer->LostWriters(), std::vector<std::string>{last_writer_}) << "its writer lives and needs another";
+  // Its writer lives. What nobody reads must not be acknowledged.
+  EXPECT_EQ(writer->Append(TestEvent(1, 3)).error().code(), ErrorCode::kUnavailable);
+  EXPECT_TRUE(writer->WantsRotation());
   NewJournal next = sequencer->OpenJournal("gateway/acme").value();
-  ASSERT_TRUE(writer->Rotate(std::move(next.fd), std::move(next.ticket)).ok());
-  EXPECT_TRUE(sequencer->LostWriters().empty());
-  ASSERT_TRUE(writer->Append(TestEvent(1, 3)).ok());
+  EXPECT_FALSE(writer->Rotate(std::move(next.fd), std::move(next.ticket)).ok()) << "the old one's end stays open";
+  ASSERT_TRUE(writer->Append(TestEvent(1, 4)).ok());
   ASSERT_TRUE(sequencer->Flush().ok());
-  EXPECT_EQ(Numbers(Records()), (std::vector<uint64_t>{1, 3}));
+  EXPECT_EQ(Numbers(Records()), (std::vector<uint64_t>{1, 4}));
   EXPECT_TRUE(std::filesystem::exists(JournalPath() + ".damaged"));
 }
 
@@ -270,6 +315,7 @@ TEST_F(SequencerTest, AJournalThatWasTakenAwayOrCutIsARecord) {
     auto sequencer = Open();
     ASSERT_TRUE(sequencer->Flush().ok());
     EXPECT_EQ(Field(Records().back(), "how"), "missing");
+    EXPECT_EQ(writer->Append(TestEvent(1, 5)).error().code(), ErrorCode::kUnavailable);
     writer = Writer(*sequencer);
     ASSERT_TRUE(writer->Append(TestEvent(1, 2)).ok());
     ASSERT_TRUE(sequencer->Flush().ok());
@@ -278,6 +324,22 @@ TEST_F(SequencerTest, AJournalThatWasTakenAwayOrCutIsARecord) {
   auto sequencer = Open();
   ASSERT_TRUE(sequencer->Flush().ok());
   EXPECT_EQ(Field(Records().back(), "how"), "cut");
+  EXPECT_EQ(writer->Append(TestEvent(1, 6)).error().code(), ErrorCode::kUnavailable);
+}
+
+// An error that says nothing about the journal itself neither ends it nor leaves it unread.
+TEST_F(SequencerTest, AJournalThatCannotBeOpenedNowIsNotGivenUp) {
+  auto writer = Writer(*Open());
+  for (uint64_t number = 0; number < 2; ++number) {  // the second time its place is in the state
+    ASSERT_TRUE(writer->Append(TestEvent(1, number)).ok());
+    std::filesystem::rename(JournalPath(), JournalPath() + ".away");
+    std::filesystem::create_symlink(JournalPath(), JournalPath());
+    EXPECT_FALSE(TryOpen().ok()) << number;
+    std::filesystem::rename(JournalPath() + ".away", JournalPath());
+    ASSERT_TRUE(Open()->Flush().ok());
+  }
+  EXPECT_EQ(Numbers(Records()), (std::vector<uint64_t>{0, 1}));
+  EXPECT_TRUE(writer->Append(TestEvent(1, 2)).ok());
 }
 
 // What a gateway that has been taken over may try: it holds the key of its journal.
@@ -301,31 +363,115 @@ TEST_F(SequencerTest, AWriterSpeaksForItselfAndItsTenantOnly) {
   EXPECT_EQ(fields, (std::vector<std::string>{"tenant", "spiffe_id", "kind"}));
 }
 
-// A frame by hand, as a writer with the right key and wrong intentions would make it.
+TEST_F(SequencerTest, ALabelRecordsWhatItHasAuthorityFor) {
+  auto sequencer = Open();
+  const std::vector<RecordKind> keepers = {RecordKind::kIdentity, RecordKind::kApproval, RecordKind::kKill,
+                                           RecordKind::kPolicyChange, RecordKind::kConfiguration};
+  const std::vector<RecordKind> gateways = {RecordKind::kDecision, RecordKind::kScan,    RecordKind::kExecution,
+                                            RecordKind::kEgress,   RecordKind::kToolPin, RecordKind::kBudget,
+                                            RecordKind::kFlow};
+  const auto count = [&](RecordKind kind, const std::string& writer) {
+    const auto records = Records();
+    return std::count_if(records.begin(), records.end(),
+                         [&](const Record& r) { return r.kind == kind && r.writer == writer; });
+  };
+  for (const char* label : {"keeper", "gateway/acme", "stranger"}) {
+    auto writer = Writer(*sequencer, label);
+    const std::string name = last_writer_;
+    uint64_t number = 0;
+    for (const auto* kinds : {&keepers, &gateways}) {
+      for (const RecordKind kind : *kinds) ASSERT_TRUE(writer->Append(TestEvent(1, ++number, kind)).ok());
+    }
+    ASSERT_TRUE(writer->Append(TestEvent(1, ++number, RecordKind::kCredential)).ok());
+    ASSERT_TRUE(sequencer->Flush().ok());
+    const bool keeper = label == std::string_view("keeper");
+    const bool gateway = label == std::string_view("gateway/acme");
+    for (const RecordKind kind : keepers) EXPECT_EQ(count(kind, name), keeper) << label << RecordKindName(kind);
+    for (const RecordKind kind : gateways) EXPECT_EQ(count(kind, name), gateway) << label << RecordKindName(kind);
+    EXPECT_EQ(count(RecordKind::kCredential, name), keeper || gateway);
+  }
+}
+
+// The cap that the honest writer keeps holds for the others too: every instance is a line of the state, which is
+// written with each commit and has to be read at the next start.
+TEST_F(SequencerTest, InventedInstancesEndTheirJournal) {
+  auto sequencer = Open();
+  RawJournal hostile(sequencer->OpenJournal("gateway/acme").value());
+  auto honest = Writer(*sequencer);
+  for (unsigned i = 0; i < 100'000; ++i) {
+    Event event = TestEvent(1, i);
+    event.instance = InstanceId::Make(i, "0123456789");
+    hostile.Record(event, 1);
+  }
+  ASSERT_TRUE(honest->Append(TestEvent(1, 7, RecordKind::kFlow)).ok());
+  ASSERT_TRUE(sequencer->Flush().ok());
+  const std::vector<Record> records = Records();
+  EXPECT_EQ(Numbers(records).size(), limits::kMaxJournalInstances);
+  EXPECT_EQ(Field(records.back(), "how"), "malformed");
+  EXPECT_EQ(Field(records[records.size() - 2], "field"), "instance");
+  EXPECT_TRUE(std::any_of(records.begin(), records.end(), [](const Record& r) { return r.kind == RecordKind::kFlow; }));
+  ASSERT_TRUE(honest->Append(TestEvent(1, 8, RecordKind::kFlow)).ok());
+  ASSERT_TRUE(sequencer->Flush().ok());
+  EXPECT_LT(std::filesystem::file_size(folder_.path() + "/state"), 4096u) << "nothing of them is left in the state";
+  sequencer.reset();
+  ASSERT_TRUE(TryOpen().ok());
+}
+
+TEST_F(SequencerTest, JournalsOfALabelAreBounded) {
+  auto sequencer = Open();
+  std::vector<NewJournal> journals;
+  for (size_t i = 0; i < limits::kMaxJournalsPerLabel; ++i)
+    journals.push_back(sequencer->OpenJournal("gateway/acme").value());
+  EXPECT_EQ(sequencer->OpenJournal("gateway/acme").error().code(), ErrorCode::kResourceExhausted);
+  EXPECT_TRUE(sequencer->OpenJournal("keeper").ok()) << "others are not held up";
+  journals.pop_back();
+  EXPECT_EQ(sequencer->OpenJournal("gateway/acme").error().code(), ErrorCode::kResourceExhausted)
+      << "asking again and again commits once a second, not each time";
+  clock_.Advance(std::chrono::seconds(1));
+  EXPECT_TRUE(sequencer->OpenJournal("gateway/acme").ok()) << "a writer is gone, and its journal is in the log";
+}
+
+TEST_F(SequencerTest, DamagedJournalsAreKeptAndBounded) {
+  auto sequencer = Open();
+  for (size_t i = 0; i < limits::kMaxJournalsAside; ++i) {
+    Result<NewJournal> journal = sequencer->OpenJournal("gateway/acme");
+    ASSERT_TRUE(journal.ok()) << journal.error().ToString();
+    RawJournal(std::move(*journal)).Write(Bytes{99});
+    ASSERT_TRUE(sequencer->Flush().ok());
+  }
+  EXPECT_EQ(sequencer->OpenJournal("gateway/acme").error().code(), ErrorCode::kResourceExhausted);
+  EXPECT_TRUE(sequencer->OpenJournal("keeper").ok());
+}
+
+// A record that fits, and does not once it has its number.
+TEST_F(SequencerTest, ARecordHasRoomForItsNumber) {
+  auto sequencer = Open();
+  RawJournal raw(sequencer->OpenJournal("gateway/acme").value());
+  const std::string base = raw.Json(TestEvent(1, 1), 1);
+  const auto padded = [&](size_t size) {
+    std::string json = base;
+    json.insert(json.find("\"number\""), "\"n\":\"" + std::string(size - base.size() - 7, 'x') + "\",");
+    EXPECT_EQ(json.size(), size);
+    return json;
+  };
+  raw.Write(RawJournal::RecordFrame(padded(limits::kMaxRecordBytes)));
+  raw.Write(RawJournal::RecordFrame(padded(limits::kMaxRecordBytes - kSeqFieldBytes + 1)));
+  raw.Write(RawJournal::RecordFrame(padded(limits::kMaxRecordBytes - kSeqFieldBytes)));
+  ASSERT_TRUE(sequencer->Flush().ok());
+  EXPECT_EQ(Events(), (std::vector<std::string>{"writer_opened", "record_refused", "record_refused"}));
+  EXPECT_EQ(Numbers(Records()), (std::vector<uint64_t>{1}));
+  const VerifyReport report = VerifyLog(storage_, {.log_key = signer_.verifier()}).value();
+  ASSERT_EQ(report.problems_total, 2u);
+  for (const Problem& problem : report.problems) EXPECT_EQ(problem.code, "refused") << problem.message;
+}
+
+// What a writer with the right key and wrong intentions may write.
 TEST_F(SequencerTest, GapsReplaysAndNonsenseAreRecords) {
   auto sequencer = Open();
-  NewJournal journal = sequencer->OpenJournal("gateway/acme").value();
-  crypto::AeadStream stream = crypto::AeadStream::ForSealing(journal.ticket.key).value();
-  Chain chain = journal.ticket.chain;
-  uint64_t counter = 0;
-  const auto write = [&](const Bytes& plaintext) {
-    Bytes frame(plaintext.size() + kFrameOverheadBytes);
-    const auto put = [&frame](size_t at, uint64_t v, size_t n) {
-      for (size_t i = 0; i < n; ++i) frame[at + i] = static_cast<uint8_t>(v >> (8 * (n - 1 - i)));
-    };
-    put(0, frame.size() - 4, 4);
-    put(4, ++counter, 8);
-    Bytes aad(chain.begin(), chain.end());
-    aad.insert(aad.end(), frame.begin(), frame.begin() + kFramePrefixBytes);
-    stream.Seal(counter, aad, plaintext, std::span(frame).subspan(kFramePrefixBytes));
-    std::copy(frame.end() - kChainBytes, frame.end(), chain.begin());
-    ASSERT_EQ(::write(journal.fd.get(), frame.data(), frame.size()), static_cast<ssize_t>(frame.size()));
-  };
+  RawJournal raw(sequencer->OpenJournal("gateway/acme").value());
+  const auto write = [&](const Bytes& plaintext) { raw.Write(plaintext); };
   const auto record = [&](uint64_t number, uint64_t instance_seq) {
-    std::string json;
-    AppendUnsequenced(TestEvent(1, number), journal.ticket.writer, instance_seq, json);
-    const std::string prefix = {1, 0, 0, static_cast<char>(json.size() >> 8), static_cast<char>(json.size())};
-    return ToBytes(prefix + json);
+    return RawJournal::RecordFrame(raw.Json(TestEvent(1, number), instance_seq));
   };
   write(record(1, 1));
   write(record(2, 4));  // 2 and 3 are missing

@@ -18,6 +18,8 @@ inline constexpr size_t kMaxStoredTextBytes = 1024 * 1024;     // longer texts l
 inline constexpr size_t kMaxFrameTextBytes = 4 * 1024 * 1024;  // texts beside one record
 inline constexpr size_t kMaxJournalFrameBytes = 5 * 1024 * 1024;
 inline constexpr size_t kMaxJournalInstances = 65536;  // live at a time in one journal
+inline constexpr size_t kMaxJournalsPerLabel = 8;      // of one process in one log, until they are read and committed
+inline constexpr size_t kMaxJournalsAside = 64;        // damaged, kept for people; then their log opens no other
 inline constexpr uint64_t kRotateJournalBytes = 64 * 1024 * 1024;
 inline constexpr uint64_t kMaxPendingRecords = 65536;  // read from journals and not in a checkpoint yet
 

@@ -48,7 +48,7 @@ Result<Rates> Round(const std::string& root) {
   ASSIGN_OR_RETURN(ledger::Ledger book, ledger::Ledger::Open({.root = root, .trust_domain = domain, .node = "bench"},
                                                              crypto::Secret::Random(32, random), clock, random));
   ASSIGN_OR_RETURN(ledger::TenantLedger* const log, book.Of(tenant));
-  ASSIGN_OR_RETURN(ledger::NewJournal journal, log->sequencer().OpenJournal("bench"));
+  ASSIGN_OR_RETURN(ledger::NewJournal journal, log->sequencer().OpenJournal("gateway/bench"));
   ASSIGN_OR_RETURN(auto writer, ledger::JournalWriter::Open(std::move(journal.fd), std::move(journal.ticket),
                                                             ledger::SyncPolicy::kWritten));
   std::vector<ledger::Event> events;
