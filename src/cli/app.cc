@@ -76,14 +76,14 @@ int Main(int argc, char** argv) {
     app->add_option("--output", output, "text or json")->check(CLI::IsMember({"text", "json"}))->group("Common");
     app->add_option("--config", config_file, "the node's configuration file")->type_name("FILE")->group("Common");
     for (const Flag& f : command.flags) {
-      if (!f.fallback.empty()) in->fallbacks[f.name] = f.fallback;
+      if (!f.fallback.empty()) in->fallbacks[f.Key()] = f.fallback;
       if (f.value.empty()) {
         app->add_flag_function(
-            f.name, [in, name = f.name](int64_t) { in->values[name] = {"true"}; }, f.help);
+            f.name, [in, name = f.Key()](int64_t) { in->values[name] = {"true"}; }, f.help);
         continue;
       }
       CLI::Option* o = app->add_option_function<std::vector<std::string>>(
-          f.name, [in, name = f.name](const std::vector<std::string>& v) { in->values[name] = v; },
+          f.name, [in, name = f.Key()](const std::vector<std::string>& v) { in->values[name] = v; },
           f.help + (f.fallback.empty() ? "" : " (" + f.fallback + ")"));
       o->type_name(f.value)->required(f.required)->allow_extra_args(false);
       // A repeated single-valued flag is a mistake that picks a value silently: refused.

@@ -19,12 +19,14 @@ inline constexpr int kFault = 4;        // our fault
 inline constexpr int kRunRefused = 125, kRunCannotExecute = 126, kRunNotFound = 127;
 
 struct Flag {
-  std::string name;   // "--tenant"
+  std::string name;   // "--tenant", or with a short form "-d,--data"; known to commands by its last form
   std::string value;  // what --help calls its value; empty: a switch
   std::string help;
   std::string fallback = "";  // shown in --help and used where the flag is absent
   bool required = false;
   bool repeated = false;
+
+  std::string Key() const { return name.substr(name.rfind(',') + 1); }
 };
 
 struct Positional {

@@ -1,3 +1,5 @@
+#include "cli/policy/commands.h"
+
 #include "cli/bench/bench.h"
 #include "cli/bundles.h"
 #include "cli/command.h"
@@ -27,8 +29,10 @@ int RunRun(const Invocation& in) {
 
 }  // namespace
 
-const std::vector<Command>& Commands() {
-  static const std::vector<Command> table = {
+namespace {
+
+std::vector<Command> NodeCommands() {
+  return {
       {"up",
        "Start a node here, as root or as yourself",
        "hexr up",
@@ -222,6 +226,18 @@ const std::vector<Command>& Commands() {
        {{"SHELL", "bash, zsh or fish"}},
        RunCompletion},
   };
+}
+
+std::vector<Command> All() {
+  std::vector<Command> all = NodeCommands();
+  for (Command& c : PolicyCommands()) all.push_back(std::move(c));
+  return all;
+}
+
+}  // namespace
+
+const std::vector<Command>& Commands() {
+  static const std::vector<Command> table = All();
   return table;
 }
 

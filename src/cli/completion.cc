@@ -22,7 +22,7 @@ std::map<std::string, std::set<std::string>> Followers() {
       prefix += (prefix.empty() ? "" : " ") + word;
       at = end + 1;
     }
-    for (const Flag& f : c.flags) out[prefix].insert(f.name);
+    for (const Flag& f : c.flags) out[prefix].insert(f.Key());
     out[prefix].insert({"--help", "--output", "--config"});
   }
   return out;

@@ -1,91 +1,42 @@
 #include "policy/policy_set.h"
 
-#include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <functional>
-#include <iterator>
 #include <set>
 
-#include "base/limits/rego.h"
 #include "policy/rego/value/build.h"
 #include "policy/rego/value/json.h"
-#include "policy/rego/value/yaml.h"
 
 namespace hexr::policy {
-namespace {
-
-namespace fs = std::filesystem;
-
-// Objects are merged; where anything else meets, the right side stands.
-rego::Value Merge(rego::Arena& arena, const rego::Value& a, const rego::Value& b) {
-  if (!a.is_object() || !b.is_object()) return b;
-  rego::ObjectBuilder out(arena, a.obj->size + b.obj->size);
-  for (uint32_t i = 0; i < a.obj->size; ++i) out.Add(a.obj->keys[i], a.obj->values[i]);
-  for (uint32_t i = 0; i < b.obj->size; ++i) {
-    rego::Value before = rego::Lookup(a, b.obj->keys[i]);
-    out.Add(b.obj->keys[i], before.defined() ? Merge(arena, before, b.obj->values[i]) : b.obj->values[i]);
-  }
-  return out.Finish();
-}
-
-Result<std::string> ReadFile(const fs::path& path) {
-  std::error_code ec;
-  if (fs::file_size(path, ec) > limits::kMaxPolicyFileBytes || ec)
-    return ResourceExhausted(path.string() + ": too large to be a policy file");
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return NotFound("cannot read " + path.string());
-  return std::string((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-}
-
-}  // namespace
-
-Result<std::shared_ptr<const PolicySet>> PolicySet::Compile(std::vector<rego::Source> sources,
-                                                            std::string_view data_json, std::string revision) {
+Result<std::shared_ptr<const PolicySet>> PolicySet::Compile(Documents documents) {
   auto set = std::shared_ptr<PolicySet>(new PolicySet());
   std::vector<rego::Diagnostic> errors;
-  set->policy_ = rego::Policy::Compile(sources, {}, errors);
+  set->policy_ = rego::Policy::Compile(documents.sources, {}, errors);
   if (!set->policy_) return InvalidArgument(rego::FormatDiagnostics(errors));
-  set->data_ = rego::EmptyObject();
-  if (!data_json.empty()) {
-    ASSIGN_OR_RETURN(set->data_, rego::ParseJson(set->arena_, data_json));
-    if (!set->data_.is_object()) return InvalidArgument("data is an object");
-  }
-  set->revision_ = std::move(revision);
+  set->arena_ = std::move(documents.arena);
+  set->data_ = documents.data.defined() ? documents.data : rego::EmptyObject();
+  if (!set->data_.is_object()) return InvalidArgument("data is an object");
+  set->revision_ = std::move(documents.revision);
   set->CollectReadSet();
   return std::shared_ptr<const PolicySet>(std::move(set));
 }
 
+Result<std::shared_ptr<const PolicySet>> PolicySet::Compile(std::vector<rego::Source> sources,
+                                                            std::string_view data_json, std::string revision) {
+  Documents documents;
+  documents.sources = std::move(sources);
+  documents.revision = std::move(revision);
+  if (!data_json.empty()) {
+    ASSIGN_OR_RETURN(documents.data, rego::ParseJson(*documents.arena, data_json));
+  }
+  return Compile(std::move(documents));
+}
+
 Result<std::shared_ptr<const PolicySet>> PolicySet::LoadFolder(const std::string& folder) {
-  std::vector<fs::path> files;
-  std::error_code ec;
-  for (auto it = fs::recursive_directory_iterator(folder, ec); !ec && it != fs::recursive_directory_iterator();
-       it.increment(ec)) {
-    if (it->is_regular_file(ec) && !it->is_symlink(ec)) files.push_back(it->path());
-    if (files.size() > limits::kMaxPolicyFiles) return ResourceExhausted(folder + ": too many files");
-  }
-  if (ec) return NotFound("cannot read " + folder + ": " + ec.message());
-  std::sort(files.begin(), files.end());
-  std::vector<rego::Source> sources;
-  rego::Arena arena;
-  rego::Value data = rego::EmptyObject();
-  for (const auto& path : files) {
-    std::string name = path.filename();
-    bool json = name == "data.json", yaml = name == "data.yaml" || name == "data.yml";
-    if (path.extension() != ".rego" && !json && !yaml) continue;
-    ASSIGN_OR_RETURN(std::string text, ReadFile(path));
-    fs::path below = path.lexically_relative(folder);
-    if (!json && !yaml) {
-      sources.push_back({below.string(), std::move(text)});
-      continue;
-    }
-    auto value = json ? rego::ParseJson(arena, text) : rego::ParseYaml(arena, text);
-    if (!value.ok()) return value.error().WithContext(below.string());
-    std::vector<rego::Value> steps;
-    for (const auto& part : below.parent_path()) steps.push_back(rego::Value::String(arena, part.string()));
-    data = Merge(arena, data, rego::WithPath(arena, rego::Value(), steps, *value));
-  }
-  return Compile(std::move(sources), rego::ToJson(data), folder);
+  ASSIGN_OR_RETURN(Documents documents, LoadPaths({folder}, {.bundles = true}));
+  const size_t prefix = folder.size() + (folder.ends_with('/') ? 0 : 1);
+  for (rego::Source& s : documents.sources) s.file.erase(0, prefix);
+  documents.revision = folder;
+  return Compile(std::move(documents));
 }
 
 void PolicySet::CollectReadSet() {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "policy/documents.h"
 #include "policy/rego/engine.h"
 
 namespace hexr::policy {
@@ -15,6 +16,7 @@ class PolicySet {
   // `data_json` is the base document, an object ("" for none). INVALID_ARGUMENT lists every error of every file.
   static Result<std::shared_ptr<const PolicySet>> Compile(std::vector<rego::Source> sources, std::string_view data_json,
                                                           std::string revision);
+  static Result<std::shared_ptr<const PolicySet>> Compile(Documents documents);
   // Every .rego below `folder`, and data.json and data.yaml under the path of the folder they lie in, as OPA loads
   // them.
   static Result<std::shared_ptr<const PolicySet>> LoadFolder(const std::string& folder);
@@ -30,7 +32,7 @@ class PolicySet {
   void CollectReadSet();
 
   std::unique_ptr<rego::Policy> policy_;
-  rego::Arena arena_;
+  std::shared_ptr<rego::Arena> arena_;
   rego::Value data_;
   std::string revision_;
   std::vector<std::string> read_set_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,12 +21,31 @@ namespace hexr::rego {
 struct Source {
   std::string file;
   std::string text;
+  std::optional<Version> version = std::nullopt;  // PolicyOptions::version when absent
 };
 
 struct PolicyOptions {
   Version version = Version::kV1;
-  bool strict = false;     // OPA's check --strict
-  bool for_cases = false;  // see CompileOptions
+  bool strict = false;      // OPA's check --strict
+  bool for_cases = false;   // see CompileOptions
+  bool test_cases = false;  // rules test_x[name] tell Services::test_cases their names
+};
+
+// How a query's names are read, and whether each of its expressions is part of the result.
+struct QueryOptions {
+  std::string package;               // "data.a.b": its rules are known by their bare names
+  std::vector<std::string> imports;  // "data.a.b", "input.x as y"
+  bool capture = false;
+};
+
+struct PlannedQuery {
+  struct Part {
+    std::string text;  // as written
+    Location at;
+    std::string variable;  // binding that holds its value; "": its value is true
+  };
+  int function = -1;  // gives an array of binding objects
+  std::vector<Part> parts;
 };
 
 class Policy {
@@ -35,6 +55,8 @@ class Policy {
                                          std::vector<Diagnostic>& errors);
   // Adds a query before the policy is shared; its number for Session::Query, or -1 with errors.
   int AddQuery(std::string_view query, std::vector<Diagnostic>& errors);
+  std::optional<PlannedQuery> AddQuery(std::string_view query, const QueryOptions& options,
+                                       std::vector<Diagnostic>& errors);
   // The rule set at a path such as "data.hexr.authz.allow", or -1.
   int Find(std::string_view path) const;
   // The document at a path, rule set or package, for Machine::RunDocument; -1 when policies define nothing there.

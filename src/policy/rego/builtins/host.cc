@@ -1,4 +1,6 @@
 // What reaches outside the decision: refused unless the host lends it. Printing and tracing.
+#include <algorithm>
+
 #include "policy/rego/builtins/support.h"
 
 namespace hexr::rego {
@@ -107,7 +109,19 @@ Value Sleep(Call& c) {
   std::string_view text;
   return TakeString(c, 0, text) ? Outside(c, "test.sleep") : Value();
 }
-Value TestCase(Call&) { return Value::Bool(true); }
+Value TestCase(Call& c) {
+  if (c.services.test_cases == nullptr) return Value::Bool(true);
+  const Arr* parts;
+  if (!TakeArray(c, 0, parts)) return Value();
+  std::string name;
+  for (const Value& p : parts->view()) {
+    if (!name.empty()) name += '/';
+    name += p.is_string() ? std::string(p.text()) : ToRego(p);
+  }
+  auto& all = *c.services.test_cases;
+  if (std::find(all.begin(), all.end(), name) == all.end()) all.push_back(std::move(name));
+  return Value::Bool(true);
+}
 
 constexpr Builtin kTable[] = {
     {.name = "http.send", .arity = 1, .fn = HttpSend, .nondeterministic = true},

@@ -84,6 +84,7 @@ struct Services {
   // `test.sleep`, `http.send`… refused unless the host lends its own.
   std::function<Value(Call&, std::string_view name)> host;
   std::vector<std::string>* prints = nullptr;
+  std::vector<std::string>* test_cases = nullptr;  // names of sub-tests, parts joined by /
 };
 
 // Null when there is none of that name.

@@ -222,10 +222,24 @@ void Compiler::SafetyOf(Rule& rule) {
   }
 }
 
-bool Compiler::CompileQuery(Body& query) {
+Compiler::Names Compiler::NamesOf(std::string_view package) const {
+  Names out;
+  for (const auto& m : modules_) {
+    if (RefText(*m->package) != package) continue;
+    for (const auto& r : m->rules) {
+      // Heads are full paths by now.
+      const std::string& name = r->head.ref->items[m->package->items.size()]->text;
+      std::vector<std::string> path = PathOf(*m->package);
+      path.push_back(name);
+      out[name] = std::move(path);
+    }
+  }
+  return out;
+}
+
+bool Compiler::CompileQuery(Body& query, const Names& names) {
   size_t before = errors_.size();
-  Globals none;
-  Resolver(none, names_, "", errors_).ResolveQuery(query);
+  Resolver(names, names_, "", errors_).ResolveQuery(query);
   Rule rule;
   rule.head.ref = MakeRef({"data"}, {});
   rule.body = std::move(query);

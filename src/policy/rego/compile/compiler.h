@@ -41,8 +41,12 @@ class Compiler {
 
   // Takes every module at once. False when errors() is not empty.
   bool Compile(std::vector<std::unique_ptr<Module>> modules);
-  // Resolves, checks and orders a query against the compiled modules; `imports` as in a module. Null on error.
-  bool CompileQuery(Body& query);
+  // What bare names in a query stand for, as full paths.
+  using Names = std::map<std::string, std::vector<std::string>, std::less<>>;
+  // Those that a package's rules define.
+  Names NamesOf(std::string_view package) const;
+  // Resolves, checks and orders a query against the compiled modules. False on error.
+  bool CompileQuery(Body& query, const Names& names = {});
 
   const TreeNode& root() const { return *root_; }
   size_t node_count() const { return nodes_; }

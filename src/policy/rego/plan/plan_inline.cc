@@ -105,6 +105,7 @@ bool Planner::PlanInline(const Term& t, int place, size_t next, uint16_t& elemen
     emit_->fail = exhausted;
     PlanRuleBody(rule);
     uint16_t value = PlanTerm(*rule.head.key);
+    emit_->place = rule.at;
     emit_->Emit(Op::kMove, element, value);
     emit_->SetBarrier(barrier);
     emit_->ScopeRestore(mark);

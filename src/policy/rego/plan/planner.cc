@@ -205,6 +205,7 @@ void Planner::PlanSingle(const std::vector<Rule*>& all, Function&, bool is_funct
   emit_->Bind(missing);
   if (fallback != nullptr) {
     emit_->fail = missing;
+    emit_->place = fallback->at;
     emit_->Emit(Op::kReturn, PlanTerm(*fallback->head.value));
   } else {
     emit_->Emit(Op::kReturnUndefined);
@@ -228,6 +229,7 @@ void Planner::PlanSet(const std::vector<Rule*>& rules, Function&) {
     emit_->fail = next;
     PlanRuleBody(*rules[i]);
     uint16_t element = PlanTerm(*rules[i]->head.key);
+    emit_->place = rules[i]->at;
     emit_->Emit(Op::kAddSet, set, element);
     FailAlways();
     emit_->ScopeRestore(mark);

@@ -10,11 +10,14 @@
 
 namespace hexr::rego {
 
-// 1-based; row 0 means generated code without a place of its own. `file` indexes the compiler's list of modules.
+// 1-based; row 0 means generated code without a place of its own. `file` indexes the compiler's list of modules;
+// [begin, end) are the bytes of the source that say it.
 struct Location {
   uint32_t row = 0;
   uint32_t col = 0;
   uint32_t file = 0;
+  uint32_t begin = 0;
+  uint32_t end = 0;
 };
 
 enum class TermKind : uint8_t {

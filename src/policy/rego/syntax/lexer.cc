@@ -52,15 +52,15 @@ class Lexer {
 
   void Start() {
     token_ = Token();
-    token_.at = {row_, col_, file_};
     token_.begin = static_cast<uint32_t>(at_);
+    token_.at = {row_, col_, file_, token_.begin, token_.begin};
     token_.space_before = space_;
     token_.newline_before = newline_;
   }
   void Push(Tok type, std::string text = {}) {
     token_.type = type;
     token_.text = std::move(text);
-    token_.end = static_cast<uint32_t>(at_);
+    token_.end = token_.at.end = static_cast<uint32_t>(at_);
     out_.tokens.push_back(std::move(token_));
     space_ = newline_ = false;
   }
@@ -74,13 +74,14 @@ class Lexer {
         Next();
       } else if (c == '#') {
         Comment comment;
-        comment.at = {row_, col_, file_};
+        comment.at = {row_, col_, file_, static_cast<uint32_t>(at_), 0};
         Next();
         size_t start = at_;
         while (at_ < s_.size() && Peek() != '\n') Next();
         size_t end = at_;
         if (end > start && s_[end - 1] == '\r') --end;
         comment.text = s_.substr(start, end - start);
+        comment.at.end = static_cast<uint32_t>(end);
         out_.comments.push_back(std::move(comment));
         space_ = true;
       } else {

@@ -279,6 +279,7 @@ bool Parser::ParseHead(Rule& rule) {
     ref->items.push_back(std::move(term));
     term = std::move(ref);
   }
+  head.at.end = LastEnd();
   if (!term->is_ref() || !term->items[0]->is_var()) {
     Fail(head.at, "expected rule head name");
     return false;
@@ -299,6 +300,7 @@ bool Parser::ParseHead(Rule& rule) {
       if (errors_.empty()) Illegal("expected rule key term (e.g., " + shown + " contains <VALUE> { ... })");
       return false;
     }
+    head.at.end = LastEnd();
     return true;
   }
   if (Is(Tok::kUnify) || Is(Tok::kAssign)) {
@@ -306,6 +308,7 @@ bool Parser::ParseHead(Rule& rule) {
     Next();
     head.value = ParseInfix(true);
     if (!head.value) return false;
+    head.at.end = LastEnd();
   }
   return true;
 }
@@ -333,6 +336,7 @@ bool Parser::ParseRules(Module& m) {
       return false;
     }
     if (!CheckDefault(*rule)) return false;
+    rule->at.end = LastEnd();
     rule->body = TrueBody(rule->at);
     m.rules.push_back(std::move(rule));
     return true;
@@ -383,6 +387,7 @@ bool Parser::FinishRule(Module& m, std::unique_ptr<Rule> rule, bool has_if) {
     }
     rule->body = TrueBody(rule->at);
     rule->generated_body = true;
+    rule->at.end = LastEnd();
     if (!IsKeyword("else")) {
       m.rules.push_back(std::move(rule));
       return true;
@@ -416,6 +421,7 @@ bool Parser::FinishRule(Module& m, std::unique_ptr<Rule> rule, bool has_if) {
     if (!rule->else_rule) return false;
   }
   bool has_else = rule->else_rule != nullptr;
+  rule->at.end = LastEnd();
   m.rules.push_back(std::move(rule));
   // Chained bodies: p { … } { … } is two rules of one head.
   while (Is(Tok::kLBrace)) {
@@ -429,6 +435,8 @@ bool Parser::FinishRule(Module& m, std::unique_ptr<Rule> rule, bool has_if) {
     Next();
     if (!ParseBody(Tok::kRBrace, next->body)) return false;
     Next();
+    next->at.end = LastEnd();
+    next->head.at = next->at;
     m.rules.push_back(std::move(next));
   }
   return true;
@@ -441,6 +449,7 @@ std::unique_ptr<Rule> Parser::ParseElse(const Head& head) {
   rule->at = Cur().at;
   rule->head = head.Clone();
   rule->head.generated_value = false;
+  rule->head.at = rule->at;
   Next();
   if (Is(Tok::kLBrace) || IsKeyword("if")) {
     rule->head.generated_value = true;
@@ -450,11 +459,13 @@ std::unique_ptr<Rule> Parser::ParseElse(const Head& head) {
     Next();
     rule->head.value = ParseInfix(true);
     if (!rule->head.value) return nullptr;
+    rule->head.at.end = LastEnd();
   } else {
     Illegal("expected else value term or rule body");
     return nullptr;
   }
   bool has_if = IsKeyword("if");
+  rule->at.end = LastEnd();
   if (!has_if && !Is(Tok::kLBrace)) {
     rule->body = TrueBody(rule->at);
     rule->generated_body = true;
@@ -470,9 +481,11 @@ std::unique_ptr<Rule> Parser::ParseElse(const Head& head) {
     if (!e) return nullptr;
     rule->body.push_back(std::move(e));
   }
+  rule->at.end = LastEnd();
   if (IsKeyword("else")) {
     rule->else_rule = ParseElse(head);
     if (!rule->else_rule) return nullptr;
+    rule->at.end = LastEnd();
   }
   return rule;
 }

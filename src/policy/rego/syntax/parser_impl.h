@@ -65,6 +65,8 @@ class Parser {
     if (at_ + 1 < tokens_.size()) ++at_;
   }
   bool Is(Tok t) const { return Cur().type == t; }
+  // Where the text before the current token ends.
+  uint32_t LastEnd() const { return at_ > 0 ? tokens_[at_ - 1].end : 0; }
   // The keyword `word` is active, stands here and is not the head of a ref such as `if.x`.
   bool IsKeyword(std::string_view word) const;
   bool IsAnyKeyword(const Token& t) const { return t.type == Tok::kIdent && keywords_.contains(t.text); }

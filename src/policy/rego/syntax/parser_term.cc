@@ -22,6 +22,7 @@ TermPtr Call(TermPtr op, TermPtr a, TermPtr b) {
   t->items.push_back(std::move(op));
   t->items.push_back(std::move(a));
   t->items.push_back(std::move(b));
+  t->at.end = t->items.back()->at.end;
   return t;
 }
 
@@ -71,6 +72,7 @@ ExprPtr Parser::ParseLiteral() {
       if (ParseBody(Tok::kRBrace, e->body)) {
         Next();
         if (!ParseWith(*e)) return nullptr;
+        e->at.end = LastEnd();
         return e;
       }
       Restore(mark);
@@ -88,6 +90,7 @@ ExprPtr Parser::ParseLiteral() {
     if (e && !ParseWith(*e)) return nullptr;
   }
   if (!e) return nullptr;
+  at.end = LastEnd();
   e->at = at;
   if (negated && not_bodies_) {
     auto outer = std::make_unique<Expr>(ExprKind::kNot, at);
@@ -123,6 +126,7 @@ bool Parser::ParseWith(Expr& e) {
     Next();
     w.value = ParseInfix(true);
     if (!w.value) return false;
+    w.at.end = LastEnd();
     e.with.push_back(std::move(w));
   }
   return true;
@@ -226,6 +230,7 @@ TermPtr Parser::ParseIn(TermPtr lhs, bool key_value) {
       if (!rhs) return nullptr;
       TermPtr call = Call(OperatorRef("internal.member_3", at), std::move(lhs), std::move(mid));
       call->items.push_back(std::move(rhs));
+      call->at.end = LastEnd();
       return IsKeyword("in") ? ParseIn(std::move(call), key_value) : std::move(call);
     }
     if (over_budget_) return nullptr;
@@ -237,6 +242,7 @@ TermPtr Parser::ParseIn(TermPtr lhs, bool key_value) {
     TermPtr rhs = ParseBinary(nullptr, kRelation);
     if (!rhs) return nullptr;
     lhs = Call(OperatorRef("internal.member_2", at), std::move(lhs), std::move(rhs));
+    lhs->at.end = LastEnd();
   }
   return lhs;
 }
@@ -257,6 +263,7 @@ TermPtr Parser::ParseBinary(TermPtr lhs, int min_level) {
     TermPtr rhs = ParseBinary(nullptr, op->level + 1);
     if (!rhs) return nullptr;
     lhs = Call(OperatorRef(std::string(op->name), at), std::move(lhs), std::move(rhs));
+    lhs->at.end = LastEnd();
   }
   return lhs;
 }
@@ -282,13 +289,17 @@ TermPtr Parser::ParseTerm() {
       if (n.type == Tok::kNumber && !n.space_before) {
         Next();
         term = std::make_unique<Term>(TermKind::kNumber, at, "-" + n.text);
+        term->at.end = n.end;
         break;
       }
       if (n.type == Tok::kIdent) {
         Next();
         TermPtr operand = ParseTerm();
         if (!operand) return nullptr;
-        return Call(OperatorRef("minus", at), std::make_unique<Term>(TermKind::kNumber, at, "0"), std::move(operand));
+        operand =
+            Call(OperatorRef("minus", at), std::make_unique<Term>(TermKind::kNumber, at, "0"), std::move(operand));
+        operand->at.end = LastEnd();
+        return operand;
       }
       Next();
       Illegal("expected number");
@@ -298,10 +309,12 @@ TermPtr Parser::ParseTerm() {
     case Tok::kLBrack:
       term = ParseArray();
       if (!term) return nullptr;
+      term->at.end = Cur().end;
       break;
     case Tok::kLBrace:
       term = ParseSetOrObject();
       if (!term) return nullptr;
+      term->at.end = Cur().end;
       break;
     case Tok::kLParen: {
       Next();
@@ -311,6 +324,9 @@ TermPtr Parser::ParseTerm() {
         Fail(Cur().at, "non-terminated expression");
         return nullptr;
       }
+      // The parentheses belong to the text, and to nothing else.
+      term->at.begin = at.begin;
+      term->at.end = Cur().end;
       break;
     }
     case Tok::kIdent: {
@@ -357,6 +373,7 @@ TermPtr Parser::ParseRef(TermPtr head, bool space_ok) {
   auto ref = std::make_unique<Term>(TermKind::kRef, at);
   bool root = head->is_var() && IsRoot(head->text);
   if (!follows() && !root) return head;
+  ref->at.end = LastEnd();
   ref->items.push_back(std::move(head));
   while (follows()) {
     if (Is(Tok::kLParen)) {
@@ -364,10 +381,12 @@ TermPtr Parser::ParseRef(TermPtr head, bool space_ok) {
           Peek().type == Tok::kRParen) {
         Next();
         Next();
+        at.end = LastEnd();
         return std::make_unique<Term>(TermKind::kSet, at);
       }
       TermPtr call = ParseCallArgs(std::move(ref));
       if (!call) return nullptr;
+      call->at.end = Cur().end;
       // The closing parenthesis is current: a ref may go on after it.
       const Token& n = Peek();
       if (!n.space_before && (n.type == Tok::kDot || n.type == Tok::kLBrack)) return ParseRef(std::move(call), false);
@@ -383,6 +402,7 @@ TermPtr Parser::ParseRef(TermPtr head, bool space_ok) {
       }
       ref->items.push_back(MakeString(Cur().text, Cur().at));
       Next();
+      ref->at.end = LastEnd();
     } else {
       Next();
       TermPtr part = ParseInfix(true);
@@ -393,6 +413,7 @@ TermPtr Parser::ParseRef(TermPtr head, bool space_ok) {
       }
       ref->items.push_back(std::move(part));
       Next();
+      ref->at.end = LastEnd();
     }
   }
   return ref;
@@ -558,6 +579,7 @@ TermPtr Parser::ParseTemplate() {
     Next();
     if (Is(Tok::kTemplateEnd)) {
       Next();
+      t->at.end = LastEnd();
       return t;
     }
     if (!Is(Tok::kLBrace)) {
@@ -590,7 +612,7 @@ TermPtr Parser::ParseTemplate() {
       t->items.push_back(std::move(e->terms[0]));
       continue;
     }
-    auto part = std::make_unique<Term>(TermKind::kTemplateExpr, at);
+    auto part = std::make_unique<Term>(TermKind::kTemplateExpr, e->at);
     part->body.push_back(std::move(e));
     t->items.push_back(std::move(part));
   }

@@ -77,26 +77,37 @@ bool AddPath(Arena& arena, Collector* c, const Value* keys, size_t n, const Valu
 
 #define HEXR_FAIL_UNLESS(cond) \
   if (!(cond)) {               \
+    mark(i, Trace::kFailed);   \
     pc = code + i.d;           \
     continue;                  \
   }                            \
   break
-#define HEXR_OUTCOME(call)                               \
-  switch (call) {                                        \
-    case Outcome::kError: return Outcome::kError;        \
-    case Outcome::kUndefined: pc = code + i.d; continue; \
-    case Outcome::kValue: break;                         \
-  }                                                      \
+#define HEXR_OUTCOME(call)                        \
+  switch (call) {                                 \
+    case Outcome::kError: return Outcome::kError; \
+    case Outcome::kUndefined:                     \
+      mark(i, Trace::kFailed);                    \
+      pc = code + i.d;                            \
+      continue;                                   \
+    case Outcome::kValue: break;                  \
+  }                                               \
   break
 
+template <bool kTraced>
 Machine::Outcome Machine::Execute(const Function& f, Value* r, Value& result) {
   const Instruction* const code = f.code.data();
   const Instruction* pc = code;
   const Value* const constants = program_.constants.data();
   Value* const top = r + f.registers;
   auto place = [&](const Instruction& i) -> const Location& { return f.places[static_cast<size_t>(&i - code)]; };
+  [[maybe_unused]] uint8_t* marks = nullptr;
+  if constexpr (kTraced) marks = trace->marks[static_cast<size_t>(&f - program_.functions.data())].data();
+  auto mark = [&]([[maybe_unused]] const Instruction& i, [[maybe_unused]] Trace::Mark m) {
+    if constexpr (kTraced) marks[&i - code] |= m;
+  };
   while (true) {
     const Instruction& i = *pc++;
+    mark(i, Trace::kReached);
     switch (i.op) {
       case Op::kLoadConst: r[i.a] = constants[i.e]; break;
       case Op::kMove: r[i.a] = r[i.b]; break;
@@ -266,6 +277,9 @@ Machine::Outcome Machine::Execute(const Function& f, Value* r, Value& result) {
     }
   }
 }
+
+template Machine::Outcome Machine::Execute<false>(const Function&, Value*, Value&);
+template Machine::Outcome Machine::Execute<true>(const Function&, Value*, Value&);
 
 #undef HEXR_FAIL_UNLESS
 #undef HEXR_OUTCOME

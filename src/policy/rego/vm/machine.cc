@@ -20,6 +20,11 @@ std::string EvalError::ToString() const {
   return where + code + ": " + message;
 }
 
+void Trace::Reset(const Program& program) {
+  marks.assign(program.functions.size(), {});
+  for (size_t i = 0; i < marks.size(); ++i) marks[i].resize(program.functions[i].code.size());
+}
+
 Machine::Machine(const Program& program, Services& services, Budget budget)
     : program_(program), services_(services), budget_(budget), stack_(kStackValues), memo_(program.functions.size()) {}
 
@@ -104,7 +109,7 @@ Machine::Outcome Machine::CallFunction(const Function& f, int, const Value* args
   if (!Spend(at)) return Outcome::kError;
   for (size_t i = 0; i < n; ++i) stack_top[i] = args[i];
   ++depth_;
-  Outcome o = Execute(f, stack_top, result);
+  Outcome o = trace == nullptr ? Execute<false>(f, stack_top, result) : Execute<true>(f, stack_top, result);
   --depth_;
   return o;
 }

@@ -27,6 +27,13 @@ struct EvalError {
   std::string ToString() const;
 };
 
+// What decisions did at each instruction: for coverage and explanations. Grows over decisions; one thread.
+struct Trace {
+  enum Mark : uint8_t { kReached = 1, kFailed = 2 };
+  std::vector<std::vector<uint8_t>> marks;  // by function, by instruction
+  void Reset(const Program& program);
+};
+
 class Machine {
  public:
   Machine(const Program& program, Services& services, Budget budget = {});
@@ -35,6 +42,8 @@ class Machine {
 
   // Strict: an error of a built-in ends the decision. Otherwise its expression is undefined.
   bool strict = false;
+  // Not owned; set and Reset() before Begin(). Null in production, where tracing costs nothing.
+  Trace* trace = nullptr;
 
   // Forgets the last decision; the arena is for building the next one's input.
   Arena& Prepare();
@@ -60,6 +69,7 @@ class Machine {
     Value value;
   };
 
+  template <bool kTraced>
   Outcome Execute(const Function& f, Value* r, Value& result);
   Outcome CallFunction(const Function& f, int id, const Value* args, size_t n, Value* stack_top, Value& result);
   Outcome RuleValue(int function, Value* stack_top, Value& result);
