@@ -1,5 +1,3 @@
-#include "cli/policy/commands.h"
-
 #include "cli/bench/bench.h"
 #include "cli/bundles.h"
 #include "cli/command.h"
@@ -7,6 +5,7 @@
 #include "cli/instances.h"
 #include "cli/ledger.h"
 #include "cli/node.h"
+#include "cli/policy/policy_commands.h"
 #include "cli/run.h"
 #include "cli/svid.h"
 #include "cli/tenants.h"

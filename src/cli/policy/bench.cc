@@ -2,8 +2,8 @@
 
 #include "cli/output.h"
 #include "cli/policy/allocations.h"
-#include "cli/policy/commands.h"
 #include "cli/policy/common.h"
+#include "cli/policy/policy_commands.h"
 
 namespace hexr::cli {
 

@@ -3,8 +3,8 @@
 #include <cstdio>
 
 #include "cli/output.h"
-#include "cli/policy/commands.h"
 #include "cli/policy/common.h"
+#include "cli/policy/policy_commands.h"
 #include "policy/tools/eval.h"
 
 namespace hexr::cli {

@@ -1,6 +1,6 @@
 #include "cli/output.h"
-#include "cli/policy/commands.h"
 #include "cli/policy/common.h"
+#include "cli/policy/policy_commands.h"
 #include "policy/rego/conformance/runner.h"
 #include "policy/tools/json_text.h"
 

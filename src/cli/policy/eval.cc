@@ -3,8 +3,8 @@
 #include <map>
 
 #include "cli/output.h"
-#include "cli/policy/commands.h"
 #include "cli/policy/common.h"
+#include "cli/policy/policy_commands.h"
 #include "policy/rego/value/json.h"
 #include "policy/tools/explain.h"
 

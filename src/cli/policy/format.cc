@@ -7,8 +7,8 @@
 #include <optional>
 
 #include "cli/output.h"
-#include "cli/policy/commands.h"
 #include "cli/policy/common.h"
+#include "cli/policy/policy_commands.h"
 
 namespace hexr::cli {
 namespace {

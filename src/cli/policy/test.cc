@@ -1,8 +1,8 @@
 #include <cstdlib>
 
 #include "cli/output.h"
-#include "cli/policy/commands.h"
 #include "cli/policy/common.h"
+#include "cli/policy/policy_commands.h"
 #include "policy/tools/test_runner.h"
 
 namespace hexr::cli {

@@ -1,4 +1,4 @@
-#include "cli/policy/commands.h"
+#include "cli/policy/policy_commands.h"
 
 namespace hexr::cli {
 namespace {
