@@ -25,6 +25,7 @@ ALLOWED = {
     "ledger": LOW | {"identity/types"},
     "gateway": LOW | LAYERS | LEDGER | {"config"},
     "keeper": LOW | LEDGER | {"identity", "credentials", "config"} | TYPES,
+    "courier": LOW | {"config"} | TYPES,
     "spawner": LOW | {"config"} | TYPES,
     "sandboxd": LOW | {"sandbox", "config"} | TYPES,
     "daemon": {"*"},

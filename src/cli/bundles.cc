@@ -62,7 +62,11 @@ int RunBundleList(const Invocation& in) {
                     {"OWN", "own"},
                     {"X.509", "x509_authorities"},
                     {"JWT", "jwt_keys"},
-                    {"SEQUENCE", "sequence"}});
+                    {"SEQUENCE", "sequence"},
+                    {"SOURCE", "source"},
+                    {"REFRESHED", "refreshed"},
+                    {"NEXT", "next"},
+                    {"ERROR", "error"}});
 }
 
 int RunBundleSet(const Invocation& in) {

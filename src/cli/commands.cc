@@ -10,6 +10,7 @@
 #include "cli/svid.h"
 #include "cli/tenants.h"
 #include "cli/vault.h"
+#include "cli/witness.h"
 
 namespace hexr::cli {
 namespace {
@@ -23,7 +24,8 @@ int RunRun(const Invocation& in) {
                    .read_only = in.All("--ro"),
                    .read_write = in.All("--rw"),
                    .hidden = in.All("--hide"),
-                   .keep_env = in.All("--keep-env")});
+                   .keep_env = in.All("--keep-env"),
+                   .token_file = in.Get("--on-behalf-of")});
 }
 
 }  // namespace
@@ -56,7 +58,8 @@ std::vector<Command> NodeCommands() {
         {"--ro", "PATH", "give this folder or file, read-only", "", false, true},
         {"--rw", "PATH", "give this folder, writable", "", false, true},
         {"--hide", "PATH", "hide this folder or file", "", false, true},
-        {"--keep-env", "NAME", "keep this variable although it looks like a secret", "", false, true}},
+        {"--keep-env", "NAME", "keep this variable although it looks like a secret", "", false, true},
+        {"--on-behalf-of", "TOKENFILE", "act for the user of this token (an issuer of `users:`)"}},
        {{"CMD", "the command and its arguments, after --", true, true}},
        RunRun},
       {"status", "Show the node: trust domain, machine key, what it holds", "hexr status", {}, {}, RunStatus},
@@ -169,6 +172,12 @@ std::vector<Command> NodeCommands() {
        {{"--tenant", "NAME", "the node's own tenant"}},
        {{"NAME", "the secret"}},
        RunVaultDelete},
+      {"ledger list",
+       "List the node's logs, their keys and how far they are witnessed",
+       "hexr ledger list",
+       {},
+       {},
+       RunLedgerList},
       {"ledger tail",
        "Print the last records of a log",
        "hexr ledger tail -n 20 --tenant default",
@@ -218,6 +227,16 @@ std::vector<Command> NodeCommands() {
        {},
        {{"NAME", "one of those that `hexr bench` lists", false}},
        bench::RunBench},
+      {"ledger witness",
+       "Serve a witness (C2SP tlog-witness) for the logs of others",
+       "hexr ledger witness --listen 127.0.0.1:7070 --state w1 --name witness.example.org/w1 --log log.vkey",
+       {{"--listen", "ADDRESS", "IP address and port; plain HTTP, for a proxy in front or a private network", "", true},
+        {"--state", "FOLDER", "what it remembers; losing it is losing the witness", "", true},
+        {"--name", "NAME", "its name, for the key that is made at the first start"},
+        {"--key", "FILE", "its private key (STATE/witness.key)"},
+        {"--log", "FILE", "keys of logs that it knows", "", true, true}},
+       {},
+       RunLedgerWitness},
       {"completion",
        "Print shell completion for bash, zsh or fish",
        "source <(hexr completion bash)",

@@ -88,6 +88,32 @@ void PrintRecord(const Invocation& in, const ledger::Record& r) {
 
 }  // namespace
 
+int RunLedgerList(const Invocation& in) {
+  const auto r = Admin(in.paths, "ledger.logs", {});
+  if (!r.ok()) return Fail(r.error());
+  if (in.output == Output::kJson) {
+    PrintJson(r->json);
+    return kYes;
+  }
+  std::vector<std::vector<std::string>> rows;
+  if (const wire::JsonArray* logs = r->json.FindArray("logs")) {
+    for (const wire::Json& log : *logs) {
+      std::string witnessed, trouble;
+      if (const wire::JsonArray* witnesses = log.FindArray("witnesses")) {
+        for (const wire::Json& w : *witnesses) {
+          witnessed += (witnessed.empty() ? "" : " ") + Text(w, "name") + ":" + Text(w, "records");
+          if (!Text(w, "error").empty()) trouble += (trouble.empty() ? "" : "; ") + Text(w, "error");
+        }
+      }
+      const std::string tenant = Text(log, "tenant");
+      rows.push_back({tenant.empty() ? "(node)" : tenant, Text(log, "records"), witnessed, Paint(Colour::kRed, trouble),
+                      Text(log, "key")});
+    }
+  }
+  PrintTable({"TENANT", "RECORDS", "WITNESSED", "ERROR", "KEY"}, rows);
+  return kYes;
+}
+
 int RunLedgerTail(const Invocation& in) {
   const auto count = Number(in, "-n");
   if (!count.ok()) return Fail(count.error());

@@ -5,6 +5,7 @@
 
 namespace hexr::cli {
 
+int RunLedgerList(const Invocation& in);
 int RunLedgerTail(const Invocation& in);
 int RunLedgerShow(const Invocation& in);
 int RunLedgerVerify(const Invocation& in);

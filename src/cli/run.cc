@@ -21,6 +21,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/limits/keys.h"
 #include "base/result.h"
 #include "cli/command.h"
 #include "cli/run_prefix.h"
@@ -60,6 +61,23 @@ Result<UniqueFd> Connect(const std::string& path) {
   return fd;
 }
 
+// The file is read with the caller's rights, and the agent never sees it.
+Result<std::string> ReadTokenFile(const std::string& path) {
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!fd) return ErrnoError("--on-behalf-of " + path, errno);
+  std::string text;
+  char buffer[4096];
+  for (ssize_t n = 0; (n = read(fd.get(), buffer, sizeof buffer)) != 0;) {
+    if (n < 0) return ErrnoError("--on-behalf-of " + path, errno);
+    text.append(buffer, static_cast<size_t>(n));
+    if (text.size() > limits::kMaxJwtBytes) return InvalidArgument("--on-behalf-of " + path + ": too long for a token");
+  }
+  constexpr char kSpace[] = " \t\r\n";
+  const size_t first = text.find_first_not_of(kSpace);
+  if (first == std::string::npos) return InvalidArgument("--on-behalf-of " + path + ": the file is empty");
+  return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
+}
+
 class Runner {
  public:
   explicit Runner(const RunRequest& request) : request_(request) {}
@@ -94,7 +112,10 @@ class Runner {
     const mode_t mask = umask(0);
     umask(mask);
     l.set_umask(mask);
-    l.set_on_behalf_of(request_.on_behalf_of);
+    if (!request_.token_file.empty()) {
+      ASSIGN_OR_RETURN(std::string token, ReadTokenFile(request_.token_file));
+      l.set_on_behalf_of(std::move(token));
+    }
     PlanTerminal(l);
     RETURN_IF_ERROR(PlanFolders(l));
     RETURN_IF_ERROR(WatchSignals());

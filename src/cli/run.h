@@ -16,7 +16,7 @@ struct RunRequest {
   std::vector<std::string> read_write;  // --rw
   std::vector<std::string> hidden;      // --hide
   std::vector<std::string> keep_env;    // --keep-env
-  std::string on_behalf_of;             // a user's token
+  std::string token_file;               // --on-behalf-of: a user's token
 };
 
 // The command's exit code; 125 when hexr failed or refused, 126 when the command cannot be executed, 127 when it is not

@@ -73,9 +73,75 @@ struct Egress {
   bool operator==(const Egress&) const = default;
 };
 
+// "127.0.0.1:9464", "[::1]:443".
+struct ListenAddress {
+  std::string address;  // a literal IPv4 or IPv6 address
+  uint16_t port = 0;
+  static Result<ListenAddress> Parse(const std::string& text);
+  std::string ToString() const;
+  bool operator==(const ListenAddress&) const = default;
+};
+
+// Whose tokens `hexr run --on-behalf-of` takes.
+struct TokenIssuer {
+  std::string issuer;    // https URL, exactly what "iss" says
+  std::string audience;  // what "aud" has to hold
+  std::string ca;        // PEM file of further roots for the issuer's server
+  bool operator==(const TokenIssuer&) const = default;
+};
+
+// SPIFFE_Federation.md 5: how the server of a bundle proves itself.
+enum class BundleProfile : uint8_t { kHttpsWeb, kHttpsSpiffe };
+
+// A certificate for the web, renewed by somebody else: both files are looked at again while the node runs.
+struct WebCertificate {
+  std::string certificate;  // PEM file, leaf first
+  std::string key;          // PEM file, PKCS#8
+  bool operator==(const WebCertificate&) const = default;
+};
+
+// Where this node's own trust bundle is published.
+struct BundleEndpoint {
+  ListenAddress listen;
+  BundleProfile profile = BundleProfile::kHttpsSpiffe;
+  WebCertificate web;  // https_web alone
+  bool operator==(const BundleEndpoint&) const = default;
+};
+
+// Another trust domain whose SVIDs are verified here.
+struct FederatedDomain {
+  TrustDomain trust_domain;
+  std::string url;
+  BundleProfile profile = BundleProfile::kHttpsSpiffe;
+  SpiffeId endpoint_id;  // https_spiffe alone: who the server has to be
+  std::string bundle;    // file with the first bundle; needed with https_spiffe
+  std::string ca;        // https_web alone: PEM file of further roots
+  bool operator==(const FederatedDomain&) const = default;
+};
+
+// OpenID Connect discovery: others verify this node's JWT-SVIDs by it.
+struct OidcDiscovery {
+  std::string issuer;                   // https URL, "iss" of every JWT-SVID
+  std::optional<ListenAddress> listen;  // absent: served by the bundle endpoint
+  WebCertificate web;
+  bool operator==(const OidcDiscovery&) const = default;
+};
+
+struct Metrics {
+  ListenAddress listen{"127.0.0.1", 9464};
+  bool operator==(const Metrics&) const = default;
+};
+
+struct Witness {
+  std::string url;  // the submission prefix of C2SP tlog-witness
+  std::string key;  // its verifier key, "name+id+base64"
+  bool operator==(const Witness&) const = default;
+};
+
 struct Ledger {
   SyncMode sync = SyncMode::kWritten;
   milliseconds checkpoint_interval{1000};
+  std::vector<Witness> witnesses;
   bool operator==(const Ledger&) const = default;
 };
 
@@ -92,11 +158,25 @@ struct Config {
   Identity identity;
   std::vector<Role> roles;
   std::vector<Entry> entries;
+  std::vector<TokenIssuer> users;
+  std::vector<FederatedDomain> federates_with;
+  std::optional<BundleEndpoint> bundle_endpoint;
+  std::optional<OidcDiscovery> oidc;
+  std::optional<Metrics> metrics;
   Egress egress;
   Ledger ledger;
   Logging log;
   bool operator==(const Config&) const = default;
 };
+
+// The sockets that the node listens on for others, in the order in which they are handed to the courier.
+struct Listener {
+  std::string name;  // "bundle", "oidc", "metrics"
+  ListenAddress address;
+};
+std::vector<Listener> Listeners(const Config& config);
+// Whether anything in the configuration has to come from or go to the network outside of what agents do.
+bool NeedsCourier(const Config& config);
 
 // One thing wrong, where, and what to write instead. Lines and columns count from 1; 0: the file as a whole.
 struct Problem {

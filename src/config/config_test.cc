@@ -24,7 +24,16 @@ entries:
   - {id: service/db, selectors: ["unix:uid:110", "unix:path:/usr/lib/postgresql/15/bin/postgres"], ttl: 20m, hint: db}
 egress: {default: deny, allow: ["example.org:443"],
   ports: [80, 443, 8080], resolve: {"files.test": "127.0.0.1:8443"}, allow_private: ["127.0.0.0/8"]}
-ledger: {sync: durable, checkpoint_interval: 500ms}
+users: [{issuer: "https://login.example.org", audience: hexr, ca: /etc/ca.pem}]
+federates_with:
+  - {trust_domain: other.org, url: "https://bundle.other.org/", bundle: /etc/other.json}
+  - {trust_domain: third.org, url: "https://third.org:8443/b", profile: https_web, ca: /etc/ca.pem}
+  - {trust_domain: spire.org, url: "https://s/", endpoint_id: "spiffe://spire.org/spire/server", bundle: /b}
+bundle_endpoint: {listen: "0.0.0.0:8443", profile: https_web, certificate: /c.pem, key: /k.pem}
+oidc: {issuer: "https://id.example.org", listen: "[::1]:443", certificate: /c.pem, key: /k.pem}
+metrics: {}
+ledger: {sync: durable, checkpoint_interval: 500ms,
+  witnesses: [{url: "https://w.example/", key: "w+00000000+BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}]}
 log: {level: debug}
 )";
 
@@ -40,6 +49,12 @@ TEST(Config, ReadsEveryKeyAndWritesItBack) {
   EXPECT_THAT(c->roles[1].exe, ElementsAre("/usr/bin/node", "true"));
   EXPECT_EQ(c->egress.ports.size(), 3u);
   EXPECT_EQ(c->ledger.checkpoint_interval, milliseconds(500));
+  EXPECT_EQ(c->federates_with[0].endpoint_id.ToString(), "spiffe://other.org/service/hexr-bundle-endpoint");
+  EXPECT_EQ(c->federates_with[2].endpoint_id.ToString(), "spiffe://spire.org/spire/server");
+  std::vector<std::string> listeners;
+  for (const Listener& l : Listeners(*c)) listeners.push_back(l.name + " " + l.address.ToString());
+  EXPECT_THAT(listeners, ElementsAre("bundle 0.0.0.0:8443", "oidc [::1]:443", "metrics 127.0.0.1:9464"));
+  EXPECT_TRUE(NeedsCourier(*c));
   const auto again = ParseOrError(ToYaml(*c), "shown");
   ASSERT_TRUE(again.ok()) << again.error().message() << ToYaml(*c);
   EXPECT_EQ(*again, *c);
@@ -49,6 +64,8 @@ TEST(Config, DefaultsAndStarterParse) {
   const auto c = ParseOrError("trust_domain: td\n", "f");
   ASSERT_TRUE(c.ok());
   EXPECT_EQ(c->identity.svid_ttl, std::chrono::minutes(15));
+  EXPECT_FALSE(NeedsCourier(*c));
+  EXPECT_TRUE(Listeners(*c).empty());
   EXPECT_EQ(*ParseOrError(ToYaml(*c), "shown"), *c);
   const auto s = ParseOrError(StarterYaml("alice"), "f");
   ASSERT_TRUE(s.ok()) << s.error().message();
@@ -96,8 +113,26 @@ TEST(Config, RefusesEachMistakeByItself) {
       {"egress: {resolve: [a]}\n", "a mapping of keys"},
       {"ledger: {sync: never}\n", "not one of: written, durable"},
       {"policy: {}\n", "policy: unknown key"},
-      {"users: []\n", "users: unknown key"},
-      {"metrics: {}\n", "metrics: unknown key"},
+      {"users: [{issuer: \"http://a\", audience: x}]\n", "f:2:18: users[0].issuer: a URL has to begin with https://"},
+      {"users: [{issuer: \"https://a\"}]\n", "users[0].audience: is needed"},
+      {"users: [{issuer: \"https://a\", audience: \"\"}]\n", "tokens for anybody"},
+      {"users: [{issuer: \"https://a\", audience: x}, {issuer: \"https://a\", audience: y}]\n", "given twice"},
+      {"federates_with: [{trust_domain: td, url: \"https://a\", bundle: b}]\n", "another one than the node's own"},
+      {"federates_with: [{trust_domain: o, url: \"https://a\"}]\n", "bundle: is needed with https_spiffe"},
+      {"federates_with: [{trust_domain: o, url: \"https://u@a\", bundle: b}]\n", "no user"},
+      {"federates_with: [{trust_domain: o, url: \"https://a\", profile: https}]\n",
+       "not one of: https_spiffe, https_web"},
+      {"federates_with: [{trust_domain: o, url: \"https://a\", profile: https_web, endpoint_id: \"spiffe://o/x\"}]\n",
+       "endpoint_id: belongs to https_spiffe"},
+      {"bundle_endpoint: {profile: https_web, listen: \"127.0.0.1:1\"}\n", "bundle_endpoint.certificate: is needed"},
+      {"bundle_endpoint: {listen: \"localhost:1\"}\n", "write ADDRESS:PORT"},
+      {"bundle_endpoint: {listen: \"127.0.0.1:0\"}\n", "write ADDRESS:PORT"},
+      {"bundle_endpoint: {listen: \"::1:80\"}\n", "write ADDRESS:PORT"},
+      {"bundle_endpoint: {listen: \"127.0.0.1:1\", key: /k}\n", "key: belongs to an endpoint of the web"},
+      {"oidc: {issuer: \"https://a\"}\n", "oidc.listen: is needed here"},
+      {"metrics: {port: 1}\n", "metrics.port: unknown key"},
+      {"ledger: {witnesses: [{url: \"https://w\", key: x}]}\n", "a witness's key is name+id+base64"},
+      {"ledger: {witnesses: [{url: \"ftp://w\"}]}\n", "https:// or http://"},
       {"a: [\n", "not YAML"},
       {"---\nb: 1\n", "one document a file"},
       {"identity: 5\n", "a mapping of keys"},

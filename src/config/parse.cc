@@ -1,5 +1,7 @@
 #include <yaml-cpp/yaml.h>
 
+#include "base/bytes.h"
+#include "base/https_url.h"
 #include "config/config.h"
 #include "config/reader.h"
 
@@ -75,6 +77,137 @@ Entry ReadEntry(MapReader& m, const TrustDomain& td) {
   return e;
 }
 
+void CheckUrl(MapReader& m, const char* key, const std::string& url, Status (*check)(std::string_view)) {
+  if (url.empty()) return;
+  if (const Status s = check(url); !s.ok()) m.Fail(key, s.error().message());
+}
+
+TokenIssuer ReadTokenIssuer(MapReader& m) {
+  TokenIssuer u;
+  m.Required("issuer");
+  m.String("issuer", u.issuer);
+  CheckUrl(m, "issuer", u.issuer, CheckHttpsUrl);
+  if (u.issuer.find('?') != std::string::npos) m.Fail("issuer", "an issuer has no query");
+  m.Required("audience");
+  m.String("audience", u.audience);
+  if (m.Has("audience") && u.audience.empty())
+    m.Fail("audience", "tokens for anybody are not taken; name what \"aud\" has to hold");
+  m.String("ca", u.ca);
+  return u;
+}
+
+void ReadProfile(MapReader& m, BundleProfile& profile) {
+  m.Choice<BundleProfile>("profile", profile,
+                          {{"https_spiffe", BundleProfile::kHttpsSpiffe}, {"https_web", BundleProfile::kHttpsWeb}});
+}
+
+// `needed`: whether the endpoint cannot do without a certificate.
+void ReadWebCertificate(MapReader& m, WebCertificate& web, bool needed) {
+  m.String("certificate", web.certificate);
+  m.String("key", web.key);
+  for (const char* key : {"certificate", "key"}) {
+    if (needed && !m.Has(key)) m.Fail(key, "is needed here: a PEM file");
+    if (!needed && m.Has(key)) m.Fail(key, "belongs to an endpoint of the web; this one has none or shows an SVID");
+  }
+}
+
+BundleEndpoint ReadBundleEndpoint(MapReader& m) {
+  BundleEndpoint e;
+  m.Required("listen");
+  m.Parsed("listen", e.listen, ListenAddress::Parse);
+  ReadProfile(m, e.profile);
+  ReadWebCertificate(m, e.web, e.profile == BundleProfile::kHttpsWeb);
+  return e;
+}
+
+FederatedDomain ReadFederatedDomain(MapReader& m, const TrustDomain& own) {
+  FederatedDomain f{.trust_domain = own, .endpoint_id = SpiffeId::ForTrustDomain(own)};
+  m.Required("trust_domain");
+  m.Parsed("trust_domain", f.trust_domain, [](const std::string& s) { return TrustDomain::Parse(s); });
+  if (m.Has("trust_domain") && f.trust_domain == own) m.Fail("trust_domain", "name another one than the node's own");
+  m.Required("url");
+  m.String("url", f.url);
+  CheckUrl(m, "url", f.url, CheckHttpsUrl);
+  ReadProfile(m, f.profile);
+  const bool spiffe = f.profile == BundleProfile::kHttpsSpiffe;
+  // Another hexr node, unless it is said who.
+  f.endpoint_id = SpiffeId::ForService(f.trust_domain, IdSegment::Parse("hexr-bundle-endpoint").value());
+  m.Parsed("endpoint_id", f.endpoint_id, [](const std::string& s) { return SpiffeId::Parse(s); });
+  m.String("bundle", f.bundle);
+  m.String("ca", f.ca);
+  if (spiffe && !m.Has("bundle")) {
+    m.Fail("bundle", "is needed with https_spiffe: a file with the other side's bundle (`hexr bundle show` there)");
+  }
+  if (spiffe && m.Has("ca")) m.Fail("ca", "belongs to https_web");
+  if (!spiffe && m.Has("endpoint_id")) m.Fail("endpoint_id", "belongs to https_spiffe");
+  return f;
+}
+
+OidcDiscovery ReadOidc(MapReader& m, const Config& c) {
+  OidcDiscovery o;
+  m.Required("issuer");
+  m.String("issuer", o.issuer);
+  CheckUrl(m, "issuer", o.issuer, CheckHttpsUrl);
+  if (o.issuer.find('?') != std::string::npos) m.Fail("issuer", "an issuer has no query");
+  ListenAddress listen;
+  m.Parsed("listen", listen, ListenAddress::Parse);
+  const bool shared = c.bundle_endpoint && c.bundle_endpoint->profile == BundleProfile::kHttpsWeb;
+  if (m.Has("listen"))
+    o.listen = std::move(listen);
+  else if (!shared)
+    m.Fail("listen", "is needed here, or a bundle_endpoint with profile: https_web");
+  ReadWebCertificate(m, o.web, o.listen.has_value());
+  return o;
+}
+
+// What can be said of a verifier key without arithmetic: name+8 hexadecimal digits+base64 of 33 bytes, type 4.
+Result<std::string> ParseWitnessKey(const std::string& text) {
+  const size_t first = text.find('+');
+  const size_t second = first == std::string::npos ? first : text.find('+', first + 1);
+  const Error bad = InvalidArgument("a witness's key is name+id+base64, as `hexr ledger witness` writes it");
+  if (second == std::string::npos || first == 0 || !HexDecode(text.substr(first + 1, second - first - 1)).ok())
+    return bad;
+  const auto key = Base64Decode(text.substr(second + 1));
+  if (!key.ok() || key->size() != 33) return bad;
+  if (key->front() != 4)
+    return InvalidArgument("this is not the key of a witness (cosignature/v1) but of another kind");
+  return text;
+}
+
+Witness ReadWitness(MapReader& m) {
+  Witness w;
+  m.Required("url");
+  m.String("url", w.url);
+  // Its answers are signed, so plain HTTP gives nobody more than a look at sizes and hashes.
+  CheckUrl(m, "url", w.url, CheckHttpUrl);
+  m.Required("key");
+  m.Parsed("key", w.key, ParseWitnessKey);
+  return w;
+}
+
+void ReadOutside(MapReader& m, Config& c) {
+  m.Each("users", [&](MapReader& u) {
+    TokenIssuer issuer = ReadTokenIssuer(u);
+    for (const TokenIssuer& other : c.users) {
+      if (other.issuer == issuer.issuer) u.Fail("issuer", "given twice; keep one");
+    }
+    c.users.push_back(std::move(issuer));
+  });
+  m.Each("federates_with", [&](MapReader& f) {
+    FederatedDomain domain = ReadFederatedDomain(f, c.trust_domain);
+    for (const FederatedDomain& other : c.federates_with) {
+      if (other.trust_domain == domain.trust_domain) f.Fail("trust_domain", "given twice; keep one");
+    }
+    c.federates_with.push_back(std::move(domain));
+  });
+  m.Map("bundle_endpoint", [&](MapReader& e) { c.bundle_endpoint = ReadBundleEndpoint(e); });
+  m.Map("oidc", [&](MapReader& o) { c.oidc = ReadOidc(o, c); });
+  m.Map("metrics", [&](MapReader& e) {
+    c.metrics.emplace();
+    e.Parsed("listen", c.metrics->listen, ListenAddress::Parse);
+  });
+}
+
 void ReadRoot(MapReader& m, Config& c) {
   m.Required("trust_domain");
   m.Parsed("trust_domain", c.trust_domain, [](const std::string& s) { return TrustDomain::Parse(s); });
@@ -95,6 +228,7 @@ void ReadRoot(MapReader& m, Config& c) {
   });
   m.Each("roles", [&](MapReader& r) { c.roles.push_back(ReadRole(r, c.tenant)); });
   m.Each("entries", [&](MapReader& e) { c.entries.push_back(ReadEntry(e, c.trust_domain)); });
+  ReadOutside(m, c);
   m.Map("egress", [&](MapReader& e) {
     e.Choice<EgressDefault>("default", c.egress.fallback, {{"deny", EgressDefault::kDeny}});
     e.Strings("allow", c.egress.allow);
@@ -105,6 +239,7 @@ void ReadRoot(MapReader& m, Config& c) {
   m.Map("ledger", [&](MapReader& l) {
     l.Choice<SyncMode>("sync", c.ledger.sync, {{"written", SyncMode::kWritten}, {"durable", SyncMode::kDurable}});
     l.Duration("checkpoint_interval", c.ledger.checkpoint_interval, milliseconds(10), minutes(10));
+    l.Each("witnesses", [&](MapReader& w) { c.ledger.witnesses.push_back(ReadWitness(w)); });
   });
   m.Map("log", [&](MapReader& l) {
     l.Choice<LogLevel>("level", c.log.level,

@@ -26,6 +26,8 @@ std::string_view Name(LogLevel l) {
   return "info";
 }
 
+std::string_view Name(BundleProfile p) { return p == BundleProfile::kHttpsWeb ? "https_web" : "https_spiffe"; }
+
 class Emitter {
  public:
   Emitter() { e_.SetIndent(2); }
@@ -63,6 +65,36 @@ void EmitList(Emitter& e, const char* key, const std::vector<T>& items, F emit) 
   e.raw() << YAML::EndSeq;
 }
 
+void EmitOutside(Emitter& e, const Config& c) {
+  EmitList(e, "users", c.users, [&](const TokenIssuer& u) {
+    e.Field("issuer", u.issuer).Field("audience", u.audience).NonEmpty("ca", u.ca);
+  });
+  EmitList(e, "federates_with", c.federates_with, [&](const FederatedDomain& f) {
+    e.Field("trust_domain", f.trust_domain.name()).Field("url", f.url).Field("profile", Name(f.profile));
+    if (f.profile == BundleProfile::kHttpsSpiffe) e.Field("endpoint_id", f.endpoint_id.ToString());
+    e.NonEmpty("bundle", f.bundle).NonEmpty("ca", f.ca);
+  });
+  // What is not there is off: showing it as a default would turn it on.
+  if (c.bundle_endpoint) {
+    e.Begin("bundle_endpoint");
+    e.Field("listen", c.bundle_endpoint->listen.ToString()).Field("profile", Name(c.bundle_endpoint->profile));
+    e.NonEmpty("certificate", c.bundle_endpoint->web.certificate).NonEmpty("key", c.bundle_endpoint->web.key);
+    e.End();
+  }
+  if (c.oidc) {
+    e.Begin("oidc");
+    e.Field("issuer", c.oidc->issuer);
+    if (c.oidc->listen) e.Field("listen", c.oidc->listen->ToString());
+    e.NonEmpty("certificate", c.oidc->web.certificate).NonEmpty("key", c.oidc->web.key);
+    e.End();
+  }
+  if (c.metrics) {
+    e.Begin("metrics");
+    e.Field("listen", c.metrics->listen.ToString());
+    e.End();
+  }
+}
+
 }  // namespace
 
 std::string ToYaml(const Config& c) {
@@ -86,6 +118,7 @@ std::string ToYaml(const Config& c) {
     if (x.ttl) e.Field("ttl", FormatDuration(*x.ttl));
     e.NonEmpty("hint", x.hint);
   });
+  EmitOutside(e, c);
   e.Begin("egress");
   e.Field("default", "deny").List("allow", c.egress.allow);
   e.raw() << YAML::Key << "ports" << YAML::Value << YAML::Flow << YAML::BeginSeq;
@@ -99,6 +132,7 @@ std::string ToYaml(const Config& c) {
   e.Begin("ledger");
   e.Field("sync", c.ledger.sync == SyncMode::kDurable ? "durable" : "written");
   e.Field("checkpoint_interval", FormatDuration(c.ledger.checkpoint_interval));
+  EmitList(e, "witnesses", c.ledger.witnesses, [&](const Witness& w) { e.Field("url", w.url).Field("key", w.key); });
   e.End();
   e.Begin("log");
   e.Field("level", Name(c.log.level));

@@ -94,6 +94,8 @@ int RunSupervisor(const Arguments& args) {
   const auto config = config::ParseOrError(options.config_yaml, options.paths.config_file);
   if (!config.ok()) return Fail(kExitUsage, config.error().message());
   InitLog("supervisor", isatty(STDERR_FILENO) != 0 ? LogFormat::kText : LogFormat::kJson, config->log.level);
+  options.courier = config::NeedsCourier(*config);
+  options.listeners = config::Listeners(*config);
   options.privileged = root;
   options.child_argv = {"/proc/self/exe", "--role"};
   options.child_env = ChildEnvironment();

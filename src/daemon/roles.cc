@@ -4,6 +4,8 @@
 
 #include "base/log.h"
 #include "base/random.h"
+#include "courier/courier.h"
+#include "gateway/egress/address.h"
 #include "gateway/egress/system_resolver.h"
 #include "gateway/gateway.h"
 #include "gateway/journal_sink.h"
@@ -138,12 +140,62 @@ class GatewayRole final : public Role {
   std::unique_ptr<gateway::Gateway> gateway_;
 };
 
+// Where the courier may be sent. Nobody's choice opens the addresses at which clouds serve credentials.
+Status CheckFetchAddress(ByteView bytes, bool named) {
+  ASSIGN_OR_RETURN(const gateway::IpAddress address, gateway::IpAddress::FromBytes(bytes));
+  const gateway::AddressClass kind = gateway::Classify(address);
+  const bool near = kind == gateway::AddressClass::kPrivate || kind == gateway::AddressClass::kLoopback;
+  if (kind == gateway::AddressClass::kPublic || (named && near)) return Ok();
+  return PermissionDenied(address.ToString() + " is a " + std::string(gateway::AddressClassName(kind)) +
+                          (near ? " address, which only a URL of the configuration may name" : " address"));
+}
+
+class CourierRole final : public Role {
+ public:
+  static Result<std::unique_ptr<Role>> Make(runtime::Loop& loop, StartInfo info, runtime::Channel& supervisor) {
+    const std::vector<config::Listener> listeners = config::Listeners(info.config);
+    if (info.fds.size() != listeners.size()) return Internal("courier: one socket for each listener is expected");
+    // The process that talks to the network: a user of its own, no capability, no file but what names and the web's
+    // certificates need.
+    runtime::Confinement confinement{
+        .syscalls = runtime::SyscallProfile::kServer,
+        .limit_files = true,
+        .readable = {"/etc", "/usr", "/lib", "/lib64", "/run/systemd/resolve", "/run/resolvconf"}};
+    if (info.start.privileged()) confinement.become = kCourierUid;
+    RETURN_IF_ERROR(ConfineRole(confinement));
+    std::vector<courier::Listening> listening;
+    for (size_t i = 0; i < listeners.size(); ++i) listening.push_back({listeners[i].name, std::move(info.fds[i])});
+    auto role = std::make_unique<CourierRole>();
+    role->courier_ = std::make_unique<courier::Courier>(loop, role->ground_.clock, std::move(listening),
+                                                        CheckFetchAddress, [&supervisor] {
+                                                          runtime::Envelope ready;
+                                                          ready.mutable_ready();
+                                                          (void)supervisor.Send(std::move(ready));
+                                                        });
+    return std::unique_ptr<Role>(std::move(role));
+  }
+  void OnPeer(const std::string& role, const std::string&, runtime::UniqueFd socket) override {
+    courier_->OnPeer(role, std::move(socket));
+  }
+  void OnSupervisor(runtime::Message, runtime::Channel::Reply reply) override {
+    reply.Fail(Unimplemented("not the courier's"));
+  }
+  void OnDrain(std::chrono::milliseconds, UniqueFunction<void()> done) override { courier_->Drain(std::move(done)); }
+
+ private:
+  // Just below the uids of tenants (keeper/tenants.cc).
+  static constexpr uid_t kCourierUid = 199'999;
+  Ground ground_;
+  std::unique_ptr<courier::Courier> courier_;
+};
+
 }  // namespace
 
 MakeRole MakeRoleFor(const std::string& name) {
   if (name == "keeper") return &KeeperRole::Make;
   if (name == "spawner") return &SpawnerRole::Make;
   if (name == "gateway") return &GatewayRole::Make;
+  if (name == "courier") return &CourierRole::Make;
   return [name](runtime::Loop&, StartInfo, runtime::Channel&) -> Result<std::unique_ptr<Role>> {
     return InvalidArgument("there is no role '" + name + "'");
   };

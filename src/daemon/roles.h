@@ -7,7 +7,7 @@
 
 namespace hexr::daemon {
 
-// "keeper", "spawner", "gateway". Anything else makes a role that refuses to start.
+// "keeper", "spawner", "gateway", "courier". Anything else makes a role that refuses to start.
 MakeRole MakeRoleFor(const std::string& name);
 
 }  // namespace hexr::daemon

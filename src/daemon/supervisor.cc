@@ -14,6 +14,7 @@
 
 #include "base/limits/messages.h"
 #include "base/log.h"
+#include "net/listener.h"
 #include "runtime/packet.h"
 
 namespace hexr::daemon {
@@ -123,6 +124,15 @@ Status Supervisor::BindSockets() {
   ASSIGN_OR_RETURN(api_, Listen(options_.paths.ApiSocket(), SOCK_STREAM, 0666));
   ASSIGN_OR_RETURN(launch_, Listen(options_.paths.LaunchSocket(), SOCK_SEQPACKET, 0666));
   ASSIGN_OR_RETURN(admin_, Listen(options_.paths.AdminSocket(), SOCK_SEQPACKET, 0600));
+  // Bound here, so that a port below 1024 needs no capability in the process that serves it, and survives it.
+  for (const config::Listener& l : options_.listeners) {
+    auto socket = net::BindTcp(l.address.address, l.address.port);
+    if (!socket.ok()) {
+      return FailedPrecondition(socket.error().message() + "; it is wanted for " + l.name + " in " +
+                                options_.paths.config_file);
+    }
+    listeners_.push_back(std::move(*socket));
+  }
   return Ok();
 }
 
@@ -131,12 +141,14 @@ Status Supervisor::Start(UniqueFunction<void()> on_ready) {
   RETURN_IF_ERROR(MakeFolders());
   RETURN_IF_ERROR(BindSockets());
   ASSIGN_OR_RETURN(boot_id_, runtime::BootId());
-  for (const char* role : {"keeper", "spawner"}) {
+  std::vector<std::string> roles = {"keeper", "spawner"};
+  if (options_.courier) roles.push_back("courier");
+  for (const std::string& role : roles) {
     children_.push_back(std::make_unique<Child>());
     children_.back()->role = role;
   }
   // Gateways follow when the keeper, which knows the tenants, asks for them.
-  for (size_t i = 0; i < 2; ++i) StartChild(*children_[i]);
+  for (size_t i = 0; i < roles.size(); ++i) StartChild(*children_[i]);
   return Ok();
 }
 
@@ -184,16 +196,24 @@ void Supervisor::StartChild(Child& child) {
     fds.push_back(Duplicate(admin_));
   } else if (child.role == "spawner") {
     fds.push_back(Duplicate(launch_));
+  } else if (child.role == "courier") {
+    for (const UniqueFd& l : listeners_) fds.push_back(Duplicate(l));
   }
   (void)child.channel->Send(std::move(e), std::move(fds));  // a failure shows as the child's end
   if (child.role == "spawner") SendTenants();
   Connect(child);
 }
 
+// Gateways know nothing of each other, and the courier knows the keeper alone: neither what agents say nor what the
+// network says may reach the other through a third.
+bool Supervisor::Strangers(const Child& a, const Child& b) {
+  if (a.role == "courier" || b.role == "courier") return a.role != "keeper" && b.role != "keeper";
+  return a.role == "gateway" && b.role == "gateway";
+}
+
 void Supervisor::Connect(Child& fresh) {
   for (const auto& other : children_) {
-    const bool both_gateways = other->role == "gateway" && fresh.role == "gateway";
-    if (other.get() == &fresh || !other->channel || !other->running() || both_gateways) continue;
+    if (other.get() == &fresh || !other->channel || !other->running() || Strangers(*other, fresh)) continue;
     auto pair = runtime::MakePacketPair();
     if (!pair.ok()) {
       Log(LogLevel::kError, "child.connect_failed", {{"child", fresh.Name()}, {"error", pair.error()}});
@@ -287,6 +307,9 @@ void Supervisor::Handle(Child& from, Message m, Channel::Reply reply) {
       }
       return reply.Ack();
     }
+    case Envelope::kCollectMetrics:
+      if (from.role != "keeper") return reply.Fail(PermissionDenied("metrics are gathered by the keeper"));
+      return SendMetrics(std::move(reply));
     case Envelope::kStopTenant: {
       if (from.role != "keeper") return reply.Fail(PermissionDenied("tenants are the keeper's"));
       Child* c = Find("gateway/" + m.body.stop_tenant().tenant());
@@ -303,6 +326,35 @@ void Supervisor::Handle(Child& from, Message m, Channel::Reply reply) {
     }
     default: return reply.Fail(Unimplemented("the supervisor does not serve this"));
   }
+}
+
+void Supervisor::SendMetrics(Channel::Reply reply) const {
+  Envelope e;
+  auto& metrics = *e.mutable_metrics();
+  const auto family = [&](const char* name, const char* help, bool counter) {
+    auto* f = metrics.add_families();
+    f->set_name(name);
+    f->set_help(help);
+    f->set_counter(counter);
+    return f;
+  };
+  auto* starts = family("hexr_process_starts_total", "How often a process of the node was started.", true);
+  auto* ready = family("hexr_process_ready", "Whether a process of the node has said that it is ready.", false);
+  for (const auto& c : children_) {
+    for (auto* f : {starts, ready}) {
+      auto& sample = *f->add_samples();
+      auto& role = *sample.add_labels();
+      role.set_name("role");
+      role.set_value(c->role);
+      if (!c->tenant.empty()) {
+        auto& tenant = *sample.add_labels();
+        tenant.set_name("tenant");
+        tenant.set_value(c->tenant);
+      }
+      sample.set_value(f == starts ? static_cast<double>(c->starts) : (c->ready ? 1 : 0));
+    }
+  }
+  reply.Send(std::move(e));
 }
 
 void Supervisor::Unpark(Child& from, const std::string& key, Channel::Reply reply) {

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/unique_function.h"
+#include "config/config.h"
 #include "config/paths.h"
 #include "runtime/channel.h"
 #include "runtime/loop.h"
@@ -26,6 +27,8 @@ struct SupervisorOptions {
   std::vector<std::string> child_env;
   config::Paths paths;
   std::string config_yaml;
+  bool courier = false;                     // config::NeedsCourier
+  std::vector<config::Listener> listeners;  // for the courier, config::Listeners
   bool privileged = false;
   std::chrono::milliseconds first_backoff{100};
   std::chrono::milliseconds longest_backoff{5000};
@@ -43,7 +46,7 @@ class Supervisor {
   // Makes the folders and sockets, takes the node's lock (ALREADY_EXISTS: another node runs here), starts the children.
   // `on_ready` runs each time every child has become ready after a start or restart.
   Status Start(UniqueFunction<void()> on_ready);
-  // Gateways and spawner first, so that the keeper can still record what they end; then the keeper. `done` runs once.
+  // Everybody else first, so that the keeper can still record what they end; then the keeper. `done` runs once.
   void Drain(UniqueFunction<void()> done);
 
   struct ChildState {
@@ -65,9 +68,11 @@ class Supervisor {
   Status BindSockets();
   void StartChild(Child& child);
   void ChildEnded(Child& child);
+  static bool Strangers(const Child& a, const Child& b);
   void Connect(Child& fresh);
   void SendTenants();
   void Handle(Child& from, runtime::Message message, runtime::Channel::Reply reply);
+  void SendMetrics(runtime::Channel::Reply reply) const;
   void Unpark(Child& from, const std::string& key, runtime::Channel::Reply reply);
   void CheckReady();
   void DrainNext();
@@ -80,6 +85,7 @@ class Supervisor {
   UniqueFunction<void()> on_drained_;
   runtime::UniqueFd lock_;
   runtime::UniqueFd api_, admin_, launch_;
+  std::vector<runtime::UniqueFd> listeners_;  // in the order of the options
   std::vector<std::unique_ptr<Child>> children_;
   std::map<std::string, std::map<std::string, Parked>> parked_;  // child → key → what it left here
   std::string boot_id_;

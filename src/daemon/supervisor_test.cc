@@ -11,6 +11,7 @@
 #include <fstream>
 
 #include "daemon/role_host.h"
+#include "net/listener.h"
 
 namespace hexr::daemon {
 namespace {
@@ -47,6 +48,7 @@ class TestRole final : public Role {
         supervisor_.Call(e, {}, seconds(5), [](Result<Message>) {});
       }
     }
+    if (info_.start.role() == "courier") Note("sockets " + std::to_string(info_.fds.size()));
     Envelope ready;
     ready.mutable_ready();
     supervisor_.Call(ready, {}, seconds(5), [](Result<Message>) {});
@@ -168,6 +170,35 @@ TEST_F(SupervisorTest, RestartsWhatDiesAndGivesBackWhatItParked) {
   EXPECT_EQ(PidOf(s, "keeper"), keeper);  // nothing else restarts
   ASSERT_EQ(kill(PidOf(s, "gateway/default"), SIGSEGV), 0);
   ASSERT_TRUE(RunUntil([&] { return ready == 3; }));
+}
+
+TEST_F(SupervisorTest, TheCourierKnowsTheKeeperAloneAndItsSocketsOutliveIt) {
+  const runtime::UniqueFd probe = *net::BindTcp("127.0.0.1", 0);
+  options_.courier = true;
+  options_.listeners = {{"metrics", {"127.0.0.2", *net::LocalPort(probe.get())}}};
+  Supervisor s(loop_, clock_, options_);
+  int ready = 0;
+  ASSERT_TRUE(s.Start([&] { ++ready; }).ok());
+  ASSERT_TRUE(RunUntil([&] {
+    const std::string n = Notes();
+    return ready == 1 && n.find("courier: answered by keeper") != n.npos &&
+           n.find("gateway: answered by keeper") != n.npos;
+  })) << Notes();
+  for (const char* stranger :
+       {"courier: peer spawner", "courier: peer gateway", "gateway: peer courier", "spawner: peer courier"}) {
+    EXPECT_EQ(Notes().find(stranger), std::string::npos) << stranger;
+  }
+  EXPECT_NE(Notes().find("courier: sockets 1"), std::string::npos);
+  const pid_t old = PidOf(s, "courier");
+  ASSERT_EQ(kill(old, SIGKILL), 0);
+  ASSERT_TRUE(RunUntil([&] { return ready == 2; }));
+  EXPECT_NE(PidOf(s, "courier"), old);
+  EXPECT_FALSE(net::BindTcp("127.0.0.2", options_.listeners[0].address.port).ok()) << "it is still ours";
+
+  options_.paths.run_dir += "2";
+  options_.paths.state_dir += "2";
+  Supervisor third(loop_, clock_, options_);
+  EXPECT_THAT(third.Start({}).error().message(), testing::HasSubstr("it is wanted for metrics"));
 }
 
 TEST_F(SupervisorTest, RefusesFoldersThatOthersCanReach) {

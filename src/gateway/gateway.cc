@@ -202,6 +202,11 @@ void Gateway::OnKeeper(Message message, Channel::Reply reply) {
       Quarantine(message.body.quarantine().instance(), message.body.quarantine().on());
       return reply.Ack();
     case Envelope::kBundles: return reply.Ack();
+    case Envelope::kCollectMetrics: {
+      Envelope e;
+      *e.mutable_metrics() = metrics_.ToMessage();
+      return reply.Send(std::move(e));
+    }
     default: return reply.Fail(Unimplemented("not a message for a gateway"));
   }
 }
@@ -339,7 +344,5 @@ size_t Gateway::connections() const {
   for (const auto& [id, instance] : instances_) n += instance->connections();
   return n;
 }
-
-std::string Gateway::PrometheusText() const { return metrics_.ToPrometheus(options_.tenant.value()); }
 
 }  // namespace hexr::gateway

@@ -57,7 +57,6 @@ class Gateway final : public OwnerFinder {
   // What speaks mTLS for an instance.
   const Svids& svids() const { return svids_; }
   const Metrics& metrics() const { return metrics_; }
-  std::string PrometheusText() const;
   size_t connections() const;
 
   void Find(const InstanceId& instance, const Endpoint& agent, const Endpoint& listener,

@@ -1,8 +1,8 @@
 #include "gateway/metrics.h"
 
-#include <fmt/format.h>
-
 #include <iterator>
+#include <string>
+#include <string_view>
 
 namespace hexr::gateway {
 namespace {
@@ -12,23 +12,20 @@ static_assert(std::size(kKinds) == std::tuple_size_v<decltype(Metrics::calls_den
 
 }  // namespace
 
-std::string Metrics::ToPrometheus(std::string_view tenant) const {
-  std::string out;
-  const auto head = [&](std::string_view name, std::string_view type, std::string_view help) {
-    fmt::format_to(std::back_inserter(out), "# HELP hexr_gateway_{0} {2}\n# TYPE hexr_gateway_{0} {1}\n", name, type,
-                   help);
-  };
-  // A tenant is an IdSegment: it holds nothing that a label value would have to escape.
-  const auto value = [&](std::string_view name, std::string_view labels, uint64_t v) {
-    fmt::format_to(std::back_inserter(out), "hexr_gateway_{}{{tenant=\"{}\"{}}} {}\n", name, tenant, labels, v);
+::hexr::node::v1::Metrics Metrics::ToMessage() const {
+  ::hexr::node::v1::Metrics out;
+  const auto family = [&](std::string_view name, std::string_view help, bool is_counter) {
+    auto* f = out.add_families();
+    f->set_name("hexr_gateway_" + std::string(name));
+    f->set_help(std::string(help));
+    f->set_counter(is_counter);
+    return f;
   };
   const auto counter = [&](std::string_view name, std::string_view help, uint64_t v) {
-    head(name, "counter", help);
-    value(name, "", v);
+    family(name, help, true)->add_samples()->set_value(static_cast<double>(v));
   };
   const auto gauge = [&](std::string_view name, std::string_view help, uint64_t v) {
-    head(name, "gauge", help);
-    value(name, "", v);
+    family(name, help, false)->add_samples()->set_value(static_cast<double>(v));
   };
   gauge("instances", "Instances whose listeners are served.", instances);
   gauge("connections_open", "Connections of agents that are open.", connections_open);
@@ -36,9 +33,13 @@ std::string Metrics::ToPrometheus(std::string_view tenant) const {
   counter("connections_revoked_total", "Connections closed because their instance ended or was quarantined.",
           connections_revoked);
   counter("calls_allowed_total", "Calls allowed.", calls_allowed);
-  head("calls_denied_total", "counter", "Calls that ended with a denial, by reason.");
+  auto* denied = family("calls_denied_total", "Calls that ended with a denial, by reason.", true);
   for (size_t i = 0; i < calls_denied.size(); ++i) {
-    value("calls_denied_total", fmt::format(",reason=\"{}\"", kKinds[i]), calls_denied[i]);
+    auto* sample = denied->add_samples();
+    sample->set_value(static_cast<double>(calls_denied[i]));
+    auto* label = sample->add_labels();
+    label->set_name("reason");
+    label->set_value(std::string(kKinds[i]));
   }
   counter("bytes_to_upstream_total", "Bytes sent to destinations.", bytes_to_upstream);
   counter("bytes_from_upstream_total", "Bytes received from destinations.", bytes_from_upstream);

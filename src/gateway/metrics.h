@@ -3,10 +3,9 @@
 
 #include <array>
 #include <cstdint>
-#include <string>
-#include <string_view>
 
 #include "gateway/denial.h"
+#include "hexr/node/v1/node.pb.h"
 
 namespace hexr::gateway {
 
@@ -27,8 +26,8 @@ struct Metrics {
   uint64_t instances = 0;
 
   void Denied(DenialKind kind) { ++calls_denied[static_cast<size_t>(kind)]; }
-  // Text exposition format 0.0.4, every line with the label tenant="…".
-  std::string ToPrometheus(std::string_view tenant) const;
+  // As families named hexr_gateway_…; whose gateway it is the keeper adds.
+  ::hexr::node::v1::Metrics ToMessage() const;
 };
 
 }  // namespace hexr::gateway

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/https_url.h"
 #include "base/log.h"
 
 namespace hexr::identity {
@@ -12,20 +13,6 @@ constexpr seconds kFirstRetry{5};
 constexpr int kOk = 200;
 
 }  // namespace
-
-Status CheckHttpsUrl(std::string_view url) {
-  constexpr std::string_view kScheme = "https://";
-  if (!url.starts_with(kScheme)) return InvalidArgument("a URL has to begin with https://");
-  const std::string_view rest = url.substr(kScheme.size());
-  const std::string_view host = rest.substr(0, rest.find('/'));
-  if (host.empty() || host.find_first_of("@?\\") != std::string_view::npos)
-    return InvalidArgument("a URL needs a host, and no user");
-  for (const char c : url) {
-    if (c <= ' ' || c == 0x7f || c == '#')
-      return InvalidArgument("a URL has no fragment, white space or control characters");
-  }
-  return Ok();
-}
 
 Status Federation::Add(FederationPeer peer) {
   const TrustDomain td = peer.trust_domain;
@@ -61,14 +48,14 @@ void Federation::Tick() {
 
 void Federation::Ask(Peer& peer) {
   peer.asking = true;
-  FetchRequest request{.url = peer.config.url, .verify_server = {}, .ca_file = peer.config.ca_file};
+  FetchRequest request{.url = peer.config.url, .ca_file = peer.config.ca_file};
   if (peer.config.endpoint_id.has_value()) {
-    // Looked up when the server shows its certificate: by then the bundle may be a later one.
-    request.verify_server = [weak = std::weak_ptr<Federation*>(self_),
-                             id = *peer.config.endpoint_id](const std::vector<Bytes>& chain) {
-      const auto self = weak.lock();
-      return self == nullptr ? Status(Unavailable("shutting down")) : (*self)->VerifyServer(id, chain);
-    };
+    request.server = SpiffeServer{*peer.config.endpoint_id, {}};
+    if (const TrustBundle* bundle = bundles_.Find(peer.config.endpoint_id->trust_domain())) {
+      for (const crypto::Certificate& authority : bundle->x509_authorities) {
+        request.server->authorities.emplace_back(authority.der().begin(), authority.der().end());
+      }
+    }
   }
   auto done = [weak = std::weak_ptr<Federation*>(self_),
                td = peer.config.trust_domain](Result<FetchResponse> response) {
@@ -89,11 +76,14 @@ Status Federation::VerifyServer(const SpiffeId& expected, const std::vector<Byte
   return Ok();
 }
 
-Status Federation::Take(const TrustDomain& td, const Result<FetchResponse>& response) {
+Status Federation::Take(const Peer& peer, const Result<FetchResponse>& response, seconds& refresh_hint) {
   if (!response.ok()) return response.error();
+  // Checked here whatever the carrier checked, and by the latest bundle: that may be a newer one than went with the
+  // question.
+  if (peer.config.endpoint_id) RETURN_IF_ERROR(VerifyServer(*peer.config.endpoint_id, response->server_chain));
   if (response->status != kOk) return Unavailable("HTTP status " + std::to_string(response->status));
-  ASSIGN_OR_RETURN(TrustBundle bundle, TrustBundle::Parse(td, response->body));
-  peers_.at(td).state.refresh_hint = bundle.refresh_hint;
+  ASSIGN_OR_RETURN(TrustBundle bundle, TrustBundle::Parse(peer.config.trust_domain, response->body));
+  refresh_hint = bundle.refresh_hint;
   return bundles_.SetFederated(std::move(bundle));
 }
 
@@ -102,7 +92,7 @@ void Federation::Done(const TrustDomain& td, Result<FetchResponse> response) {
   if (it == peers_.end()) return;
   Peer& peer = it->second;
   peer.asking = false;
-  const Status taken = Take(td, response);
+  const Status taken = Take(peer, response, peer.state.refresh_hint);
   if (taken.ok()) {
     peer.failures = 0;
     peer.state.last_success = clock_.Wall();
@@ -118,7 +108,13 @@ void Federation::Done(const TrustDomain& td, Result<FetchResponse> response) {
 
 std::vector<FederationState> Federation::States() const {
   std::vector<FederationState> out;
-  for (const auto& [td, peer] : peers_) out.push_back(peer.state);
+  for (const auto& [td, peer] : peers_) {
+    out.push_back(peer.state);
+    if (!peer.asking) {
+      const auto wait = std::max<std::chrono::nanoseconds>(peer.due - clock_.Mono(), seconds(0));
+      out.back().next = clock_.Wall() + std::chrono::duration_cast<WallTime::duration>(wait);
+    }
+  }
   return out;
 }
 

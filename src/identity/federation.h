@@ -30,6 +30,7 @@ struct FederationState {
   std::optional<WallTime> last_success;
   std::string last_error;  // empty after a success
   std::chrono::seconds refresh_hint{};
+  std::optional<WallTime> next;  // when it is asked next; absent while a question is out
 };
 
 class Federation {
@@ -57,7 +58,7 @@ class Federation {
 
   void Ask(Peer& peer);
   void Done(const TrustDomain& td, Result<FetchResponse> response);
-  Status Take(const TrustDomain& td, const Result<FetchResponse>& response);
+  Status Take(const Peer& peer, const Result<FetchResponse>& response, std::chrono::seconds& refresh_hint);
   Status VerifyServer(const SpiffeId& expected, const std::vector<Bytes>& chain) const;
 
   BundleSet& bundles_;

@@ -57,7 +57,7 @@ TEST_F(FederationTest, WebProfileFetchesByTheRefreshHint) {
   federation_.Tick();
   federation_.Tick();
   ASSERT_EQ(fetcher_.count, 1) << "one question at a time";
-  EXPECT_FALSE(fetcher_.asked[0].request.verify_server) << "the Web PKI decides";
+  EXPECT_FALSE(fetcher_.asked[0].request.server.has_value()) << "the Web PKI decides";
   EXPECT_EQ(fetcher_.asked[0].request.ca_file, "/etc/ca.pem");
   fetcher_.AnswerAll();
   ASSERT_NE(bundles_.Find(kTheirs), nullptr);
@@ -79,20 +79,32 @@ TEST_F(FederationTest, SpiffeProfileBelievesTheConfiguredServerAlone) {
   ASSERT_TRUE(federation_.Add({kTheirs, kUrl, *SpiffeId::Parse(id), BundleOf(old_ca, 1), ""}).ok());
   ASSERT_NE(bundles_.Find(kTheirs), nullptr) << "the bootstrap bundle counts at once";
   federation_.Tick();
-  const auto verify = fetcher_.asked[0].request.verify_server;
-  ASSERT_TRUE(verify);
-  EXPECT_TRUE(verify(ServerChain(old_ca, id)).ok());
-  EXPECT_THAT(verify(ServerChain(old_ca, "spiffe://other.org/somebody")).error().message(),
-              HasSubstr("not spiffe://other.org/bundle-server"));
-  EXPECT_FALSE(verify(ServerChain(new_ca, id)).ok());
-  EXPECT_FALSE(verify(ServerChain(third, "spiffe://third.org/bundle-server")).ok());
-  EXPECT_FALSE(verify({}).ok());
-  EXPECT_FALSE(verify({ToBytes("rubbish")}).ok());
-  // The latest bundle decides, not the first.
+  const auto& server = fetcher_.asked[0].request.server;
+  ASSERT_TRUE(server.has_value());
+  EXPECT_EQ(server->id.ToString(), id);
+  EXPECT_EQ(server->authorities, (std::vector<Bytes>{ToBytes(AsText(old_ca.certificate().der()))}));
+
+  // The carrier says which chain it saw; that it accepted one proves nothing.
   fetcher_.pages[kUrl] = BundleOf(new_ca, 2).ToJson();
-  fetcher_.AnswerAll();
-  EXPECT_TRUE(verify(ServerChain(new_ca, id)).ok());
-  EXPECT_FALSE(verify(ServerChain(old_ca, id)).ok());
+  const auto answer = [this](std::vector<Bytes> chain) {
+    fetcher_.server_chain = std::move(chain);
+    fetcher_.AnswerAll();
+    clock_.Advance(seconds(301));
+    federation_.Tick();
+    return State().last_error;
+  };
+  EXPECT_THAT(answer(ServerChain(old_ca, "spiffe://other.org/somebody")),
+              HasSubstr("not spiffe://other.org/bundle-server"));
+  EXPECT_THAT(answer(ServerChain(new_ca, id)), HasSubstr("UNAUTHENTICATED"));
+  EXPECT_THAT(answer(ServerChain(third, "spiffe://third.org/bundle-server")), HasSubstr("UNAUTHENTICATED"));
+  EXPECT_NE(answer({}), "");
+  EXPECT_NE(answer({ToBytes("rubbish")}), "");
+  EXPECT_EQ(bundles_.Find(kTheirs)->sequence, 1U);
+  EXPECT_EQ(answer(ServerChain(old_ca, id)), "");
+  EXPECT_EQ(bundles_.Find(kTheirs)->sequence, 2U);
+  // The latest bundle decides, not the first.
+  EXPECT_THAT(answer(ServerChain(old_ca, id)), HasSubstr("UNAUTHENTICATED"));
+  EXPECT_EQ(answer(ServerChain(new_ca, id)), "");
 }
 
 TEST_F(FederationTest, FailuresBackOffAndKeepWhatWasKnown) {
@@ -170,23 +182,26 @@ TEST_F(FederationTest, WhatWePublishIsWhatOthersRead) {
   TrustBundle own = BundleOf(Ca(kOurs), 7);
   own.jwt_keys = {{crypto::PrivateKey::Generate(crypto::KeyType::kP256).public_key(), "k", "jwt-svid"}};
   ASSERT_TRUE(bundles_.SetOwn(own).ok());
-  const PublicDocuments documents(bundles_, "https://oidc.example.org");
-  const PublicDocument bundle = documents.Answer("GET", "/");
-  EXPECT_EQ(bundle.status, 200);
+  const PublicDocument bundle = BundleDocument(bundles_);
+  EXPECT_EQ(bundle.path, "/");
   EXPECT_EQ(bundle.content_type, "application/json");
   EXPECT_TRUE(TrustBundle::Parse(kOurs, bundle.body)->SameKeys(own));
   EXPECT_EQ(bundle.max_age, seconds(60));
 
-  const auto discovery = wire::ParseJson(documents.Answer("GET", "/.well-known/openid-configuration").body);
+  const auto documents = DiscoveryDocuments(bundles_, "https://oidc.example.org");
+  ASSERT_EQ(documents.size(), 2u);
+  EXPECT_EQ(documents[0].path, "/.well-known/openid-configuration");
+  const auto discovery = wire::ParseJson(documents[0].body);
   ASSERT_TRUE(discovery.ok());
   EXPECT_EQ(discovery->FindString("issuer"), "https://oidc.example.org");
   EXPECT_EQ(discovery->FindString("jwks_uri"), "https://oidc.example.org/keys");
-  EXPECT_THAT(documents.Answer("GET", "/keys").body, HasSubstr("\"kid\":\"k\""));
+  EXPECT_EQ(documents[1].path, "/keys");
+  EXPECT_THAT(documents[1].body, HasSubstr("\"kid\":\"k\""));
 
-  EXPECT_EQ(documents.Answer("POST", "/").status, 405);
-  for (const char* path : {"", "/keys/", "//", "/../", "/keys?x"})
-    EXPECT_EQ(documents.Answer("GET", path).status, 404) << path;
-  EXPECT_EQ(PublicDocuments(bundles_, "").Answer("GET", "/keys").status, 404);
+  const auto below = DiscoveryDocuments(bundles_, "https://example.org:8443/nodes/a/");
+  EXPECT_EQ(below[0].path, "/nodes/a/.well-known/openid-configuration");
+  EXPECT_EQ(below[1].path, "/nodes/a/keys");
+  EXPECT_THAT(below[0].body, HasSubstr("https://example.org:8443/nodes/a/keys"));
 }
 
 }  // namespace

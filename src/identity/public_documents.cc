@@ -1,11 +1,13 @@
 #include "identity/public_documents.h"
 
+#include "base/https_url.h"
 #include "wire/json.h"
 
 namespace hexr::identity {
 namespace {
 
-constexpr std::string_view kJson = "application/json";
+constexpr char kJson[] = "application/json";
+constexpr size_t kSchemeBytes = std::string_view("https://").size();
 
 }  // namespace
 
@@ -13,22 +15,23 @@ SpiffeId BundleEndpointId(const TrustDomain& td) {
   return SpiffeId::ForService(td, *IdSegment::Parse("hexr-bundle-endpoint"));
 }
 
-PublicDocument PublicDocuments::Answer(std::string_view method, std::string_view path) const {
-  if (method != "GET" && method != "HEAD") return {405, "text/plain; charset=utf-8", "only GET\n"};
-  const TrustBundle& own = bundles_.own();
-  if (path == "/") return {200, std::string(kJson), own.ToJson(), own.refresh_hint};
-  if (oidc_issuer_.empty()) return {404, "text/plain; charset=utf-8", "not found\n"};
-  if (path == "/keys") return {200, std::string(kJson), own.OidcJwks(), own.refresh_hint};
-  if (path == "/.well-known/openid-configuration") {
-    const wire::JsonObject document{{"issuer", oidc_issuer_},
-                                    {"jwks_uri", oidc_issuer_ + (oidc_issuer_.ends_with('/') ? "keys" : "/keys")},
-                                    {"authorization_endpoint", ""},  // a MUST of the standard; nobody signs in here
-                                    {"response_types_supported", wire::JsonArray{"id_token"}},
-                                    {"subject_types_supported", wire::JsonArray{"public"}},
-                                    {"id_token_signing_alg_values_supported", wire::JsonArray{"RS256", "ES256"}}};
-    return {200, std::string(kJson), wire::ToJson(document), own.refresh_hint};
-  }
-  return {404, "text/plain; charset=utf-8", "not found\n"};
+PublicDocument BundleDocument(const BundleSet& bundles) {
+  return {"/", kJson, bundles.own().ToJson(), bundles.own().refresh_hint};
+}
+
+std::vector<PublicDocument> DiscoveryDocuments(const BundleSet& bundles, const std::string& issuer) {
+  const std::string slash = issuer.ends_with('/') ? "" : "/";
+  // A token's "iss" and the document's "issuer" are the same string; the paths are those below it.
+  const std::string below = issuer.substr(kSchemeBytes + UrlAuthority(issuer).size()) + slash;
+  const wire::JsonObject document{{"issuer", issuer},
+                                  {"jwks_uri", issuer + slash + "keys"},
+                                  {"authorization_endpoint", ""},  // a MUST of the standard; nobody signs in here
+                                  {"response_types_supported", wire::JsonArray{"id_token"}},
+                                  {"subject_types_supported", wire::JsonArray{"public"}},
+                                  {"id_token_signing_alg_values_supported", wire::JsonArray{"RS256", "ES256"}}};
+  const TrustBundle& own = bundles.own();
+  return {{below + ".well-known/openid-configuration", kJson, wire::ToJson(document), own.refresh_hint},
+          {below + "keys", kJson, own.OidcJwks(), own.refresh_hint}};
 }
 
 }  // namespace hexr::identity

@@ -1,35 +1,28 @@
 // What this trust domain publishes over HTTPS: its bundle, for federation, and OpenID Connect discovery, for those who
-// verify our tokens that way. Stateless over a BundleSet; belongs to its loop.
+// verify our tokens that way. No client is authenticated, as SPIFFE_Federation.md 5.1 has it: all of it is public.
+// Stateless over a BundleSet; belongs to its loop.
 #pragma once
 
+#include <chrono>
 #include <string>
-#include <string_view>
+#include <vector>
 
 #include "identity/bundle_set.h"
 
 namespace hexr::identity {
 
 struct PublicDocument {
-  int status = 404;
-  std::string content_type = "text/plain; charset=utf-8";
+  std::string path;
+  std::string content_type;
   std::string body;
-  std::chrono::seconds max_age{0};  // for Cache-Control; 0: no-store
+  std::chrono::seconds max_age{0};  // for Cache-Control
 };
 
-class PublicDocuments {
- public:
-  // `oidc_issuer`: the https URL under which the documents are reached; empty: no OpenID Connect.
-  PublicDocuments(const BundleSet& bundles, std::string oidc_issuer)
-      : bundles_(bundles), oidc_issuer_(std::move(oidc_issuer)) {}
-
-  // GET and HEAD of "/" (the bundle), "/.well-known/openid-configuration" and "/keys". 405 for other methods, 404 for
-  // other paths. No client is authenticated, as SPIFFE_Federation.md 5.1 has it: everything here is public.
-  PublicDocument Answer(std::string_view method, std::string_view path) const;
-
- private:
-  const BundleSet& bundles_;
-  std::string oidc_issuer_;
-};
+// The SPIFFE bundle at "/".
+PublicDocument BundleDocument(const BundleSet& bundles);
+// "…/.well-known/openid-configuration" and "…/keys" below the path of `issuer`, the https URL under which they are
+// reached (OpenID Connect Discovery 1.0, section 4).
+std::vector<PublicDocument> DiscoveryDocuments(const BundleSet& bundles, const std::string& issuer);
 
 // Whose SVID the endpoint shows in the https_spiffe profile.
 SpiffeId BundleEndpointId(const TrustDomain& td);

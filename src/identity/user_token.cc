@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/https_url.h"
 #include "base/limits/identity.h"
 #include "base/limits/keys.h"
 #include "crypto/jws.h"
@@ -18,6 +19,7 @@ using std::chrono::seconds;
 constexpr minutes kKeysLife{15};
 constexpr seconds kAskAgain{30};
 constexpr seconds kLeeway{30};
+constexpr std::chrono::milliseconds kTimeout{2000};  // for each of two: a launch waits for them
 constexpr int kOk = 200;
 constexpr size_t kMaxSubjectBytes = 255;  // OpenID Connect Core 2
 
@@ -77,7 +79,7 @@ void UserTokenVerifier::AskDiscovery(Issuer& issuer) {
   issuer.asking = issuer.ever_asked = true;
   issuer.asked = clock_.Mono();
   fetcher_.Fetch(
-      {.url = WellKnown(issuer.config.issuer), .verify_server = {}, .ca_file = issuer.config.ca_file},
+      {.url = WellKnown(issuer.config.issuer), .ca_file = issuer.config.ca_file, .timeout = kTimeout},
       [weak = std::weak_ptr<UserTokenVerifier*>(self_), name = issuer.config.issuer](Result<FetchResponse> response) {
         if (const auto self = weak.lock()) (*self)->AskKeys(name, std::move(response));
       });
@@ -99,10 +101,13 @@ void UserTokenVerifier::AskKeys(const std::string& name, Result<FetchResponse> d
   };
   auto url = keys_url();
   if (!url.ok()) return Settle(issuer, url.error());
-  fetcher_.Fetch({.url = std::move(*url), .verify_server = {}, .ca_file = issuer.config.ca_file},
-                 [weak = std::weak_ptr<UserTokenVerifier*>(self_), name](Result<FetchResponse> response) {
-                   if (const auto self = weak.lock()) (*self)->TakeKeys(name, std::move(response));
-                 });
+  // A document must not send us to a machine of our own network; the issuer's own is the operator's choice.
+  const bool same = UrlAuthority(*url) == UrlAuthority(name);
+  fetcher_.Fetch(
+      {.url = std::move(*url), .ca_file = issuer.config.ca_file, .named_by_operator = same, .timeout = kTimeout},
+      [weak = std::weak_ptr<UserTokenVerifier*>(self_), name](Result<FetchResponse> response) {
+        if (const auto self = weak.lock()) (*self)->TakeKeys(name, std::move(response));
+      });
 }
 
 void UserTokenVerifier::TakeKeys(const std::string& name, Result<FetchResponse> response) {

@@ -183,5 +183,13 @@ TEST_F(UserToken, ConfigurationIsChecked) {
       UserTokenVerifier::Create({{"https://x.org", "a", ""}, {"https://x.org", "b", ""}}, clock_, fetcher_).ok());
 }
 
+TEST_F(UserToken, AHostThatADocumentNamesIsNotTheOperatorsChoice) {
+  verifier_->Verify(Sign(Claims()), [](Result<OnBehalfOf>) {});
+  EXPECT_TRUE(fetcher_.asked.at(0).request.named_by_operator);
+  fetcher_.AnswerOne();
+  EXPECT_EQ(fetcher_.asked.at(0).request.url, kKeys);
+  EXPECT_FALSE(fetcher_.asked.at(0).request.named_by_operator);
+}
+
 }  // namespace
 }  // namespace hexr::identity

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "crypto/digest.h"
 #include "keeper/keeper.h"
@@ -234,13 +236,36 @@ Result<Json> AdminCommands::BundleShow(const AdminCall& call) {
 }
 
 Result<Json> AdminCommands::BundleList(const AdminCall&) {
+  const auto states = k_.outside_->FederationStates();
+  const auto state_of = [&](const TrustDomain& td) -> const identity::FederationState* {
+    const auto it = std::ranges::find(states, td, &identity::FederationState::trust_domain);
+    return it == states.end() ? nullptr : &*it;
+  };
+  const auto add_state = [](JsonObject& o, const identity::FederationState& s) {
+    if (s.last_success) o.Set("refreshed", FormatRfc3339(*s.last_success, 0));
+    if (s.next) o.Set("next", FormatRfc3339(*s.next, 0));
+    if (!s.last_error.empty()) o.Set("error", s.last_error);
+  };
+  const TrustDomain& own = k_.options_.config.trust_domain;
   JsonArray out;
-  for (const auto& [td, b] : k_.core_->bundles().All()) {
-    out.push_back(JsonObject{{"trust_domain", td.name()},
-                             {"own", td == k_.options_.config.trust_domain},
-                             {"x509_authorities", b.x509_authorities.size()},
-                             {"jwt_keys", b.jwt_keys.size()},
-                             {"sequence", b.sequence.value_or(0)}});
+  const auto all = k_.core_->bundles().All();
+  for (const auto& [td, b] : all) {
+    const identity::FederationState* state = state_of(td);
+    JsonObject o{{"trust_domain", td.name()},
+                 {"own", td == own},
+                 {"source", td == own ? "own" : (state != nullptr ? "federation" : "operator")},
+                 {"x509_authorities", b.x509_authorities.size()},
+                 {"jwt_keys", b.jwt_keys.size()},
+                 {"sequence", b.sequence.value_or(0)}};
+    if (state != nullptr) add_state(o, *state);
+    out.push_back(std::move(o));
+  }
+  // What is configured and has never been had.
+  for (const identity::FederationState& s : states) {
+    if (all.contains(s.trust_domain)) continue;
+    JsonObject o{{"trust_domain", s.trust_domain.name()}, {"own", false}, {"source", "federation"}};
+    add_state(o, s);
+    out.push_back(std::move(o));
   }
   return Json(JsonObject{{"bundles", std::move(out)}});
 }
@@ -270,7 +295,18 @@ Result<Json> AdminCommands::EntryList(const AdminCall&) {
 Result<Json> AdminCommands::LedgerLogs(const AdminCall&) {
   JsonArray out;
   for (const auto& log : k_.evidence_->logs()) {
-    out.push_back(JsonObject{{"tenant", log.tenant}, {"folder", log.folder}, {"key", log.verifier_key}});
+    JsonArray witnesses;
+    for (const WitnessState& w : log.witnesses) {
+      JsonObject o{{"name", w.name}, {"records", w.size}};
+      if (w.last) o.Set("last", FormatRfc3339(*w.last, 0));
+      if (!w.error.empty()) o.Set("error", w.error);
+      witnesses.push_back(std::move(o));
+    }
+    out.push_back(JsonObject{{"tenant", log.tenant},
+                             {"folder", log.folder},
+                             {"key", log.verifier_key},
+                             {"records", log.size},
+                             {"witnesses", std::move(witnesses)}});
   }
   return Json(JsonObject{{"logs", std::move(out)}});
 }

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <future>
+#include <tuple>
 
 #include "base/bytes.h"
 #include "base/log.h"
@@ -14,6 +15,7 @@ namespace {
 
 // Appends come in bursts: what follows within this time is sequenced together.
 constexpr std::chrono::milliseconds kGather{5};
+constexpr std::chrono::seconds kWitnessTick{1};
 // A full disk is tried again this often.
 constexpr std::chrono::milliseconds kRetry{500};
 
@@ -39,6 +41,13 @@ Result<std::unique_ptr<Evidence>> Evidence::Start(EvidenceOptions options, const
                                                                 .commit_interval = e->options_.checkpoint_interval},
                                                                std::move(master), clock, random));
   e->ledger_.emplace(std::move(opened));
+  if (!e->options_.witnesses.empty()) {
+    ASSIGN_OR_RETURN(e->witnesses_, Witnesses::Create(e->options_.witnesses, clock,
+                                                      [self = e.get()](const std::string& url, std::string body,
+                                                                       Witnesses::OnAnswer done) {
+                                                        self->PostFromLedger(url, std::move(body), std::move(done));
+                                                      }));
+  }
   e->inotify_ = runtime::UniqueFd(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
   if (!e->inotify_) return ErrnoError("inotify", errno);
   RETURN_IF_ERROR(e->Open(std::nullopt));
@@ -52,6 +61,8 @@ Result<std::unique_ptr<Evidence>> Evidence::Start(EvidenceOptions options, const
       self->PollSoon(kGather);
     });
     self->Poll();
+    self->Tell();
+    if (self->witnesses_) self->AskWitnesses();
   });
   e->thread_ = std::thread([self]() noexcept { self->loop_.Run(); });
   return e;
@@ -72,6 +83,7 @@ void Evidence::Finish() {
   loop_.Post([this] {
     watch_ = runtime::FdWatch();
     timer_.Cancel();
+    witness_timer_.Cancel();
     if (const Status s = ledger_->Flush(); !s.ok())
       hexr::Log(LogLevel::kError, "ledger.flush_failed", {{"error", s.error()}});
     loop_.Stop();
@@ -109,6 +121,48 @@ void Evidence::Poll() {
     // What was read waits for its checkpoint; without new records the next Poll finds nothing and the timer rests.
     if (progress->records > 0) PollSoon(options_.checkpoint_interval);
   }
+  if (progress.ok() && progress->committed) Tell();
+}
+
+void Evidence::AskWitnesses() {
+  for (const auto& [name, log] : logs_) {
+    std::optional<IdSegment> tenant;
+    if (!name.empty()) tenant = IdSegment::Parse(name).value();
+    if (const auto of = ledger_->Of(tenant); of.ok()) witnesses_->Tick(name, **of);
+  }
+  Tell();
+  witness_timer_ = loop_.After(kWitnessTick, [this] { AskWitnesses(); });
+}
+
+void Evidence::PostFromLedger(const std::string& url, std::string body, Witnesses::OnAnswer done) {
+  const std::weak_ptr<bool> alive = alive_;
+  keeper_loop_.Post([this, alive, url, body = std::move(body), done = std::move(done)]() mutable {
+    if (alive.expired()) return;
+    options_.post(
+        url, std::move(body), [this, alive, done = std::move(done)](Result<WitnessAnswerText> answer) mutable {
+          if (alive.expired()) return;
+          loop_.Post([done = std::move(done), answer = std::move(answer)]() mutable { done(std::move(answer)); });
+        });
+  });
+}
+
+void Evidence::Tell() {
+  Told now;
+  for (const auto& [name, log] : logs_) {
+    std::optional<IdSegment> tenant;
+    if (!name.empty()) tenant = IdSegment::Parse(name).value();
+    const auto of = ledger_->Of(tenant);
+    if (!of.ok()) continue;
+    const uint64_t size = (*of)->sequencer().log().committed().size;
+    auto& [known, since] = sizes_[name];
+    if (known != size || since == WallTime{}) since = clock_.Wall();
+    known = size;
+  }
+  now.sizes = sizes_;
+  if (witnesses_) now.witnesses = witnesses_->States();
+  keeper_loop_.Post([this, alive = std::weak_ptr<bool>(alive_), now = std::move(now)]() mutable {
+    if (!alive.expired()) told_ = std::move(now);
+  });
 }
 
 Evidence::Log* Evidence::Find(const std::optional<IdSegment>& tenant) {
@@ -169,7 +223,16 @@ Status Evidence::AddTenant(const IdSegment& tenant) {
 
 std::vector<Evidence::LogInfo> Evidence::logs() const {
   std::vector<LogInfo> out;
-  for (const auto& [name, log] : logs_) out.push_back({name, log.folder, log.verifier_key});
+  for (const auto& [name, log] : logs_) {
+    LogInfo info{.tenant = name, .folder = log.folder, .verifier_key = log.verifier_key};
+    if (const auto told = told_.sizes.find(name); told != told_.sizes.end()) {
+      std::tie(info.size, info.checkpoint_at) = told->second;
+    }
+    for (const WitnessState& w : told_.witnesses) {
+      if (w.tenant == name) info.witnesses.push_back(w);
+    }
+    out.push_back(std::move(info));
+  }
   return out;
 }
 

@@ -20,6 +20,7 @@
 #include "base/spiffe_id.h"
 #include "base/unique_function.h"
 #include "keeper/state.h"
+#include "keeper/witnesses.h"
 #include "ledger/journal_writer.h"
 #include "ledger/ledger.h"
 #include "ledger/types.h"
@@ -32,6 +33,9 @@ struct EvidenceOptions {
   std::string state_dir;
   ledger::SyncPolicy sync = ledger::SyncPolicy::kWritten;
   std::chrono::milliseconds checkpoint_interval{1000};
+  std::vector<config::Witness> witnesses = {};
+  // POST to a witness, called and answered on the keeper's loop. Needed where there are witnesses.
+  Witnesses::Post post = {};
 };
 
 class Evidence {
@@ -64,7 +68,11 @@ class Evidence {
     std::string tenant;  // empty: the node's
     std::string folder;
     std::string verifier_key;  // C2SP vkey
+    uint64_t size = 0;         // of the last checkpoint
+    WallTime checkpoint_at{};  // when it was seen
+    std::vector<WitnessState> witnesses = {};
   };
+  // As the ledger's thread last told it.
   std::vector<LogInfo> logs() const;
 
  private:
@@ -83,18 +91,31 @@ class Evidence {
   void Rotate(const std::optional<IdSegment>& tenant, Log& log);
   void PollSoon(std::chrono::milliseconds delay);
   void Poll();
+  void AskWitnesses();
+  // From the ledger's thread to a witness, by way of the keeper's loop, and back.
+  void PostFromLedger(const std::string& url, std::string body, Witnesses::OnAnswer done);
+  // Tells the keeper's loop how far the logs are.
+  void Tell();
 
   EvidenceOptions options_;
   runtime::Loop& keeper_loop_;
   const Clock& clock_;
   std::map<std::string, Log> logs_;  // by tenant, "" for the node's; references to elements stay valid
   std::shared_ptr<bool> alive_;      // answers that come after the end are dropped
+  struct Told {
+    std::map<std::string, std::pair<uint64_t, WallTime>> sizes;
+    std::vector<WitnessState> witnesses;
+  };
+  Told told_;
   // The ledger thread's, once it runs.
   std::optional<ledger::Ledger> ledger_;
+  std::unique_ptr<Witnesses> witnesses_;  // null: none is configured
+  std::map<std::string, std::pair<uint64_t, WallTime>> sizes_;
   runtime::Loop loop_;
   runtime::UniqueFd inotify_;
   runtime::FdWatch watch_;
   runtime::Timer timer_;
+  runtime::Timer witness_timer_;
   std::thread thread_;
 };
 

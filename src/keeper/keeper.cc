@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "crypto/digest.h"
 #include "keeper/admin_commands.h"
+#include "keeper/metrics.h"
 #include "keeper/workload_door.h"
 #include "runtime/process.h"
 
@@ -28,6 +29,7 @@ using runtime::UniqueFd;
 namespace {
 
 constexpr std::chrono::seconds kPeerDeadline{5};
+constexpr std::chrono::seconds kMetricsDeadline{2};
 
 crypto::Sha256Digest DigestOf(const std::string& bytes) {
   crypto::Sha256Digest d{};
@@ -47,6 +49,14 @@ Result<identity::ImageFacts> ReadImage(const ::hexr::node::v1::Image& image) {
   ASSIGN_OR_RETURN(facts.exe_sha256, digest(image.exe_sha256()));
   ASSIGN_OR_RETURN(facts.script_sha256, digest(image.script_sha256()));
   return facts;
+}
+
+void SendSvid(const identity::GatewaySvid& svid, Channel::Reply reply) {
+  Envelope e;
+  for (const Bytes& c : svid.chain_der) e.mutable_svid()->add_chain_der(c.data(), c.size());
+  e.mutable_svid()->set_not_after_unix(
+      std::chrono::floor<std::chrono::seconds>(svid.not_after).time_since_epoch().count());
+  reply.Send(std::move(e));
 }
 
 void AddImage(Body& body, const identity::ImageFacts& image) {
@@ -84,10 +94,21 @@ Status Keeper::Open() {
   vault_.emplace(std::move(vault));
   std::vector<IdSegment> names;
   for (const auto& [name, t] : tenants_->all()) names.push_back(name);
+  link_ = std::make_unique<CourierLink>(
+      loop_, [this](Message m, Channel::Reply reply) { OnCourier(std::move(m), std::move(reply)); });
   EvidenceOptions evidence{
-      c.trust_domain, options_.state_dir,
+      c.trust_domain,
+      options_.state_dir,
       c.ledger.sync == config::SyncMode::kDurable ? ledger::SyncPolicy::kDurable : ledger::SyncPolicy::kWritten,
-      c.ledger.checkpoint_interval};
+      c.ledger.checkpoint_interval,
+      c.ledger.witnesses,
+      [link = link_.get()](const std::string& url, std::string body, Witnesses::OnAnswer done) {
+        link->Post(url, std::move(body), limits::kMaxNoteBytes,
+                   [done = std::move(done)](Result<identity::FetchResponse> r) mutable {
+                     if (!r.ok()) return done(r.error());
+                     done(WitnessAnswerText{r->status, std::move(r->body)});
+                   });
+      }};
   ASSIGN_OR_RETURN(evidence_, Evidence::Start(std::move(evidence), names, *state_, loop_, clock_, random_));
 
   // What this node is from now on, before it does anything: CF.
@@ -105,10 +126,12 @@ Status Keeper::Open() {
                            {[this](const Instance& i, InstanceChange change) { OnInstanceChange(i, change); },
                             [this] {
                               for (auto& [tenant, gateway] : gateways_) SendBundles(*gateway);
+                              if (outside_) outside_->OnBundles();
                             },
                             [this](const identity::Identity& identity, std::string_view kind, ByteView serial,
                                    WallTime not_after) { return RecordIssued(identity, kind, serial, not_after); }}));
   core_ = &workload_->core();
+  ASSIGN_OR_RETURN(outside_, Outside::Create(loop_, clock_, options_.config, *state_, *core_, *link_));
 
   admin_ = std::make_unique<AdminServer>(loop_, std::move(options_.admin_listener),
                                          [this](int pidfd, pid_t pid) { return InsideInstance(pidfd, pid); });
@@ -157,6 +180,10 @@ void Keeper::OnPeer(const std::string& role, const std::string& tenant, UniqueFd
         loop_, std::move(socket), "spawner",
         [this](Message m, Channel::Reply r) { OnSpawner(std::move(m), std::move(r)); }, [](const Error&) {});
     return;
+  }
+  if (role == "courier") {
+    link_->Use(std::move(socket));
+    return outside_->OnCourier();
   }
   if (role != "gateway") return;
   const auto name = IdSegment::Parse(tenant);
@@ -227,7 +254,6 @@ Result<identity::Registration> Keeper::ReadRegistration(const ::hexr::node::v1::
     ASSIGN_OR_RETURN(InstanceId parent, InstanceId::Parse(r.parent_instance()));
     out.parent = std::move(parent);
   }
-  if (r.has_on_behalf_of()) return Unimplemented("--on-behalf-of: no issuer is configured (`users:`)");
   out.exe_patterns.assign(r.exe_patterns().begin(), r.exe_patterns().end());
   out.children_inherit = r.children() == "inherit";
   out.sub_identities = r.sub_identities();
@@ -242,13 +268,45 @@ void Keeper::Register(Message m, Channel::Reply reply) {
   if (m.fds.size() != 1) return reply.Fail(InvalidArgument("registration: one pidfd is expected"));
   auto registration = ReadRegistration(m.body.register_instance(), std::move(m.fds[0]));
   if (!registration.ok()) return reply.Fail(registration.error());
-  const auto instance = core_->registry().Register(std::move(*registration));
-  if (!instance.ok()) return reply.Fail(instance.error());
+  std::string token = m.body.register_instance().on_behalf_of().token();
+  if (token.empty()) {
+    // A sub-agent acts for whom its parent acts; everyone else for nobody, unless this keeper's predecessor knew
+    // better.
+    auto user = outside_->Recall(registration->id);
+    if (!user.ok()) return reply.Fail(user.error());
+    if (!registration->parent) registration->on_behalf_of = std::move(*user);
+    return Admit(std::move(*registration), std::move(reply));
+  }
+  if (registration->parent) return reply.Fail(PermissionDenied("a sub-agent acts for whom its parent acts"));
+  outside_->VerifyUser(std::move(token), [this, registration = std::move(*registration),
+                                          reply = std::move(reply)](Result<identity::OnBehalfOf> user) mutable {
+    if (!user.ok()) return reply.Fail(user.error());
+    const Status kept = outside_->Remember(registration.id, *user);
+    if (!kept.ok()) return reply.Fail(kept.error());
+    registration.on_behalf_of = std::move(*user);
+    Admit(std::move(registration), std::move(reply));
+  });
+}
+
+void Keeper::Admit(identity::Registration registration, Channel::Reply reply) {
+  const InstanceId wanted = registration.id;
+  const auto instance = core_->registry().Register(std::move(registration));
+  if (!instance.ok()) {
+    if (core_->registry().Find(wanted) == nullptr) outside_->Forget(wanted);
+    return reply.Fail(instance.error());
+  }
   const Instance& i = **instance;
   Body body;
   body.Set("event", Code("registered")).Set("uid", i.facts.caller_uid);
   if (i.facts.parent) body.Set("parent", *i.facts.parent);
   AddImage(body, i.facts.image);
+  if (i.identity.on_behalf_of) {
+    // Who it is stands in the sealed texts, where it can be erased; the log commits to it.
+    Body user;
+    user.Set("sub", ledger::SaltedText(i.identity.on_behalf_of->subject, random_));
+    user.Set("issuer", ledger::SaltedText(i.identity.on_behalf_of->issuer, random_));
+    body.Set("on_behalf_of", std::move(user));
+  }
   // Not on record, not alive: the process has not run an instruction yet.
   if (const Status s = RecordInstance(i, RecordKind::kIdentity, std::move(body)); !s.ok()) {
     const InstanceId id = i.id();
@@ -291,11 +349,7 @@ void Keeper::OnGateway(const IdSegment& tenant, Message m, Channel::Reply reply)
       if (i == nullptr || i->facts.tenant != tenant) return reply.Fail(NotFound("no such instance"));
       const auto svid = core_->IssueForGateway(*id, AsBytes(m.body.issue_svid().spki_der()));
       if (!svid.ok()) return reply.Fail(svid.error());
-      Envelope e;
-      for (const Bytes& c : svid->chain_der) e.mutable_svid()->add_chain_der(c.data(), c.size());
-      e.mutable_svid()->set_not_after_unix(
-          std::chrono::floor<std::chrono::seconds>(svid->not_after).time_since_epoch().count());
-      return reply.Send(std::move(e));
+      return SendSvid(*svid, std::move(reply));
     }
     case Envelope::kOpenJournal: {
       // The label and the log are ours to name: a gateway writes to its own tenant's log and no other.
@@ -327,6 +381,58 @@ void Keeper::SendBundles(Channel& gateway) {
     b.set_sequence(bundle.sequence.value_or(0));
   }
   (void)gateway.Send(std::move(e));
+}
+
+// ---- the courier
+
+void Keeper::OnCourier(Message m, Channel::Reply reply) {
+  switch (m.body.body_case()) {
+    case Envelope::kIssueEndpointSvid: {
+      const auto svid = outside_->IssueEndpointSvid(AsBytes(m.body.issue_endpoint_svid().spki_der()));
+      return svid.ok() ? SendSvid(*svid, std::move(reply)) : reply.Fail(svid.error());
+    }
+    case Envelope::kCollectMetrics: return CollectMetrics(std::move(reply));
+    default: return reply.Fail(Unimplemented("the keeper does not serve this to the courier"));
+  }
+}
+
+void Keeper::CollectMetrics(Channel::Reply reply) {
+  const auto g = std::make_shared<MetricsGathering>(std::move(reply));
+  std::map<std::string, double> instances;
+  for (const auto& [name, t] : tenants_->all()) instances[name.value()] = 0;
+  for (const Instance* i : core_->registry().All()) ++instances[i->facts.tenant.value()];
+  for (const auto& [tenant, n] : instances)
+    g->Add("hexr_instances", "Instances that live.", false, n, {{"tenant", tenant}});
+  const auto number = [](auto n) { return static_cast<double>(n); };
+  const auto unix_time = [](WallTime t) {
+    return std::chrono::duration<double>(std::chrono::floor<std::chrono::milliseconds>(t.time_since_epoch())).count();
+  };
+  g->Add("hexr_svids_issued_total", "SVIDs of all kinds issued.", true, number(core_->svids().issued()));
+  g->Add("hexr_workload_streams", "Open streams of the Workload API and SDS.", false, number(core_->subscribers()));
+  for (const Evidence::LogInfo& log : evidence_->logs()) {
+    const std::string name = log.tenant.empty() ? "node" : "tenant/" + log.tenant;
+    g->Add("hexr_ledger_records", "Records under the last checkpoint.", false, number(log.size), {{"log", name}});
+    g->Add("hexr_ledger_checkpoint_timestamp_seconds", "When the last checkpoint was made.", false,
+           unix_time(log.checkpoint_at), {{"log", name}});
+    for (const WitnessState& w : log.witnesses) {
+      g->Add("hexr_ledger_witnessed_records", "Records under the last cosigned checkpoint.", false, number(w.size),
+             {{"log", name}, {"witness", w.name}});
+    }
+  }
+  for (const identity::FederationState& f : outside_->FederationStates()) {
+    g->Add("hexr_federation_last_success_timestamp_seconds",
+           "When the bundle of a trust domain was last fetched; 0: never.", false,
+           f.last_success ? unix_time(*f.last_success) : 0, {{"trust_domain", f.trust_domain.name()}});
+  }
+  Envelope ask;
+  ask.mutable_collect_metrics();
+  supervisor_.Call(ask, {}, kMetricsDeadline, [g](const Result<Message>& r) { g->AddFromSupervisor(r); });
+  for (const auto& [name, t] : tenants_->all()) {
+    if (Channel* gateway = GatewayOf(name)) {
+      gateway->Call(ask, {}, kMetricsDeadline,
+                    [g, tenant = name](const Result<Message>& r) { g->AddFromGateway(tenant, r); });
+    }
+  }
 }
 
 // ---- what happens to instances
@@ -381,6 +487,7 @@ void Keeper::OnInstanceChange(const Instance& i, InstanceChange change) {
   }
   if (change == InstanceChange::kEnded) {
     evidence_->EndInstance(i.facts.tenant, i.id());
+    if (outside_) outside_->Forget(i.id());
     if (gateway != nullptr) {
       Envelope e;
       e.mutable_end_instance()->set_instance(i.id().value());

@@ -16,7 +16,9 @@
 #include "credentials/vault.h"
 #include "identity/core.h"
 #include "keeper/admin_server.h"
+#include "keeper/courier_link.h"
 #include "keeper/evidence.h"
+#include "keeper/outside.h"
 #include "keeper/state.h"
 #include "keeper/tenants.h"
 #include "runtime/channel.h"
@@ -59,11 +61,17 @@ class Keeper {
   // What the spawner says of instances.
   void OnSpawner(runtime::Message m, runtime::Channel::Reply reply);
   void Register(runtime::Message m, runtime::Channel::Reply reply);
+  // For whom it acts is known by now.
+  void Admit(identity::Registration registration, runtime::Channel::Reply reply);
   Result<identity::Registration> ReadRegistration(const ::hexr::node::v1::RegisterInstance& r,
                                                   runtime::UniqueFd pidfd) const;
   void ExecDone(const ::hexr::node::v1::ExecDone& done, runtime::Channel::Reply reply);
   // What a gateway asks for: only ever for its own tenant.
   void OnGateway(const IdSegment& tenant, runtime::Message m, runtime::Channel::Reply reply);
+
+  // What the courier asks for.
+  void OnCourier(runtime::Message m, runtime::Channel::Reply reply);
+  void CollectMetrics(runtime::Channel::Reply reply);
 
   void OnInstanceChange(const identity::Instance& instance, identity::InstanceChange change);
   Status RecordIssued(const identity::Identity& identity, std::string_view kind, ByteView serial, WallTime not_after);
@@ -88,9 +96,11 @@ class Keeper {
   std::unique_ptr<State> state_;
   std::optional<Tenants> tenants_;
   std::optional<credentials::Vault> vault_;
+  std::unique_ptr<CourierLink> link_;
   std::unique_ptr<Evidence> evidence_;
   std::unique_ptr<WorkloadDoor> workload_;
   identity::Core* core_ = nullptr;  // workload_'s
+  std::unique_ptr<Outside> outside_;
   std::unique_ptr<AdminServer> admin_;
   std::unique_ptr<class AdminCommands> commands_;
   std::unique_ptr<runtime::Channel> spawner_;

@@ -66,6 +66,8 @@ class HttpServer {
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
+  // For connections accepted from now on: a certificate that was renewed.
+  void UseTls(std::shared_ptr<const wire::TlsContext> tls) { options_.tls = std::move(tls); }
   size_t connections() const { return connections_.size(); }
 
  private:

@@ -25,7 +25,7 @@ class FakeFetcher final : public Fetcher {
     Asked a = std::move(asked.front());
     asked.pop_front();
     const auto it = pages.find(a.request.url);
-    a.done(it == pages.end() ? FetchResponse{404, ""} : FetchResponse{200, it->second});
+    a.done(it == pages.end() ? FetchResponse{404, "", server_chain} : FetchResponse{200, it->second, server_chain});
   }
   void AnswerAll() {
     while (!asked.empty()) AnswerOne();
@@ -37,6 +37,7 @@ class FakeFetcher final : public Fetcher {
   }
 
   std::map<std::string, std::string> pages;
+  std::vector<Bytes> server_chain;  // that every server shows
   std::deque<Asked> asked;
   int count = 0;
 };
