@@ -73,7 +73,7 @@ int RunUp(const Invocation& in) {
   if (!node.ok()) {
     std::istringstream lines(node.error().message());
     for (std::string line; std::getline(lines, line);) PrintError(line);
-    return kFault;
+    return ExitCodeOf(node.error());
   }
   if (in.output == Output::kJson) {
     PrintJson(wire::JsonObject{{"run_dir", in.paths.run_dir}, {"pid", node->process.pid}});

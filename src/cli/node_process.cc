@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -12,6 +13,7 @@
 #include <fstream>
 
 #include "base/clock.h"
+#include "cli/command.h"
 
 namespace hexr::cli {
 
@@ -75,6 +77,14 @@ Result<StartedNode> StartNode(const config::Paths& paths, const std::map<std::st
   char word[16] = {};
   if (n > 0 && read(ready_read.get(), word, sizeof word - 1) > 0)
     return StartedNode{std::move(child), clock.Mono() - begin};
+  // hexrd has said what is wrong; whether with the configuration or with us is its exit code.
+  pollfd ended{child.pidfd.get(), POLLIN, 0};
+  if (n > 0 && poll(&ended, 1, kPatienceMs) == 1) {
+    const auto status = runtime::ReapChild(child.pidfd.get());
+    if (status.ok() && *status && WIFEXITED(**status) && WEXITSTATUS(**status) == kUsage) {
+      return InvalidArgument("the node did not start" + SaidSince(paths.LogFile(), log_start));
+    }
+  }
   return Internal((n == 0 ? "the node is not ready after 30 s" : "the node did not start") +
                   SaidSince(paths.LogFile(), log_start));
 }

@@ -69,7 +69,7 @@ Result<ledger::NoteSigner> OpenKey(const Invocation& in, Random& random) {
     RETURN_IF_ERROR(WriteNew(path, *text, 0600));
     RETURN_IF_ERROR(WriteNew(in.Get("--state") + "/" + kVerifierFile, made.verifier().ToString() + "\n", 0644));
   }
-  if (!text.ok()) return text.error();
+  if (!text.ok()) return InvalidArgument(text.error().message());
   if (text->size() > kMaxKeyBytes) return InvalidArgument(path + " is no witness's key");
   auto signer = ParseKey(*text);
   if (!signer.ok()) return signer.error().WithContext(path);
@@ -82,8 +82,9 @@ Result<ledger::NoteSigner> OpenKey(const Invocation& in, Random& random) {
 Result<std::vector<ledger::VerifierKey>> ReadLogKeys(const Invocation& in) {
   std::vector<ledger::VerifierKey> logs;
   for (const std::string& file : in.All("--log")) {
-    ASSIGN_OR_RETURN(const std::string text, ReadFile(file));
-    auto keys = ledger::ParseKeyFile(text);
+    const auto text = ReadFile(file);
+    if (!text.ok()) return InvalidArgument("--log " + text.error().message());
+    auto keys = ledger::ParseKeyFile(*text);
     if (!keys.ok()) return keys.error().WithContext(file);
     for (ledger::VerifierKey& k : keys->keys) logs.push_back(std::move(k));
   }

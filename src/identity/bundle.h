@@ -34,8 +34,8 @@ struct TrustBundle {
   std::chrono::seconds refresh_hint = kDefaultRefreshHint;
 
   // INVALID_ARGUMENT: no "keys" (an empty list is valid, and revokes everything), a duplicate member or key ID, a
-  // certificate or key that cannot be read, private key material. Keys with an unknown use, or none, are passed over,
-  // as are "x509-svid" keys without a certificate. RESOURCE_EXHAUSTED over the limits.
+  // certificate that cannot be read. Keys that cannot be used are passed over: of an unknown kind or use, with private
+  // material, "x509-svid" keys without a certificate. RESOURCE_EXHAUSTED over the limits.
   static Result<TrustBundle> Parse(const TrustDomain& td, std::string_view json);
 
   // The SPIFFE document, of all uses.

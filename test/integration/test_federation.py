@@ -109,11 +109,10 @@ federates_with:
         bad = Server(*self.web.issue("bad"), {
             "/redirect": (302, {"Location": inside.url + "/latest"}, ""),
             "/large": '{"keys": [' + " " * (2 << 20) + "]}",
-            "/private": json.dumps({"keys": [{"use": "jwt-svid", "kid": "x", "kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "d": "AA"}]}),
             "/page": "<html>"})
         for server in (inside, bad_certificate, bad):
             self.addCleanup(server.close)
-        expected = {"redirect": "302", "large": "too large", "private": "INVALID_ARGUMENT", "page": "INVALID_ARGUMENT"}
+        expected = {"redirect": "302", "large": "too large", "page": "INVALID_ARGUMENT"}
         peers = [f'  - {{trust_domain: {name}.test, url: "{bad.url}/{name}", profile: https_web, ca: {self.web.ca}}}' for name in expected]
         peers.append(f'  - {{trust_domain: stranger.test, url: "{bad_certificate.url}/", profile: https_web, ca: {self.web.ca}}}')
         peers.append(f'  - {{trust_domain: nofile.test, url: "{bad.url}/", bundle: /nonexistent.json}}')

@@ -37,7 +37,11 @@ class OnBehalfOf(unittest.TestCase):
         return str(path)
 
     def run_for(self, token, *command, **kwargs):
-        return self.node.hexr("run", "--agent", "crew", "--on-behalf-of", self.token_file(token), "--", *command, **kwargs)
+        return self.node.hexr("run", "--agent", "crew", "--ro", str(BIN), "--on-behalf-of", self.token_file(token), "--", *command, **kwargs)
+
+    def records(self):
+        lines = self.node.hexr("ledger", "tail", "-n", "1000", "--tenant", "default", "--output", "json").stdout.splitlines()
+        return [json.loads(line) for line in lines]
 
     def test_the_user_is_in_tokens_in_show_and_sealed_in_the_log(self):
         token = self.issuer.token(email="alice@example.org")
@@ -45,10 +49,8 @@ class OnBehalfOf(unittest.TestCase):
         claims = payload(svid)
         self.assertEqual(claims["sub"], "spiffe://example.test/agent/default/crew/main")
         self.assertEqual(claims["on_behalf_of"], {"sub": "alice-4711", "issuer": self.issuer.url})
-        records = [json.loads(line) for line in
-                   self.node.hexr("ledger", "tail", "-n", "1000", "--tenant", "default", "--output", "json").stdout.splitlines()]
-        registered = [r for r in records if r["body"].get("event") == "registered" and "on_behalf_of" in r["body"]]
-        self.assertTrue(registered)
+        registered = wait_for(lambda: [r for r in self.records() if "on_behalf_of" in r["body"]])
+        self.assertEqual(registered[-1]["body"]["event"], "registered")
         self.assertEqual(sorted(registered[-1]["body"]["on_behalf_of"]["sub"]), ["bytes", "sha256"])
         for path in (self.node.home / "state" / "ledger").rglob("*"):
             if path.is_file():
@@ -57,11 +59,11 @@ class OnBehalfOf(unittest.TestCase):
     def test_the_agent_gets_no_token_and_its_sub_agents_its_user(self):
         script = ('import os, subprocess\n'
                   'assert not os.path.exists(%r)\n'
-                  'ask = ["hexr", "run", "--agent", "crew", "--role", "helper", "--"]\n'
+                  'ask = ["hexr", "run", "--agent", "crew", "--role", "helper", "--ro", %r, "--"]\n'
                   'print(subprocess.run(ask + ["hexr", "svid", "fetch", "--audience", "x"], capture_output=True, text=True, check=True).stdout)\n'
                   'open("mine", "w").write("x.y.z")\n'
                   'ask[2:2] = ["--on-behalf-of", "mine"]\n'
-                  'print(subprocess.run(ask + ["true"], capture_output=True, text=True).returncode)\n') % str(self.node.home / "token")
+                  'print(subprocess.run(ask + ["true"], capture_output=True, text=True).returncode)\n') % (str(self.node.home / "token"), str(BIN))
         folder = self.node.home / "work"
         folder.mkdir(exist_ok=True)
         folder.chmod(0o777)
@@ -92,8 +94,8 @@ class OnBehalfOf(unittest.TestCase):
         good = self.issuer.token()
         cases = {
             "expired": (self.issuer.token(exp=int(time.time()) - 3600), "expired"),
-            "not yet": (self.issuer.token(nbf=int(time.time()) + 3600), "user token"),
-            "no end": (self.issuer.token(exp=None), "user token"),
+            "not yet": (self.issuer.token(nbf=int(time.time()) + 3600), "not valid yet"),
+            "no end": (self.issuer.token(exp=None), "exp"),
             "another audience": (self.issuer.token(aud="other"), "another audience"),
             "unknown issuer": (self.issuer.token(iss="https://evil.example"), "issuer is none of those"),
             "issuer with a slash more": (self.issuer.token(iss=self.issuer.url + "/"), "issuer is none of those"),
