@@ -23,6 +23,11 @@ Result<std::vector<ProcessKey>> CallerResolver::Ancestors(const ProcessKey& key)
   }
 }
 
+const Instance* CallerResolver::InstanceAbove(const ProcessKey& key) const {
+  const auto chain = Ancestors(key);
+  return chain.ok() ? registry_.FindByAncestry(*chain) : nullptr;
+}
+
 Result<Caller> CallerResolver::FromInstance(const Instance& instance, const ProcessKey& key, bool own_process) const {
   if (instance.quarantined) return PermissionDenied("this instance is quarantined");
   if (instance.executing) return Unavailable("this instance is replacing its image: ask again");
@@ -47,8 +52,10 @@ Result<Caller> CallerResolver::Resolve(const ProcessEvidence& evidence) const {
 
   ASSIGN_OR_RETURN(const ProcessFacts facts, reader_.Read(evidence));
   if (!SameProcess(facts.key, key)) return Unauthenticated("the process changed while it was looked at");
+  SelectorSet selectors = selectors_.SelectorsOf(facts);
+  if (entries_.DigestDecides(selectors, clock_.Wall())) RETURN_IF_ERROR(selectors_.AddDigest(facts, selectors));
   Caller caller{ProcessName(facts.key), {}, false, 0, {}};
-  for (Entry& entry : entries_.Match(selectors_.SelectorsOf(facts, entries_.wants_sha256()), clock_.Wall())) {
+  for (Entry& entry : entries_.Match(selectors, clock_.Wall())) {
     caller.grants.push_back({{std::move(entry.spiffe_id), Assurance::kMatched, {}, {}, {}, std::move(entry.hint)},
                              std::min(entry.x509_ttl.value_or(ttls_.x509), ttls_.x509),
                              std::min(entry.jwt_ttl.value_or(ttls_.jwt), ttls_.jwt)});
@@ -66,7 +73,9 @@ std::string CallerResolver::Explain(const ProcessEvidence& evidence) const {
   if (!facts.ok() || caller.error().code() != ErrorCode::kPermissionDenied) return caller.error().message();
   const auto chain = Ancestors(facts->key);
   if (!chain.ok() || registry_.FindByAncestry(*chain) != nullptr) return caller.error().message();
-  const auto miss = entries_.Explain(selectors_.SelectorsOf(*facts, entries_.wants_sha256()), clock_.Wall());
+  SelectorSet selectors = selectors_.SelectorsOf(*facts);
+  selectors_.AddKnownDigest(*facts, selectors);
+  const auto miss = entries_.Explain(selectors, clock_.Wall());
   return miss.has_value() ? miss->ToString() : "there are no entries";
 }
 

@@ -46,6 +46,9 @@ class CallerResolver {
   // replacing its image. NOT_FOUND, UNAUTHENTICATED: as ProcessReader.
   Result<Caller> Resolve(const ProcessEvidence& evidence) const;
 
+  // The instance that a process is a descendant of, or its own; null when there is none or that cannot be told.
+  const Instance* InstanceAbove(const ProcessKey& key) const;
+
   // For operators: why this process has no identity, down to the selector that missed.
   std::string Explain(const ProcessEvidence& evidence) const;
 

@@ -22,7 +22,7 @@ Core::Core(CoreOptions options, const CoreDependencies& deps, Events events)
                                            [this](const Instance& i, InstanceChange c) { OnInstance(i, c); })),
       entries_(options_.authority.trust_domain),
       digests_(deps.clock),
-      selectors_(deps.names, deps.cgroups, digests_),
+      selectors_(deps.names, deps.cgroups, digests_, deps.clock),
       bundles_(options_.authority.trust_domain, [this] { OnBundles(); }),
       resolver_(deps.reader, *registry_, entries_, selectors_, deps.clock,
                 {options_.authority.svid_ttl, options_.authority.jwt_ttl}),
@@ -55,19 +55,19 @@ Status Core::RemoveEntry(std::string_view entry_id) {
 }
 
 Result<Caller> Core::Authenticate(const ProcessEvidence& evidence) {
-  // Counted by instance where the process is one, else by user: a user cannot get a fresh bucket by forking.
+  // Counted by instance for whatever runs in one, else by user: nobody gets a fresh bucket by forking, and an agent
+  // leaves the services of the user it runs as alone.
   const auto key = deps_.reader.Identify(evidence);
   const Instance* instance = key.ok() ? registry_->FindByProcess(*key) : nullptr;
-  if (!limiter_.Admit(instance != nullptr ? instance->id().value() : "uid:" + std::to_string(evidence.uid))) {
+  if (instance == nullptr && key.ok()) instance = resolver_.InstanceAbove(*key);
+  const std::string user = evidence.owner ? std::to_string(evidence.owner->uid) : "unknown";
+  if (!limiter_.Admit(instance != nullptr ? instance->id().value() : "uid:" + user)) {
     return ResourceExhausted("too many requests: ask again in a second");
   }
   auto caller = Resolve(evidence);
   if (!caller.ok()) {
     Log(LogLevel::kWarn, "identity.denied",
-        {{"pid", evidence.pid},
-         {"uid", evidence.uid},
-         {"error", caller.error()},
-         {"why", resolver_.Explain(evidence)}});
+        {{"pid", evidence.pid}, {"uid", user}, {"error", caller.error()}, {"why", resolver_.Explain(evidence)}});
   }
   return caller;
 }

@@ -21,6 +21,12 @@ class DigestCache {
   // RESOURCE_EXHAUSTED; ABORTED when the file changes while it is read. Reads the whole file on a miss.
   Result<crypto::Sha256Digest> DigestOf(int fd, const FileIdentity& file);
 
+  // Null when it is not known.
+  const crypto::Sha256Digest* Find(const FileIdentity& file) const {
+    const auto it = entries_.find(file);
+    return it == entries_.end() ? nullptr : &it->second.digest;
+  }
+
   uint64_t hits() const { return hits_; }
   uint64_t misses() const { return misses_; }
   size_t size() const { return entries_.size(); }

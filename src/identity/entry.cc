@@ -112,6 +112,17 @@ std::optional<NearestMiss> EntryTable::Explain(const SelectorSet& process, WallT
   return miss;
 }
 
+bool EntryTable::DigestDecides(const SelectorSet& process, WallTime now) const {
+  if (wants_sha256_ == 0) return false;
+  return std::any_of(by_age_.begin(), by_age_.end(), [&](const auto& item) {
+    const Entry& entry = item.second;
+    if (!AsksForDigest(entry) || Expired(entry, now)) return false;
+    const std::vector<Selector> missing = Missing(entry, process);
+    return std::all_of(missing.begin(), missing.end(),
+                       [](const Selector& s) { return s.kind() == SelectorKind::kUnixSha256; });
+  });
+}
+
 std::vector<const Entry*> EntryTable::All() const {
   std::vector<const Entry*> out;
   for (const auto& [age, entry] : by_age_) out.push_back(&entry);

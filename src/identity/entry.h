@@ -50,8 +50,8 @@ class EntryTable {
   // Nothing when the table is empty.
   std::optional<NearestMiss> Explain(const SelectorSet& process, WallTime now) const;
 
-  // Whether any entry asks for a digest: hashing is wasted otherwise.
-  bool wants_sha256() const { return wants_sha256_ > 0; }
+  // Whether an entry that is in force misses nothing of `process` but a digest: hashing is wasted otherwise.
+  bool DigestDecides(const SelectorSet& process, WallTime now) const;
   std::vector<const Entry*> All() const;
   size_t size() const { return by_age_.size(); }
 

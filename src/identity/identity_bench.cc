@@ -29,8 +29,8 @@ class Nobody final : public AccountNames, public CgroupOwners {
 class ByPid final : public EvidenceSource {
  public:
   Result<ProcessEvidence> EvidenceOf(wire::WriterTag writer) const override {
-    return ProcessEvidence{static_cast<int64_t>(writer), ::geteuid(), ::getegid(),
-                           *runtime::OpenPidfd(static_cast<pid_t>(writer))};
+    return ProcessEvidence{
+        static_cast<int64_t>(writer), {{::geteuid(), ::getegid()}}, *runtime::OpenPidfd(static_cast<pid_t>(writer))};
   }
 };
 

@@ -280,8 +280,11 @@ Result<ProcessFacts> ProcessReader::Read(const ProcessEvidence& evidence) const 
   if (owner.uid != owner_after.uid || owner.gid != owner_after.gid || owner.groups != owner_after.groups) {
     return Error(ErrorCode::kAborted, "the process changed its owner while it was looked at");
   }
-  if (held.by_number && (owner.uid != evidence.uid || owner.gid != evidence.gid)) {
-    return Contradiction("the process of that pid belongs to another user: the pid has been used again");
+  // By number it may be another process since; by handle, one that has executed a setuid program since it wrote: what
+  // was asked by a plain user must not be answered with what root may have.
+  if (held.by_number && !evidence.owner) return Contradiction("no owner came with the pid");
+  if (evidence.owner && (owner.uid != evidence.owner->uid || owner.gid != evidence.owner->gid)) {
+    return Contradiction("the process belongs to another user now than when it wrote");
   }
   facts.key = {held.pid, after.start_time, held.pidfd ? PidfsInode(held.pidfd.get()) : 0};
   facts.tier = held.tier;
@@ -299,7 +302,9 @@ Result<ProcessFacts> ProcessReader::Read(const ProcessEvidence& evidence) const 
 Result<std::vector<ProcessKey>> ProcessReader::AncestorsOf(const ProcessKey& process) const {
   std::vector<ProcessKey> chain;
   int64_t pid = process.pid;
-  while (pid > 0 && chain.size() < limits::kMaxAncestors) {
+  while (pid > 0) {
+    // Whose ancestors cannot all be seen may have an instance among them.
+    if (chain.size() == limits::kMaxAncestors) return PermissionDenied("the process has too many ancestors");
     UniqueFd pidfd;
     if (best_ != ProcessTier::kProcfs) {
       ASSIGN_OR_RETURN(pidfd, runtime::OpenPidfd(static_cast<pid_t>(pid)));

@@ -35,10 +35,13 @@ std::string_view ProcessTierName(ProcessTier tier);
 
 // What arrived with a connection or message: the kernel's own words, nothing that the peer wrote.
 struct ProcessEvidence {
+  struct Owner {
+    uint32_t uid = 0;
+    uint32_t gid = 0;
+  };
   int64_t pid = 0;
-  uint32_t uid = 0;
-  uint32_t gid = 0;
-  runtime::UniqueFd pidfd;  // SO_PEERPIDFD or SCM_PIDFD; none on kernels before 6.5
+  std::optional<Owner> owner;  // at the moment of writing or connecting; a pid without a pidfd needs it
+  runtime::UniqueFd pidfd;     // SO_PEERPIDFD or SCM_PIDFD; none on kernels before 6.5
 };
 
 // Tells one state of a file from another without reading it.
@@ -50,7 +53,6 @@ struct FileIdentity {
   uint64_t mount_id = 0;
   auto operator<=>(const FileIdentity&) const = default;
 };
-Result<FileIdentity> FileIdentityOf(int fd);
 Result<FileIdentity> FileIdentityOf(int fd);
 
 struct ProcessFacts {
@@ -78,12 +80,14 @@ class ProcessReader {
   // NOT_FOUND: it has ended. UNAUTHENTICATED: the evidence is contradictory or names nobody.
   Result<ProcessKey> Identify(const ProcessEvidence& evidence) const;
 
-  // All facts, each of them true of the same process at one moment between call and return. Errors as Identify;
+  // All facts, each of them true of the same process at one moment between call and return, and owned by whom the
+  // evidence says. Errors as Identify;
   // ABORTED: the process changed its image while it was looked at.
   Result<ProcessFacts> Read(const ProcessEvidence& evidence) const;
 
-  // The process and its ancestors, nearest first, up to PID 1 of our namespace or limits::kMaxAncestors. Ended children
-  // of ended parents appear under whoever adopted them. NOT_FOUND when `process` has ended.
+  // The process and its ancestors, nearest first, up to PID 1 of our namespace. Ended children of ended parents appear
+  // under whoever adopted them. NOT_FOUND when `process` has ended; PERMISSION_DENIED when there are more than
+  // limits::kMaxAncestors; ABORTED when it was adopted meanwhile.
   Result<std::vector<ProcessKey>> AncestorsOf(const ProcessKey& process) const;
 
   // Whether it is PID 1 of a PID namespace below ours.

@@ -133,7 +133,7 @@ std::vector<std::string> SelectorSource::TrustedCgroups(const std::string& path)
   return trusted;
 }
 
-SelectorSet SelectorSource::SelectorsOf(const ProcessFacts& facts, bool want_sha256) {
+SelectorSet SelectorSource::SelectorsOf(const ProcessFacts& facts) const {
   SelectorSet set;
   const auto add = [&set](SelectorKind kind, std::string value) { set.insert(Selector::Of(kind, std::move(value))); };
   add(SelectorKind::kUnixUid, std::to_string(facts.uid));
@@ -145,10 +145,6 @@ SelectorSet SelectorSource::SelectorsOf(const ProcessFacts& facts, bool want_sha
     if (auto name = names_.GroupName(gid)) add(SelectorKind::kUnixSupplementaryGroup, std::move(*name));
   }
   if (facts.exe_path_holds) add(SelectorKind::kUnixPath, facts.exe);
-  if (want_sha256 && facts.exe_fd && facts.exe_file.has_value()) {
-    const auto digest = digests_.DigestOf(facts.exe_fd.get(), *facts.exe_file);
-    if (digest.ok()) add(SelectorKind::kUnixSha256, HexEncode(*digest));
-  }
   bool unit_seen = false;
   for (const std::string& cgroup : TrustedCgroups(facts.cgroup)) {
     add(SelectorKind::kCgroup, cgroup);
@@ -160,6 +156,21 @@ SelectorSet SelectorSource::SelectorsOf(const ProcessFacts& facts, bool want_sha
     }
   }
   return set;
+}
+
+Status SelectorSource::AddDigest(const ProcessFacts& facts, SelectorSet& set) {
+  if (!facts.exe_fd || !facts.exe_file.has_value()) return Ok();
+  if (digests_.Find(*facts.exe_file) == nullptr && !hashing_.Admit(std::to_string(facts.uid))) {
+    return ResourceExhausted("too many new executables of this user: ask again in a second");
+  }
+  const auto digest = digests_.DigestOf(facts.exe_fd.get(), *facts.exe_file);
+  if (digest.ok()) set.insert(Selector::Of(SelectorKind::kUnixSha256, HexEncode(*digest)));
+  return Ok();
+}
+
+void SelectorSource::AddKnownDigest(const ProcessFacts& facts, SelectorSet& set) const {
+  const auto* digest = facts.exe_file.has_value() ? digests_.Find(*facts.exe_file) : nullptr;
+  if (digest != nullptr) set.insert(Selector::Of(SelectorKind::kUnixSha256, HexEncode(*digest)));
 }
 
 }  // namespace hexr::identity

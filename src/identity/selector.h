@@ -11,9 +11,11 @@
 #include <string_view>
 #include <vector>
 
+#include "base/limits/identity.h"
 #include "base/result.h"
 #include "identity/digest_cache.h"
 #include "identity/process.h"
+#include "identity/rate_limiter.h"
 
 namespace hexr::identity {
 
@@ -93,21 +95,33 @@ class FileCgroupOwners final : public CgroupOwners {
 // Turns facts into selectors. One thread.
 class SelectorSource {
  public:
-  SelectorSource(const AccountNames& names, const CgroupOwners& cgroups, DigestCache& digests)
-      : names_(names), cgroups_(cgroups), digests_(digests) {}
+  SelectorSource(const AccountNames& names, const CgroupOwners& cgroups, DigestCache& digests, const Clock& clock)
+      : names_(names),
+        cgroups_(cgroups),
+        digests_(digests),
+        hashing_(clock, kHashing, limits::kMaxRateLimitedCallers) {}
 
-  // The set of `facts`. The digest is taken only when `want_sha256`: it costs a read of the whole file the first time.
-  // A value that cannot be had is left out: an entry that asks for it does not match.
-  SelectorSet SelectorsOf(const ProcessFacts& facts, bool want_sha256);
+  // The set of `facts`, all but the digest. A value that cannot be had is left out: an entry that asks for it does not
+  // match.
+  SelectorSet SelectorsOf(const ProcessFacts& facts) const;
+  // Adds the digest of the executable, which costs a read of the whole file unless it is known. RESOURCE_EXHAUSTED when
+  // this user has had too many new files read; otherwise left out as above.
+  Status AddDigest(const ProcessFacts& facts, SelectorSet& set);
+  // Adds it if it is known.
+  void AddKnownDigest(const ProcessFacts& facts, SelectorSet& set) const;
 
   // The ancestors of `path`, and itself, whose every parent belongs to root: who may write a directory of the cgroup
   // tree can put processes below it under any name, so nothing below a directory that a user owns is evidence.
   std::vector<std::string> TrustedCgroups(const std::string& path) const;
 
  private:
+  // New files a user may have read, here on the loop that everybody waits for.
+  static constexpr RateLimiter::Options kHashing{.per_second = 1, .burst = 8};
+
   const AccountNames& names_;
   const CgroupOwners& cgroups_;
   DigestCache& digests_;
+  RateLimiter hashing_;  // by uid
 };
 
 }  // namespace hexr::identity

@@ -1,5 +1,6 @@
 #include "identity/selector.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -108,8 +109,8 @@ TEST(SelectorSource, NamesWhatTheKernelSaid) {
   const FakeCgroups cgroups;
   const ManualClock clock{WallTime{}};
   DigestCache digests(clock);
-  SelectorSource source(names, cgroups, digests);
-  EXPECT_THAT(Texts(source.SelectorsOf(Database(), false)),
+  SelectorSource source(names, cgroups, digests, clock);
+  EXPECT_THAT(Texts(source.SelectorsOf(Database())),
               ElementsAre("unix:uid:110", "unix:user:postgres", "unix:gid:115", "unix:supplementary_gid:120",
                           "unix:supplementary_group:ssl-cert", "unix:path:/usr/lib/postgresql/15/bin/postgres",
                           "systemd:id:postgresql@15-main.service", "cgroup:/system.slice",
@@ -123,11 +124,10 @@ TEST(SelectorSource, APathUnderAPrivateMountIsNoSelector) {
   const FakeCgroups cgroups;
   const ManualClock clock{WallTime{}};
   DigestCache digests(clock);
-  SelectorSource source(names, cgroups, digests);
+  SelectorSource source(names, cgroups, digests, clock);
   ProcessFacts facts = Database();
   facts.exe_path_holds = false;
-  EXPECT_FALSE(
-      source.SelectorsOf(facts, false).contains(*Selector::Parse("unix:path:/usr/lib/postgresql/15/bin/postgres")));
+  EXPECT_FALSE(source.SelectorsOf(facts).contains(*Selector::Parse("unix:path:/usr/lib/postgresql/15/bin/postgres")));
 }
 
 // The owner of a delegated subtree can make "db.service" in it and move processes there.
@@ -136,12 +136,12 @@ TEST(SelectorSource, NothingBelowADirectoryOfAUserIsEvidence) {
   FakeCgroups cgroups;
   const ManualClock clock{WallTime{}};
   DigestCache digests(clock);
-  SelectorSource source(names, cgroups, digests);
+  SelectorSource source(names, cgroups, digests, clock);
   ProcessFacts facts = Database();
   facts.cgroup = "/user.slice/user-1000.slice/user@1000.service/app.slice/db.service";
   cgroups.owned["/user.slice/user-1000.slice/user@1000.service"] = 1000;
   cgroups.owned["/user.slice/user-1000.slice/user@1000.service/app.slice"] = 1000;
-  const SelectorSet set = source.SelectorsOf(facts, false);
+  const SelectorSet set = source.SelectorsOf(facts);
   EXPECT_TRUE(set.contains(*Selector::Parse("systemd:id:user@1000.service")));
   EXPECT_FALSE(set.contains(*Selector::Parse("systemd:id:db.service")));
   EXPECT_TRUE(set.contains(*Selector::Parse("cgroup:/user.slice/user-1000.slice/user@1000.service")));
@@ -265,13 +265,37 @@ TEST_F(Entries, AHintBelongsToTheOldest) {
   EXPECT_EQ(matched[1].hint, "");
 }
 
-TEST_F(Entries, AskForDigestsOnlyWhileAnEntryDoes) {
-  Entry e = Make("service/a", {"unix:sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"});
-  EXPECT_FALSE(table_.wants_sha256());
+TEST_F(Entries, ADigestIsAskedForOnlyWhereItDecides) {
+  const std::string digest = "unix:sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+  EXPECT_FALSE(table_.DigestDecides(Process({"unix:uid:1"}), now_));
+  Entry e = Make("service/a", {"unix:uid:1", digest.c_str()});
   ASSERT_TRUE(table_.Set(e).ok());
-  EXPECT_TRUE(table_.wants_sha256());
+  EXPECT_TRUE(table_.DigestDecides(Process({"unix:uid:1"}), now_));
+  EXPECT_FALSE(table_.DigestDecides(Process({"unix:uid:2"}), now_));
+  e.expires_at = now_;
+  ASSERT_TRUE(table_.Set(e).ok());
+  EXPECT_FALSE(table_.DigestDecides(Process({"unix:uid:1"}), now_));
   ASSERT_TRUE(table_.Set(Make("service/a", {"unix:uid:1"})).ok());
-  EXPECT_FALSE(table_.wants_sha256());
+  EXPECT_FALSE(table_.DigestDecides(Process({"unix:uid:1"}), now_));
+}
+
+// A file that was touched just now is read again each time: who touches it in a loop must not keep the loop reading.
+TEST(SelectorSource, AUserHasFewNewFilesRead) {
+  const FakeNames names;
+  const FakeCgroups cgroups;
+  const ManualClock clock{WallTime{}};
+  DigestCache digests(clock);
+  SelectorSource source(names, cgroups, digests, clock);
+  ProcessFacts facts = Database();
+  facts.exe_fd = runtime::UniqueFd(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+  facts.exe_file = *FileIdentityOf(facts.exe_fd.get());  // changed after this clock's now: never remembered
+  SelectorSet set;
+  int read = 0;
+  while (source.AddDigest(facts, set).ok() && read < 100) ++read;
+  EXPECT_EQ(read, 8);
+  EXPECT_EQ(set.size(), 1U);
+  facts.uid += 1;
+  EXPECT_TRUE(source.AddDigest(facts, set).ok()) << "another user's";
 }
 
 }  // namespace

@@ -46,7 +46,7 @@ class Nobody final : public AccountNames, public CgroupOwners {
 class Self final : public EvidenceSource {
  public:
   Result<ProcessEvidence> EvidenceOf(wire::WriterTag) const override {
-    return ProcessEvidence{::getpid(), ::geteuid(), ::getegid(), runtime::OpenPidfd(::getpid()).value()};
+    return ProcessEvidence{::getpid(), {{::geteuid(), ::getegid()}}, runtime::OpenPidfd(::getpid()).value()};
   }
 };
 

@@ -91,7 +91,8 @@ Status JournalWriter::WriteFrame(ByteView plaintext) {
   if (n != static_cast<ssize_t>(frame_.size())) {
     Error error =
         n < 0 ? ErrnoError("write journal", errno) : ResourceExhausted("write journal: cut by a full disk or a limit");
-    // What got in of a cut frame is taken back, or everything after it would be unreadable.
+    // What got in of a cut frame is taken back, or everything after it would be unreadable. A process that may not
+    // truncate asks for a new journal instead.
     if (n > 0 && ::ftruncate(file_.fd.get(), static_cast<off_t>(file_.size)) != 0)
       return Break(ErrnoError("take back a cut frame", errno));
     return error;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -126,7 +127,8 @@ Channel::Channel(Loop& loop, UniqueFd socket, std::string name, OnRequest on_req
       on_request_(std::move(on_request)),
       on_closed_(std::move(on_closed)),
       self_(std::make_shared<Channel*>(this)) {
-  fcntl(socket_.get(), F_SETFL, fcntl(socket_.get(), F_GETFL) | O_NONBLOCK);
+  int on = 1;
+  ioctl(socket_.get(), FIONBIO, &on);  // not by fcntl, which a confined server does not have (runtime/confine.h)
   watch_ = loop_.Watch(
       socket_.get(), [this] { Readable(); }, [this] { Writable(); });
 }

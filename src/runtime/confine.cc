@@ -4,7 +4,9 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
+#include <linux/netlink.h>
 #include <seccomp.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -85,7 +87,7 @@ Result<int> LimitFiles(const Confinement& c) {
   LandlockAttributes attributes{handled, 0, 0};
   size_t size = sizeof(uint64_t);
   if (abi >= 6) {
-    attributes.scoped = 2;  // signals: none to a process outside
+    attributes.scoped = 1 | 2;  // neither abstract sockets nor signals of a process outside
     size = sizeof attributes;
   }
   const UniqueFd rules(static_cast<int>(syscall(SYS_landlock_create_ruleset, &attributes, size, 0)));
@@ -116,13 +118,11 @@ Result<int> LimitFiles(const Confinement& c) {
 using Filter = std::unique_ptr<void, decltype(&seccomp_release)>;
 
 constexpr std::array kServerCalls = {
-    // files
-    "read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "pwritev", "preadv2", "pwritev2", "close",
-    "close_range", "fstat", "stat", "lstat", "newfstatat", "statx", "statfs", "fstatfs", "lseek", "open", "openat",
-    "openat2", "access", "faccessat", "faccessat2", "readlink", "readlinkat", "getdents64", "getcwd", "ftruncate",
-    "fallocate", "fsync", "fdatasync", "sync_file_range", "rename", "renameat", "renameat2", "link", "linkat", "unlink",
-    "unlinkat", "mkdir", "mkdirat", "rmdir", "chmod", "fchmod", "fchmodat", "flock", "fcntl", "dup", "dup2", "dup3",
-    "pipe2", "ioctl", "umask", "fadvise64", "utimensat", "copy_file_range", "sendfile", "splice", "fchown",
+    // what is open already, and files to read
+    "read", "write", "readv", "writev", "pread64", "preadv", "preadv2", "close", "close_range", "fstat", "stat",
+    "lstat", "newfstatat", "statx", "statfs", "fstatfs", "lseek", "open", "openat", "openat2", "access", "faccessat",
+    "faccessat2", "readlink", "readlinkat", "getdents64", "getcwd", "fsync", "fdatasync", "dup", "dup2", "dup3",
+    "pipe2", "fadvise64",
     // memory
     "mmap", "munmap", "mprotect", "mremap", "madvise", "brk", "mlock", "mlock2", "munlock", "memfd_create",
     "memfd_secret", "membarrier",
@@ -139,9 +139,23 @@ constexpr std::array kServerCalls = {
     "sched_yield", "sched_getaffinity", "sched_getparam", "sched_getscheduler", "rt_sigaction", "rt_sigprocmask",
     "rt_sigreturn", "rt_sigtimedwait", "sigaltstack", "tgkill", "exit", "exit_group", "getpid", "getppid", "gettid",
     "getuid", "geteuid", "getgid", "getegid", "getrandom", "getrusage", "capget", "prlimit64", "getrlimit", "uname",
-    "sysinfo", "prctl", "gettimeofday", "getpriority", "capget", "times", "getcpu",
+    "sysinfo", "prctl", "getpriority", "times", "getcpu",
     // other processes, by handle only
     "pidfd_open", "pidfd_send_signal", "kcmp"};
+
+// What changes files other than by appending. A server has none of it: its journal is open for appending, and what it
+// has recorded must stay recorded whoever has taken it over. For the same reason it may not take O_APPEND off.
+constexpr std::array kFileCalls = {
+    "pwrite64", "pwritev",   "pwritev2",  "ftruncate",       "fallocate", "sync_file_range", "rename",
+    "renameat", "renameat2", "link",      "linkat",          "unlink",    "unlinkat",        "mkdir",
+    "mkdirat",  "rmdir",     "chmod",     "fchmod",          "fchmodat",  "fchown",          "flock",
+    "fcntl",    "umask",     "utimensat", "copy_file_range", "sendfile",  "splice"};
+
+// Of files and sockets. Everything else that a driver may offer is refused, the terminal's first of all: characters
+// put into the input of an operator's shell (TIOCSTI) are commands.
+constexpr std::array<uint64_t, 4> kIoctls = {FIONBIO, FIONREAD, FIOCLEX, TCGETS};
+constexpr uint64_t kPidfdIoctl = 0xff0b;  // PIDFD_GET_INFO without the size of its structure
+constexpr std::array<uint64_t, 3> kTerminalTakeover = {TIOCSTI, TIOCLINUX, TIOCSETD};
 
 // What no process of a node, and no agent, has any business with.
 constexpr std::array kKernelInterfaces = {"init_module",
@@ -200,24 +214,53 @@ Status Add(scmp_filter_ctx filter, uint32_t action, const std::array<const char*
   return Ok();
 }
 
+Status Allow(scmp_filter_ctx filter, int call, const char* what, std::initializer_list<scmp_arg_cmp> when) {
+  return Check(
+      seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call, static_cast<unsigned>(when.size()), std::data(when)), what);
+}
+
+// Only the low 32 bits of a request or command count in the kernel: a filter that compared all 64 would be evaded.
+scmp_arg_cmp Low32(unsigned argument, uint64_t value) {
+  return SCMP_CMP(argument, SCMP_CMP_MASKED_EQ, 0xffffffffU, value);
+}
+
+Status AllowSockets(scmp_filter_ctx filter, SyscallProfile profile) {
+  // On a path there are the node's own doors and those of the host: a server has no business with either.
+  if (profile == SyscallProfile::kLocal) return Allow(filter, SCMP_SYS(socket), "socket", {Low32(0, AF_UNIX)});
+  for (const uint64_t family : {AF_INET, AF_INET6}) {
+    RETURN_IF_ERROR(Allow(filter, SCMP_SYS(socket), "socket", {Low32(0, family)}));
+  }
+  // The C library asks the kernel for its addresses when it sorts those of a name.
+  return Allow(filter, SCMP_SYS(socket), "socket", {Low32(0, AF_NETLINK), Low32(2, NETLINK_ROUTE)});
+}
+
 Status InstallFilter(SyscallProfile profile) {
   const bool deny_list = profile == SyscallProfile::kParent;
   const Filter filter(seccomp_init(deny_list ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EPERM)), &seccomp_release);
   if (!filter) return Internal("seccomp_init");
   if (deny_list) {
     RETURN_IF_ERROR(Add(filter.get(), SCMP_ACT_ERRNO(EPERM), kKernelInterfaces));
+    for (const uint64_t request : kTerminalTakeover) {
+      const scmp_arg_cmp when = Low32(1, request);
+      RETURN_IF_ERROR(
+          Check(seccomp_rule_add_array(filter.get(), SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1, &when), "ioctl"));
+    }
   } else {
     RETURN_IF_ERROR(Add(filter.get(), SCMP_ACT_ALLOW, kServerCalls));
-    for (const int family : {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}) {
-      if (profile == SyscallProfile::kLocal && family != AF_UNIX) continue;
-      RETURN_IF_ERROR(Check(seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-                                             SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(family))),
-                            "socket"));
+    if (profile == SyscallProfile::kLocal) RETURN_IF_ERROR(Add(filter.get(), SCMP_ACT_ALLOW, kFileCalls));
+    RETURN_IF_ERROR(AllowSockets(filter.get(), profile));
+    for (const uint64_t request : kIoctls) {
+      RETURN_IF_ERROR(Allow(filter.get(), SCMP_SYS(ioctl), "ioctl", {Low32(1, request)}));
+    }
+    RETURN_IF_ERROR(
+        Allow(filter.get(), SCMP_SYS(ioctl), "ioctl", {SCMP_CMP(1, SCMP_CMP_MASKED_EQ, 0xffffU, kPidfdIoctl)}));
+    for (const uint64_t command : {F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL}) {
+      if (profile == SyscallProfile::kLocal) break;  // has all of fcntl
+      RETURN_IF_ERROR(Allow(filter.get(), SCMP_SYS(fcntl), "fcntl", {Low32(1, command)}));
     }
     // Threads, not processes. clone3's flags lie in memory, where a filter cannot look: the C library falls back.
-    RETURN_IF_ERROR(Check(seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-                                           SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)),
-                          "clone"));
+    RETURN_IF_ERROR(
+        Allow(filter.get(), SCMP_SYS(clone), "clone", {SCMP_CMP(0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)}));
     RETURN_IF_ERROR(Check(seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0), "clone3"));
   }
   RETURN_IF_ERROR(Check(seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_TSYNC, 1), "tsync"));

@@ -15,8 +15,9 @@ namespace hexr::runtime {
 
 // Which system calls stay. Everything else fails with EPERM (ENOSYS where the C library has a way around it).
 enum class SyscallProfile : uint8_t {
-  kServer,  // files, sockets, memory, threads, time: no exec, no fork, no ptrace, no namespaces, no kernel interfaces
-  kLocal,   // kServer without network sockets: only what is handed over or connected on a path
+  kServer,  // network sockets, files to read, what is handed over, threads, time: no socket on a path, no change of a
+            // file but by appending, no exec, no fork, no ptrace, no namespaces, no kernel interfaces
+  kLocal,   // files and sockets on a path, and no network socket; else as kServer
   kParent,  // for the parents of agents, whose filter every agent inherits: kernel interfaces (modules, BPF, kexec,
             // keyrings, io_uring…) are gone, the rest stays
 };

@@ -3,12 +3,15 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/capability.h>
+#include <linux/netlink.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -56,6 +59,9 @@ TEST(Confine, ServerKeepsFilesSocketsAndThreadsAndNothingElse) {
               if (threads != 1) return "no thread";
               EXPECT_DONE(socket(AF_INET, SOCK_STREAM, 0));
               EXPECT_DONE(open("/dev/null", O_RDONLY));
+              EXPECT_DONE(socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE));
+              EXPECT_REFUSED(socket(AF_NETLINK, SOCK_RAW, NETLINK_AUDIT), EPERM);
+              EXPECT_REFUSED(socket(AF_UNIX, SOCK_STREAM, 0), EPERM);
               EXPECT_REFUSED(socket(AF_PACKET, SOCK_RAW, 0), EPERM);
               EXPECT_REFUSED(socket(AF_VSOCK, SOCK_STREAM, 0), EPERM);
               EXPECT_REFUSED(fork(), EPERM);
@@ -70,6 +76,69 @@ TEST(Confine, ServerKeepsFilesSocketsAndThreadsAndNothingElse) {
               return "";
             }),
             "");
+}
+
+// What a taken-over gateway could do to the journal that it holds.
+TEST(Confine, ServerOnlyAppends) {
+  char path[] = "/tmp/hexr-confine-XXXXXX";
+  const int made = mkstemp(path);
+  EXPECT_EQ(InChild([&]() -> std::string {
+              const int journal = open(path, O_WRONLY | O_APPEND);
+              EXPECT_DONE(write(journal, "kept", 4));
+              const auto c = Confine({});
+              if (!c.ok()) return c.error().ToString();
+              EXPECT_DONE(write(journal, "more", 4));
+              EXPECT_REFUSED(ftruncate(journal, 0), EPERM);
+              EXPECT_REFUSED(pwrite(journal, "lies", 4, 0), EPERM);
+              EXPECT_REFUSED(fcntl(journal, F_SETFL, 0), EPERM);
+              EXPECT_REFUSED(syscall(SYS_fcntl, journal, (uint64_t{1} << 32) | F_SETFL, 0), EPERM);
+              EXPECT_REFUSED(unlink(path), EPERM);
+              return "";
+            }),
+            "");
+  char text[16] = {};
+  EXPECT_EQ(pread(made, text, sizeof text, 0), 8);
+  EXPECT_STREQ(text, "keptmore");
+  close(made);
+  unlink(path);
+}
+
+TEST(Confine, NobodyTypesIntoTheOperatorsTerminal) {
+  for (const auto profile : {SyscallProfile::kServer, SyscallProfile::kLocal, SyscallProfile::kParent}) {
+    EXPECT_EQ(InChild([&]() -> std::string {
+                const int terminal = posix_openpt(O_RDWR);
+                EXPECT_DONE(setsid());
+                EXPECT_DONE(unlockpt(terminal));
+                EXPECT_DONE(open(ptsname(terminal), O_RDWR));  // the controlling terminal from now on
+                const auto c = Confine({.syscalls = profile});
+                if (!c.ok()) return c.error().ToString();
+                char letter = 'x';
+                EXPECT_REFUSED(ioctl(terminal, TIOCSTI, &letter), EPERM);
+                EXPECT_REFUSED(syscall(SYS_ioctl, terminal, (uint64_t{1} << 32) | TIOCSTI, &letter), EPERM);
+                EXPECT_REFUSED(ioctl(terminal, TIOCLINUX, &letter), EPERM);
+                return "";
+              }),
+              "");
+  }
+}
+
+TEST(Confine, AbstractSocketsOfOthersAreOutOfReach) {
+  sockaddr_un name{AF_UNIX, {}};
+  const std::string text = "hexr-confine-" + std::to_string(getpid());
+  std::copy(text.begin(), text.end(), name.sun_path + 1);
+  const int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+  ASSERT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&name), sizeof name), 0);
+  ASSERT_EQ(listen(listener, 1), 0);
+  EXPECT_EQ(InChild([&]() -> std::string {
+              const auto c = Confine({.syscalls = SyscallProfile::kLocal, .limit_files = true});
+              if (!c.ok()) return c.error().ToString();
+              if (c->landlock_abi < 6) return "";  // nothing to test on this kernel
+              const int s = socket(AF_UNIX, SOCK_STREAM, 0);
+              EXPECT_REFUSED(connect(s, reinterpret_cast<const sockaddr*>(&name), sizeof name), EPERM);
+              return "";
+            }),
+            "");
+  close(listener);
 }
 
 TEST(Confine, CapabilitiesAreGoneForGood) {
@@ -96,19 +165,21 @@ TEST(Confine, FilesAreThoseNamed) {
   std::filesystem::create_directories(top + "/in");
   std::filesystem::create_directories(top + "/out");
   std::ofstream(top + "/out/secret") << "x";
-  EXPECT_EQ(
-      InChild([&]() -> std::string {
-        const auto c = Confine({.limit_files = true, .readable = {"/etc", "/no/such"}, .writable = {top + "/in"}});
-        if (!c.ok()) return c.error().ToString();
-        if (c->landlock_abi == 0) return "";  // nothing to test on this kernel; doctor says so
-        EXPECT_DONE(open((top + "/in/new").c_str(), O_CREAT | O_RDWR, 0600));
-        EXPECT_DONE(unlink((top + "/in/new").c_str()));
-        EXPECT_DONE(open("/etc/passwd", O_RDONLY));
-        EXPECT_REFUSED(open("/etc/passwd", O_RDWR), EACCES);
-        EXPECT_REFUSED(open((top + "/out/secret").c_str(), O_RDONLY), EACCES);
-        return "";
-      }),
-      "");
+  EXPECT_EQ(InChild([&]() -> std::string {
+              const auto c = Confine({.syscalls = SyscallProfile::kLocal,
+                                      .limit_files = true,
+                                      .readable = {"/etc", "/no/such"},
+                                      .writable = {top + "/in"}});
+              if (!c.ok()) return c.error().ToString();
+              if (c->landlock_abi == 0) return "";  // nothing to test on this kernel; doctor says so
+              EXPECT_DONE(open((top + "/in/new").c_str(), O_CREAT | O_RDWR, 0600));
+              EXPECT_DONE(unlink((top + "/in/new").c_str()));
+              EXPECT_DONE(open("/etc/passwd", O_RDONLY));
+              EXPECT_REFUSED(open("/etc/passwd", O_RDWR), EACCES);
+              EXPECT_REFUSED(open((top + "/out/secret").c_str(), O_RDONLY), EACCES);
+              return "";
+            }),
+            "");
   std::filesystem::remove_all(top);
 }
 

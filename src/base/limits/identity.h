@@ -8,7 +8,7 @@ namespace hexr::limits {
 
 inline constexpr size_t kMaxProcFileBytes = 64 * 1024;  // stat, status (groups), cgroup
 inline constexpr size_t kMaxAncestors = 64;
-inline constexpr uint64_t kMaxHashedFileBytes = 1024ULL * 1024 * 1024;
+inline constexpr uint64_t kMaxHashedFileBytes = 256ULL * 1024 * 1024;
 inline constexpr size_t kMaxCachedDigests = 1024;
 inline constexpr size_t kMaxSelectorBytes = 4096 + 16;  // a path, with its kind
 inline constexpr size_t kMaxSelectorsPerEntry = 64;

@@ -71,7 +71,7 @@ class Puppet {
 };
 
 inline ProcessEvidence EvidenceOf(pid_t pid, bool with_pidfd = true) {
-  ProcessEvidence e{pid, ::geteuid(), ::getegid(), {}};
+  ProcessEvidence e{pid, {{::geteuid(), ::getegid()}}, {}};
   if (with_pidfd) e.pidfd = std::move(*runtime::OpenPidfd(pid));
   return e;
 }

@@ -23,7 +23,7 @@ class FakeEvidence final : public EvidenceSource {
   Result<ProcessEvidence> EvidenceOf(wire::WriterTag writer) const override {
     auto pidfd = runtime::OpenPidfd(static_cast<pid_t>(writer));
     if (!pidfd.ok()) return NotFound("writer gone");
-    return ProcessEvidence{static_cast<int64_t>(writer), ::geteuid(), ::getegid(), std::move(*pidfd)};
+    return ProcessEvidence{static_cast<int64_t>(writer), {{::geteuid(), ::getegid()}}, std::move(*pidfd)};
   }
 };
 
