@@ -35,6 +35,7 @@ CLI::App* Make(CLI::App& root, const Command& command) {
     app = next;
   }
   app->description(command.summary);
+  if (command.hidden) app->group("");
   app->footer("Example:\n  " + command.example);
   return app;
 }

@@ -4,50 +4,12 @@
 #include <fstream>
 #include <sstream>
 
-#include "cli/admin_client.h"
+#include "cli/admin_print.h"
 #include "cli/output.h"
 
 namespace hexr::cli {
-namespace {
 
-// A document of the node as it is: JSON, or "key  value" lines.
-int PrintDocument(const Invocation& in, const Result<AdminReply>& r) {
-  if (!r.ok()) return Fail(r.error());
-  if (in.output == Output::kJson || r->json.as_object() == nullptr) {
-    PrintJson(r->json);
-    return kYes;
-  }
-  std::vector<std::pair<std::string, std::string>> fields;
-  for (const wire::JsonMember& m : *r->json.as_object()) fields.emplace_back(m.key, Text(r->json, m.key));
-  PrintFields(fields);
-  return kYes;
-}
-
-// A list of objects as a table of the named members.
-int PrintList(const Invocation& in, const Result<AdminReply>& r, const char* list,
-              const std::vector<std::pair<std::string, std::string>>& columns) {
-  if (!r.ok()) return Fail(r.error());
-  if (in.output == Output::kJson) {
-    PrintJson(r->json);
-    return kYes;
-  }
-  std::vector<std::string> header;
-  for (const auto& [title, key] : columns) header.push_back(title);
-  std::vector<std::vector<std::string>> rows;
-  if (const wire::JsonArray* items = r->json.FindArray(list)) {
-    for (const wire::Json& item : *items) {
-      std::vector<std::string> row;
-      for (const auto& [title, key] : columns) row.push_back(Text(item, key));
-      rows.push_back(std::move(row));
-    }
-  }
-  PrintTable(header, rows);
-  return kYes;
-}
-
-}  // namespace
-
-int RunStatus(const Invocation& in) { return PrintDocument(in, Admin(in.paths, "status", {})); }
+int RunStatus(const Invocation& in) { return PrintObject(in, Admin(in.paths, "status", {})); }
 
 int RunBundleShow(const Invocation& in) {
   const auto r = Admin(in.paths, "bundle.show", {{"trust_domain", in.Get("TRUST_DOMAIN")}});
@@ -78,17 +40,7 @@ int RunBundleSet(const Invocation& in) {
                        {{"trust_domain", in.Get("TRUST_DOMAIN")},
                         {"bundle", text.str()},
                         {"older", in.Has("--allow-older") ? "allow" : ""}});
-  if (!r.ok()) return Fail(r.error());
-  if (in.output == Output::kJson)
-    PrintJson(r->json);
-  else
-    PrintLine("trusts " + in.Get("TRUST_DOMAIN"));
-  return kYes;
-}
-
-int RunEntryList(const Invocation& in) {
-  return PrintList(in, Admin(in.paths, "entry.list", {}), "entries",
-                   {{"ENTRY", "entry"}, {"SPIFFE ID", "spiffe_id"}, {"SELECTORS", "selectors"}});
+  return PrintDone(in, r, "trusts " + in.Get("TRUST_DOMAIN"));
 }
 
 }  // namespace hexr::cli

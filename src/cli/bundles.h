@@ -1,4 +1,4 @@
-// The node as a whole, trust bundles and registration entries.
+// The node as a whole, and trust bundles.
 #pragma once
 
 #include "cli/command.h"
@@ -9,6 +9,5 @@ int RunStatus(const Invocation& in);
 int RunBundleShow(const Invocation& in);
 int RunBundleList(const Invocation& in);
 int RunBundleSet(const Invocation& in);
-int RunEntryList(const Invocation& in);
 
 }  // namespace hexr::cli

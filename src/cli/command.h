@@ -58,6 +58,7 @@ struct Command {
   std::vector<Flag> flags;
   std::vector<Positional> positionals;
   int (*run)(const Invocation&);
+  bool hidden = false;  // started by hexr itself: neither in --help nor in completion
 };
 
 // Every command, in the order of --help.

@@ -13,6 +13,7 @@ namespace {
 std::map<std::string, std::set<std::string>> Followers() {
   std::map<std::string, std::set<std::string>> out;
   for (const Command& c : Commands()) {
+    if (c.hidden) continue;
     std::string prefix;
     size_t at = 0;
     while (at < c.path.size()) {

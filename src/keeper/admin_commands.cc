@@ -72,6 +72,13 @@ void AdminCommands::ServeOn(AdminServer& server) {
   Serve(server, "bundle.list", &AdminCommands::BundleList);
   Serve(server, "bundle.set", &AdminCommands::BundleSet);
   Serve(server, "entry.list", &AdminCommands::EntryList);
+  Serve(server, "entry.show", &AdminCommands::EntryShow);
+  Serve(server, "entry.create", &AdminCommands::EntryCreate);
+  Serve(server, "entry.delete", &AdminCommands::EntryDelete);
+  Serve(server, "authority.list", &AdminCommands::AuthorityList);
+  Serve(server, "authority.rotate", &AdminCommands::AuthorityRotate);
+  Serve(server, "authority.taint", &AdminCommands::AuthorityTaint);
+  Serve(server, "authority.revoke", &AdminCommands::AuthorityRevoke);
   Serve(server, "ledger.logs", &AdminCommands::LedgerLogs);
   Serve(server, "vault.put", &AdminCommands::VaultPut);
   Serve(server, "vault.list", &AdminCommands::VaultList);
@@ -223,74 +230,7 @@ Result<Json> AdminCommands::TenantDelete(const AdminCall& call) {
   return EndTenant(name, "tenant.deleted");
 }
 
-// ---- identity
-
-Result<Json> AdminCommands::BundleShow(const AdminCall& call) {
-  const identity::TrustBundle* bundle = &k_.core_->authority().bundle();
-  if (!call.Arg("trust_domain").empty()) {
-    ASSIGN_OR_RETURN(const TrustDomain td, TrustDomain::Parse(call.Arg("trust_domain")));
-    bundle = k_.core_->bundles().Find(td);
-    if (bundle == nullptr) return NotFound("no bundle of " + td.name() + "; see `hexr bundle list`");
-  }
-  return wire::ParseJson(bundle->ToJson());
-}
-
-Result<Json> AdminCommands::BundleList(const AdminCall&) {
-  const auto states = k_.outside_->FederationStates();
-  const auto state_of = [&](const TrustDomain& td) -> const identity::FederationState* {
-    const auto it = std::ranges::find(states, td, &identity::FederationState::trust_domain);
-    return it == states.end() ? nullptr : &*it;
-  };
-  const auto add_state = [](JsonObject& o, const identity::FederationState& s) {
-    if (s.last_success) o.Set("refreshed", FormatRfc3339(*s.last_success, 0));
-    if (s.next) o.Set("next", FormatRfc3339(*s.next, 0));
-    if (!s.last_error.empty()) o.Set("error", s.last_error);
-  };
-  const TrustDomain& own = k_.options_.config.trust_domain;
-  JsonArray out;
-  const auto all = k_.core_->bundles().All();
-  for (const auto& [td, b] : all) {
-    const identity::FederationState* state = state_of(td);
-    JsonObject o{{"trust_domain", td.name()},
-                 {"own", td == own},
-                 {"source", td == own ? "own" : (state != nullptr ? "federation" : "operator")},
-                 {"x509_authorities", b.x509_authorities.size()},
-                 {"jwt_keys", b.jwt_keys.size()},
-                 {"sequence", b.sequence.value_or(0)}};
-    if (state != nullptr) add_state(o, *state);
-    out.push_back(std::move(o));
-  }
-  // What is configured and has never been had.
-  for (const identity::FederationState& s : states) {
-    if (all.contains(s.trust_domain)) continue;
-    JsonObject o{{"trust_domain", s.trust_domain.name()}, {"own", false}, {"source", "federation"}};
-    add_state(o, s);
-    out.push_back(std::move(o));
-  }
-  return Json(JsonObject{{"bundles", std::move(out)}});
-}
-
-Result<Json> AdminCommands::BundleSet(const AdminCall& call) {
-  ASSIGN_OR_RETURN(const std::string text, call.Required("trust_domain"));
-  ASSIGN_OR_RETURN(const TrustDomain td, TrustDomain::Parse(text));
-  if (td == k_.options_.config.trust_domain) return PermissionDenied("the node's own bundle is its authority's");
-  ASSIGN_OR_RETURN(identity::TrustBundle bundle, identity::TrustBundle::Parse(td, call.Arg("bundle")));
-  const bool older = call.Arg("older") == "allow";
-  RETURN_IF_ERROR(k_.core_->bundles().SetFederated(
-      std::move(bundle), older ? identity::BundleSet::Older::kAllow : identity::BundleSet::Older::kRefuse));
-  return Json(JsonObject{{"trust_domain", td.name()}});
-}
-
-Result<Json> AdminCommands::EntryList(const AdminCall&) {
-  JsonArray out;
-  for (const identity::Entry* e : k_.core_->entries().All()) {
-    JsonArray selectors;
-    for (const auto& s : e->selectors) selectors.push_back(s.ToString());
-    out.push_back(JsonObject{
-        {"entry", e->entry_id}, {"spiffe_id", e->spiffe_id.ToString()}, {"selectors", std::move(selectors)}});
-  }
-  return Json(JsonObject{{"entries", std::move(out)}});
-}
+// ---- evidence
 
 Result<Json> AdminCommands::LedgerLogs(const AdminCall&) {
   JsonArray out;

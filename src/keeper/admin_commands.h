@@ -8,7 +8,10 @@
 
 #include "base/result.h"
 #include "base/spiffe_id.h"
+#include "identity/authority.h"
+#include "identity/entry.h"
 #include "keeper/admin_server.h"
+#include "ledger/types.h"
 #include "wire/json.h"
 
 namespace hexr::keeper {
@@ -44,6 +47,17 @@ class AdminCommands {
   Result<wire::Json> BundleList(const AdminCall& call);
   Result<wire::Json> BundleSet(const AdminCall& call);
   Result<wire::Json> EntryList(const AdminCall& call);
+  Result<wire::Json> EntryShow(const AdminCall& call);
+  Result<wire::Json> EntryCreate(const AdminCall& call);
+  Result<wire::Json> EntryDelete(const AdminCall& call);
+  wire::Json DescribeEntry(const identity::Entry& e) const;
+  Result<wire::Json> AuthorityList(const AdminCall& call);
+  Result<wire::Json> AuthorityRotate(const AdminCall& call);
+  Result<wire::Json> AuthorityTaint(const AdminCall& call);
+  Result<wire::Json> AuthorityRevoke(const AdminCall& call);
+  Result<wire::Json> TakeTrust(const AdminCall& call, ledger::Code event,
+                               hexr::Status (identity::Authority::*step)(identity::SigningUse, std::string_view));
+  hexr::Status Record(ledger::RecordKind kind, ledger::Body body);
   Result<wire::Json> LedgerLogs(const AdminCall& call);
 
   // The tenant that a vault command names (the node's own where it names none), which has to exist.

@@ -132,6 +132,8 @@ Status Keeper::Open() {
                                    WallTime not_after) { return RecordIssued(identity, kind, serial, not_after); }}));
   core_ = &workload_->core();
   ASSIGN_OR_RETURN(outside_, Outside::Create(loop_, clock_, options_.config, *state_, *core_, *link_));
+  ASSIGN_OR_RETURN(Entries entries, Entries::Open(c, state_->store(), *core_));
+  entries_.emplace(std::move(entries));
 
   admin_ = std::make_unique<AdminServer>(loop_, std::move(options_.admin_listener),
                                          [this](int pidfd, pid_t pid) { return InsideInstance(pidfd, pid); });

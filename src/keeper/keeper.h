@@ -17,6 +17,7 @@
 #include "identity/core.h"
 #include "keeper/admin_server.h"
 #include "keeper/courier_link.h"
+#include "keeper/entries.h"
 #include "keeper/evidence.h"
 #include "keeper/outside.h"
 #include "keeper/state.h"
@@ -101,6 +102,7 @@ class Keeper {
   std::unique_ptr<WorkloadDoor> workload_;
   identity::Core* core_ = nullptr;  // workload_'s
   std::unique_ptr<Outside> outside_;
+  std::optional<Entries> entries_;
   std::unique_ptr<AdminServer> admin_;
   std::unique_ptr<class AdminCommands> commands_;
   std::unique_ptr<runtime::Channel> spawner_;

@@ -30,21 +30,6 @@ WorkloadDoor::~WorkloadDoor() = default;
 identity::Core& WorkloadDoor::core() { return *impl_->core; }
 const identity::ProcessReader& WorkloadDoor::reader() const { return impl_->reader; }
 
-namespace {
-
-Result<identity::Entry> ToEntry(const config::Entry& e, const TrustDomain& td) {
-  ASSIGN_OR_RETURN(SpiffeId id, SpiffeId::ForTrustDomain(td).Child(e.id));
-  identity::Entry entry{.entry_id = e.id, .spiffe_id = std::move(id), .hint = e.hint};
-  for (const std::string& text : e.selectors) {
-    ASSIGN_OR_RETURN(identity::Selector selector, identity::Selector::Parse(text));
-    entry.selectors.push_back(std::move(selector));
-  }
-  if (e.ttl) entry.x509_ttl = std::chrono::duration_cast<std::chrono::seconds>(*e.ttl);
-  return entry;
-}
-
-}  // namespace
-
 Result<std::unique_ptr<WorkloadDoor>> WorkloadDoor::Create(runtime::Loop& loop, const Clock& clock, Random& random,
                                                            const config::Config& config, State& state,
                                                            runtime::UniqueFd listener, identity::Core::Events events) {
@@ -67,10 +52,6 @@ Result<std::unique_ptr<WorkloadDoor>> WorkloadDoor::Create(runtime::Loop& loop, 
                              std::move(events)));
   impl->sds = std::make_unique<identity::SdsResources>(*impl->core);
   impl->subs = std::make_unique<identity::SubIdentities>(*impl->core);
-  for (const config::Entry& e : config.entries) {
-    ASSIGN_OR_RETURN(identity::Entry entry, ToEntry(e, config.trust_domain));
-    RETURN_IF_ERROR(impl->core->SetEntry(std::move(entry)));
-  }
   identity::AddWorkloadApi(impl->router, *impl->core, impl->evidence);
   identity::AddSecretDiscovery(impl->router, *impl->core, *impl->sds, impl->evidence);
   identity::AddSubIdentityService(impl->router, *impl->core, *impl->subs, impl->evidence);

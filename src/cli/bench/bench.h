@@ -38,10 +38,14 @@ struct Findings {
       {};  // of this benchmark: sizes, pace, what could not be measured and why
 };
 
+struct Options {
+  bool quick = false;  // few samples: shows that it works, and gives no figure to publish
+};
+
 struct Benchmark {
   std::string name;
   std::string summary;  // one line
-  Result<Findings> (*measure)();
+  Result<Findings> (*measure)(const Options& options);
 };
 // Every benchmark, in the order of the list.
 const std::vector<Benchmark>& Benchmarks();

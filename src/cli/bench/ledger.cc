@@ -15,9 +15,7 @@ namespace {
 using ledger::Body;
 using ledger::Code;
 
-constexpr uint64_t kRecords = 200'000;
 constexpr unsigned kInstances = 50;
-constexpr int kRounds = 3;
 
 // A decision on a tool call, as a gateway records it.
 Result<ledger::Event> Decision(const IdSegment& tenant, const InstanceId& instance, uint64_t number, WallTime time) {
@@ -40,7 +38,7 @@ struct Rates {
 };
 
 // One log from empty to verified. Rates are records per second of CPU that this process used, its threads included.
-Result<Rates> Round(const std::string& root) {
+Result<Rates> Round(const std::string& root, uint64_t records) {
   const SystemClock clock;
   SystemRandom random;
   ASSIGN_OR_RETURN(const TrustDomain domain, TrustDomain::Parse("bench.hexr"));
@@ -52,14 +50,14 @@ Result<Rates> Round(const std::string& root) {
   ASSIGN_OR_RETURN(auto writer, ledger::JournalWriter::Open(std::move(journal.fd), std::move(journal.ticket),
                                                             ledger::SyncPolicy::kWritten));
   std::vector<ledger::Event> events;
-  events.reserve(kRecords);
-  for (uint64_t i = 0; i < kRecords; ++i) {
+  events.reserve(records);
+  for (uint64_t i = 0; i < records; ++i) {
     const InstanceId instance = InstanceId::Make(i % kInstances, "benchbench");
     ASSIGN_OR_RETURN(ledger::Event e, Decision(tenant, instance, i, clock.Wall()));
     events.push_back(std::move(e));
   }
-  const auto rate = [](CpuTime used) {
-    return static_cast<double>(kRecords) / std::chrono::duration<double>(used).count();
+  const auto rate = [records](CpuTime used) {
+    return static_cast<double>(records) / std::chrono::duration<double>(used).count();
   };
   Rates rates{};
   CpuTime before = OwnCpuTime();
@@ -73,28 +71,30 @@ Result<Rates> Round(const std::string& root) {
   before = OwnCpuTime();
   ASSIGN_OR_RETURN(const ledger::VerifyReport report, ledger::VerifyLog(log->storage(), {.log_key = log->key()}));
   rates.verify = rate(OwnCpuTime() - before);
-  if (report.problems_total != 0 || report.records < kRecords) return Internal("the benchmark's log does not verify");
+  if (report.problems_total != 0 || report.records < records) return Internal("the benchmark's log does not verify");
   return rates;
 }
 
 }  // namespace
 
-Result<Findings> MeasureLedger() {
+Result<Findings> MeasureLedger(const Options& options) {
+  const uint64_t records = options.quick ? 10'000 : 200'000;
+  const size_t rounds = options.quick ? 1 : 5;
   std::vector<double> append, sequence, verify, both;
-  for (int i = 0; i < kRounds; ++i) {
+  for (size_t i = 0; i < rounds; ++i) {
     ASSIGN_OR_RETURN(const ScratchFolder folder, ScratchFolder::Make(ScratchFolder::Where::kMemory));
-    ASSIGN_OR_RETURN(const Rates r, Round(folder.path() + "/ledger"));
+    ASSIGN_OR_RETURN(const Rates r, Round(folder.path() + "/ledger", records));
     append.push_back(r.append);
     sequence.push_back(r.sequence);
     verify.push_back(r.verify);
     both.push_back(1 / (1 / r.sequence + 1 / r.verify));
   }
-  const auto figure = [](std::string name, std::vector<double> rates, std::optional<Goal> goal) {
-    return Figure{std::move(name), Percentile(std::move(rates), 0.5), "records/s per core", goal, kRounds * kRecords};
+  const auto figure = [&](std::string name, std::vector<double> rates, std::optional<Goal> goal) {
+    return Figure{std::move(name), Percentile(std::move(rates), 0.5), "records/s per core", goal, rounds * records};
   };
   return Findings{{figure("append", append, std::nullopt), figure("sequence", sequence, AtLeast(200'000)),
                    figure("verify", verify, AtLeast(200'000)), figure("sequence_and_verify", both, std::nullopt)},
-                  {{"records", std::to_string(kRecords) + " a round, median of " + std::to_string(kRounds) + " rounds"},
+                  {{"records", std::to_string(records) + " a round, median of " + std::to_string(rounds) + " rounds"},
                    {"ledger", "policy written, checkpoint every 4,096 records, files in memory"}}};
 }
 

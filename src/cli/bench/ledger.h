@@ -5,5 +5,5 @@
 #include "cli/bench/bench.h"
 
 namespace hexr::cli::bench {
-Result<Findings> MeasureLedger();
+Result<Findings> MeasureLedger(const Options& options);
 }  // namespace hexr::cli::bench

@@ -1,0 +1,63 @@
+#include "cli/trust.h"
+
+#include "cli/admin_print.h"
+#include "cli/output.h"
+
+namespace hexr::cli {
+
+int RunEntryCreate(const Invocation& in) {
+  std::string selectors;
+  for (const std::string& s : in.All("--selector")) selectors += s + "\n";
+  const auto r =
+      Admin(in.paths, "entry.create",
+            {{"entry", in.Get("ID")}, {"selectors", selectors}, {"ttl", in.Get("--ttl")}, {"hint", in.Get("--hint")}});
+  return PrintDone(in, r, r.ok() ? "created " + Text(r->json, "spiffe_id") : "");
+}
+
+int RunEntryList(const Invocation& in) {
+  return PrintList(in, Admin(in.paths, "entry.list", {}), "entries",
+                   {{"ENTRY", "entry"}, {"SPIFFE ID", "spiffe_id"}, {"SELECTORS", "selectors"}, {"FROM", "origin"}});
+}
+
+int RunEntryShow(const Invocation& in) {
+  return PrintObject(in, Admin(in.paths, "entry.show", {{"entry", in.Get("ID")}}));
+}
+
+int RunEntryDelete(const Invocation& in) {
+  return PrintDone(in, Admin(in.paths, "entry.delete", {{"entry", in.Get("ID")}}), "deleted " + in.Get("ID"));
+}
+
+int RunAuthorityList(const Invocation& in) {
+  return PrintList(in, Admin(in.paths, "authority.list", {}), "keys",
+                   {{"USE", "use"},
+                    {"STATE", "state"},
+                    {"TAINTED", "tainted"},
+                    {"ISSUED", "issued"},
+                    {"EXPIRES", "expires"},
+                    {"ID", "id"}});
+}
+
+int RunAuthorityRotate(const Invocation& in) {
+  const auto r = Admin(in.paths, "authority.rotate",
+                       {{"use", in.Get("--use")}, {"prepare_only", in.Has("--prepare-only") ? "true" : ""}});
+  if (!r.ok()) return Fail(r.error());
+  std::string sentence = Text(r->json, "use") + " key " + Text(r->json, "id") + " is " + Text(r->json, "state");
+  if (const std::string old = Text(r->json, "old"); !old.empty()) {
+    sentence +=
+        "; " + old + " is old and still trusted: `hexr authority taint` replaces what it signed, `revoke` voids it";
+  }
+  return PrintDone(in, r, sentence);
+}
+
+int RunAuthorityTaint(const Invocation& in) {
+  return PrintDone(
+      in, Admin(in.paths, "authority.taint", {{"id", in.Get("ID")}}),
+      "tainted: everything that it signed is replaced now; then `hexr authority revoke " + in.Get("ID") + "`");
+}
+
+int RunAuthorityRevoke(const Invocation& in) {
+  return PrintDone(in, Admin(in.paths, "authority.revoke", {{"id", in.Get("ID")}}),
+                   "revoked: nothing that it signed is valid");
+}
+
+}  // namespace hexr::cli
