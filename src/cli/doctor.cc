@@ -17,6 +17,7 @@
 #include "cli/node.h"
 #include "cli/output.h"
 #include "runtime/process.h"
+#include "spawner/cgroups.h"
 
 namespace hexr::cli {
 namespace {
@@ -106,21 +107,27 @@ Check SecretMemory() {
           "boot with secretmem.enable=1"};
 }
 
-Check Cgroups() {
-  const std::string self = [] {
-    std::ifstream in("/proc/self/cgroup");
-    for (std::string line; std::getline(in, line);) {
-      if (line.starts_with("0::")) return line.substr(3);
-    }
-    return std::string();
-  }();
-  for (const std::string root : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
-    if (!std::filesystem::exists(root + "/cgroup.procs")) continue;
-    const std::string folder = root + self;
-    if (access(folder.c_str(), W_OK) == 0) return {"cgroups", Verdict::kGood, "v2, writable: " + folder, ""};
+// Of the node that runs here; else what one that is started from here would get.
+Check Cgroups(const config::Paths& paths) {
+  pid_t pid = getpid();
+  std::ifstream file(paths.PidFile());
+  if (pid_t node = 0; file >> node && node > 1) pid = node;
+  auto places = spawner::CgroupPlacesOf(pid);
+  if (!places.ok()) places = spawner::CgroupPlacesOf(getpid());
+  const spawner::CgroupFindings found = places.ok() ? spawner::FindCgroups(*places) : spawner::CgroupFindings();
+  const std::string limits = found.processes && found.memory ? "processes and memory limited"
+                             : found.processes               ? "processes limited, memory not"
+                             : found.memory                  ? "memory limited, processes by rlimit"
+                                                             : "no limits: rlimits instead";
+  if (found.unified.empty() && !found.processes && !found.memory) {
+    return {"cgroups", Verdict::kWeaker,
+            "not delegated: agents are bounded by rlimits, and ended by their PID namespace alone",
+            "run under systemd with Delegate=yes, or: systemd-run --user --scope -p Delegate=yes hexr up"};
   }
-  return {"cgroups", Verdict::kWeaker, "not delegated: resource limits per agent are rlimits",
-          "run under systemd with Delegate=yes"};
+  const std::string leaf = found.unified.empty() ? "version 1 only" : "a leaf for each agent in " + found.unified;
+  const bool good = !found.unified.empty() && found.processes && found.memory;
+  return {"cgroups", good ? Verdict::kGood : Verdict::kWeaker, leaf + "; " + limits,
+          good ? "" : "delegate the pids and memory controllers to the node's group (systemd: Delegate=yes)"};
 }
 
 Check Tpm() {
@@ -147,8 +154,8 @@ Check Node(const config::Paths& paths) {
 }  // namespace
 
 int RunDoctor(const Invocation& in) {
-  const std::vector<Check> checks = {Kernel(),  PeerEvidence(), UserNamespaces(), Landlock(), SecretMemory(),
-                                     Cgroups(), Tpm(),          Node(in.paths)};
+  const std::vector<Check> checks = {Kernel(),          PeerEvidence(), UserNamespaces(), Landlock(), SecretMemory(),
+                                     Cgroups(in.paths), Tpm(),          Node(in.paths)};
   bool missing = false;
   wire::JsonArray json;
   std::vector<std::vector<std::string>> rows;

@@ -5,6 +5,7 @@
 #include <linux/close_range.h>
 #include <linux/netlink.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -38,6 +39,7 @@ class ChildProcess {
     // A parent that goes away shows as end of file on `sync`, not as a signal: an agent outlives a restart of its
     // spawner.
     ResetSignals();
+    EnterCgroups();
     CloseEverythingElse();
     if (!WaitForGo()) _exit(0);
     // Inner uid 0 is not mapped, so capabilities survive this; without it the files of the host's root would be ours.
@@ -82,6 +84,15 @@ class ChildProcess {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);
+  }
+
+  // Before any other process of the agent is there, and by itself: a move by another takes a lock of the whole machine.
+  void EnterCgroups() {
+    for (const UniqueFd& tasks : plan_.cgroup.tasks()) {
+      if (write(tasks.get(), "0", 1) != 1) Fail(Stage::kCgroup, errno);
+    }
+    // The agent sees its own group as the root of all.
+    if (unshare(CLONE_NEWCGROUP) != 0) Fail(Stage::kCgroup, errno);
   }
 
   // PID 1 never execs, so close-on-exec would not close what it inherits of the spawner: listeners of others among it.

@@ -210,8 +210,9 @@ void Instance::Park() {
 }
 
 Result<std::unique_ptr<Instance>> Instance::Adopt(runtime::Loop& loop, ImageDigests& images, Links& links,
-                                                  const std::vector<config::Role>& roles, const std::string& state,
-                                                  std::vector<UniqueFd> fds, OnEnded on_ended) {
+                                                  const Cgroups& cgroups, const std::vector<config::Role>& roles,
+                                                  const std::string& state, std::vector<UniqueFd> fds,
+                                                  OnEnded on_ended) {
   pb::ParkedInstance p;
   if (!p.ParseFromString(state)) return DataLoss("malformed parked instance");
   const size_t expected =
@@ -240,6 +241,7 @@ Result<std::unique_ptr<Instance>> Instance::Adopt(runtime::Loop& loop, ImageDige
     break;
   }
   AgentHandles h;
+  h.cgroup = cgroups.Reopen(f.id);
   h.init_pid = p.init_pid();
   h.agent_pid = p.agent_pid();
   h.agent_start_time = p.agent_start_time();
@@ -391,6 +393,8 @@ void Instance::Signal(int signal) {
 
 void Instance::Kill(const std::string& why) {
   if (why_.empty()) why_ = why;
+  // Either ends every process. PID 1's end is the proof (INV-SPAWN-05); the group does not wait for it to be scheduled.
+  (void)!handles_.cgroup.Kill().ok();
   (void)!runtime::SignalPidfd(handles_.init_pidfd.get(), SIGKILL).ok();
 }
 

@@ -33,7 +33,7 @@ struct InstanceFacts {
   std::vector<Given> folders;  // for its sub-agents, who get no more than it has
   std::vector<ListenerSpec> listeners;
   std::vector<std::string> shares;  // instances that had a writable folder in common when this one started
-  std::string cgroup;
+  std::string cgroup;               // version 2, as /proc/PID/cgroup names it from outside; empty: none of its own
   // From the keeper's Registered.
   std::string spiffe_id;
   std::vector<std::string> lineage;
@@ -50,8 +50,8 @@ class Instance {
            ExecJournal journal, bool launching, OnEnded on_ended);
   // From what a predecessor parked.
   static Result<std::unique_ptr<Instance>> Adopt(runtime::Loop& loop, ImageDigests& images, Links& links,
-                                                 const std::vector<config::Role>& roles, const std::string& state,
-                                                 std::vector<UniqueFd> fds, OnEnded on_ended);
+                                                 const Cgroups& cgroups, const std::vector<config::Role>& roles,
+                                                 const std::string& state, std::vector<UniqueFd> fds, OnEnded on_ended);
   ~Instance();
   Instance(const Instance&) = delete;
   Instance& operator=(const Instance&) = delete;

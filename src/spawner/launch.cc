@@ -22,8 +22,9 @@
 namespace hexr::spawner {
 namespace {
 
+// Not the cgroup namespace: its root is the group that its maker is in, so the child makes it once it is in its own.
 constexpr uint64_t kNamespaces =
-    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
 constexpr int kWaitMs = 10'000;
 
 Status WriteProcFile(pid_t pid, const char* name, const std::string& text) {
@@ -107,11 +108,16 @@ Status Launch::Clone(HostIds ids) {
   args.flags = kNamespaces | CLONE_PIDFD;
   args.pidfd = reinterpret_cast<uint64_t>(&pidfd);
   args.exit_signal = SIGCHLD;
+  if (plan_->cgroup.folder() >= 0) {
+    args.flags |= CLONE_INTO_CGROUP;
+    args.cgroup = static_cast<uint64_t>(plan_->cgroup.folder());
+  }
   const auto pid = static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args));
   if (pid < 0) return ErrnoError("make the agent's namespaces (clone3)", errno);
   if (pid == 0) RunChild(*plan_);
   handles_.init_pid = pid;
   handles_.init_pidfd = UniqueFd(pidfd);
+  handles_.cgroup = std::move(plan_->cgroup);
   plan_->sync.reset();
   plan_->errors.reset();
   plan_->control.reset();
@@ -236,6 +242,7 @@ LaunchFailure Explain(const ChildError& error, const ChildPlan& plan) {
     case Stage::kHostname: return say("set the host name");
     case Stage::kLimits: return say("set resource limit " + std::to_string(error.index));
     case Stage::kTerminal: return say("set up standard input and output");
+    case Stage::kCgroup: return say("enter the agent's control group");
     case Stage::kFork: return say("fork");
     case Stage::kCapabilities: return say("give up capabilities");
     case Stage::kLandlock:

@@ -35,6 +35,7 @@ struct AgentHandles {
   UniqueFd diag;                    // SOCK_DIAG inside the agent's network namespace
   UniqueFd terminal;                // master, where the plan wanted one
   uint64_t pid_namespace = 0;       // inode
+  CgroupLeaf cgroup;                // goes last: after the processes in it
 };
 
 // Why a launch failed: `exit_code` is what `hexr run` exits with (125 hexr's fault or refusal, 126 cannot execute, 127

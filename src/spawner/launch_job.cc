@@ -187,6 +187,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
       plan_->stdio[i] = std::move(fds_[i]);
       plan_->terminal[i] = static_cast<int>(i) < request_.terminal_size() && request_.terminal(static_cast<int>(i));
     }
+    ASSIGN_OR_RETURN(plan_->cgroup, host_.cgroups().NewLeaf(*id_, DefaultCgroupLimits()));
     ASSIGN_OR_RETURN(launch_, Launch::Start(std::move(plan_), ids_));
     return Ok();
   }
@@ -342,6 +343,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     facts.folders = std::move(folders_);
     facts.listeners = launch_->plan().listeners;
     facts.shares = std::move(shares_);
+    facts.cgroup = launch_->handles().cgroup.path();
     instance_ =
         std::make_unique<Instance>(host_.loop(), host_.images(), host_.links(), std::move(facts), launch_->Take(),
                                    std::move(*journal), /*launching=*/true, [weak = weak_from_this()](Instance&, int) {

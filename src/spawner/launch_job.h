@@ -25,6 +25,7 @@ class LaunchHost {
   virtual Links& links() = 0;
   virtual const config::Config& config() const = 0;
   virtual const config::Paths& paths() const = 0;
+  virtual const Cgroups& cgroups() const = 0;
   virtual Idmapper* idmapper() = 0;                                  // null: the node does not run as root
   virtual Result<HostIds> IdsOf(const IdSegment& tenant) const = 0;  // NOT_FOUND: no such tenant
   virtual Instance* FindByPidNamespace(uint64_t inode) = 0;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "runtime/unique_fd.h"
+#include "spawner/cgroups.h"
 #include "spawner/netns.h"
 
 namespace hexr::spawner {
@@ -81,6 +82,10 @@ struct ChildPlan {
   // argv and env as execve wants them, and as a shell wants them for a script without "#!"; set by Seal.
   std::vector<char*> argv_pointers, env_pointers, shell_pointers;
 
+  // Its control group, if any: the child is born in it and moves itself in the hierarchies of version 1. Passes to the
+  // launch's handles.
+  CgroupLeaf cgroup;
+
   // Descriptors of the child, besides stdio and trees: set by the parent.
   UniqueFd sync;     // the parent's questions and ours
   UniqueFd errors;   // write end, close-on-exec: ChildError, or end of file when exec has worked
@@ -109,6 +114,7 @@ struct ChildError {
     kFilter,
     kFindProgram,
     kExec,
+    kCgroup,
   };
   Stage stage;
   int32_t errnum;

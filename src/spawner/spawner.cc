@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <csignal>
 
+#include "base/bytes.h"
 #include "base/limits/agents.h"
 #include "base/log.h"
+#include "crypto/digest.h"
 
 namespace hexr::spawner {
 
@@ -25,6 +27,16 @@ bool Overlap(const std::string& a, const std::string& b) {
   return longer == shorter || (longer.starts_with(shorter) && longer[shorter.size()] == '/');
 }
 
+// The folder that holds the leaves is named after the node's place: two nodes of one machine stay apart.
+std::unique_ptr<Cgroups> MakeCgroups(const std::string& run_dir) {
+  constexpr size_t kKeyDigits = 8;
+  const std::string key = HexEncode(crypto::Sha256(AsBytes(run_dir))).substr(0, kKeyDigits);
+  const auto places = CgroupPlacesOf(getpid());
+  auto cgroups = places.ok() ? Cgroups::Make(*places, key, getppid()) : std::make_unique<Cgroups>();
+  for (const std::string& w : cgroups->Weaker()) Log(LogLevel::kWarn, "spawner.cgroups", {{"weaker", w}});
+  return cgroups;
+}
+
 bool SameFile(const UniqueFd& a, const UniqueFd& b) {
   struct stat x {
   }, y{};
@@ -41,7 +53,8 @@ Spawner::Spawner(runtime::Loop& loop, const Clock& clock, Random& random, Spawne
       options_(std::move(options)),
       launch_listener_(std::move(launch_listener)),
       supervisor_(supervisor),
-      images_(loop) {}
+      images_(loop),
+      cgroups_(MakeCgroups(options_.paths.run_dir)) {}
 
 Spawner::~Spawner() = default;
 
@@ -50,6 +63,7 @@ void Spawner::Start() {
   e.mutable_unpark();
   supervisor_.Call(std::move(e), {}, kUnparkDeadline, [this](Result<Message> reply) {
     if (!reply.ok()) return Log(LogLevel::kError, "spawner.unpark_failed", {{"error", reply.error()}});
+    cgroups_->Sweep();
     OpenLaunchSocket();
     Envelope ready;
     ready.mutable_ready();
@@ -167,7 +181,7 @@ void Spawner::OnSupervisor(Message m, Channel::Reply reply) {
     return reply.Ack();
   }
   if (m.body.has_park()) {
-    auto adopted = Instance::Adopt(loop_, images_, *this, options_.config.roles, m.body.park().state(),
+    auto adopted = Instance::Adopt(loop_, images_, *this, *cgroups_, options_.config.roles, m.body.park().state(),
                                    std::move(m.fds), OnEnded());
     if (!adopted.ok()) {
       Log(LogLevel::kError, "instance.lost", {{"instance", m.body.park().key()}, {"error", adopted.error()}});

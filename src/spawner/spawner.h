@@ -61,6 +61,7 @@ class Spawner final : private Links, private LaunchHost {
   Links& links() override { return *this; }
   const config::Config& config() const override { return options_.config; }
   const config::Paths& paths() const override { return options_.paths; }
+  const Cgroups& cgroups() const override { return *cgroups_; }
   Idmapper* idmapper() override { return options_.privileged ? &idmapper_ : nullptr; }
   Result<HostIds> IdsOf(const IdSegment& tenant) const override;
   Instance* FindByPidNamespace(uint64_t inode) override;
@@ -84,6 +85,7 @@ class Spawner final : private Links, private LaunchHost {
   runtime::Channel& supervisor_;
   ImageDigests images_;
   Idmapper idmapper_;
+  std::unique_ptr<Cgroups> cgroups_;
   std::map<std::string, uint32_t> tenants_;  // → uid base
   std::map<std::string, std::unique_ptr<Instance>> instances_;
   // Ends that nobody was there to hear: their starter asks again after a restart of this process.

@@ -43,6 +43,7 @@ struct Node {
     StartSpawner();
   }
   ~Node() {
+    parked.clear();  // or its agents would outlive their spawner, as they should
     spawner.reset();
     keeper.reset();
     gateway.reset();
