@@ -42,23 +42,6 @@ CLI::App* Make(CLI::App& root, const Command& command) {
 
 }  // namespace
 
-std::string Invocation::Get(const std::string& name) const {
-  const auto it = values.find(name);
-  if (it != values.end() && !it->second.empty()) return it->second.back();
-  const auto f = fallbacks.find(name);
-  return f == fallbacks.end() ? std::string() : f->second;
-}
-
-std::vector<std::string> Invocation::All(const std::string& name) const {
-  const auto it = values.find(name);
-  return it == values.end() ? std::vector<std::string>() : it->second;
-}
-
-bool Invocation::Has(const std::string& name) const {
-  const auto it = values.find(name);
-  return it != values.end() && !it->second.empty();
-}
-
 int Main(int argc, char** argv) {
   CLI::App root{"hexr: a security runtime for AI agents", "hexr"};
   root.require_subcommand(1);
@@ -106,7 +89,7 @@ int Main(int argc, char** argv) {
       }
     }
     app->callback([&, in, run = command.run] {
-      const auto paths = config::Paths::From(geteuid() == 0, Environment());
+      const auto paths = PathsHere();
       if (!paths.ok()) {
         PrintError(paths.error());
         code = kUsage;

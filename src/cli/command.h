@@ -2,10 +2,12 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
 #include "config/paths.h"
 
 namespace hexr::cli {
@@ -60,6 +62,13 @@ struct Command {
   int (*run)(const Invocation&);
   bool hidden = false;  // started by hexr itself: neither in --help nor in completion
 };
+
+// Of this process's user and environment.
+Result<config::Paths> PathsHere();
+
+// Reads the plainest form alone: flags with values, "--", then the rest. Nothing for all else, mistakes and --help
+// among them: the full reader of app.h has the words for those.
+std::optional<Invocation> ReadPlainly(const Command& command, const std::vector<std::string>& arguments);
 
 // Every command, in the order of --help.
 const std::vector<Command>& Commands();

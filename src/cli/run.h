@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "cli/command.h"
+
 namespace hexr::cli {
 
 struct RunRequest {
@@ -22,5 +24,8 @@ struct RunRequest {
 // The command's exit code; 125 when hexr failed or refused, 126 when the command cannot be executed, 127 when it is not
 // found. A command that a signal ended ends this process by the same signal.
 int RunAgent(const RunRequest& request);
+
+// Its entry in the table of commands.
+const Command& RunCommand();
 
 }  // namespace hexr::cli

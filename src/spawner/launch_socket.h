@@ -10,24 +10,12 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/unique_function.h"
-#include "hexr/launch/v1/launch.pb.h"
 #include "runtime/loop.h"
 #include "runtime/unique_fd.h"
 #include "spawner/caller.h"
+#include "spawner/launch_message.h"
 
 namespace hexr::spawner {
-
-namespace pb = ::hexr::launch::v1;
-
-// Messages of both sides, for the socket's two ends. Large ones travel in a sealed memfd.
-Status SendLaunchMessage(int socket, const google::protobuf::MessageLite& message, std::vector<int> fds);
-// `writer`: the process that wrote it, as the kernel says, where SO_PASSCRED is set on the socket.
-struct LaunchPacket {
-  Bytes body;
-  std::vector<runtime::UniqueFd> fds;
-  std::optional<int64_t> writer;
-};
-Result<LaunchPacket> ReceiveLaunchMessage(int socket);
 
 // One `hexr run`. Kept alive by whoever serves it; gone() once the other end has closed.
 class LaunchSession {
