@@ -143,6 +143,18 @@ void MapReader::Strings(const char* key, std::vector<std::string>& out) {
   }
 }
 
+void MapReader::Words(const char* key, std::vector<std::string>& out) {
+  const YAML::Node n = Take(key);
+  if (!n.IsDefined() || !n.IsScalar()) return Strings(key, out);
+  out.clear();
+  const std::string& text = n.Scalar();
+  for (size_t at = text.find_first_not_of(" \t\n"); at != std::string::npos;) {
+    const size_t end = text.find_first_of(" \t\n", at);
+    out.push_back(text.substr(at, end == std::string::npos ? end : end - at));
+    at = end == std::string::npos ? end : text.find_first_not_of(" \t\n", end);
+  }
+}
+
 void MapReader::Ports(const char* key, std::vector<uint16_t>& out) {
   const YAML::Node n = Take(key);
   if (!n.IsDefined()) return;

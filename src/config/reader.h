@@ -38,6 +38,8 @@ class MapReader {
   void OptionalDuration(const char* key, std::optional<milliseconds>& out, milliseconds min, milliseconds max);
   // One string or a list of them.
   void Strings(const char* key, std::vector<std::string>& out);
+  // A list taken as it is, or one string split at blanks.
+  void Words(const char* key, std::vector<std::string>& out);
   void Ports(const char* key, std::vector<uint16_t>& out);
   void StringMap(const char* key, std::map<std::string, std::string>& out);
 
