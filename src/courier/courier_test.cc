@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "courier/metrics_text.h"
 #include "crypto/authority.h"
+#include "net/connection.h"
 #include "net/http_server.h"
 #include "runtime/packet.h"
 
@@ -141,6 +142,10 @@ TEST_F(CourierTest, ShowsWhatIsPublishedUnderAnSvidOfItsOwn) {
   Envelope post = Question(Url("bundle", "/"));
   post.mutable_fetch()->set_body("x");
   EXPECT_EQ(Call(std::move(post))->body.fetched().status(), 405);
+  post = Envelope();
+  *post.mutable_fetch() = Question(Url("bundle", "/")).fetch();
+  post.mutable_fetch()->set_body(std::string(limits::kMaxEndpointRequestBytes + 1, 'x'));
+  EXPECT_EQ(Call(std::move(post))->body.fetched().status(), 413);
   EXPECT_THAT(named_, ::testing::Each(true));
 }
 
@@ -235,6 +240,19 @@ TEST_F(CourierTest, LargeAndSlowAnswersEnd) {
   }
   RunUntil([&] { return failed == limits::kMaxCourierFetches + 1; });
   EXPECT_EQ(exhausted, 1u);
+}
+
+TEST_F(CourierTest, ConnectionsBeyondTheBoundAreClosedAndTheOthersServed) {
+  std::vector<runtime::UniqueFd> idle;
+  for (size_t i = 0; i < limits::kMaxCourierConnections; ++i) {
+    idle.push_back(*net::StartConnect(Bytes{127, 0, 0, 1}, ports_["metrics"]));
+    loop_.RunFor(milliseconds(1));
+  }
+  for (int i = 0; i < 50; ++i) loop_.RunFor(milliseconds(1));
+  EXPECT_FALSE(Fetch(Url("metrics", "/metrics")).ok());
+  idle.pop_back();
+  for (int i = 0; i < 50; ++i) loop_.RunFor(milliseconds(1));
+  EXPECT_TRUE(Fetch(Url("metrics", "/metrics")).ok());
 }
 
 TEST_F(CourierTest, MetricsAreGatheredOnceForManyScrapes) {

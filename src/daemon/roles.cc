@@ -160,7 +160,10 @@ class CourierRole final : public Role {
     runtime::Confinement confinement{
         .syscalls = runtime::SyscallProfile::kServer,
         .limit_files = true,
-        .readable = {"/etc", "/usr", "/lib", "/lib64", "/run/systemd/resolve", "/run/resolvconf"}};
+        .readable = {"/etc/ssl", "/etc/ca-certificates", "/etc/resolv.conf", "/etc/hosts", "/etc/host.conf",
+                     "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/services", "/etc/ld.so.cache", "/usr/lib",
+                     "/usr/lib64", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/lib", "/lib64",
+                     "/run/systemd/resolve", "/run/resolvconf"}};
     if (info.start.privileged()) confinement.become = kCourierUid;
     RETURN_IF_ERROR(ConfineRole(confinement));
     std::vector<courier::Listening> listening;

@@ -11,7 +11,7 @@ using std::chrono::seconds;
 
 // Every cosigned checkpoint is kept in the log's history: not each second of a busy node is worth one.
 constexpr seconds kInterval{5};
-constexpr seconds kFirstRetry{5};
+constexpr seconds kFirstRetry{1};
 constexpr seconds kLongestRetry{300};
 
 }  // namespace

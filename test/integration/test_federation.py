@@ -1,9 +1,9 @@
 """Two nodes that trust each other's agents, by both profiles of SPIFFE Federation, and servers that do not deserve it."""
 import json
-import pathlib
+import subprocess
 import unittest
 
-from node import Node
+from node import BIN, Node
 from web import Authority, Server, free_port, get, wait_for
 
 ROLES = 'roles: [{agent: "*", role: "*", exe: "*", user: "*"}]\n'
@@ -91,15 +91,21 @@ federates_with:
                 self.assertNotEqual(b.hexr("bundle", "set", "b.test", str(other), check=False).returncode, 0)
 
     def test_workloads_hear_of_another_trust_domain_on_open_streams(self):
-        bundle = '{"keys": [], "spiffe_sequence": 1}'
         server = Server(*self.web.issue("s"), {"/": (503, {}, "later")})
         self.addCleanup(server.close)
         peer = f'federates_with: [{{trust_domain: o.test, url: "{server.url}/", profile: https_web, ca: {self.web.ca}}}]'
-        with node_of("a.test", peer) as a:
+        with node_of("a.test", peer) as a, node_of("o.test", "") as o:
             wait_for(lambda: "503" in bundle_state(a, "o.test").get("error", ""))
-            server.pages["/"] = bundle
-            refreshed(a, "o.test")  # it was asked again by itself
-            self.assertEqual(bundle_state(a, "o.test")["sequence"], 1)
+            watch = subprocess.Popen([BIN / "hexr", "run", "--agent", "crew", "--", "hexr", "svid", "watch", "--output", "json"], env=a.env,
+                                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+            self.addCleanup(watch.wait)
+            self.addCleanup(watch.kill)
+            self.addCleanup(watch.stdout.close)
+            first = json.loads(watch.stdout.readline())
+            server.pages["/"] = o.hexr("bundle", "show").stdout
+            again = json.loads(watch.stdout.readline())  # the same SVID, pushed with another bundle beside it
+            self.assertEqual(first, again)
+            self.assertEqual(bundle_state(a, "o.test")["x509_authorities"], 1)
 
     def test_servers_that_lie(self):
         inside = Server(*self.web.issue("inside"), {"/latest": '{"keys": []}'})

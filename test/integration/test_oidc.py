@@ -9,7 +9,7 @@ import time
 import unittest
 
 from node import BIN, Node
-from web import Authority, Issuer, SigningKey, compact, base64url, free_port, get, openssl, wait_for
+from web import Authority, Issuer, Server, SigningKey, compact, base64url, free_port, get, openssl, wait_for
 
 
 def payload(token):
@@ -22,13 +22,16 @@ class OnBehalfOf(unittest.TestCase):
     def setUpClass(cls):
         cls.web = Authority()
         cls.issuer = Issuer(cls.web)
-        cls.node = Node(extra=f"users: [{{issuer: \"{cls.issuer.url}\", audience: hexr, ca: {cls.web.ca}}}]")
+        cls.evil = Issuer(cls.web)
+        users = ", ".join(f'{{issuer: "{i.url}", audience: hexr, ca: {cls.web.ca}}}' for i in (cls.issuer, cls.evil))
+        cls.node = Node(extra=f"users: [{users}]")
         cls.node.__enter__()
 
     @classmethod
     def tearDownClass(cls):
         cls.node.__exit__(None, None, None)
         cls.issuer.close()
+        cls.evil.close()
         cls.web.close()
 
     def token_file(self, token):
@@ -116,6 +119,16 @@ class OnBehalfOf(unittest.TestCase):
         self.assertEqual(self.node.json("ps")["instances"], [])
         self.assertEqual(self.run_for(good, "true").returncode, 0)
         self.assertEqual(self.node.hexr("run", "--agent", "crew", "--on-behalf-of", "/nonexistent", "--", "true", check=False).returncode, 125)
+
+    def test_an_issuer_cannot_send_the_node_to_machines_of_its_own_network(self):
+        inside = Server(*self.web.issue("inside"), {"/latest": json.dumps({"keys": [self.evil.key.jwk]})})
+        self.addCleanup(inside.close)
+        discovery = "/.well-known/openid-configuration"
+        self.evil.pages[discovery] = json.dumps({"issuer": self.evil.url, "jwks_uri": inside.url + "/latest"})
+        done = self.run_for(self.evil.token(), "true", check=False)
+        self.assertEqual(done.returncode, 125)
+        self.assertIn("only a URL of the configuration may name", done.stderr)
+        self.assertEqual((self.evil.asked, inside.asked), ([discovery], []))
 
     def test_a_token_is_refused_where_no_issuer_is_configured(self):
         with Node() as plain:
