@@ -12,6 +12,11 @@
 namespace hexr::cli {
 
 // A table on stdout. Colours only on a terminal and without NO_COLOR.
+// The text with every control character but newline, tab and our own colours written as \xNN. What is shown may come
+// from an agent (a file's name, an error that quotes one), and terminals obey what is in them. The printers below do
+// it.
+std::string Printable(std::string_view text);
+
 void PrintTable(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows);
 // "name  value" lines.
 void PrintFields(const std::vector<std::pair<std::string, std::string>>& fields);

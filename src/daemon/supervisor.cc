@@ -283,6 +283,8 @@ void Supervisor::Handle(Child& from, Message m, Channel::Reply reply) {
       reply.Ack();
       return CheckReady();
     case Envelope::kPark: {
+      // What is kept here costs memory and descriptors of the one process that must not run out of either.
+      if (from.role != "spawner") return reply.Fail(PermissionDenied("nothing is parked for " + from.role));
       auto& mine = parked_[from.Name()];
       const std::string& key = m.body.park().key();
       if (!mine.contains(key) && mine.size() >= limits::kMaxParkedItems) {

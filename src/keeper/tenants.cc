@@ -1,5 +1,8 @@
 #include "keeper/tenants.h"
 
+#include <charconv>
+#include <fstream>
+
 #include "base/limits/names.h"
 #include "wire/json.h"
 
@@ -9,8 +12,36 @@ namespace {
 constexpr char kCollection[] = "tenants";
 constexpr char kCounters[] = "counters";
 constexpr char kNextUid[] = "next tenant uid";
-constexpr uint32_t kFirstUid = 200000;  // far above people and services, below systemd's dynamic ranges
+// Above people, services, useradd's subordinate uids (up to 600,100,000) and systemd's containers (up to
+// 1,879,048,191); below 2^31, from where on programs get signs wrong.
+constexpr uint32_t kFirstUid = 1'879'048'192;
+constexpr uint32_t kEndUid = 2'147'483'648;
 constexpr uint32_t kUidsPerTenant = 16;
+
+std::optional<uint64_t> Number(std::string_view text) {
+  uint64_t n = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return n;
+}
+
+// Whether a range of subordinate ids (subuid(5), subgid(5)) overlaps: its owner could become, and signal, our agents.
+Result<bool> Subordinate(const std::string& path, uint32_t first) {
+  std::ifstream file(path);
+  if (!file) return false;  // no such file, no such ranges
+  std::string line;
+  while (std::getline(file, line)) {
+    const size_t a = line.find(':');
+    const size_t b = line.find(':', a == std::string::npos ? a : a + 1);
+    if (b == std::string::npos) continue;
+    const auto start = Number(std::string_view(line).substr(a + 1, b - a - 1));
+    const auto count = Number(std::string_view(line).substr(b + 1));
+    if (!start || !count) continue;
+    if (*start < uint64_t{first} + kUidsPerTenant && first < *start + *count) return true;
+  }
+  if (file.bad()) return Internal("read " + path);
+  return false;
+}
 
 crypto::Secret ToSecret(std::string text) { return crypto::Secret::Take(text); }
 
@@ -29,8 +60,9 @@ Result<Tenant> Parse(const IdSegment& name, const crypto::Secret& value) {
 
 }  // namespace
 
-Result<Tenants> Tenants::Open(store::SealedStore& store, const IdSegment& first, const Clock& clock) {
-  Tenants t(store, first, clock);
+Result<Tenants> Tenants::Open(store::SealedStore& store, const IdSegment& first, const Clock& clock,
+                              SubordinateFiles subordinate) {
+  Tenants t(store, first, clock, std::move(subordinate));
   ASSIGN_OR_RETURN(const std::vector<std::string> names, store.List(kCollection));
   for (const std::string& text : names) {
     ASSIGN_OR_RETURN(IdSegment name, IdSegment::Parse(text));
@@ -72,12 +104,21 @@ Result<Tenant> Tenants::Create(const IdSegment& name) {
   if (tenants_.size() >= limits::kMaxTenants) {
     return ResourceExhausted("a node has at most " + std::to_string(limits::kMaxTenants) + " tenants");
   }
-  const Tenant t{name, next_uid_, TenantState::kActive, clock_->Wall()};
+  uint32_t uid = next_uid_;
+  for (bool taken = true; taken; uid += taken ? kUidsPerTenant : 0) {
+    if (uid >= kEndUid) return ResourceExhausted("no uids are left for another tenant");
+    taken = false;
+    for (const std::string& path : {subordinate_.uids, subordinate_.gids}) {
+      ASSIGN_OR_RETURN(const bool overlaps, Subordinate(path, uid));
+      taken = taken || overlaps;
+    }
+  }
+  const Tenant t{name, uid, TenantState::kActive, clock_->Wall()};
   ASSIGN_OR_RETURN(store::Transaction transaction, store_->Begin());
   RETURN_IF_ERROR(Save(t));
-  RETURN_IF_ERROR(store_->Put(kCounters, kNextUid, ToSecret(std::to_string(next_uid_ + kUidsPerTenant))));
+  RETURN_IF_ERROR(store_->Put(kCounters, kNextUid, ToSecret(std::to_string(uid + kUidsPerTenant))));
   RETURN_IF_ERROR(transaction.Commit());
-  next_uid_ += kUidsPerTenant;
+  next_uid_ = uid + kUidsPerTenant;
   tenants_.emplace(name, t);
   return t;
 }

@@ -23,16 +23,23 @@ struct Tenant {
   WallTime created{};
 };
 
+// Where the ranges of uids and gids stand that users of this machine may act as.
+struct SubordinateFiles {
+  std::string uids = "/etc/subuid";
+  std::string gids = "/etc/subgid";
+};
+
 class Tenants {
  public:
   // Loads what is kept and creates `first`, the node's own tenant, where it is missing. `store` outlives it.
-  static Result<Tenants> Open(store::SealedStore& store, const IdSegment& first, const Clock& clock);
+  static Result<Tenants> Open(store::SealedStore& store, const IdSegment& first, const Clock& clock,
+                              SubordinateFiles subordinate = {});
 
   const std::map<IdSegment, Tenant>& all() const { return tenants_; }
   const Tenant* Find(const IdSegment& name) const;
 
   // ALREADY_EXISTS; RESOURCE_EXHAUSTED over limits::kMaxTenants. A uid range is never given out twice, also after
-  // Delete.
+  // Delete, and never one that somebody may act as by subuid(5) at that moment.
   Result<Tenant> Create(const IdSegment& name);
   // NOT_FOUND.
   Status SetState(const IdSegment& name, TenantState state);
@@ -40,13 +47,14 @@ class Tenants {
   Status Delete(const IdSegment& name);
 
  private:
-  Tenants(store::SealedStore& store, IdSegment first, const Clock& clock)
-      : store_(&store), first_(std::move(first)), clock_(&clock) {}
+  Tenants(store::SealedStore& store, IdSegment first, const Clock& clock, SubordinateFiles subordinate)
+      : store_(&store), first_(std::move(first)), clock_(&clock), subordinate_(std::move(subordinate)) {}
   Status Save(const Tenant& t);
 
   store::SealedStore* store_;
   IdSegment first_;
   const Clock* clock_;
+  SubordinateFiles subordinate_;
   std::map<IdSegment, Tenant> tenants_;
   uint32_t next_uid_ = 0;
 };

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "runtime/unique_fd.h"
 
 namespace hexr::gateway {
 namespace {
@@ -234,12 +235,29 @@ Result<AddressPolicy> AddressPolicy::Create(const std::vector<std::string>& allo
 
 Result<CheckedEndpoint> AddressPolicy::Check(const Endpoint& endpoint) const {
   const AddressClass kind = Classify(endpoint.address);
-  if (kind == AddressClass::kPublic) return CheckedEndpoint(endpoint);
   for (const IpRange& range : open_) {
-    if (range.Contains(endpoint.address)) return CheckedEndpoint(endpoint);
+    if (range.Contains(endpoint.address) && (kind != AddressClass::kMetadata || range.single())) {
+      return CheckedEndpoint(endpoint);
+    }
   }
-  return PermissionDenied(endpoint.address.ToString() + " is a " + std::string(AddressClassName(kind)) +
-                          " address; agents reach it only where egress.allow_private names it");
+  if (kind == AddressClass::kPublic && !IsOwnAddress(endpoint.address)) return CheckedEndpoint(endpoint);
+  const std::string what = kind == AddressClass::kPublic ? "an address of this machine"
+                                                         : "a " + std::string(AddressClassName(kind)) + " address";
+  return PermissionDenied(endpoint.address.ToString() + " is " + what +
+                          "; agents reach it only where egress.allow_private names it");
+}
+
+bool IsOwnAddress(const IpAddress& address) {
+  sockaddr_storage to;
+  const socklen_t size = Endpoint{address, 9}.ToSockaddr(to);  // the port does not matter
+  const runtime::UniqueFd probe(socket(to.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!probe || connect(probe.get(), reinterpret_cast<const sockaddr*>(&to), size) != 0) return false;
+  sockaddr_storage from{};
+  socklen_t from_size = sizeof from;
+  if (getsockname(probe.get(), reinterpret_cast<sockaddr*>(&from), &from_size) != 0) return false;
+  // Only an address of its own does the kernel reach from that same address.
+  const auto source = Endpoint::FromSockaddr(from);
+  return source.ok() && source->address == address;
 }
 
 }  // namespace hexr::gateway

@@ -59,6 +59,7 @@ class IpRange {
   // INVALID_ARGUMENT also for bits beyond the prefix: 10.0.0.1/8 does not say what was meant.
   static Result<IpRange> Parse(std::string_view text);
   bool Contains(const IpAddress& address) const;
+  bool single() const { return prefix_ == base_.bytes().size() * 8; }
   std::string ToString() const;
 
  private:
@@ -85,11 +86,17 @@ class CheckedEndpoint {
   Endpoint endpoint_;
 };
 
+// Whether the kernel would deliver to this machine itself. Asks its routes and sends nothing; false on errors, which
+// then also keep anything else from being sent there.
+bool IsOwnAddress(const IpAddress& address);
+
 class AddressPolicy {
  public:
   // `allow_private`: ranges (egress.allow_private) that are open although they are not public.
   static Result<AddressPolicy> Create(const std::vector<std::string>& allow_private);
-  // PERMISSION_DENIED, with the kind of address and what to configure, for everything that is not public.
+  // PERMISSION_DENIED, with the kind of address and what to configure, for everything that is not public, and for
+  // public addresses of this very machine, behind whose firewall we are. Cloud metadata is open only where its one
+  // address is named: whoever opens a wide range has not thought of what lies in it.
   Result<CheckedEndpoint> Check(const Endpoint& endpoint) const;
   // For an address that the operator wrote down for one name (egress.resolve): naming it is the permission.
   static CheckedEndpoint NamedByOperator(const Endpoint& endpoint) { return CheckedEndpoint(endpoint); }

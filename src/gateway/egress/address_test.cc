@@ -1,7 +1,15 @@
 #include "gateway/egress/address.h"
 
+#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
 
 #include "gateway/egress/host.h"
 
@@ -149,6 +157,41 @@ TEST(HostPort, WantsAPortUnlessOneIsImplied) {
         "example.org:4 3", ":443", "::1:443", "a:1:2", "user@example.org:443", ""}) {
     EXPECT_FALSE(HostPort::Parse(text).ok()) << text;
   }
+}
+
+TEST(AddressPolicy, MetadataIsOpenOnlyByItsOneAddress) {
+  const auto policy = *AddressPolicy::Create({"100.64.0.0/10", "fd00::/8", "169.254.0.0/16"});
+  EXPECT_TRUE(policy.Check({Ip("100.64.0.1"), 80}).ok());
+  for (const char* text : {"100.100.100.200", "fd00:ec2::254", "169.254.169.254"}) {
+    EXPECT_EQ(policy.Check({Ip(text), 80}).error().code(), ErrorCode::kPermissionDenied) << text;
+    EXPECT_TRUE(AddressPolicy::Create({text})->Check({Ip(text), 80}).ok()) << text;
+  }
+}
+
+// A public address on an interface of ours leads behind our own firewall.
+TEST(AddressPolicy, ThisMachinesPublicAddressesAreNotPublic) {
+  EXPECT_TRUE(IsOwnAddress(Ip("127.0.0.1")));
+  const pid_t child = fork();
+  if (child == 0) {
+    if (unshare((geteuid() == 0 ? 0 : CLONE_NEWUSER) | CLONE_NEWNET) != 0) _exit(77);
+    const int s = socket(AF_INET, SOCK_DGRAM, 0);
+    ifreq r{};
+    std::strcpy(r.ifr_name, "lo");
+    auto& in = *reinterpret_cast<sockaddr_in*>(&r.ifr_addr);
+    in.sin_family = AF_INET;
+    inet_pton(AF_INET, "8.8.4.4", &in.sin_addr);
+    if (ioctl(s, SIOCSIFADDR, &r) != 0) _exit(76);
+    r.ifr_flags = IFF_UP | IFF_LOOPBACK | IFF_RUNNING;
+    if (ioctl(s, SIOCSIFFLAGS, &r) != 0) _exit(75);
+    const auto policy = AddressPolicy::Create({});
+    if (policy->Check({Ip("8.8.4.4"), 443}).ok()) _exit(1);
+    if (!policy->Check({Ip("9.9.9.9"), 443}).ok()) _exit(2);
+    if (!AddressPolicy::Create({"8.8.4.4"})->Check({Ip("8.8.4.4"), 443}).ok()) _exit(3);
+    _exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0) << WEXITSTATUS(status);
 }
 
 }  // namespace
