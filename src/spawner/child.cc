@@ -182,7 +182,9 @@ class ChildProcess {
   }
 
   static bool DropCapabilities() {
-    for (int c = 0; c <= 63; ++c) prctl(PR_CAPBSET_DROP, c, 0, 0, 0);  // EINVAL past the kernel's last one
+    for (int c = 0; c <= 63 && prctl(PR_CAPBSET_DROP, c, 0, 0, 0) == 0; ++c) {  // EINVAL past the kernel's last one
+    }
+    if (prctl(PR_CAPBSET_READ, 0, 0, 0, 0) != 0) return false;
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
     __user_cap_data_struct none[2] = {};

@@ -92,10 +92,15 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     const Status s = Prepare();
     parent_ = nullptr;
     if (!s.ok()) return Fail(s.error());
+    times_.made = Elapsed();
     Watch();
   }
 
  private:
+  int64_t Elapsed() const {
+    return std::chrono::duration_cast<std::chrono::microseconds>(host_.clock().Mono() - begun_).count();
+  }
+
   // ---- who and what
 
   Status Prepare() {
@@ -288,6 +293,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     if (state == Launch::State::kBuilding) return;
     event_watch_ = runtime::FdWatch();
     if (state == Launch::State::kFailed) return Fail(launch_->failure().error, launch_->failure().exit_code);
+    times_.ready = Elapsed();
     CheckProgram();
   }
 
@@ -352,6 +358,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     instance_->Register([self = shared_from_this()](Status s) {
       if (self->done_) return;
       if (!s.ok()) return self->Fail(Explained(s.error(), "the keeper"));
+      self->times_.registered = self->Elapsed();
       self->Announce();
     });
   }
@@ -360,6 +367,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     instance_->Announce([self = shared_from_this()](Status s) {
       if (self->done_) return;
       if (!s.ok()) return self->Fail(Explained(s.error(), "the tenant's gateway"));
+      self->times_.announced = self->Elapsed();
       self->instance_->Park();
       self->Execute();
     });
@@ -403,7 +411,12 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
          {"spiffe_id", instance_->facts().spiffe_id},
          {"pid", instance_->handles().agent_pid},
          {"exe", instance_->facts().image.exe},
-         {"caller", caller_user_}});
+         {"caller", caller_user_},
+         {"us_made", times_.made},
+         {"us_ready", times_.ready},
+         {"us_registered", times_.registered},
+         {"us_announced", times_.announced},
+         {"us_started", Elapsed()}});
     // The terminal is the caller's from now on: copies here would keep it open when the caller has closed it.
     std::vector<int> fds;
     const UniqueFd terminal = instance_->TakeTerminal();
@@ -468,6 +481,11 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
   runtime::FdWatch event_watch_, error_watch_;
   runtime::Timer deadline_;
   bool done_ = false;
+  const MonoTime begun_ = host_.clock().Mono();
+  // Microseconds from the request to: the process made; standing before its exec; known to the keeper; to the gateway.
+  struct {
+    int64_t made = 0, ready = 0, registered = 0, announced = 0;
+  } times_;
 };
 
 }  // namespace

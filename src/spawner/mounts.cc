@@ -45,14 +45,23 @@ int MakeParents(Path& p) {
   return 0;
 }
 
+// Most targets have their parents already: they are made only where `make` (errno or 0) misses them.
+template <class Make>
+int WithParents(Path& p, Make make) {
+  const int e = make();
+  if (e != ENOENT) return e;
+  if (const int failed = MakeParents(p)) return failed;
+  return make();
+}
+
 int MakeDirectory(Path& p) {
-  if (const int e = MakeParents(p)) return e;
-  return mkdir(p.text, 0755) == 0 || errno == EEXIST ? 0 : errno;
+  return WithParents(p, [&] { return mkdir(p.text, 0755) == 0 || errno == EEXIST ? 0 : errno; });
 }
 
 // A path that the agent could not search (a 0700 folder of root on the way) is covered by an empty read-write tmpfs
 // from the first such folder on, and made anew inside: it stays as the user typed it.
 int MakeReachable(Path& p) {
+  if (access(p.text, F_OK) == 0 || errno != EACCES) return 0;
   char* c = p.text + sizeof kRoot;
   for (;;) {
     c = strchr(c, '/');
@@ -68,15 +77,16 @@ int MakeReachable(Path& p) {
   }
 }
 
+int MakeFile(const Path& p) { return open(p.text, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0444); }
+
 // Makes what a bind needs to be put on: a folder or an empty file.
 int MakeTarget(Path& p, bool directory) {
   if (const int e = MakeReachable(p)) return e;
   struct stat st {};
   if (stat(p.text, &st) == 0) return S_ISDIR(st.st_mode) == directory ? 0 : ENOTDIR;
   if (directory) return MakeDirectory(p);
-  if (const int e = MakeParents(p)) return e;
-  const int fd = open(p.text, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0444);
-  if (fd < 0) return errno;
+  int fd = -1;
+  if (const int e = WithParents(p, [&] { return (fd = MakeFile(p)) >= 0 ? 0 : errno; })) return e;
   close(fd);
   return 0;
 }
@@ -140,9 +150,8 @@ int Overlay(int folder, Path& p) {
 }
 
 int WriteText(const MountStep& step, Path& p) {
-  if (const int e = MakeParents(p)) return e;
-  const int fd = open(p.text, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0444);
-  if (fd < 0) return errno;
+  int fd = -1;
+  if (const int e = WithParents(p, [&] { return (fd = MakeFile(p)) >= 0 ? 0 : errno; })) return e;
   const ssize_t n = write(fd, step.source.data(), step.source.size());
   const int e = n == static_cast<ssize_t>(step.source.size()) ? 0 : (n < 0 ? errno : ENOSPC);
   close(fd);
@@ -182,8 +191,7 @@ int Take(const MountStep& step, int source) {
   switch (step.kind) {
     case MountStep::Kind::kDirectory: return MakeDirectory(p);
     case MountStep::Kind::kSymlink:
-      if (const int e = MakeParents(p)) return e;
-      return symlink(step.source.c_str(), p.text) == 0 ? 0 : errno;
+      return WithParents(p, [&] { return symlink(step.source.c_str(), p.text) == 0 ? 0 : errno; });
     case MountStep::Kind::kText: return WriteText(step, p);
     case MountStep::Kind::kTmpfs:
       if (const int e = MakeTarget(p, true)) return e;
