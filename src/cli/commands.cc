@@ -3,6 +3,7 @@
 #include "cli/bundles.h"
 #include "cli/command.h"
 #include "cli/completion.h"
+#include "cli/crew.h"
 #include "cli/instances.h"
 #include "cli/ledger.h"
 #include "cli/node.h"
@@ -35,6 +36,12 @@ std::vector<Command> NodeCommands() {
        {{"FILE", "the file (the node's own)", false}},
        RunConfigCheck},
       RunCommand(),
+      {"crew",
+       "Run the roles of a crew file together, each as an agent of its own",
+       "hexr crew crew.yaml",
+       {},
+       {{"FILE", "the roles: command, folders, order"}},
+       RunCrew},
       {"status", "Show the node: trust domain, machine key, what it holds", "hexr status", {}, {}, RunStatus},
       {"ps", "List the instances that run now", "hexr ps", {{"--tenant", "NAME", "only this tenant's"}}, {}, RunPs},
       {"show",

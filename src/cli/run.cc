@@ -262,6 +262,7 @@ class Runner {
       case pb::ServerMessage::kStarted:
         instance_ = m.started().instance();
         for (const std::string& w : m.started().weaker()) Say("weaker on this machine: " + w);
+        TellStarted(m.started());
         if (relay_ && fds.size() == 1) relay_->Begin(std::move(fds[0]));
         for (const int s : std::exchange(early_, {})) SendSignal(s);
         return;
@@ -270,6 +271,11 @@ class Runner {
       case pb::ServerMessage::kEnded: return Ended(m.ended());
       default: return;
     }
+  }
+
+  void TellStarted(const pb::Started& started) const {
+    const std::string text = started.instance() + " " + started.spiffe_id();
+    if (request_.started_fd >= 0) (void)!write(request_.started_fd, text.data(), text.size());
   }
 
   void Refused(const pb::Refused& r) {

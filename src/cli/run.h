@@ -19,6 +19,7 @@ struct RunRequest {
   std::vector<std::string> hidden;      // --hide
   std::vector<std::string> keep_env;    // --keep-env
   std::string token_file;               // --on-behalf-of: a user's token
+  int started_fd = -1;                  // gets "INSTANCE SPIFFE-ID" once it runs
 };
 
 // The command's exit code; 125 when hexr failed or refused, 126 when the command cannot be executed, 127 when it is not
