@@ -149,11 +149,20 @@ class Runner {
     l.set_working_folder(cwd);
     struct stat st {};
     if (stat(".", &st) != 0) return ErrnoError("working folder", errno);
-    // Writable when it is the caller's own; somebody else's folder has to be named with --rw.
-    RETURN_IF_ERROR(Give(l, cwd, st.st_uid == geteuid() || geteuid() == 0));
+    const std::vector<std::string> homes = Homes();
+    if (!IsInside() && std::string_view(cwd) != "/" && HoldsHome(cwd, homes)) {
+      // Keys, mail, other programs' secrets: never in passing.
+      if (!Named(cwd))
+        return PermissionDenied(std::string(cwd) +
+                                " holds a whole home folder: change into a project's folder, or name it with --rw . or "
+                                "--ro .");
+    } else {
+      // Writable when it is the caller's own; somebody else's folder has to be named with --rw.
+      RETURN_IF_ERROR(Give(l, cwd, st.st_uid == geteuid() || geteuid() == 0));
+    }
     for (const std::string& p : request_.read_write) RETURN_IF_ERROR(Give(l, p, true));
     for (const std::string& p : request_.read_only) RETURN_IF_ERROR(Give(l, p, false));
-    places_ = FindProgramPlaces(request_.command[0], Environment("PATH"), Environment("HOME"));
+    places_ = FindProgramPlaces(request_.command[0], Environment("PATH"), homes);
     for (const std::string& p : places_.prefixes) {
       if (!Given(l, p)) RETURN_IF_ERROR(Give(l, p, false));
     }
@@ -163,6 +172,18 @@ class Runner {
       l.add_hide(path);
     }
     return Ok();
+  }
+
+  bool IsInside() const { return socket_path_ == kInsideSocket; }
+
+  // Whether --ro or --rw names this folder.
+  bool Named(const std::string& folder) const {
+    const auto is = [&](const std::string& p) {
+      char path[PATH_MAX];
+      return realpath(p.c_str(), path) != nullptr && folder == path;
+    };
+    return std::any_of(request_.read_write.begin(), request_.read_write.end(), is) ||
+           std::any_of(request_.read_only.begin(), request_.read_only.end(), is);
   }
 
   static bool Given(const pb::Launch& l, const std::string& path) {
@@ -284,9 +305,11 @@ class Runner {
     Say(r.message());
     if (*code_ == kRunNotFound && there) {
       const std::string folder = places_.program.substr(0, places_.program.rfind('/'));
+      const bool home = HoldsHome(folder, Homes());
       Say(places_.program +
-          " is there for you, but it or the interpreter it names is not among what the agent is given; try --ro " +
-          folder);
+          " is there for you, but it or the interpreter it names is not among what the agent is given; " +
+          (home ? "move it out of your home into a folder of its own, or start what it links to"
+                : "try --ro " + folder));
     }
   }
 

@@ -1,11 +1,13 @@
 #include "cli/run_prefix.h"
 
 #include <fcntl.h>
+#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <climits>
+#include <cstdlib>
 #include <fstream>
 #include <set>
 
@@ -52,7 +54,7 @@ std::string Look(const std::string& program, const std::string& path) {
 
 class Search {
  public:
-  Search(std::string path, std::string home) : path_(std::move(path)), home_(std::move(home)) {}
+  Search(std::string path, const std::vector<std::string>& homes) : path_(std::move(path)), homes_(homes) {}
 
   void Follow(const std::string& program) {
     if (program.empty() || ++steps_ > kLongestChain || !seen_.insert(program).second) return;
@@ -69,19 +71,26 @@ class Search {
   std::vector<std::string> prefixes;
 
  private:
-  void Add(const std::string& folder) {
+  void Add(const std::string& place) {
     struct stat st {};
-    if (spawner::IsSystemPath(folder) || stat(folder.c_str(), &st) != 0 || !S_ISDIR(st.st_mode)) return;
-    if (std::find(prefixes.begin(), prefixes.end(), folder) == prefixes.end()) prefixes.push_back(folder);
+    if (spawner::IsSystemPath(place) || stat(place.c_str(), &st) != 0) return;
+    if (std::find(prefixes.begin(), prefixes.end(), place) == prefixes.end()) prefixes.push_back(place);
+  }
+  void AddFolderOf(const std::string& program) {
+    const std::string folder = Parent(program);
+    Add(HoldsHome(folder, homes_) ? program : folder);
+  }
+  bool IsInHome(const std::string& folder, const char* name) const {
+    return std::any_of(homes_.begin(), homes_.end(), [&](const std::string& h) { return folder == h + name; });
   }
 
   void AddPrefixOf(const std::string& program) {
     const std::string folder = Parent(program);
-    if (BaseName(folder) != "bin" && BaseName(folder) != "shims") return Add(folder);
+    if (BaseName(folder) != "bin" && BaseName(folder) != "shims") return AddFolderOf(program);
     const std::string prefix = Parent(folder);
     // Too much lies beside these: keys, other programs' data.
-    if (prefix == home_ || prefix == "/" || prefix == "/home") return Add(folder);
-    if (prefix == home_ + "/.local") {
+    if (HoldsHome(prefix, homes_) || IsInHome(prefix, "/.cargo")) return AddFolderOf(program);
+    if (IsInHome(prefix, "/.local")) {
       Add(folder);
       return Add(prefix + "/lib");
     }
@@ -109,17 +118,36 @@ class Search {
     }
   }
 
-  std::string path_, home_;
+  std::string path_;
+  const std::vector<std::string>& homes_;
   std::set<std::string> seen_;
   int steps_ = 0;
 };
 
 }  // namespace
 
-ProgramPlaces FindProgramPlaces(const std::string& program, const std::string& path, const std::string& home) {
+std::vector<std::string> Homes() {
+  std::vector<std::string> homes;
+  const auto add = [&](const char* home) {
+    char real[PATH_MAX];
+    if (home == nullptr || home[0] != '/' || realpath(home, real) == nullptr) return;
+    if (std::find(homes.begin(), homes.end(), real) == homes.end()) homes.emplace_back(real);
+  };
+  add(std::getenv("HOME"));
+  const passwd* account = getpwuid(geteuid());
+  add(account != nullptr ? account->pw_dir : nullptr);
+  return homes;
+}
+
+bool HoldsHome(const std::string& folder, const std::vector<std::string>& homes) {
+  return std::any_of(homes.begin(), homes.end(), [&](const std::string& h) { return spawner::IsBelow(h, folder); });
+}
+
+ProgramPlaces FindProgramPlaces(const std::string& program, const std::string& path,
+                                const std::vector<std::string>& homes) {
   ProgramPlaces places;
   places.program = Look(program, path);
-  Search search(path, home);
+  Search search(path, homes);
   search.Follow(places.program);
   places.prefixes = std::move(search.prefixes);
   return places;

@@ -22,7 +22,10 @@ INSTANTIATE_TEST_SUITE_P(As, RunTest, ::testing::Values(Who::kRoot, Who::kPlain)
 
 // `hexr run` in a process of its own, on pipes or on a terminal.
 struct Command {
-  Command(Node& n, std::vector<std::string> argv, bool terminal = false, std::vector<std::string> read_only = {})
+  // `prepare` runs in that process, in its working folder.
+  using Prepare = std::function<void(RunRequest&, const std::string& folder)>;
+  Command(Node& n, std::vector<std::string> argv, bool terminal = false, std::vector<std::string> read_only = {},
+          const Prepare& prepare = nullptr)
       : node(n) {
     int out[2] = {-1, -1}, in[2] = {-1, -1};
     if (!terminal) {
@@ -47,6 +50,7 @@ struct Command {
       }
       if (chdir(folder.path().c_str()) != 0) _exit(99);
       unsetenv("HEXR_INSTANCE");
+      if (prepare) prepare(r, folder.path());
       _exit(RunAgent(r));
     }
     if (terminal) {
@@ -199,6 +203,14 @@ TEST_P(RunTest, SurvivesARestartOfTheSpawner) {
   });
 }
 
+// This program, and the folder it lies in: the `hexr` of the inside.
+std::pair<std::string, std::string> Self() {
+  char self[PATH_MAX];
+  const ssize_t n = readlink("/proc/self/exe", self, sizeof self);
+  const std::string program(self, n > 0 ? static_cast<size_t>(n) : 0);
+  return {program, program.substr(0, program.rfind('/'))};
+}
+
 // INV-SPAWN-10
 TEST_P(RunTest, SubAgentsAreKnownByTheKernelAndGetNoMoreThanTheirParent) {
   As(GetParam(), [] {
@@ -210,11 +222,7 @@ TEST_P(RunTest, SubAgentsAreKnownByTheKernelAndGetNoMoreThanTheirParent) {
               "  - {agent: crew, role: admin, exe: \"*\", user: " +
               user + "}\n");
     // The test program is the `hexr` of the inside: it is given read-only, and runs the request by a flag of this test.
-    char self[PATH_MAX];
-    const ssize_t n = readlink("/proc/self/exe", self, sizeof self);
-    ASSERT_GT(n, 0);
-    const std::string program(self, static_cast<size_t>(n));
-    const std::string bin = program.substr(0, program.rfind('/'));
+    const auto [program, bin] = Self();
     Command c(node, {"sh", "-c", "for r in writer admin; do HEXR_TEST_SUB=$r " + program + "; echo $r $?; done"}, false,
               {bin});
     c.Finish();
@@ -227,6 +235,82 @@ TEST_P(RunTest, SubAgentsAreKnownByTheKernelAndGetNoMoreThanTheirParent) {
   });
 }
 
+// INV-SPAWN-13: what a parent does not see or write, no sub-agent of it does: also when the spawner was restarted in
+// between.
+TEST_P(RunTest, ASubAgentShedsNothingThatHoldsItsParent) {
+  As(GetParam(), [] {
+    for (const bool restart : {false, true}) {
+      Node node(
+          "roles:\n  - {agent: crew, role: main, exe: \"*\", user: \"*\", spawn: [crew/writer]}\n"
+          "  - {agent: crew, role: writer, exe: \"*\", user: nobody-at-all}\n");
+      const auto [program, bin] = Self();
+      Command c(node,
+                {"sh", "-c",
+                 "read x; HEXR_TEST_SUB=writer HEXR_TEST_SCRIPT='echo sub; cat plain; cat .ssh/id; echo x > vendor/x; "
+                 "echo x > free' " +
+                     program + "; mv a b; mkdir -p a/secret; HEXR_TEST_SUB=writer HEXR_TEST_SCRIPT='cat b/secret/id' " +
+                     program},
+                false, {bin}, [](RunRequest& r, const std::string& folder) {
+                  for (const char* name : {".ssh", "vendor", "a", "a/secret"}) mkdir(name, 0755);
+                  for (const char* name : {".ssh/id", "a/secret/id"}) std::ofstream(name) << "secret key\n";
+                  std::ofstream("plain") << "plain text\n";
+                  r.hidden = {folder + "/.ssh", folder + "/a/secret"};
+                  r.read_only.push_back(folder + "/vendor");
+                });
+      ASSERT_TRUE(node.Until([&] { return node.parked.size() == 1; })) << c.text;
+      if (restart) {
+        node.spawner.reset();
+        node.to_supervisor.reset();
+        node.ready = false;
+        node.StartSpawner();
+      }
+      (void)!write(c.input.get(), "\n", 1);
+      c.Finish();
+      EXPECT_NE(c.text.find("sub\nplain text\n"), std::string::npos) << c.text;
+      EXPECT_EQ(c.text.find("secret key"), std::string::npos) << c.text;
+      EXPECT_NE(c.text.find("hidden from the parent, has been moved"), std::string::npos) << c.text;
+      EXPECT_NE(access((c.folder.path() + "/vendor/x").c_str(), F_OK), 0);
+      EXPECT_EQ(access((c.folder.path() + "/free").c_str(), F_OK), 0) << c.text;
+    }
+  });
+}
+
+TEST_P(RunTest, AHomeIsNeverGivenInPassing) {
+  As(GetParam(), [] {
+    Node node;
+    const auto at_home = [](RunRequest&, const std::string& folder) {
+      setenv("HOME", folder.c_str(), 1);
+      mkdir(".ssh", 0755);
+      std::ofstream(".ssh/id") << "secret key\n";
+      std::ofstream("tool") << "#!/bin/sh\ncat " + folder + "/.ssh/id; echo ran\n";
+      chmod("tool", 0755);
+      mkdir("project", 0755);
+    };
+    Command refused(node, {"sh", "-c", "cat .ssh/id"}, false, {}, at_home);
+    EXPECT_EQ(WEXITSTATUS(refused.Finish()), 125) << refused.text;
+    EXPECT_NE(refused.text.find("--ro ."), std::string::npos) << refused.text;
+    EXPECT_TRUE(node.registered.empty());
+    Command named(node, {"sh", "-c", "cat .ssh/id"}, false, {"."}, at_home);
+    EXPECT_EQ(WEXITSTATUS(named.Finish()), 0) << named.text;
+    EXPECT_EQ(named.text, "secret key\n");
+    // The folder above homes holds them all.
+    Command above(node, {"true"}, false, {}, [](RunRequest&, const std::string& folder) {
+      mkdir("user", 0755);
+      setenv("HOME", (folder + "/user").c_str(), 1);
+    });
+    EXPECT_EQ(WEXITSTATUS(above.Finish()), 125) << above.text;
+    // A program that lies right there brings itself and nothing beside it.
+    Command tool(node, {"../tool"}, false, {}, [&](RunRequest& r, const std::string& folder) {
+      at_home(r, folder);
+      (void)!chdir("project");
+      r.command = {folder + "/tool"};
+    });
+    EXPECT_EQ(WEXITSTATUS(tool.Finish()), 0) << tool.text;
+    EXPECT_EQ(tool.text.find("secret key"), std::string::npos) << tool.text;
+    EXPECT_NE(tool.text.find("ran\n"), std::string::npos) << tool.text;
+  });
+}
+
 // Runs as the inside's `hexr` when this program is started by the test above: before gtest's main.
 [[maybe_unused]] const bool kInside = [] {
   const char* role = std::getenv("HEXR_TEST_SUB");
@@ -235,7 +319,8 @@ TEST_P(RunTest, SubAgentsAreKnownByTheKernelAndGetNoMoreThanTheirParent) {
   r.launch_socket = "/nonexistent";
   r.agent = "crew";
   r.role = role;
-  r.command = {"sh", "-c", std::string("echo i am $HEXR_ROLE")};
+  const char* script = std::getenv("HEXR_TEST_SCRIPT");
+  r.command = {"sh", "-c", script != nullptr ? script : "echo i am $HEXR_ROLE"};
   _exit(RunAgent(r));
 }();
 
@@ -254,12 +339,12 @@ TEST(RunPrefixTest, FollowsLinksVirtualEnvironmentsAndInterpreterLines) {
   make(h + "/proj/venv/pyvenv.cfg", "home = " + h + "/pyenv/3.11/bin\n");
   ASSERT_EQ(symlink((h + "/pyenv/3.11/bin/python3").c_str(), (h + "/proj/venv/bin/python3").c_str()), 0);
   make(h + "/.local/bin/uv", "x");
-  const ProgramPlaces tool = FindProgramPlaces("tool", h + "/proj/venv/bin:/usr/bin", h);
+  const ProgramPlaces tool = FindProgramPlaces("tool", h + "/proj/venv/bin:/usr/bin", {h});
   EXPECT_EQ(tool.program, h + "/proj/venv/bin/tool");
   EXPECT_EQ(tool.prefixes, (std::vector<std::string>{h + "/proj/venv", h + "/pyenv/3.11"}));
-  EXPECT_EQ(FindProgramPlaces("uv", h + "/.local/bin", h).prefixes, std::vector<std::string>{h + "/.local/bin"});
-  EXPECT_TRUE(FindProgramPlaces("sh", "/usr/bin:/bin", h).prefixes.empty());
-  EXPECT_EQ(FindProgramPlaces("absent", "/usr/bin", h).program, "");
+  EXPECT_EQ(FindProgramPlaces("uv", h + "/.local/bin", {h}).prefixes, std::vector<std::string>{h + "/.local/bin"});
+  EXPECT_TRUE(FindProgramPlaces("sh", "/usr/bin:/bin", {h}).prefixes.empty());
+  EXPECT_EQ(FindProgramPlaces("absent", "/usr/bin", {h}).program, "");
 }
 
 }  // namespace

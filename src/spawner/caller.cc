@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <vector>
 
+#include "base/limits/agents.h"
 #include "runtime/process.h"
 #include "spawner/sys.h"
 
@@ -27,6 +28,15 @@ Result<uint64_t> InodeOf(const std::string& path) {
   return uint64_t{st.st_ino};
 }
 
+// As they were at connect(2). Fewer than there are, where they are too many: a group that is left out gives nothing.
+std::vector<gid_t> PeerGroups(int socket) {
+  std::vector<gid_t> groups(limits::kMaxCallerGroups);
+  auto size = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size) != 0) return {};
+  groups.resize(size / sizeof(gid_t));
+  return groups;
+}
+
 }  // namespace
 
 Result<Caller> IdentifyCaller(int socket) {
@@ -39,6 +49,8 @@ Result<Caller> IdentifyCaller(int socket) {
   c.pid = credentials.pid;
   c.uid = credentials.uid;
   c.gid = credentials.gid;
+  c.groups = PeerGroups(socket);
+  c.groups.insert(c.groups.begin(), c.gid);
   int pidfd = -1;
   size = sizeof pidfd;
   if (getsockopt(socket, SOL_SOCKET, kSoPeerPidfd, &pidfd, &size) == 0) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "runtime/unique_fd.h"
@@ -15,6 +16,7 @@ struct Caller {
   pid_t pid = -1;
   uid_t uid = 0;
   gid_t gid = 0;
+  std::vector<gid_t> groups;  // gid first, then its other ones
   runtime::UniqueFd pidfd;
   uint64_t pid_namespace = 0;  // inode
 };

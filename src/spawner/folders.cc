@@ -1,8 +1,11 @@
 #include "spawner/folders.h"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
 
 #include <algorithm>
 #include <array>
@@ -55,10 +58,6 @@ constexpr std::array<const char*, 6> kDevices = {"null", "zero", "full", "random
 constexpr std::array<const char*, 11> kNeverGiven = {"/",        "/tmp",  "/var/tmp", "/run", "/var/run", "/dev",
                                                      "/dev/shm", "/proc", "/sys",     "/etc", "/var"};
 
-bool IsBelow(std::string_view path, std::string_view folder) {
-  return path == folder || (path.size() > folder.size() && path.starts_with(folder) && path[folder.size()] == '/');
-}
-
 MountStep Step(Kind kind, std::string target, std::string source = "") {
   MountStep s{};
   s.kind = kind;
@@ -67,12 +66,39 @@ MountStep Step(Kind kind, std::string target, std::string source = "") {
   return s;
 }
 
-// A small file's content; empty where it cannot be read.
+// Where the kernel says that a descriptor lies, without a look at any file system: one of the caller's could stall us.
+std::string PlaceOf(const UniqueFd& fd) {
+  char place[PATH_MAX];
+  const ssize_t n = readlink(("/proc/self/fd/" + std::to_string(fd.get())).c_str(), place, sizeof place);
+  return n > 0 && static_cast<size_t>(n) < sizeof place ? std::string(place, static_cast<size_t>(n)) : std::string();
+}
+
+std::optional<FileId> IdOf(int fd) {
+  struct statx st {};
+  if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &st) != 0) return std::nullopt;
+  return FileId{makedev(st.stx_dev_major, st.stx_dev_minor), st.stx_ino};
+}
+
+// What lies at `path` below an open folder, no link followed on the way.
+std::optional<FileId> Find(const UniqueFd& folder, const std::string& path) {
+  open_how how{};
+  how.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  const UniqueFd fd(static_cast<int>(syscall(SYS_openat2, folder.get(), path.c_str(), &how, sizeof how)));
+  return fd ? IdOf(fd.get()) : std::nullopt;
+}
+
+// The owners of these are root's on every machine, and their file systems the machine's own.
+bool IsOfTheMachine(const std::string& path) {
+  return IsSystemPath(path) || IsBelow(path, "/etc") || IsBelow(path, "/sys") || IsBelow(path, "/dev");
+}
+
+// A small file's content; empty where it cannot be read, or where not everybody may read it.
 std::string ReadHostFile(const char* path) {
   std::string text;
   const UniqueFd fd(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat st {};
-  if (!fd || fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode) ||
+  if (!fd || fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode) || (st.st_mode & S_IROTH) == 0 ||
       st.st_size > static_cast<off_t>(limits::kMaxEtcFileBytes))
     return text;
   text.resize(static_cast<size_t>(st.st_size));
@@ -98,7 +124,9 @@ class Planner {
     Add(Step(Kind::kProc, "/proc"));
     Add(Step(Kind::kDirectory, "/sys"));
     RETURN_IF_ERROR(GivenFolders());
-    for (const std::string& path : request_.hidden) Add(Step(Kind::kHide, path));
+    RETURN_IF_ERROR(HiddenPlaces());
+    // Read-only: /proc/PID/mem of a sibling, writable, is ptrace(2) by another name.
+    Add(Step(Kind::kReadOnly, "/proc"));
     Add(Step(Kind::kReadOnly, "/dev"));
     Add(Step(Kind::kReadOnly, "/run/hexr"));
     Add(Step(Kind::kReadOnly, "/"));
@@ -123,7 +151,7 @@ class Planner {
     };
     RETURN_IF_ERROR(check(request_.working_folder));
     for (const Given& g : request_.given) RETURN_IF_ERROR(check(g.path));
-    for (const std::string& h : request_.hidden) RETURN_IF_ERROR(check(h));
+    for (const Hidden& h : request_.hidden) RETURN_IF_ERROR(check(h.path));
     return Ok();
   }
 
@@ -270,10 +298,12 @@ class Planner {
         working_given |= g->path == request_.working_folder;
         continue;
       }
+      RETURN_IF_ERROR(CheckPlace(*g));
       if (IsSystemPath(g->path) && g->writable) {
         notes_.warnings.push_back(g->path + " is a system folder: the agent sees it read-only");
       } else {
         RETURN_IF_ERROR(Give(*g));
+        seen_.push_back(g);
       }
       working_given |= IsBelow(request_.working_folder, g->path);
     }
@@ -286,6 +316,70 @@ class Planner {
     return Ok();
   }
 
+  // What a caller shows and what it calls it have to be one: or a file of the caller's would lie where the agent, and
+  // whoever attests it, takes it for the machine's.
+  Status CheckPlace(const Given& g) const {
+    const std::string place = PlaceOf(g.fd);
+    if (place != g.path)
+      return PermissionDenied(g.path + " is not what was opened there" + (place.empty() ? "" : ", which is " + place));
+    if (IsBelow(g.path, "/proc")) return PermissionDenied(g.path + " is of the kernel: every agent has its own /proc");
+    struct stat shown {
+    }, there{};
+    if (IsOfTheMachine(g.path) && (fstat(g.fd.get(), &shown) != 0 || lstat(g.path.c_str(), &there) != 0 ||
+                                   shown.st_dev != there.st_dev || shown.st_ino != there.st_ino)) {
+      return PermissionDenied(g.path + " is not this machine's own");
+    }
+    for (const std::string& own : request_.node_places) {
+      struct stat st {};
+      const bool alias = stat(own.c_str(), &st) == 0 && IdOf(g.fd.get()) == FileId{st.st_dev, st.st_ino};
+      if (alias || IsBelow(g.path, own))
+        return PermissionDenied(g.path + " is the node's own (" + own + "): no agent is given it");
+    }
+    return Ok();
+  }
+
+  // The given folder that shows `path`, the nearest one.
+  const Given* Shows(const std::string& path) const {
+    const Given* best = nullptr;
+    for (const Given* g : seen_) {
+      if (IsBelow(path, g->path) && (best == nullptr || g->path.size() > best->path.size())) best = g;
+    }
+    return best;
+  }
+  bool IsOverlay(const Given& g) const { return idmapper_ == nullptr && !g.writable && !g.bind; }
+
+  Status HiddenPlaces() {
+    for (const std::string& own : request_.node_places) {
+      if (Shows(own) != nullptr) Hide({own, std::nullopt, false});
+    }
+    for (const Hidden& h : request_.hidden) {
+      const Given* in = Shows(h.path);
+      Hidden now = h;
+      if (in != nullptr) {
+        const auto what = h.path == in->path ? IdOf(in->fd.get()) : Find(in->fd, h.path.substr(in->path.size() + 1));
+        if (!h.inherited) {
+          now.what = what;
+        } else if (h.what && h.what != what) {
+          return FailedPrecondition(h.path +
+                                    ", hidden from the parent, has been moved or replaced since it was started: a "
+                                    "sub-agent could see it");
+        }
+      }
+      Hide(now);
+      notes_.hidden.push_back(std::move(now));
+    }
+    return Ok();
+  }
+
+  void Hide(const Hidden& h) {
+    MountStep s = Step(Kind::kHide, h.path);
+    const Given* in = Shows(h.path);
+    s.optional = !h.inherited || !h.what || in == nullptr;
+    // The files of an overlay have numbers of their own.
+    if (in != nullptr && !IsOverlay(*in)) s.expect = h.what;
+    Add(std::move(s));
+  }
+
   Status Give(const Given& g) {
     // Attributes as cached: a remote or user-space file system of the caller's must not be able to stall this process.
     struct statx st {};
@@ -295,13 +389,14 @@ class Planner {
     if (!directory && !S_ISREG(st.stx_mode)) return InvalidArgument(g.path + " is neither a folder nor a file");
     if (g.writable) writable_.push_back(g.path);
     if (idmapper_ == nullptr) {
-      MountStep s = Step(!g.writable && directory ? Kind::kOverlay : Kind::kBind, g.path, g.path);
+      MountStep s = Step(directory && IsOverlay(g) ? Kind::kOverlay : Kind::kBind, g.path, g.path);
       s.attributes = g.writable ? kWritable : kReadOnly;
       s.directory = directory;
       s.recursive = true;
       struct stat shown {};
       if (fstat(g.fd.get(), &shown) != 0) return ErrnoError(g.path, errno);
       s.expect = {shown.st_dev, shown.st_ino};
+      s.over = Over(g);
       Add(std::move(s));
       return Ok();
     }
@@ -312,11 +407,27 @@ class Planner {
     }
     UniqueFd tree(open_tree(g.fd.get(), "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
     if (!tree) return ErrnoError("give " + g.path + " (is it in another mount namespace?)", errno);
-    const OwnerMap owner =
-        owns ? OwnerMap{st.stx_uid, st.stx_gid, ids_.uid, ids_.gid} : OwnerMap::Nobody(ids_.uid, ids_.gid);
+    const OwnerMap owner = owns ? Owner(st.stx_uid, st.stx_gid) : OwnerMap::Nobody(ids_.uid, ids_.gid);
     const bool already = st.stx_uid == ids_.uid;  // a folder of the tenant's own uid needs no map
-    return Attach(std::move(tree), g.path, owner, g.writable ? kWritable : kReadOnly, directory,
-                  g.writable && !already);
+    RETURN_IF_ERROR(
+        Attach(std::move(tree), g.path, owner, g.writable ? kWritable : kReadOnly, directory, g.writable && !already));
+    plan_.mounts.back().over = Over(g);
+    return Ok();
+  }
+
+  // A folder's group is the agent's where it is the caller's: nobody hands on a group that he is not in. Otherwise new
+  // files get the caller's own group, as if the caller had made them.
+  OwnerMap Owner(uid_t uid, gid_t group) const {
+    const std::vector<gid_t>& own = request_.caller_gids;
+    const gid_t primary = own.empty() ? OwnerMap::Nobody(ids_.uid, ids_.gid).disk_gid : own[0];
+    const bool member = request_.caller_uid == 0 || std::find(own.begin(), own.end(), group) != own.end();
+    return {uid, member ? group : primary, ids_.uid, ids_.gid, member ? primary : group};
+  }
+
+  // Inside a folder that others can write, a narrower grant lies on the very thing that it narrows.
+  std::optional<FileId> Over(const Given& g) const {
+    const Given* outer = Shows(g.path);
+    return outer != nullptr && outer->writable ? IdOf(g.fd.get()) : std::nullopt;
   }
 
   const FolderRequest& request_;
@@ -325,10 +436,15 @@ class Planner {
   ChildPlan& plan_;
   std::vector<std::string>& writable_;
   std::string home_;
+  std::vector<const Given*> seen_;  // what the agent sees, in order
   FolderNotes notes_;
 };
 
 }  // namespace
+
+bool IsBelow(std::string_view path, std::string_view folder) {
+  return path == folder || (path.size() > folder.size() && path.starts_with(folder) && path[folder.size()] == '/');
+}
 
 bool IsNormalPath(const std::string& path) {
   if (path.empty() || path[0] != '/' || path.size() >= PATH_MAX - 64) return false;

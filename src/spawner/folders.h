@@ -6,7 +6,9 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -22,32 +24,49 @@ struct Given {
   std::string path;  // absolute and normalised, as the caller and the agent see it
   UniqueFd fd;       // O_PATH
   bool writable = false;
+  // Mounted as a bind where an overlay would be the choice: what is hidden below has to be told from what is put in its
+  // place meanwhile.
+  bool bind = false;
+};
+
+// What an agent does not see of what it is given.
+struct Hidden {
+  std::string path;            // absolute and normalised
+  std::optional<FileId> what;  // what lay there when the first agent was started with it; none: nothing did
+  // Hidden from the parent already: it has to be there still, or the launch is refused. The parent may have moved it.
+  bool inherited = false;
 };
 
 struct FolderRequest {
   std::string working_folder;  // absolute and normalised; given where its Given is in `given`
   std::vector<Given> given;
-  std::vector<std::string> hidden;  // absolute and normalised
-  std::string home;                 // the caller's HOME; made fresh
-  uid_t caller_uid = 0;             // whose folders these are
-  std::string api_socket;           // bound to /run/hexr/api.sock
-  std::string launch_socket;        // bound to /run/hexr/launch.sock
+  std::vector<Hidden> hidden;
+  std::vector<std::string> node_places;  // canonical: the node's own state, run folder and configuration
+  std::string home;                      // the caller's HOME; made fresh
+  uid_t caller_uid = 0;                  // whose folders these are
+  std::vector<gid_t> caller_gids;        // its groups, the primary one first
+  std::string api_socket;                // bound to /run/hexr/api.sock
+  std::string launch_socket;             // bound to /run/hexr/launch.sock
 };
 
 // Where and how the plan fell short of what is wanted, in words for the user.
 struct FolderNotes {
   std::vector<std::string> warnings;  // what was not given although asked
   std::vector<std::string> weaker;    // protections that this machine cannot give
+  std::vector<Hidden> hidden;         // the request's, with what lies there
 };
 
 // Appends the mount steps, working folder and Landlock's writable places to `plan`. `idmapper` is null for a plain
-// user. `ids` are the agent's host ids. PERMISSION_DENIED when the caller may not give a folder so; INVALID_ARGUMENT
-// for paths that are not absolute and normal.
+// user. `ids` are the agent's host ids. PERMISSION_DENIED when the caller may not give a folder so, when a descriptor
+// is not what lies at its path, and for what is the node's own (INV-SPAWN-11); INVALID_ARGUMENT for paths that are not
+// absolute and normal; FAILED_PRECONDITION when what was hidden from the parent has been moved.
 Result<FolderNotes> PlanFolders(const FolderRequest& request, HostIds ids, Idmapper* idmapper, ChildPlan& plan,
                                 std::vector<std::string>& writable);
 
 // "/a/b", no "." nor "..", no empty segment, no trailing slash (but "/" itself), below PATH_MAX, no control characters.
 bool IsNormalPath(const std::string& path);
+// Lexical: `path` is `folder` or lies below it.
+bool IsBelow(std::string_view path, std::string_view folder);
 // True for system folders and what lies below: given to every agent, read-only.
 bool IsSystemPath(const std::string& path);
 

@@ -19,11 +19,16 @@ using runtime::UniqueFd;
 
 // An id that nothing on disk has: a map needs at least one line.
 constexpr uid_t kNoOwner = 0xFFFFFFFD;
+// The host's "nogroup", which no agent is in.
+constexpr gid_t kNoGroup = 65534;
 
-Status WriteMap(const std::string& folder, const char* name, uint32_t inner, uint32_t outer) {
+std::string MapLine(uint32_t inner, uint32_t outer) {
+  return std::to_string(inner) + " " + std::to_string(outer) + " 1\n";
+}
+
+Status WriteMap(const std::string& folder, const char* name, const std::string& lines) {
   const UniqueFd fd(open((folder + name).c_str(), O_WRONLY | O_CLOEXEC));
-  const std::string line = std::to_string(inner) + " " + std::to_string(outer) + " 1";
-  if (!fd || write(fd.get(), line.data(), line.size()) < 0) return ErrnoError(std::string("write ") + name, errno);
+  if (!fd || write(fd.get(), lines.data(), lines.size()) < 0) return ErrnoError(std::string("write ") + name, errno);
   return Ok();
 }
 
@@ -44,8 +49,10 @@ Result<UniqueFd> MakeNamespace(const OwnerMap& owner) {
     _exit(0);
   }
   const std::string folder = "/proc/" + std::to_string(pid) + "/";
-  Status s = WriteMap(folder, "gid_map", owner.disk_gid, owner.host_gid);
-  if (s.ok()) s = WriteMap(folder, "uid_map", owner.disk_uid, owner.host_uid);
+  std::string groups = MapLine(owner.disk_gid, owner.host_gid);
+  if (owner.strange_gid != owner.disk_gid) groups += MapLine(owner.strange_gid, kNoGroup);
+  Status s = WriteMap(folder, "gid_map", groups);
+  if (s.ok()) s = WriteMap(folder, "uid_map", MapLine(owner.disk_uid, owner.host_uid));
   UniqueFd ns(open((folder + "ns/user").c_str(), O_RDONLY | O_CLOEXEC));
   const int open_error = errno;
   hold_write.reset();

@@ -23,6 +23,9 @@ struct OwnerMap {
   gid_t disk_gid;
   uid_t host_uid;
   gid_t host_gid;
+  // A group on disk that the agent is not in: it stays a group, since what has none at all cannot be written even by
+  // its owner. Equal to disk_gid: there is none such.
+  gid_t strange_gid = disk_gid;
   auto operator<=>(const OwnerMap&) const = default;
   // Nothing on disk belongs to anybody inside.
   static OwnerMap Nobody(uid_t host_uid, gid_t host_gid);

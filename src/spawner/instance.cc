@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -174,6 +175,15 @@ void Instance::Park() {
   p.set_subject_issuer(facts_.subject_issuer);
   p.set_caller_uid(facts_.caller_uid);
   p.set_caller_user(facts_.caller_user);
+  for (const gid_t g : facts_.caller_gids) p.add_caller_gids(g);
+  for (const Hidden& h : facts_.hidden) {
+    auto& out = *p.add_hidden();
+    out.set_path(h.path);
+    out.set_known(h.what.has_value());
+    if (!h.what) continue;
+    out.set_device(h.what->first);
+    out.set_inode(h.what->second);
+  }
   p.set_init_pid(handles_.init_pid);
   p.set_agent_pid(handles_.agent_pid);
   p.set_agent_start_time(handles_.agent_start_time);
@@ -198,13 +208,17 @@ void Instance::Park() {
     fds.push_back(Duplicate(handles_.listeners[i]));
   }
   // What does not fit beside the handles is not there for sub-agents after a restart: they get fewer folders, never
-  // more.
-  for (const Given& g : facts_.folders) {
+  // more. Longest paths first, so that a narrower grant never goes while the wider one around it stays.
+  std::vector<const Given*> narrow_first;
+  for (const Given& g : facts_.folders) narrow_first.push_back(&g);
+  std::sort(narrow_first.begin(), narrow_first.end(),
+            [](const Given* a, const Given* b) { return a->path.size() > b->path.size(); });
+  for (const Given* g : narrow_first) {
     if (fds.size() >= limits::kMaxMessageFds) break;
     auto& out = *p.add_folders();
-    out.set_path(g.path);
-    out.set_writable(g.writable);
-    fds.push_back(Duplicate(g.fd));
+    out.set_path(g->path);
+    out.set_writable(g->writable);
+    fds.push_back(Duplicate(g->fd));
   }
   links_.Park(facts_.id.value(), p.SerializeAsString(), std::move(fds));
 }
@@ -232,6 +246,9 @@ Result<std::unique_ptr<Instance>> Instance::Adopt(runtime::Loop& loop, ImageDige
   f.subject_issuer = p.subject_issuer();
   f.caller_uid = p.caller_uid();
   f.caller_user = p.caller_user();
+  f.caller_gids.assign(p.caller_gids().begin(), p.caller_gids().end());
+  for (const auto& h : p.hidden())
+    f.hidden.push_back({h.path(), h.known() ? std::optional(FileId{h.device(), h.inode()}) : std::nullopt, true});
   f.cgroup = p.cgroup();
   f.entry.exe.assign(p.exe_patterns().begin(), p.exe_patterns().end());
   // What it may start and hand down is what the configuration says now; an entry that is gone grants nothing.

@@ -27,10 +27,12 @@ struct InstanceFacts {
   std::optional<InstanceId> parent;
   uid_t caller_uid = 0;  // who stands behind it, through all parents: whose folders it was given
   std::string caller_user;
+  std::vector<gid_t> caller_gids;
   std::string on_behalf_of;    // token; for the first registration only, never parked
   config::Role entry;          // of `roles`, by which it was started
   Image image;                 // at the last attestation
   std::vector<Given> folders;  // for its sub-agents, who get no more than it has
+  std::vector<Hidden> hidden;  // from it, and so from all below it
   std::vector<ListenerSpec> listeners;
   std::vector<std::string> shares;  // instances that had a writable folder in common when this one started
   std::string cgroup;               // version 2, as /proc/PID/cgroup names it from outside; empty: none of its own

@@ -12,6 +12,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
+#include <cstdlib>
 
 #include "base/limits/agents.h"
 #include "base/limits/identity.h"
@@ -32,6 +34,20 @@ constexpr std::chrono::seconds kBuildDeadline{10};
 // The inner ids of an agent on a node that runs as root: an ordinary user's, whatever the host calls them.
 constexpr uid_t kInnerId = 1000;
 constexpr char kDefaultPath[] = "/usr/local/bin:/usr/bin:/bin";
+
+// The node's own places, which no agent sees. A configuration may lie in a folder of the user's: of such a one, the
+// file.
+std::vector<std::string> NodePlaces(const config::Paths& paths) {
+  const auto parent = [](const std::string& p) { return p.substr(0, p.rfind('/')); };
+  const std::string folder = parent(paths.config_file);
+  const bool own = folder.ends_with("/hexr") || (!folder.empty() && parent(folder) == parent(paths.state_dir));
+  std::vector<std::string> out;
+  for (const std::string& p : {paths.state_dir, paths.run_dir, own ? folder : paths.config_file}) {
+    char real[PATH_MAX];
+    if (!p.empty() && realpath(p.c_str(), real) != nullptr) out.emplace_back(real);
+  }
+  return out;
+}
 
 std::string Variable(const std::vector<std::string>& env, std::string_view name) {
   for (const std::string& v : env) {
@@ -148,6 +164,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
       // Who stands behind a sub-agent is who stands behind its parent.
       caller_uid_ = parent_->facts().caller_uid;
       caller_user_ = parent_->facts().caller_user;
+      caller_gids_ = parent_->facts().caller_gids;
       if (!request_.on_behalf_of().empty()) {
         return PermissionDenied("a sub-agent acts for whom its parent acts; --on-behalf-of is for people");
       }
@@ -157,6 +174,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     }
     caller_uid_ = caller.uid;
     caller_user_ = UserName(caller.uid);
+    caller_gids_ = caller.groups;
     // A node that does not run as root has one user's rights to give: that user's.
     if (host_.idmapper() == nullptr && caller.uid != geteuid())
       return PermissionDenied("this node belongs to " + UserName(geteuid()));
@@ -219,9 +237,13 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
   Status PlanFiles() {
     FolderRequest r;
     r.working_folder = request_.working_folder();
-    r.hidden.assign(request_.hide().begin(), request_.hide().end());
+    for (const std::string& path : request_.hide()) r.hidden.push_back({path, std::nullopt, false});
+    if (parent_ != nullptr) Inherit(r);
+    if (r.hidden.size() > limits::kMaxFoldersHidden) return ResourceExhausted("too much is hidden from one agent");
+    r.node_places = NodePlaces(host_.paths());
     r.home = Variable(plan_->env, "HOME");
     r.caller_uid = caller_uid_;
+    r.caller_gids = caller_gids_;
     r.api_socket = host_.paths().ApiSocket();
     r.launch_socket = host_.paths().LaunchSocket();
     for (int i = 0; i < request_.folders_size(); ++i) {
@@ -236,10 +258,12 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
         AddFromParent(f, fd, r);
       }
     }
+    if (parent_ != nullptr) AddNarrower(r);
     std::vector<std::string> writable;
     ASSIGN_OR_RETURN(FolderNotes notes, PlanFolders(r, ids_, host_.idmapper(), *plan_, writable));
     warnings_.insert(warnings_.end(), notes.warnings.begin(), notes.warnings.end());
     weaker_ = std::move(notes.weaker);
+    hidden_ = std::move(notes.hidden);
     const int abi = LandlockAbi();
     if (abi == 0) weaker_.push_back("Landlock is missing in this kernel: file access rests on mounts alone");
     PlanLandlock(abi, writable, *plan_);
@@ -251,31 +275,57 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
   // What an agent hands down lies in what it was given itself: found again from there, on the host's side, and compared
   // with what it showed. Its own /tmp and home are its own.
   void AddFromParent(const pb::Folder& f, const UniqueFd& shown, FolderRequest& r) {
-    for (const Given& g : parent_->facts().folders) {
-      const bool same = f.path() == g.path;
-      if (!same && !(f.path().starts_with(g.path) && f.path()[g.path.size()] == '/')) continue;
-      UniqueFd found;
-      if (same) {
-        found = UniqueFd(fcntl(g.fd.get(), F_DUPFD_CLOEXEC, 0));
-      } else {
-        open_how how{};
-        how.flags = O_PATH | O_CLOEXEC;
-        how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-        found = UniqueFd(
-            static_cast<int>(syscall(SYS_openat2, g.fd.get(), f.path().c_str() + g.path.size() + 1, &how, sizeof how)));
-      }
-      struct stat a {
-      }, b{};
-      if (!found || fstat(found.get(), &a) != 0 || fstat(shown.get(), &b) != 0 || a.st_dev != b.st_dev ||
-          a.st_ino != b.st_ino)
-        continue;
-      r.given.push_back({f.path(), std::move(found), f.writable() && g.writable});
-      if (f.writable() && !g.writable)
-        warnings_.push_back(f.path() + " is read-only for the parent, and so for its sub-agent");
+    // The nearest grant is the one that the parent itself has there.
+    const Given* g = nullptr;
+    for (const Given& each : parent_->facts().folders) {
+      if (IsBelow(f.path(), each.path) && (g == nullptr || each.path.size() > g->path.size())) g = &each;
+    }
+    UniqueFd found;
+    if (g != nullptr && f.path() == g->path) {
+      found = UniqueFd(fcntl(g->fd.get(), F_DUPFD_CLOEXEC, 0));
+    } else if (g != nullptr) {
+      open_how how{};
+      how.flags = O_PATH | O_CLOEXEC;
+      how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+      found = UniqueFd(
+          static_cast<int>(syscall(SYS_openat2, g->fd.get(), f.path().c_str() + g->path.size() + 1, &how, sizeof how)));
+    }
+    struct stat a {
+    }, b{};
+    if (!found || fstat(found.get(), &a) != 0 || fstat(shown.get(), &b) != 0 || a.st_dev != b.st_dev ||
+        a.st_ino != b.st_ino) {
+      if (!IsSystemPath(f.path()))
+        warnings_.push_back(f.path() + " was not given to the parent: its sub-agent does not see it");
       return;
     }
-    if (!IsSystemPath(f.path()))
-      warnings_.push_back(f.path() + " was not given to the parent: its sub-agent does not see it");
+    r.given.push_back({f.path(), std::move(found), f.writable() && g->writable, g->writable});
+    if (f.writable() && !g->writable)
+      warnings_.push_back(f.path() + " is read-only for the parent, and so for its sub-agent");
+  }
+
+  // What the parent has more narrowly inside of what it hands down comes along as narrow.
+  void AddNarrower(FolderRequest& r) const {
+    const size_t asked = r.given.size();
+    for (const Given& g : parent_->facts().folders) {
+      bool named = false, inside = false, writable = false;
+      for (size_t i = 0; i < asked; ++i) {
+        named |= r.given[i].path == g.path;
+        if (!IsBelow(g.path, r.given[i].path)) continue;
+        inside = true;
+        writable |= r.given[i].writable;
+      }
+      if (!named && inside)
+        r.given.push_back(
+            {g.path, UniqueFd(fcntl(g.fd.get(), F_DUPFD_CLOEXEC, 0)), writable && g.writable, g.writable});
+    }
+  }
+
+  // What is hidden from a parent is hidden from all below it.
+  void Inherit(FolderRequest& r) const {
+    for (const Hidden& h : parent_->facts().hidden) {
+      std::erase_if(r.hidden, [&](const Hidden& own) { return own.path == h.path; });
+      r.hidden.push_back({h.path, h.what, true});
+    }
   }
 
   // ---- making
@@ -343,6 +393,8 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     facts.parent = parent_instance_;
     facts.caller_uid = caller_uid_;
     facts.caller_user = caller_user_;
+    facts.caller_gids = caller_gids_;
+    facts.hidden = std::move(hidden_);
     facts.on_behalf_of = std::move(*request_.mutable_on_behalf_of());
     facts.entry = std::move(*entry_);
     facts.image = std::move(image);
@@ -469,6 +521,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
   std::optional<InstanceId> id_;
   uid_t caller_uid_ = 0;
   std::string caller_user_;
+  std::vector<gid_t> caller_gids_;
   std::vector<config::Role> candidates_;
   std::optional<config::Role> entry_;
   HostIds ids_;
@@ -476,6 +529,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
   std::unique_ptr<Launch> launch_;
   std::unique_ptr<Instance> instance_;
   std::vector<Given> folders_;
+  std::vector<Hidden> hidden_;
   std::vector<std::string> warnings_, weaker_, shares_;
   std::string script_path_;
   runtime::FdWatch event_watch_, error_watch_;

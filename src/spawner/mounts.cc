@@ -22,6 +22,7 @@ constexpr char kScaffold[] = "/tmp";
 constexpr char kRoot[] = "/tmp/root";
 constexpr char kEmpty[] = "/tmp/empty";      // a folder, the second layer of overlays
 constexpr char kNothing[] = "/tmp/nothing";  // an unreadable file, for hiding files
+constexpr char kClosed[] = "/tmp/closed";    // an unreadable folder, for hiding folders
 
 struct Path {
   char text[PATH_MAX];
@@ -91,10 +92,21 @@ int MakeTarget(Path& p, bool directory) {
   return 0;
 }
 
-bool IsWhatWasShown(int fd, const MountStep& step) {
-  if (!step.expect) return true;
+bool Is(int fd, const std::optional<FileId>& wanted) {
+  if (!wanted) return true;
   struct stat st {};
-  return fstat(fd, &st) == 0 && st.st_dev == step.expect->first && st.st_ino == step.expect->second;
+  return fstat(fd, &st) == 0 && st.st_dev == wanted->first && st.st_ino == wanted->second;
+}
+
+// Puts the detached `tree` on what is at `p`, by a descriptor: whoever can rename things there meanwhile moves neither
+// the mount nor what is below it. ENOENT and the like where nothing is; ESTALE where it is not `wanted`.
+int PutOn(int tree, const Path& p, const std::optional<FileId>& wanted) {
+  const int at = open(p.text, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  if (at < 0) return errno;
+  int e = Is(at, wanted) ? 0 : ESTALE;
+  if (e == 0 && move_mount(tree, "", at, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) e = errno;
+  close(at);
+  return e;
 }
 
 // The source of a step, open before anything of the host is covered. -1: none needed; errno in `error`.
@@ -111,7 +123,7 @@ int OpenSource(const MountStep& step, int& error) {
   }
   if (fd < 0) {
     error = errno;
-  } else if (!IsWhatWasShown(fd, step)) {
+  } else if (!Is(fd, step.expect)) {
     close(fd);
     fd = -1;
     error = ESTALE;
@@ -128,6 +140,7 @@ int Bind(const MountStep& step, int tree, Path& p) {
         0)
       return errno;
   }
+  if (step.over) return PutOn(tree, p, step.over);
   return move_mount(tree, "", AT_FDCWD, p.text, MOVE_MOUNT_F_EMPTY_PATH) == 0 ? 0 : errno;
 }
 
@@ -158,17 +171,16 @@ int WriteText(const MountStep& step, Path& p) {
   return e;
 }
 
-int Hide(Path& p) {
+int Hide(const MountStep& step, Path& p) {
   struct stat st {};
-  if (lstat(p.text, &st) != 0) return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : errno;
-  if (S_ISDIR(st.st_mode))
-    return mount("hidden", p.text, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, "mode=0,size=4k") == 0 ? 0 : errno;
-  const int tree = open_tree(AT_FDCWD, kNothing, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  if (lstat(p.text, &st) != 0)
+    return step.optional && (errno == ENOENT || errno == ENOTDIR || errno == EACCES) ? 0 : errno;
+  const int tree = open_tree(AT_FDCWD, S_ISDIR(st.st_mode) ? kClosed : kNothing, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
   if (tree < 0) return errno;
   mount_attr attributes{};
-  attributes.attr_set = MOUNT_ATTR_RDONLY;
+  attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
   int e = mount_setattr(tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes) == 0 ? 0 : errno;
-  if (e == 0) e = move_mount(tree, "", AT_FDCWD, p.text, MOVE_MOUNT_F_EMPTY_PATH) == 0 ? 0 : errno;
+  if (e == 0) e = PutOn(tree, p, step.expect);
   close(tree);
   return e;
 }
@@ -206,7 +218,7 @@ int Take(const MountStep& step, int source) {
     case MountStep::Kind::kProc:
       if (const int e = MakeDirectory(p)) return e;
       return mount("proc", p.text, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=invisible") == 0 ? 0 : errno;
-    case MountStep::Kind::kHide: return Hide(p);
+    case MountStep::Kind::kHide: return Hide(step, p);
     case MountStep::Kind::kReadOnly: return MakeReadOnly(p);
   }
   return EINVAL;
@@ -214,7 +226,7 @@ int Take(const MountStep& step, int source) {
 
 int Scaffold() {
   if (mount("scaffold", kScaffold, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=64k") != 0) return errno;
-  if (mkdir(kRoot, 0755) != 0 || mkdir(kEmpty, 0755) != 0) return errno;
+  if (mkdir(kRoot, 0755) != 0 || mkdir(kEmpty, 0755) != 0 || mkdir(kClosed, 0) != 0) return errno;
   const int fd = open(kNothing, O_CREAT | O_WRONLY | O_CLOEXEC, 0);
   if (fd < 0) return errno;
   close(fd);

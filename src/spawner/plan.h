@@ -22,6 +22,9 @@ namespace hexr::spawner {
 
 using runtime::UniqueFd;
 
+// Which file it is, whatever it is called.
+using FileId = std::pair<dev_t, ino_t>;
+
 // One step of building the agent's root, in order. Targets are absolute paths as the agent sees them.
 struct MountStep {
   enum class Kind : uint8_t {
@@ -33,7 +36,7 @@ struct MountStep {
     kOverlay,    // the folder `source` read-only through an overlay, whose sockets nobody can connect to
     kDevpts,
     kProc,
-    kHide,      // an unreadable nothing over target, if target is there
+    kHide,      // an unreadable nothing over target
     kReadOnly,  // the mount at target becomes read-only
   };
   Kind kind;
@@ -43,9 +46,12 @@ struct MountStep {
   uint64_t attributes = 0;  // kBind, kTmpfs: MOUNT_ATTR_*
   bool recursive = false;   // kBind: with what is mounted below
   bool directory = true;    // kBind: what the tree's root is
-  bool optional = false;    // missing source: skipped
+  bool optional = false;    // missing source, or kHide's target: skipped
   // kBind and kOverlay by path: what the caller showed us. Something else at that path by now is refused.
-  std::optional<std::pair<dev_t, ino_t>> expect;
+  // kHide: what has to lie at the target.
+  std::optional<FileId> expect;
+  // kBind: what has to lie at the target before. A folder that the agent's parent can rename must not lead elsewhere.
+  std::optional<FileId> over;
 };
 
 struct LandlockRule {

@@ -100,7 +100,7 @@ Result<BenchAgent> BenchAgent::Launch(const PrivateNode& node, const std::string
   l.set_umask(022);
   l.set_working_folder(work);
   std::vector<std::string> folders = {work};
-  for (const std::string& p : FindProgramPlaces(self, "", "").prefixes) folders.push_back(p);
+  for (const std::string& p : FindProgramPlaces(self, "", {}).prefixes) folders.push_back(p);
   std::vector<UniqueFd> handles;
   std::vector<int> fds = {in.read.get(), out.write.get(), STDERR_FILENO};
   for (const std::string& f : folders) {

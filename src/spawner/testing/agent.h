@@ -95,6 +95,9 @@ struct AgentOptions {
   std::vector<std::pair<std::string, bool>> given;  // path, writable
   std::vector<std::string> hidden;
   uid_t caller_uid = geteuid();
+  std::vector<gid_t> caller_gids = {getegid()};
+  std::vector<std::string> node_places;
+  std::function<void(FolderRequest&)> ask;  // last word on what is asked for
   bool terminal = false;
   std::string stdin_text;
   std::string api_socket;
@@ -229,10 +232,13 @@ class Agent {
     FolderRequest request;
     request.working_folder = o.working_folder;
     for (const auto& [path, writable] : o.given) request.given.push_back(Open(path, writable));
-    request.hidden = o.hidden;
+    for (const std::string& path : o.hidden) request.hidden.push_back({path, std::nullopt, false});
+    request.node_places = o.node_places;
+    request.caller_gids = o.caller_gids;
     request.home = "/home/u";
     request.caller_uid = o.caller_uid;
     request.api_socket = o.api_socket;
+    if (o.ask) o.ask(request);
     const HostIds ids = root ? HostIds{kTenantUid, kTenantUid} : HostIds{geteuid(), getegid()};
     std::vector<std::string> writable;
     Result<FolderNotes> notes = PlanFolders(request, ids, root ? &idmapper_ : nullptr, *plan, writable);

@@ -1,0 +1,193 @@
+// What may be given to an agent, and as what: attacks with descriptors that are not what they are called, on the node's
+// own places and on groups that the caller is not in.
+#include "spawner/folders.h"
+
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include <fstream>
+
+#include "spawner/testing/agent.h"
+
+namespace hexr::spawner {
+namespace {
+
+using namespace testing;  // NOLINT: the harness of these tests
+
+class FoldersTest : public ::testing::TestWithParam<Who> {};
+INSTANTIATE_TEST_SUITE_P(As, FoldersTest, ::testing::Values(Who::kRoot, Who::kPlain), CallerName);
+
+void Write(const std::string& path, const std::string& text, mode_t mode = 0644) {
+  std::ofstream(path) << text;
+  chmod(path.c_str(), mode);
+}
+
+// The outcome of a launch that is given `path`, shown as `fd`.
+Status Giving(const std::string& path, UniqueFd fd, bool writable = false,
+              const std::vector<std::string>& node_places = {}) {
+  AgentOptions o = Shell("true");
+  o.node_places = node_places;
+  o.ask = [&](FolderRequest& r) { r.given.push_back({path, std::move(fd), writable}); };
+  Agent agent(std::move(o));
+  return agent.started();
+}
+
+UniqueFd OpenPath(const std::string& path) { return UniqueFd(open(path.c_str(), O_PATH | O_CLOEXEC)); }
+
+ErrorCode CodeOf(const Status& s) { return s.ok() ? ErrorCode::kUnknown : s.error().code(); }
+
+// INV-SPAWN-12: a folder of the caller's that is called /usr/bin would make any program match a role's `exe`.
+TEST_P(FoldersTest, WhatIsShownLiesAtThePathItIsCalled) {
+  As(GetParam(), [] {
+    const TempFolder evil;
+    mkdir((evil.path() + "/inner").c_str(), 0755);
+    ASSERT_EQ(symlink(evil.path().c_str(), (evil.path() + "/link").c_str()), 0);
+    for (const std::string path : {"/usr/bin", "/opt", "/etc/ssl", "/run/x", "/home/other/bin", "/sys/x"})
+      EXPECT_EQ(CodeOf(Giving(path, OpenPath(evil.path()))), ErrorCode::kPermissionDenied) << path;
+    EXPECT_EQ(CodeOf(Giving(evil.path() + "/link/inner", OpenPath(evil.path() + "/inner"))),
+              ErrorCode::kPermissionDenied);
+    EXPECT_EQ(CodeOf(Giving("/proc/" + std::to_string(getpid()), OpenPath("/proc/self/"))),
+              ErrorCode::kPermissionDenied);
+    EXPECT_TRUE(Giving(evil.path(), OpenPath(evil.path())).ok());
+    EXPECT_TRUE(Giving("/usr", OpenPath("/usr")).ok());
+  });
+}
+
+// The kernel names a place as its own mount namespace has it: a caller can make one in which /usr/bin is his.
+TEST(FoldersTest, APlaceInAnotherMountNamespaceIsNotThisMachines) {
+  As(Who::kRoot, [] {
+    const TempFolder evil;
+    int ready[2];
+    ASSERT_EQ(pipe(ready), 0);
+    const pid_t pid = fork();
+    if (pid == 0) {
+      const bool made = unshare(CLONE_NEWNS) == 0 && mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                        mount(evil.path().c_str(), "/usr/local", nullptr, MS_BIND, nullptr) == 0;
+      (void)!write(ready[1], made ? "1" : "0", 1);
+      pause();
+      _exit(0);
+    }
+    char made = '0';
+    ASSERT_EQ(read(ready[0], &made, 1), 1);
+    ASSERT_EQ(made, '1');
+    UniqueFd shown = OpenPath("/proc/" + std::to_string(pid) + "/root/usr/local");
+    char place[64] = {};
+    ASSERT_GT(readlink(("/proc/self/fd/" + std::to_string(shown.get())).c_str(), place, sizeof place - 1), 0);
+    ASSERT_STREQ(place, "/usr/local") << "the attack is not the one that is meant";
+    EXPECT_EQ(CodeOf(Giving("/usr/local", std::move(shown))), ErrorCode::kPermissionDenied);
+    kill(pid, SIGKILL);
+    waitpid(pid, nullptr, 0);
+  });
+}
+
+// INV-SPAWN-11
+TEST_P(FoldersTest, TheNodesOwnPlacesAreHiddenAndNeverGiven) {
+  As(GetParam(), [] {
+    const TempFolder home;
+    const std::string state = home.path() + "/.local/state/hexr", run = state + "/run";
+    mkdir((home.path() + "/.local").c_str(), 0755);
+    mkdir((home.path() + "/.local/state").c_str(), 0755);
+    mkdir(state.c_str(), 0755);  // wider than it is: what stops the agent is not the mode
+    mkdir(run.c_str(), 0755);
+    Write(state + "/keys", "the keys");
+    const std::vector<std::string> own = {state, run};
+    for (const std::string& path : {state, run, state + "/keys"})
+      EXPECT_EQ(CodeOf(Giving(path, OpenPath(path), false, own)), ErrorCode::kPermissionDenied) << path;
+    for (const bool writable : {true, false}) {
+      AgentOptions o = Shell("cd " + home.path() +
+                             "; cat .local/state/hexr/keys; ls .local/state/hexr/run; "
+                             "mv .local/state .local/moved; cat .local/moved/hexr/keys; mv .local/moved .local/state");
+      o.given = {{home.path(), writable}};
+      AgentOptions without = o;
+      o.node_places = own;
+      Agent agent(std::move(o));
+      ASSERT_TRUE(agent.started().ok()) << agent.started().error().ToString();
+      EXPECT_EQ(agent.Finish().first.find("the keys"), std::string::npos) << writable;
+      Agent open(std::move(without));
+      EXPECT_NE(open.Finish().first.find("the keys"), std::string::npos) << "the attack reads nothing anyway";
+    }
+  });
+}
+
+TEST(FoldersTest, AGroupIsHandedOnByItsMembersOnly) {
+  As(Who::kRoot, [] {
+    constexpr uid_t kCaller = 4321;
+    constexpr gid_t kGroup = 4242;
+    const TempFolder folder(kCaller);
+    ASSERT_EQ(chown(folder.path().c_str(), kCaller, kGroup), 0);
+    Write(folder.path() + "/group", "of the group", 0640);
+    ASSERT_EQ(chown((folder.path() + "/group").c_str(), 0, kGroup), 0);
+    const auto outcome = [&](std::vector<gid_t> gids) {
+      AgentOptions o = Shell("cat group 2>&1; (echo > made) 2>&1");
+      o.working_folder = folder.path();
+      o.given = {{folder.path(), true}};
+      o.caller_uid = kCaller;
+      o.caller_gids = std::move(gids);
+      Agent agent(std::move(o));
+      if (!agent.started().ok()) return agent.started().error().ToString();
+      return agent.Finish().first;
+    };
+    EXPECT_NE(outcome({kCaller}).find("denied"), std::string::npos);
+    struct stat st {};
+    ASSERT_EQ(stat((folder.path() + "/made").c_str(), &st), 0);
+    EXPECT_EQ(st.st_gid, kCaller);
+    EXPECT_EQ(outcome({kCaller, kGroup}), "of the group");
+  });
+}
+
+TEST(FoldersTest, FilesOfEtcThatNotEverybodyReadsStayOutside) {
+  As(Who::kRoot, [] {
+    ASSERT_EQ(unshare(CLONE_NEWNS), 0);
+    ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    const TempFolder folder;
+    for (const mode_t mode : {0600, 0644}) {
+      Write(folder.path() + "/shells", "private", mode);
+      ASSERT_EQ(mount((folder.path() + "/shells").c_str(), "/etc/shells", nullptr, MS_BIND, nullptr), 0);
+      Agent agent(Shell("cat /etc/shells 2>/dev/null"));
+      ASSERT_TRUE(agent.started().ok()) << agent.started().error().ToString();
+      EXPECT_EQ(agent.Finish().first, mode == 0644 ? "private" : "");
+      umount("/etc/shells");
+    }
+  });
+}
+
+// INV-SPAWN-13: what was hidden from the parent, and what its narrower grants lie on, is known by what it is: a parent
+// that renames things, even while its sub-agent is made, does not get its sub-agent to see or write them.
+TEST_P(FoldersTest, WhatIsInheritedIsToldFromWhatIsPutInItsPlace) {
+  As(GetParam(), [] {
+    for (const bool nested : {false, true}) {
+      for (const bool during : {false, true}) {
+        const TempFolder folder;
+        const std::string a = folder.path() + "/a", b = folder.path() + "/b", secret = a + "/secret";
+        mkdir(a.c_str(), 0755);
+        mkdir(secret.c_str(), 0755);
+        Write(secret + "/key", "k");
+        struct stat st {};
+        ASSERT_EQ(stat(secret.c_str(), &st), 0);
+        UniqueFd held = OpenPath(secret);
+        const auto move = [&] {
+          rename(a.c_str(), b.c_str());
+          mkdir(a.c_str(), 0755);
+          mkdir(secret.c_str(), 0755);
+        };
+        AgentOptions o = Shell("cat " + b + "/secret/key; echo x > " + b + "/secret/planted");
+        o.given = {{folder.path(), true}};
+        o.ask = [&](FolderRequest& r) {
+          if (nested)
+            r.given.push_back({secret, std::move(held), false, true});
+          else
+            r.hidden.push_back({secret, FileId{st.st_dev, st.st_ino}, true});
+          if (!during) move();
+        };
+        if (during) o.change = [&](ChildPlan&) { move(); };
+        Agent agent(std::move(o));
+        EXPECT_FALSE(agent.started().ok())
+            << "nested " << nested << ", during " << during << ": " << agent.Finish().first;
+      }
+    }
+  });
+}
+
+}  // namespace
+}  // namespace hexr::spawner
