@@ -1,5 +1,6 @@
 #include "keeper/tenants.h"
 
+#include <algorithm>
 #include <charconv>
 #include <fstream>
 
@@ -25,10 +26,14 @@ std::optional<uint64_t> Number(std::string_view text) {
   return n;
 }
 
-// Whether a range of subordinate ids (subuid(5), subgid(5)) overlaps: its owner could become, and signal, our agents.
-Result<bool> Subordinate(const std::string& path, uint32_t first) {
+struct IdRange {
+  uint64_t first, end;
+};
+
+// The ranges of a file as subuid(5): who owns one could become, and signal, an agent with such an id.
+Status ReadSubordinate(const std::string& path, std::vector<IdRange>& out) {
   std::ifstream file(path);
-  if (!file) return false;  // no such file, no such ranges
+  if (!file) return Ok();  // no such file, no such ranges
   std::string line;
   while (std::getline(file, line)) {
     const size_t a = line.find(':');
@@ -36,11 +41,18 @@ Result<bool> Subordinate(const std::string& path, uint32_t first) {
     if (b == std::string::npos) continue;
     const auto start = Number(std::string_view(line).substr(a + 1, b - a - 1));
     const auto count = Number(std::string_view(line).substr(b + 1));
-    if (!start || !count) continue;
-    if (*start < uint64_t{first} + kUidsPerTenant && first < *start + *count) return true;
+    if (start && count && *start <= UINT32_MAX && *count <= UINT32_MAX) out.push_back({*start, *start + *count});
   }
-  if (file.bad()) return Internal("read " + path);
-  return false;
+  return file.bad() ? Status(Internal("read " + path)) : Ok();
+}
+
+// The first id from `from` on at which a tenant's ids overlap none of `taken`.
+uint64_t FirstFree(uint64_t from, std::vector<IdRange> taken) {
+  std::sort(taken.begin(), taken.end(), [](const IdRange& a, const IdRange& b) { return a.first < b.first; });
+  for (const IdRange& r : taken) {
+    if (r.first < from + kUidsPerTenant && from < r.end) from = r.end;
+  }
+  return from;
 }
 
 crypto::Secret ToSecret(std::string text) { return crypto::Secret::Take(text); }
@@ -104,15 +116,12 @@ Result<Tenant> Tenants::Create(const IdSegment& name) {
   if (tenants_.size() >= limits::kMaxTenants) {
     return ResourceExhausted("a node has at most " + std::to_string(limits::kMaxTenants) + " tenants");
   }
-  uint32_t uid = next_uid_;
-  for (bool taken = true; taken; uid += taken ? kUidsPerTenant : 0) {
-    if (uid >= kEndUid) return ResourceExhausted("no uids are left for another tenant");
-    taken = false;
-    for (const std::string& path : {subordinate_.uids, subordinate_.gids}) {
-      ASSIGN_OR_RETURN(const bool overlaps, Subordinate(path, uid));
-      taken = taken || overlaps;
-    }
-  }
+  std::vector<IdRange> taken;
+  RETURN_IF_ERROR(ReadSubordinate(subordinate_.uids, taken));
+  RETURN_IF_ERROR(ReadSubordinate(subordinate_.gids, taken));
+  const uint64_t free = FirstFree(next_uid_, std::move(taken));
+  if (free + kUidsPerTenant > kEndUid) return ResourceExhausted("no uids are left for another tenant");
+  const auto uid = static_cast<uint32_t>(free);
   const Tenant t{name, uid, TenantState::kActive, clock_->Wall()};
   ASSIGN_OR_RETURN(store::Transaction transaction, store_->Begin());
   RETURN_IF_ERROR(Save(t));
