@@ -84,6 +84,8 @@ int Main(int argc, char** argv) {
         o->expected(p.required ? 1 : 0, 1 << 20);
         app->positionals_at_end();
         app->prefix_command(false);
+      } else if (p.many) {
+        o->expected(p.required ? 1 : 0, 1 << 20);
       } else {
         o->expected(1);
       }

@@ -36,6 +36,7 @@ struct Positional {
   std::string help;
   bool required = true;
   bool rest = false;  // takes everything that is left, flags included (after --)
+  bool many = false;  // any number of them, flags between them too
 };
 
 enum class Output { kText, kJson };

@@ -48,10 +48,16 @@ Authorizer::Authorizer(std::shared_ptr<const PolicySet> set, const Clock& clock,
   Use(std::move(set));
 }
 
+Authorizer::Authorizer(const PolicyStore& store, const Clock& clock, Random& random, rego::Budget budget)
+    : store_(&store), services_(clock, random), budget_(budget) {}
+
 void Authorizer::Use(std::shared_ptr<const PolicySet> set) {
-  machine_.reset();
+  const rego::Program& program = set->policy().program();
+  if (machine_)
+    machine_->Rebind(program);
+  else
+    machine_ = std::make_unique<rego::Machine>(program, services_, budget_);
   set_ = std::move(set);
-  machine_ = std::make_unique<rego::Machine>(set_->policy().program(), services_, budget_);
   // An error of a built-in is an error of the decision, and an error is a deny.
   machine_->strict = true;
   allow_ = set_->policy().FindDocument("data.hexr.authz.allow");
@@ -165,9 +171,28 @@ void Authorizer::ReadDeny(const Value& deny, Decision& decision) {
   }
 }
 
+void Authorizer::NoteRule(const rego::Location* at, Decision& decision) const {
+  const auto& files = set_->policy().program().files;
+  if (at == nullptr || at->row == 0 || at->file >= files.size()) return;
+  decision.rules.push_back(files[at->file] + ":" + std::to_string(at->row));
+}
+
 Decision Authorizer::Decide(const Call& call) {
   Decision decision;
   decision.obligations_json = "{}";
+  if (store_ != nullptr) {
+    if (const uint64_t epoch = store_->epoch(); epoch != epoch_) {
+      if (auto set = store_->current(); set) Use(std::move(set));
+      epoch_ = epoch;
+    }
+  }
+  if (!set_) {
+    decision.failed = true;
+    decision.deny.push_back({"policy_error", "no policy is in force"});
+    return decision;
+  }
+  decision.revision = set_->revision();
+  decision.digest = set_->digest();
   bool good = false;
   Value input = BuildInput(machine_->Prepare(), call, good);
   machine_->Begin(input, set_->data());
@@ -177,9 +202,10 @@ Decision Authorizer::Decide(const Call& call) {
     return decision;
   }
   Value allow, deny, obligations;
-  if (!Evaluate(allow_, allow, decision) || !Evaluate(deny_, deny, decision) ||
-      !Evaluate(obligations_, obligations, decision))
-    return decision;
+  if (!Evaluate(allow_, allow, decision)) return decision;
+  const rego::Location* granted = allow.is_true() ? machine_->returned_at() : nullptr;
+  if (!Evaluate(deny_, deny, decision) || !Evaluate(obligations_, obligations, decision)) return decision;
+  for (const rego::Location* at : machine_->decided()) NoteRule(at, decision);
   ReadDeny(deny, decision);
   if (obligations.defined() && !obligations.is_object()) {
     decision.failed = true;
@@ -189,6 +215,7 @@ Decision Authorizer::Decide(const Call& call) {
   if (!decision.deny.empty()) return decision;
   if (allow.is_true()) {
     decision.allow = true;
+    NoteRule(granted, decision);
   } else {
     decision.deny.push_back({"not_allowed", allow_ < 0 ? "no policy defines hexr.authz.allow"
                                                        : "no rule of hexr.authz.allow grants this call"});

@@ -7,16 +7,19 @@
 #include <string>
 
 #include "policy/policy_set.h"
+#include "policy/policy_store.h"
 #include "policy/types.h"
 
 namespace hexr::policy {
 
 class Authorizer {
  public:
-  // `clock` and `random` outlive the authorizer.
+  // Decides by what is in force in `store` at the time of each call. All three outlive the authorizer.
+  Authorizer(const PolicyStore& store, const Clock& clock, Random& random, rego::Budget budget = {});
+  // Decides by one set. `clock` and `random` outlive the authorizer.
   Authorizer(std::shared_ptr<const PolicySet> set, const Clock& clock, Random& random, rego::Budget budget = {});
 
-  // From the next decision on. Never fails: a set in hand has compiled.
+  // From the next decision on. Never fails: a set in hand has compiled. Compiles nothing and frees no data.
   void Use(std::shared_ptr<const PolicySet> set);
   Decision Decide(const Call& call);
   const PolicySet& set() const { return *set_; }
@@ -27,6 +30,10 @@ class Authorizer {
   bool Evaluate(int place, rego::Value& value, Decision& decision);
   void ReadDeny(const rego::Value& deny, Decision& decision);
 
+  void NoteRule(const rego::Location* at, Decision& decision) const;
+
+  const PolicyStore* store_ = nullptr;
+  uint64_t epoch_ = 0;
   std::shared_ptr<const PolicySet> set_;
   rego::Services services_;
   rego::Budget budget_;

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "base/limits/rego.h"
+#include "policy/bundle/bundle.h"
 #include "policy/rego/value/build.h"
 #include "policy/rego/value/json.h"
 #include "policy/rego/value/yaml.h"
@@ -83,6 +84,20 @@ Status LoadFolder(const fs::path& folder, const std::vector<std::string>& at, co
   return Ok();
 }
 
+Status LoadBundle(const std::string& path, const std::vector<std::string>& at, Documents& out) {
+  ASSIGN_OR_RETURN(auto files, ReadBundlePath(path));
+  auto bundle = ParseBundle(std::move(files));
+  if (!bundle.ok()) return bundle.error().WithContext(path);
+  if (bundle->delta) return InvalidArgument(path + ": a delta is no whole bundle");
+  for (rego::Source& s : bundle->documents.sources) {
+    s.file = path + "/" + s.file;
+    out.sources.push_back(std::move(s));
+  }
+  out.revision = bundle->manifest.revision;
+  out.shared.push_back(bundle->documents.arena);
+  return out.Merge(at, bundle->documents.data);
+}
+
 }  // namespace
 
 Result<std::string> ReadPolicyFile(const std::string& path) {
@@ -131,7 +146,9 @@ Result<Documents> LoadPaths(const std::vector<std::string>& paths, const LoadOpt
     }
     std::error_code ec;
     const fs::path p(path);
-    if (fs::is_directory(p, ec)) {
+    if (path.ends_with(".tar.gz") || path.ends_with(".tgz") || (options.bundles && fs::exists(p / ".manifest", ec))) {
+      RETURN_IF_ERROR(LoadBundle(path, at, out));
+    } else if (fs::is_directory(p, ec)) {
       RETURN_IF_ERROR(LoadFolder(p, at, options, out));
     } else if (!fs::exists(p, ec)) {
       return NotFound(path + ": no such file or folder");

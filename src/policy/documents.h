@@ -17,6 +17,9 @@ struct Documents {
   std::shared_ptr<rego::Arena> arena = std::make_shared<rego::Arena>();  // what `data` lives in
   rego::Value data;                                                      // an object once something was merged
   std::string revision;
+  std::string digest;  // of a bundle: SHA-256 over its files
+  // Memory of older documents that `data` shares.
+  std::vector<std::shared_ptr<const rego::Arena>> shared;
 
   // Merges `value` into data at `path`. INVALID_ARGUMENT where both have a value that is no object.
   Status Merge(const std::vector<std::string>& path, const rego::Value& value);

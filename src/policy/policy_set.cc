@@ -12,10 +12,10 @@ Result<std::shared_ptr<const PolicySet>> PolicySet::Compile(Documents documents)
   std::vector<rego::Diagnostic> errors;
   set->policy_ = rego::Policy::Compile(documents.sources, {}, errors);
   if (!set->policy_) return InvalidArgument(rego::FormatDiagnostics(errors));
-  set->arena_ = std::move(documents.arena);
-  set->data_ = documents.data.defined() ? documents.data : rego::EmptyObject();
-  if (!set->data_.is_object()) return InvalidArgument("data is an object");
-  set->revision_ = std::move(documents.revision);
+  set->documents_ = std::move(documents);
+  rego::Value& data = set->documents_.data;
+  if (!data.defined()) data = rego::EmptyObject();
+  if (!data.is_object()) return InvalidArgument("data is an object");
   set->CollectReadSet();
   return std::shared_ptr<const PolicySet>(std::move(set));
 }

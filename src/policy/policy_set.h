@@ -22,8 +22,11 @@ class PolicySet {
   static Result<std::shared_ptr<const PolicySet>> LoadFolder(const std::string& folder);
 
   const rego::Policy& policy() const { return *policy_; }
-  const rego::Value& data() const { return data_; }
-  const std::string& revision() const { return revision_; }
+  const rego::Value& data() const { return documents_.data; }
+  const std::string& revision() const { return documents_.revision; }
+  const std::string& digest() const { return documents_.digest; }
+  // What it was compiled from.
+  const Documents& documents() const { return documents_; }
   // The paths of input that any rule reads: "input.role", "input.tool.args".
   const std::vector<std::string>& read_set() const { return read_set_; }
 
@@ -32,9 +35,7 @@ class PolicySet {
   void CollectReadSet();
 
   std::unique_ptr<rego::Policy> policy_;
-  std::shared_ptr<rego::Arena> arena_;
-  rego::Value data_;
-  std::string revision_;
+  Documents documents_;
   std::vector<std::string> read_set_;
 };
 

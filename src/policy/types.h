@@ -79,10 +79,13 @@ struct Reason {
 };
 
 struct Decision {
-  bool allow = false;            // `allow` is true and `deny` is empty
-  std::vector<Reason> deny;      // why not: never empty when not allowed
-  std::string obligations_json;  // an object; "{}" when there are none
-  bool failed = false;           // the policy could not be evaluated: a deny
+  bool allow = false;              // `allow` is true and `deny` is empty
+  std::vector<Reason> deny;        // why not: never empty when not allowed
+  std::string obligations_json;    // an object; "{}" when there are none
+  bool failed = false;             // the policy could not be evaluated: a deny
+  bool would_deny = false;         // allowed in audit mode alone: `deny` says why it would not be
+  std::vector<std::string> rules;  // that decided: "authz.rego:12"
+  std::string revision, digest;    // of the policy that decided
 };
 
 }  // namespace hexr::policy

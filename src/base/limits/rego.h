@@ -11,6 +11,10 @@ inline constexpr size_t kMaxRegoParseStepsPerToken = 100;               // what 
 inline constexpr size_t kMaxRegoDocumentDepth = 1000;                   // JSON and YAML
 inline constexpr uint64_t kMaxPolicyFileBytes = 1024ULL * 1024 * 1024;  // one .rego or data file
 inline constexpr size_t kMaxPolicyFiles = 100'000;                      // in one folder
-inline constexpr size_t kMaxRegoYamlNodes = 4'000'000;                  // aliases counted as what they stand for
+inline constexpr uint64_t kMaxBundleBytes = 1024ULL * 1024 * 1024;      // packed, and unpacked
+inline constexpr size_t kMaxRegoTypeDepth = 100;                        // rules whose types hang on one another
+inline constexpr size_t kMaxRegoTypeChoices = 64;  // alternatives of a type; with more it is anything
+inline constexpr size_t kMaxBundlePathBytes = 4096;
+inline constexpr size_t kMaxRegoYamlNodes = 4'000'000;  // aliases counted as what they stand for
 
 }  // namespace hexr::limits

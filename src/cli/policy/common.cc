@@ -16,9 +16,10 @@ Result<policy::Documents> LoadPolicies(const Invocation& in) {
   if (bundles.empty()) return all;
   ASSIGN_OR_RETURN(policy::Documents more, policy::LoadPaths(bundles, {.bundles = true, .ignore = in.All("--ignore")}));
   for (auto& s : more.sources) all.sources.push_back(std::move(s));
-  // Data of the bundles keeps its own memory alive through `all`.
-  ASSIGN_OR_RETURN(rego::Value copy, rego::ParseJson(*all.arena, rego::ToJson(more.data)));
-  RETURN_IF_ERROR(all.Merge({}, copy));
+  all.shared.insert(all.shared.end(), more.shared.begin(), more.shared.end());
+  all.shared.push_back(more.arena);
+  all.revision = more.revision;
+  RETURN_IF_ERROR(all.Merge({}, more.data));
   return all;
 }
 

@@ -14,6 +14,9 @@ int RunPolicyEval(const Invocation& in);
 int RunPolicyExplain(const Invocation& in);
 int RunPolicyTest(const Invocation& in);
 int RunPolicyFormat(const Invocation& in);
+int RunPolicyBuild(const Invocation& in);
+int RunPolicySign(const Invocation& in);
+int RunPolicyInspect(const Invocation& in);
 int RunPolicyBench(const Invocation& in);
 int RunPolicyConformance(const Invocation& in);
 

@@ -63,7 +63,7 @@ std::string DiagnosticText(const Documents& documents, const rego::Diagnostic& d
   std::string out;
   if (!d.file.empty()) out += d.file + ":";
   if (d.at.row > 0) out += std::to_string(d.at.row) + ":" + std::to_string(d.at.col) + ":";
-  out += (out.empty() ? "" : " ") + (d.code.empty() ? "" : d.code + ": ") + d.message + "\n";
+  out += (out.empty() ? "" : " ") + (d.code.empty() ? "" : d.code + ": ") + d.message + d.details + "\n";
   if (const std::string* text = SourceOf(documents, d.file); text != nullptr && d.at.row > 0) {
     size_t start = 0;
     for (uint32_t row = 1; row < d.at.row && start != std::string::npos; ++row) {

@@ -6,6 +6,7 @@
 #include "policy/rego/builtins/registry.h"
 #include "policy/rego/compile/resolve.h"
 #include "policy/rego/compile/safety.h"
+#include "policy/rego/types/checker.h"
 
 namespace hexr::rego {
 namespace {
@@ -82,6 +83,7 @@ bool Compiler::Compile(std::vector<std::unique_ptr<Module>> modules) {
     for (auto& r : m->rules) SafetyOf(*r);
   }
   if (errors_.empty()) CheckRecursion();
+  if (errors_.empty()) errors_ = TypeChecker(*this).CheckRules();
   return errors_.empty();
 }
 
@@ -164,7 +166,12 @@ void Compiler::CheckCalls() {
       arity = b->arity;
       if (b->variadic) return;
     }
-    if (operands != arity && !(may_have_output && operands == arity + 1)) {
+    if (operands == arity || (may_have_output && operands == arity + 1)) return;
+    if (op.items[0]->text == "data") {
+      Fail("rego_type_error", at,
+           "function " + name + " has arity " + std::to_string(arity) + ", got " + std::to_string(operands) +
+               (operands == 1 ? " argument" : " arguments"));
+    } else {
       Fail("rego_type_error", at,
            name + ": arity mismatch\n\thave: " + std::to_string(operands) +
                " operands\n\twant: " + std::to_string(arity));
@@ -252,6 +259,12 @@ bool Compiler::CompileQuery(Body& query, const Names& names) {
       modules_.push_back(std::move(m));
     }
     SafetyOf(rule);
+    if (errors_.size() == before) {
+      for (Diagnostic& d : TypeChecker(*this).CheckQuery(rule.body)) {
+        d.file.clear();
+        errors_.push_back(std::move(d));
+      }
+    }
   }
   query = std::move(rule.body);
   return errors_.size() == before;

@@ -55,10 +55,39 @@ int Emitter::Find(std::string_view name) const {
   return -1;
 }
 
+void Emitter::EmitEqual(uint16_t a, uint16_t b) {
+  // No label stands between the two, so that nothing else can come to the comparison.
+  const bool together = !code_.empty() && last_bound_ < code_.size();
+  if (together && code_.back().op == Op::kDot && code_.back().c == 0 && code_.back().d == fail && a != b &&
+      (code_.back().a == a || code_.back().a == b)) {
+    Instruction& i = code_.back();
+    i.op = Op::kMemberEqual;
+    i.a = i.a == a ? b : a;
+    return;
+  }
+  EmitOrFail(Op::kEqual, a, b);
+}
+
+uint16_t Emitter::KeptRegister(uint32_t path) {
+  size_t n = 0;
+  while (n < kept_.size() && kept_[n] != path) ++n;
+  if (n == kept_.size()) kept_.push_back(path);
+  overflow_ = overflow_ || kFirstKept + n >= kNoRegister;
+  return static_cast<uint16_t>(kFirstKept + n);
+}
+
 void Emitter::Finish(Function& f) {
+  auto settle = [&](uint16_t& r) {
+    if (r >= kFirstKept && r != kNoRegister) r = static_cast<uint16_t>(registers_ + (r - kFirstKept));
+  };
   for (Instruction& i : code_) {
     if (Jumps(i.op)) i.d = positions_[i.d];
+    settle(i.a);
+    settle(i.b);
+    settle(i.c);
   }
+  registers_ += static_cast<uint32_t>(kept_.size());
+  f.kept = static_cast<uint32_t>(kept_.size());
   f.code = std::move(code_);
   f.places = std::move(places_);
   f.registers = registers_;

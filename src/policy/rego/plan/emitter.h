@@ -16,7 +16,7 @@ class Emitter {
   using Label = uint32_t;
 
   uint16_t Register() {
-    if (registers_ >= kNoRegister - 1)
+    if (registers_ >= kFirstKept)
       overflow_ = true;
     else
       ++registers_;
@@ -28,10 +28,14 @@ class Emitter {
     positions_.push_back(0);
     return static_cast<Label>(positions_.size() - 1);
   }
-  void Bind(Label l) { positions_[l] = static_cast<uint32_t>(code_.size()); }
+  void Bind(Label l) { positions_[l] = last_bound_ = static_cast<uint32_t>(code_.size()); }
   void Emit(Op op, uint16_t a = 0, uint16_t b = 0, uint16_t c = 0, Label d = 0, uint32_t e = 0);
   // With the current failure label.
   void EmitOrFail(Op op, uint16_t a, uint16_t b = 0, uint16_t c = 0, uint32_t e = 0) { Emit(op, a, b, c, fail, e); }
+  // kEqual of two registers that were made for it. A member that was just loaded for it is compared where it is.
+  void EmitEqual(uint16_t a, uint16_t b);
+  // The register that keeps the part of input at path number `path` over the whole function.
+  uint16_t KeptRegister(uint32_t path);
   uint32_t position() const { return static_cast<uint32_t>(code_.size()); }
 
   // Variables in scope, innermost last.
@@ -49,11 +53,15 @@ class Emitter {
   Location place;
 
  private:
+  // Kept registers are numbered from here until Finish() puts them behind the others.
+  static constexpr uint16_t kFirstKept = 0xF000;
   std::vector<Instruction> code_;
   std::vector<Location> places_;
   std::vector<uint32_t> positions_;
   std::vector<std::pair<std::string, uint16_t>> scope_;
   size_t barrier_ = 0;
+  std::vector<uint32_t> kept_;  // paths, by number of the kept register
+  uint32_t last_bound_ = 0;
   uint32_t registers_ = 0;
   bool overflow_ = false;
 };

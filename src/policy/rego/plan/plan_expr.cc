@@ -21,6 +21,7 @@ void Planner::PlanPlain(const Expr& e) {
   if (e.negated) return PlanNegated(e);
   switch (e.kind) {
     case ExprKind::kTerm: {
+      if (PlanCondition(*e.terms[0])) break;
       uint16_t r = PlanTerm(*e.terms[0]);
       emit_->EmitOrFail(Op::kTrue, r);
       break;
@@ -49,7 +50,10 @@ bool Planner::PlanComparison(const std::string& name, const Expr& e) {
       return true;
     }
     std::vector<uint16_t> sides = PlanTerms(std::span(e.terms).subspan(1, 2));
-    emit_->EmitOrFail(row.op, sides[0], sides[1]);
+    if (row.op == Op::kEqual && !e.terms[1]->is_var() && !e.terms[2]->is_var())
+      emit_->EmitEqual(sides[0], sides[1]);
+    else
+      emit_->EmitOrFail(row.op, sides[0], sides[1]);
     return true;
   }
   return false;
@@ -202,7 +206,9 @@ void Planner::PlanWith(const Expr& e) {
   Emitter::Label leave = emit_->NewLabel();
   Emitter::Label after = emit_->NewLabel();
   emit_->fail = leave;
+  ++withs_;
   PlanPlain(e);
+  --withs_;
   emit_->Emit(Op::kLeave, context);
   emit_->Emit(Op::kJump, 0, 0, 0, after);
   emit_->Bind(leave);

@@ -96,8 +96,9 @@ bool Planner::PlanInline(const Term& t, int place, size_t next, uint16_t& elemen
   size_t mark = emit_->ScopeMark();
   Emitter::Label outer = emit_->fail;
   Emitter::Label found = emit_->NewLabel();
-  element = emit_->Register();
-  uint16_t resume = emit_->Register();
+  const bool single = node.rules.size() == 1;
+  element = single ? kNoRegister : emit_->Register();
+  uint16_t resume = single ? kNoRegister : emit_->Register();
   for (size_t i = 0; i < node.rules.size(); ++i) {
     const Rule& rule = *node.rules[i];
     Emitter::Label exhausted = i + 1 < node.rules.size() ? emit_->NewLabel() : outer;
@@ -106,6 +107,17 @@ bool Planner::PlanInline(const Term& t, int place, size_t next, uint16_t& elemen
     PlanRuleBody(rule);
     uint16_t value = PlanTerm(*rule.head.key);
     emit_->place = rule.at;
+    if (single) {
+      // Its own iteration goes on when the outer body fails: nothing to remember.
+      element = value;
+      emit_->SetBarrier(barrier);
+      emit_->ScopeRestore(mark);
+      rule_ = outer_rule;
+      emit_->place = outer_place;
+      first_fail_ = outer;
+      PlanMatch(operand, element);
+      return true;
+    }
     emit_->Emit(Op::kMove, element, value);
     emit_->SetBarrier(barrier);
     emit_->ScopeRestore(mark);
@@ -123,6 +135,43 @@ bool Planner::PlanInline(const Term& t, int place, size_t next, uint16_t& elemen
   // The outer body is inside an iteration now.
   first_fail_ = outer;
   PlanMatch(operand, element);
+  return true;
+}
+
+bool Planner::PlanCondition(const Term& t) {
+  if (!t.is_ref() || !t.items[0]->is_var() || t.items[0]->text != "data" || rule_ == nullptr || withs_ > 0 ||
+      data_replaced_ || uses_.empty() || emit_->fail != first_fail_)
+    return false;
+  size_t used = 0;
+  const int place = Place(t, used);
+  if (place < 0 || used != t.items.size() || uses_[static_cast<size_t>(place)] != 1) return false;
+  const TreeNode& node = *nodes_[static_cast<size_t>(place)];
+  if (!node.children.empty() || node.rules.size() != 1) return false;
+  const Rule& rule = *node.rules[0];
+  const bool whether = !rule.head.is_function && !rule.head.key && !rule.is_default && !rule.else_rule &&
+                       rule.head.value && rule.head.value->kind == TermKind::kBool && rule.head.value->text == "true" &&
+                       rule.head.ref->items.size() == t.items.size();
+  if (!whether || depth_ >= kMaxInlineDepth) return false;
+  ++depth_;
+  const Rule* outer_rule = rule_;
+  const Location outer_place = emit_->place;
+  const Emitter::Label outer = emit_->fail, outer_first = first_fail_;
+  const bool repeats = repeats_matter_;
+  const size_t mark = emit_->ScopeMark();
+  const size_t barrier = emit_->SetBarrier(mark);
+  PlanRuleBody(rule);
+  emit_->place = rule.at;
+  // Where a trace sees that the rule held.
+  emit_->Emit(Op::kMark, emit_->Register(), 0, 0, outer);
+  emit_->SetBarrier(barrier);
+  emit_->ScopeRestore(mark);
+  rule_ = outer_rule;
+  emit_->place = outer_place;
+  // One way is enough: what comes after does not go back into it.
+  emit_->fail = outer;
+  first_fail_ = outer_first;
+  repeats_matter_ = repeats;
+  --depth_;
   return true;
 }
 

@@ -194,14 +194,34 @@ uint16_t Planner::PlanData(const Term& t, size_t& next, bool& is_node, bool& sto
   return r;
 }
 
+uint32_t Planner::InputPath(std::vector<Value> path) {
+  std::string name;
+  for (const Value& step : path) {
+    name += step.text();
+    name += '\0';
+  }
+  auto [it, fresh] = input_paths_.try_emplace(std::move(name), static_cast<uint32_t>(program_.paths.size()));
+  if (fresh) program_.paths.push_back(std::move(path));
+  return it->second;
+}
+
 uint16_t Planner::PlanRef(const Term& t) {
   const Term& head = *t.items[0];
   uint16_t r = 0;
   size_t next = 1;
   bool is_node = false, stored = false;
   if (head.is_var() && head.text == "input") {
-    r = emit_->Register();
-    emit_->EmitOrFail(Op::kInput, r);
+    std::vector<Value> path;
+    while (withs_ == 0 && next < t.items.size() && t.items[next]->is_string())
+      path.push_back(GroundValue(*t.items[next++]));
+    if (path.empty()) {
+      r = emit_->Register();
+      emit_->EmitOrFail(Op::kInput, r);
+    } else {
+      const uint32_t number = InputPath(std::move(path));
+      r = emit_->KeptRegister(number);
+      emit_->EmitOrFail(Op::kInputPath, r, 0, 0, number);
+    }
   } else if (head.is_var() && head.text == "data") {
     size_t used = 0;
     int place = Place(t, used);

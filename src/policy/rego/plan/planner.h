@@ -61,6 +61,8 @@ class Planner {
   // A partial set that is only iterated, once in the program: its rules run in place and no set is made.
   bool PlanInline(const Term& t, int place, size_t next, uint16_t& element);
   bool MayInline(const TreeNode& node) const;
+  // A rule that only says whether, asked once in the program: its body runs in place.
+  bool PlanCondition(const Term& t);
   bool CannotFail(const Term& t) const;
   bool CannotFail(const Expr& e) const;
   void CountUses();
@@ -82,12 +84,18 @@ class Planner {
   Program& program_;
   std::unique_ptr<Emitter> emit_;
   std::vector<const TreeNode*> nodes_;  // by place
-  const Rule* rule_ = nullptr;          // being planned
-  std::vector<uint32_t> uses_;          // by place: how often code refers to the rule set
-  bool data_replaced_ = false;          // some `with` replaces a part of data
-  bool repeats_matter_ = false;         // inside an array comprehension
-  Emitter::Label first_fail_ = 0;       // where the body being planned fails before its first iteration
+  uint32_t InputPath(std::vector<Value> path);
+
+  static constexpr size_t kMaxInlineDepth = 8;
+  size_t depth_ = 0;               // of rules planned in place
+  size_t withs_ = 0;               // the literal being planned is within so many `with`
+  const Rule* rule_ = nullptr;     // being planned
+  std::vector<uint32_t> uses_;     // by place: how often code refers to the rule set
+  bool data_replaced_ = false;     // some `with` replaces a part of data
+  bool repeats_matter_ = false;    // inside an array comprehension
+  Emitter::Label first_fail_ = 0;  // where the body being planned fails before its first iteration
   std::map<uint32_t, std::vector<uint32_t>> constants_by_hash_;
+  std::map<std::string, uint32_t> input_paths_;
 };
 
 }  // namespace hexr::rego

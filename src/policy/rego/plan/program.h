@@ -20,6 +20,7 @@ enum class Op : uint16_t {
   kLoadConst,  // a = constants[e]
   kMove,       // a = b
   kInput,      // a = input, or fail
+  kInputPath,  // a = input at paths[e], or fail; kept in a for the rest of the call
   kData,       // a = the base document of data
   kDot,        // a = b[constants[e]], or fail (c != 0: b is stored data, where the number 2 names the member "2" too)
   kLookup,     // a = b[c], or fail (e != 0: as c of kDot)
@@ -32,6 +33,7 @@ enum class Op : uint16_t {
   kRequireObject,  // fail unless a is an object of e entries
   kEqual,          // fail unless a == b
   kEqualConst,     // fail unless a == constants[e]
+  kMemberEqual,    // fail unless a == b[constants[e]]
   kNotEqual,
   kLess,
   kLessEqual,
@@ -87,7 +89,8 @@ struct Function {
   std::vector<Location> places;  // per instruction
   uint16_t arguments = 0;
   uint32_t registers = 0;
-  int node = -1;  // the tree node it computes
+  uint32_t kept = 0;  // the last registers, for parts of input: undefined when a call begins
+  int node = -1;      // the tree node it computes
 };
 
 // One place in the tree of packages and rules.
@@ -126,6 +129,7 @@ struct Program {
   std::vector<BuiltinSite> sites;
   std::vector<WithSite> withs;
   std::vector<Index> indexes;
+  std::vector<std::vector<Value>> paths;  // below input
   std::vector<std::string> files;
 };
 

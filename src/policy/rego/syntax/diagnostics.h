@@ -14,6 +14,7 @@ struct Diagnostic {
   std::string message;
   Location at;
   std::string file;
+  std::string details = {};  // further lines, each begun by a line break and a tab
 };
 
 // "1 error occurred: file:row: code: message", one line each when there are several, as OPA prints them.

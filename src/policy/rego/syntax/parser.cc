@@ -33,7 +33,7 @@ std::string FormatDiagnostics(const std::vector<Diagnostic>& all) {
   for (const Diagnostic& d : all) {
     if (all.size() > 1) out += "\n";
     if (d.at.row > 0) out += d.file + (d.file.empty() ? "" : ":") + std::to_string(d.at.row) + ": ";
-    out += d.code + ": " + d.message;
+    out += d.code + ": " + d.message + d.details;
   }
   return out;
 }

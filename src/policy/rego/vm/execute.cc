@@ -11,11 +11,19 @@ namespace {
 
 Collector* AsCollector(const Value& v) { return reinterpret_cast<Collector*>(v.bits); }
 
+// The usual comparison, without a call: strings of one hash are compared byte by byte.
+inline bool Same(const Value& a, const Value& b) {
+  if (a.word() == b.word() && a.kind == Kind::kString) {
+    return a.bits == b.bits || (a.str->size == b.str->size && std::memcmp(a.str->data, b.str->data, a.str->size) == 0);
+  }
+  return Equal(a, b);
+}
+
 bool Has(const Value& item, const Value& in) {
   switch (in.kind) {
     case Kind::kArray:
       for (const Value& v : in.arr->view()) {
-        if (Equal(v, item)) return true;
+        if (Same(v, item)) return true;
       }
       return false;
     case Kind::kObject:
@@ -26,14 +34,6 @@ bool Has(const Value& item, const Value& in) {
     case Kind::kSet: return Find(*in.set, item) >= 0;
     default: return false;
   }
-}
-
-// The usual comparison, without a call: strings of one hash are compared byte by byte.
-inline bool Same(const Value& a, const Value& b) {
-  if (a.word() == b.word() && a.kind == Kind::kString) {
-    return a.bits == b.bits || (a.str->size == b.str->size && std::memcmp(a.str->data, b.str->data, a.str->size) == 0);
-  }
-  return Equal(a, b);
 }
 
 // A member of a small object by name is found by a scan over hashes.
@@ -52,6 +52,8 @@ Value Stored(Arena& arena, const Value& base, const Value& key) {
   if (!base.is_object()) return Lookup(base, key);
   return Lookup(base, Value::String(arena, std::to_string(key.i)));
 }
+
+constexpr size_t kMaxDecided = 16;
 
 // Puts `value` at the path keys[0..n) below `c`; false on conflict. `how`: 0 value, 1 set element, 2 default.
 bool AddPath(Arena& arena, Collector* c, const Value* keys, size_t n, const Value& value, uint32_t how) {
@@ -97,11 +99,11 @@ template <bool kTraced>
 Machine::Outcome Machine::Execute(const Function& f, Value* r, Value& result) {
   const Instruction* const code = f.code.data();
   const Instruction* pc = code;
-  const Value* const constants = program_.constants.data();
+  const Value* const constants = program_->constants.data();
   Value* const top = r + f.registers;
   auto place = [&](const Instruction& i) -> const Location& { return f.places[static_cast<size_t>(&i - code)]; };
   [[maybe_unused]] uint8_t* marks = nullptr;
-  if constexpr (kTraced) marks = trace->marks[static_cast<size_t>(&f - program_.functions.data())].data();
+  if constexpr (kTraced) marks = trace->marks[static_cast<size_t>(&f - program_->functions.data())].data();
   auto mark = [&]([[maybe_unused]] const Instruction& i, [[maybe_unused]] Trace::Mark m) {
     if constexpr (kTraced) marks[&i - code] |= m;
   };
@@ -112,6 +114,13 @@ Machine::Outcome Machine::Execute(const Function& f, Value* r, Value& result) {
       case Op::kLoadConst: r[i.a] = constants[i.e]; break;
       case Op::kMove: r[i.a] = r[i.b]; break;
       case Op::kInput: r[i.a] = context_->input; HEXR_FAIL_UNLESS(r[i.a].defined());
+      case Op::kInputPath: {
+        if (r[i.a].defined()) break;
+        Value v = context_->input;
+        for (const Value& step : program_->paths[i.e]) v = Member(v, step);
+        r[i.a] = v;
+        HEXR_FAIL_UNLESS(v.defined());
+      }
       case Op::kData: r[i.a] = context_->data; break;
       case Op::kDot: {
         const Value& base = r[i.b];
@@ -171,6 +180,17 @@ Machine::Outcome Machine::Execute(const Function& f, Value* r, Value& result) {
       case Op::kRequireArray: HEXR_FAIL_UNLESS(r[i.a].kind == Kind::kArray && r[i.a].arr->size == i.e);
       case Op::kRequireObject: HEXR_FAIL_UNLESS(r[i.a].kind == Kind::kObject && r[i.a].obj->size == i.e);
       case Op::kEqual: HEXR_FAIL_UNLESS(Same(r[i.a], r[i.b]));
+      case Op::kMemberEqual: {
+        const Value& base = r[i.b];
+        Value v;
+        if (base.kind == Kind::kNode) {
+          const Node* n = base.node;
+          if (NodeChild(*n, constants[i.e], top, v) == Outcome::kError) return Outcome::kError;
+        } else {
+          v = Member(base, constants[i.e]);
+        }
+        HEXR_FAIL_UNLESS(v.defined() && Same(v, r[i.a]));
+      }
       case Op::kEqualConst: HEXR_FAIL_UNLESS(Same(r[i.a], constants[i.e]));
       case Op::kNotEqual: HEXR_FAIL_UNLESS(!Equal(r[i.a], r[i.b]));
       case Op::kLess: HEXR_FAIL_UNLESS(Compare(r[i.a], r[i.b]) < 0);
@@ -210,7 +230,10 @@ Machine::Outcome Machine::Execute(const Function& f, Value* r, Value& result) {
         c->Append(arena_, r[i.b]);
         break;
       }
-      case Op::kAddSet: AsCollector(r[i.a])->Insert(arena_, r[i.b], Value()); break;
+      case Op::kAddSet:
+        AsCollector(r[i.a])->Insert(arena_, r[i.b], Value());
+        if (depth_ == 1 && decided_.size() < kMaxDecided) decided_.push_back(&place(i));
+        break;
       case Op::kAddObject:
         if (AsCollector(r[i.a])->Insert(arena_, r[i.b], r[i.c]) == Collector::Outcome::kConflict) {
           return Fail("eval_conflict_error", "object keys must be unique", place(i));
@@ -234,7 +257,7 @@ Machine::Outcome Machine::Execute(const Function& f, Value* r, Value& result) {
         r[i.a] = r[i.b];
         break;
       case Op::kCall: {
-        const Function& callee = program_.functions[i.e];
+        const Function& callee = program_->functions[i.e];
         Outcome o;
         if (context_->mocks != nullptr &&
             Mocked(false, static_cast<int>(i.e), r + i.b, i.c, top, r[i.a], o, place(i))) {
@@ -248,7 +271,7 @@ Machine::Outcome Machine::Execute(const Function& f, Value* r, Value& result) {
       case Op::kBuiltin: HEXR_OUTCOME(CallBuiltin(f, i, r, r[i.a]));
       case Op::kIndex: {
         const uint32_t* found = nullptr;
-        uint32_t n = program_.indexes[i.e].Candidates(arena_, context_->input, r, &found);
+        uint32_t n = program_->indexes[i.e].Candidates(arena_, context_->input, r, &found);
         r[i.a] = Value();
         r[i.a].tag = n;
         r[i.a + 1] = Value();
@@ -263,16 +286,19 @@ Machine::Outcome Machine::Execute(const Function& f, Value* r, Value& result) {
         --r[i.a].tag;
         const auto* next = reinterpret_cast<const uint32_t*>(r[i.a + 1].bits);
         r[i.a + 1].bits = reinterpret_cast<uint64_t>(next + 1);
-        pc = code + program_.indexes[i.e].rules()[*next].start;
+        pc = code + program_->indexes[i.e].rules()[*next].start;
         continue;
       }
-      case Op::kWith: EnterWith(program_.withs[i.e], r[i.a], r + i.b); break;
+      case Op::kWith: EnterWith(program_->withs[i.e], r[i.a], r + i.b); break;
       case Op::kLeave: context_ = reinterpret_cast<Context*>(r[i.a].bits)->outer; break;
       case Op::kReenter: context_ = reinterpret_cast<Context*>(r[i.a].bits); break;
       case Op::kJump: pc = code + i.d; break;
       case Op::kMark: r[i.a] = Value::Int(i.d); break;
       case Op::kResume: pc = code + r[i.a].i; break;
-      case Op::kReturn: result = r[i.a]; return Outcome::kValue;
+      case Op::kReturn:
+        result = r[i.a];
+        returned_at_ = &place(i);
+        return Outcome::kValue;
       case Op::kReturnUndefined: return Outcome::kUndefined;
     }
   }

@@ -26,7 +26,13 @@ void Trace::Reset(const Program& program) {
 }
 
 Machine::Machine(const Program& program, Services& services, Budget budget)
-    : program_(program), services_(services), budget_(budget), stack_(kStackValues), memo_(program.functions.size()) {}
+    : program_(&program), services_(services), budget_(budget), stack_(kStackValues), memo_(program.functions.size()) {}
+
+void Machine::Rebind(const Program& program) {
+  program_ = &program;
+  // Slots of the program before hold older generations: nothing to clear.
+  if (memo_.size() < program.functions.size()) memo_.resize(program.functions.size());
+}
 
 Arena& Machine::Prepare() {
   arena_.Reset();
@@ -37,27 +43,29 @@ Arena& Machine::Prepare() {
 void Machine::Begin(const Value& input, const Value& data) {
   if (!prepared_) arena_.Reset();
   prepared_ = false;
-  if (memo_.size() < program_.functions.size()) memo_.resize(program_.functions.size());
+  if (memo_.size() < program_->functions.size()) memo_.resize(program_->functions.size());
   ++generation_;
   steps_left_ = budget_.steps;
   services_.memory_limit = budget_.memory;
   services_.BeginQuery();
   depth_ = 0;
   swallowed_.clear();
+  decided_.clear();
+  returned_at_ = nullptr;
   root_ = arena_.New<Context>();
   *root_ = Context{input, data, memo_.data(), nullptr, nullptr, 0, nullptr};
   context_ = root_;
 }
 
 Machine::Outcome Machine::Run(int function, Value& result) {
-  const Function& f = program_.functions[static_cast<size_t>(function)];
+  const Function& f = program_->functions[static_cast<size_t>(function)];
   context_ = root_;
   if (f.arguments == 0 && f.node >= 0) return RuleValue(function, stack_.data(), result);
   return CallFunction(f, function, nullptr, 0, stack_.data(), result);
 }
 
 Machine::Outcome Machine::RunDocument(int place, Value& result) {
-  const TreePlace& p = program_.tree[static_cast<size_t>(place)];
+  const TreePlace& p = program_->tree[static_cast<size_t>(place)];
   if (p.function >= 0) return Run(p.function, result);
   context_ = root_;
   Value node;
@@ -67,7 +75,7 @@ Machine::Outcome Machine::RunDocument(int place, Value& result) {
 
 Machine::Outcome Machine::Fail(std::string_view code, std::string message, const Location& at) {
   error_ = EvalError{std::string(code), std::move(message), at,
-                     at.file < program_.files.size() && at.row > 0 ? program_.files[at.file] : ""};
+                     at.file < program_->files.size() && at.row > 0 ? program_->files[at.file] : ""};
   return Outcome::kError;
 }
 
@@ -86,7 +94,7 @@ bool Machine::Spend(const Location& at) {
 
 bool Machine::Covered(int place) const {
   for (uint32_t i = 0; i < context_->covered_count; ++i) {
-    for (int p = place; p >= 0; p = program_.tree[static_cast<size_t>(p)].parent) {
+    for (int p = place; p >= 0; p = program_->tree[static_cast<size_t>(p)].parent) {
       if (p == context_->covered[i]) return true;
     }
   }
@@ -94,7 +102,7 @@ bool Machine::Covered(int place) const {
 }
 
 Value Machine::BaseOf(int place) const {
-  const TreePlace& p = program_.tree[static_cast<size_t>(place)];
+  const TreePlace& p = program_->tree[static_cast<size_t>(place)];
   if (p.parent < 0) return context_->data;
   Value up = BaseOf(p.parent);
   return up.defined() ? Lookup(up, p.key) : Value();
@@ -108,6 +116,7 @@ Machine::Outcome Machine::CallFunction(const Function& f, int, const Value* args
   }
   if (!Spend(at)) return Outcome::kError;
   for (size_t i = 0; i < n; ++i) stack_top[i] = args[i];
+  for (size_t i = f.registers - f.kept; i < f.registers; ++i) stack_top[i] = Value();
   ++depth_;
   Outcome o = trace == nullptr ? Execute<false>(f, stack_top, result) : Execute<true>(f, stack_top, result);
   --depth_;
@@ -120,7 +129,7 @@ Machine::Outcome Machine::RuleValue(int function, Value* stack_top, Value& resul
     result = slot.value;
     return slot.defined ? Outcome::kValue : Outcome::kUndefined;
   }
-  const Function& f = program_.functions[static_cast<size_t>(function)];
+  const Function& f = program_->functions[static_cast<size_t>(function)];
   if (context_->covered_count > 0 && Covered(f.node)) {
     result = BaseOf(f.node);
     return result.defined() ? Outcome::kValue : Outcome::kUndefined;
@@ -140,7 +149,7 @@ Machine::Outcome Machine::NodeValue(int place, Value& result) {
     result = base;
     return base.defined() ? Outcome::kValue : Outcome::kUndefined;
   }
-  const TreePlace& p = program_.tree[static_cast<size_t>(place)];
+  const TreePlace& p = program_->tree[static_cast<size_t>(place)];
   if (p.takes_arguments || (p.children.empty() && p.function < 0 && base.defined())) {
     result = base;
     return base.defined() ? Outcome::kValue : Outcome::kUndefined;
@@ -152,9 +161,9 @@ Machine::Outcome Machine::NodeValue(int place, Value& result) {
 }
 
 Machine::Outcome Machine::NodeChild(const Node& n, const Value& key, Value* stack_top, Value& result) {
-  int child = program_.tree[static_cast<size_t>(n.place)].Child(key);
+  int child = program_->tree[static_cast<size_t>(n.place)].Child(key);
   if (child >= 0 && !(context_->covered_count > 0 && Covered(child))) {
-    const TreePlace& p = program_.tree[static_cast<size_t>(child)];
+    const TreePlace& p = program_->tree[static_cast<size_t>(child)];
     if (p.function >= 0 && !p.takes_arguments) return RuleValue(p.function, stack_top, result);
     if (p.function < 0) {
       auto* node = static_cast<Node*>(arena_.Allocate(sizeof(Node)));
@@ -178,7 +187,7 @@ Machine::Outcome Machine::Document(const Value& v, Value* stack_top, Value& resu
     return Outcome::kValue;
   }
   const Node& n = *v.node;
-  const TreePlace& p = program_.tree[static_cast<size_t>(n.place)];
+  const TreePlace& p = program_->tree[static_cast<size_t>(n.place)];
   if (p.children.empty() && n.base.defined() && !n.base.is_object()) {
     result = n.base;
     return Outcome::kValue;
@@ -211,7 +220,7 @@ Machine::Outcome Machine::StartIteration(Value* it, const Value& v) {
   it[0] = Value::Int(0);
   if (v.kind == Kind::kNode) {
     const Node& n = *v.node;
-    const TreePlace& p = program_.tree[static_cast<size_t>(n.place)];
+    const TreePlace& p = program_->tree[static_cast<size_t>(n.place)];
     SetBuilder keys(arena_, p.children.size() + 4);
     for (const auto& [key, child] : p.children) keys.Add(key);
     if (n.base.is_object()) {
@@ -269,7 +278,7 @@ void Machine::EnterWith(const WithSite& site, Value& slot, const Value* values) 
   auto* c = arena_.New<Context>();
   *c = *context_;
   c->outer = context_;
-  size_t n = program_.functions.size();
+  size_t n = program_->functions.size();
   c->memo = arena_.New<MemoSlot>(n);
   for (size_t i = 0; i < n; ++i) new (&c->memo[i]) MemoSlot();
   auto* covered = arena_.New<int>(context_->covered_count + site.targets.size());
@@ -315,7 +324,7 @@ bool Machine::Mocked(bool builtin, int id, const Value* args, size_t n, Value* s
     Context* before = context_;
     context_ = c;
     if (m->target->by_function >= 0) {
-      const Function& f = program_.functions[static_cast<size_t>(m->target->by_function)];
+      const Function& f = program_->functions[static_cast<size_t>(m->target->by_function)];
       outcome = CallFunction(f, m->target->by_function, args, n, stack_top, result);
     } else {
       outcome = Invoke(*AllBuiltins()[static_cast<size_t>(m->target->by_builtin)], args, n, result, at);
@@ -350,7 +359,7 @@ Machine::Outcome Machine::Invoke(const Builtin& b, const Value* args, size_t n, 
     if (strict || call.halts()) return Fail(call.code(), std::move(message), at);
     if (swallowed_.size() < 16) {
       swallowed_.push_back(
-          {call.code(), std::move(message), at, at.file < program_.files.size() ? program_.files[at.file] : ""});
+          {call.code(), std::move(message), at, at.file < program_->files.size() ? program_->files[at.file] : ""});
     }
     return Outcome::kUndefined;
   }
@@ -358,7 +367,7 @@ Machine::Outcome Machine::Invoke(const Builtin& b, const Value* args, size_t n, 
 }
 
 Machine::Outcome Machine::CallBuiltin(const Function& f, const Instruction& i, Value* r, Value& result) {
-  const BuiltinSite& site = program_.sites[i.e];
+  const BuiltinSite& site = program_->sites[i.e];
   const Location& at = f.places[static_cast<size_t>(&i - f.code.data())];
   if (context_->mocks != nullptr) {
     Outcome o;

@@ -45,6 +45,9 @@ class Machine {
   // Not owned; set and Reset() before Begin(). Null in production, where tracing costs nothing.
   Trace* trace = nullptr;
 
+  // From the next decision on, another program. What this one gave is forgotten. Takes no memory unless the program is
+  // larger than any before.
+  void Rebind(const Program& program);
   // Forgets the last decision; the arena is for building the next one's input.
   Arena& Prepare();
   // Begins a decision, after Prepare() when that was called for it. `input` may be undefined; `data` is the base
@@ -54,9 +57,13 @@ class Machine {
   Outcome Run(int function, Value& result);
   // The document at a place of the program's tree: a rule set's value, or all of a package.
   Outcome RunDocument(int place, Value& result);
+  // The rule that gave the last value of Run or RunDocument, where it is one rule's; null otherwise.
+  const Location* returned_at() const { return returned_at_; }
+  // The rules that added members to the last partial set that was run by itself (first few).
+  const std::vector<const Location*>& decided() const { return decided_; }
   const EvalError& error() const { return error_; }
   Arena& arena() { return arena_; }
-  const Program& program() const { return program_; }
+  const Program& program() const { return *program_; }
   // Errors of built-ins that became undefined in this decision (first few).
   const std::vector<EvalError>& swallowed() const { return swallowed_; }
 
@@ -89,7 +96,7 @@ class Machine {
   Outcome Fail(std::string_view code, std::string message, const Location& at);
   bool Spend(const Location& at);
 
-  const Program& program_;
+  const Program* program_;
   Services& services_;
   Budget budget_;
   Arena arena_;
@@ -103,6 +110,8 @@ class Machine {
   Context* root_ = nullptr;
   EvalError error_;
   std::vector<EvalError> swallowed_;
+  const Location* returned_at_ = nullptr;
+  std::vector<const Location*> decided_;
 };
 
 }  // namespace hexr::rego
