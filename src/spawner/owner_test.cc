@@ -138,5 +138,44 @@ TEST_P(OwnerTest, TheWalkEndsAtItsBound) {
   });
 }
 
+// Two agents that share a writable folder can hand a connection over. Whoever uses it then is not in the namespace that
+// the connection belongs to: it is nobody's, which policy may refuse, and never taken for the one that opened it.
+TEST_P(OwnerTest, AConnectionThatWasGivenAwayBelongsToNobodyHere) {
+  As(GetParam(), [] {
+    const TempFolder folder(geteuid() == 0 ? kTenantUid : geteuid());
+    const std::string path = folder.path() + "/s";
+    AgentOptions taker_options = Connects("s=socket.socket(socket.AF_UNIX)\ns.bind('" + path +
+                                          "')\ns.listen()\nprint('up',flush=True)\nc,_=s.accept()\n"
+                                          "_,fds,_,_=socket.recv_fds(c,1,1)\ngiven=socket.socket(fileno=fds[0])\ngiven."
+                                          "send(b'x')\nc.send(b'y')\nsys.stdin.readline()");
+    AgentOptions giver_options = Connects(
+        "t=socket.create_connection(('93.184.216.34',443))\ns=socket.socket(socket.AF_UNIX)\ns.connect('" + path +
+        "')\n"
+        "socket.send_fds(s,[b'x'],[t.fileno()])\ns.recv(1)\nprint('kept',flush=True)\nsys.stdin.readline()\n"
+        "t.close()\nprint('gone',flush=True)\nsys.stdin.readline()");
+    taker_options.given = giver_options.given = {{folder.path(), true}};
+    Agent taker(std::move(taker_options));
+    ASSERT_TRUE(taker.started().ok()) << taker.started().error().ToString();
+    ASSERT_EQ(taker.Line(), "up");
+    Agent giver(std::move(giver_options));
+    ASSERT_TRUE(giver.started().ok());
+    const Accepted a = Accept(giver);
+    ASSERT_EQ(giver.Line(), "kept");
+    char byte = 0;
+    EXPECT_EQ(read(a.fd.get(), &byte, 1), 1) << "the taker has not written on it";
+    // While the giver keeps it, it answers for what the other does with it.
+    const auto kept = Owner(giver, a.address);
+    ASSERT_TRUE(kept.ok()) << kept.error().ToString();
+    EXPECT_EQ(*kept, giver.handles().agent_pid);
+    giver.Input("\n");
+    ASSERT_EQ(giver.Line(), "gone");
+    for (const pid_t likely : {pid_t{0}, giver.handles().agent_pid}) {
+      EXPECT_EQ(Owner(giver, a.address, likely).error().code(), ErrorCode::kNotFound);
+    }
+    EXPECT_EQ(Owner(taker, a.address).error().code(), ErrorCode::kNotFound)
+        << "it is no connection of the taker's network";
+  });
+}
+
 }  // namespace
 }  // namespace hexr::spawner

@@ -1,6 +1,7 @@
 // The spawner as a whole, with stand-ins for supervisor, keeper and gateway at the other ends of its channels.
 #include "spawner/spawner.h"
 
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -361,6 +362,78 @@ TEST_P(SpawnerTest, FoldersSharedWithALiveInstanceAreNamed) {
     ASSERT_TRUE(node.UntilStarted(second));
     ASSERT_EQ(node.registered.back().shares_size(), 1);
     EXPECT_EQ(node.registered.back().shares(0), first.started->instance());
+  });
+}
+
+// A request that lies in the queue before the connection is accepted has its writer's name on it all the same.
+TEST_P(SpawnerTest, ARequestThatCameBeforeTheAcceptKnowsItsWriter) {
+  As(GetParam(), [] {
+    Node node;
+    const TempFolder folder;
+    for (int i = 0; i < 5; ++i) {
+      Client c(node.path());
+      c.Launch(folder.path(), {"true"});  // the loop has not run since the connect
+      ASSERT_TRUE(node.UntilEnded(c));
+      EXPECT_FALSE(c.refused.has_value()) << c.refused->message();
+    }
+  });
+}
+
+// A connection that is handed to another process does not carry its opener's rights.
+TEST_P(SpawnerTest, ARequestOverAnotherProcesssConnectionIsRefused) {
+  As(GetParam(), [] {
+    Node node;
+    const TempFolder folder;
+    Client c(node.path());
+    fflush(nullptr);
+    const pid_t child = fork();
+    if (child == 0) {
+      c.Launch(folder.path(), {"touch", "ran"});
+      _exit(0);
+    }
+    waitpid(child, nullptr, 0);
+    ASSERT_TRUE(node.UntilEnded(c));
+    ASSERT_TRUE(c.refused.has_value());
+    EXPECT_NE(c.refused->message().find("opened by another process"), std::string::npos) << c.refused->message();
+    EXPECT_NE(access((folder.path() + "/ran").c_str(), F_OK), 0);
+  });
+}
+
+// A container, or a sandbox of somebody else: neither the node's own namespace nor that of an agent.
+TEST_P(SpawnerTest, ACallerInAnotherPidNamespaceIsNobody) {
+  As(GetParam(), [] {
+    Node node;
+    const TempFolder folder;
+    int out[2];
+    ASSERT_EQ(pipe2(out, O_CLOEXEC), 0);
+    const UniqueFd read_end(out[0]), write_end(out[1]);
+    fflush(nullptr);
+    const pid_t child = fork();
+    if (child == 0) {
+      if (unshare(geteuid() == 0 ? CLONE_NEWPID : CLONE_NEWUSER | CLONE_NEWPID) != 0) _exit(1);
+      if (const pid_t inner = fork(); inner != 0) {
+        waitpid(inner, nullptr, 0);
+        _exit(0);
+      }
+      Client c(node.path());
+      c.Launch(folder.path(), {"touch", "ran"});
+      for (int i = 0; i < 2000 && !c.refused && !c.started && !c.closed; ++i) {
+        pollfd p{c.socket.get(), POLLIN, 0};
+        poll(&p, 1, 10);
+        c.Poll();
+      }
+      const std::string said = c.refused ? c.refused->message() : "not refused";
+      (void)!write(write_end.get(), said.data(), said.size());
+      _exit(0);
+    }
+    char said[512] = {};
+    ASSERT_TRUE(node.Until([&] {
+      pollfd p{read_end.get(), POLLIN, 0};
+      return poll(&p, 1, 0) == 1 && read(read_end.get(), said, sizeof said - 1) > 0;
+    }));
+    waitpid(child, nullptr, 0);
+    EXPECT_NE(std::string(said).find("PID namespace that is no agent's"), std::string::npos) << said;
+    EXPECT_NE(access((folder.path() + "/ran").c_str(), F_OK), 0);
   });
 }
 

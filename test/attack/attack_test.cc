@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include <fstream>
 
@@ -83,6 +84,61 @@ TEST_P(AttackTest, TheInitThatHoldsTheAgent) {
     EXPECT_EQ(Outcome({"kill_everybody", ""}), "closed: ESRCH");
     EXPECT_EQ(Outcome({"prlimit_init", ""}), "closed: EPERM");
     EXPECT_EQ(Outcome({"prlimit_init", "", true, Filter::kOff}), "open");
+  });
+}
+
+// The script as an ordinary process of that user: what it does there without hexr.
+std::string OutcomeOutside(uid_t uid, const Attack& attack) {
+  int out[2];
+  EXPECT_EQ(pipe2(out, O_CLOEXEC), 0);
+  const UniqueFd read_end(out[0]);
+  UniqueFd write_end(out[1]);
+  const pid_t pid = fork();
+  if (pid == 0) {
+    const std::string script = std::string(HEXR_SOURCE_DIR) + "/test/attack/agent_attacks.py";
+    dup2(open(script.c_str(), O_RDONLY), 0);  // by descriptor: the folder may be closed to that user
+    dup2(write_end.get(), 1);
+    if (geteuid() == 0 && (setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0)) _exit(1);
+    execl("/usr/bin/python3", "python3", "-I", "-", attack.name.c_str(), attack.argument.c_str(), nullptr);
+    _exit(1);
+  }
+  write_end.reset();
+  std::string text;
+  char buffer[256];
+  for (ssize_t n = 0; (n = read(read_end.get(), buffer, sizeof buffer)) > 0;)
+    text.append(buffer, static_cast<size_t>(n));
+  waitpid(pid, nullptr, 0);
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
+}
+
+// Another agent, and a process of the user that the agent runs as (which a node that is not root shares with its
+// agents): out of reach for each of two reasons, the filter and the PID namespace.
+TEST_P(AttackTest, ProcessesOfOthers) {
+  As(GetParam(), [] {
+    AgentOptions o;
+    o.argv = {"sleep", "1000"};
+    Agent victim(std::move(o));
+    ASSERT_TRUE(victim.started().ok()) << victim.started().error().ToString();
+    const std::string other = std::to_string(victim.handles().agent_pid), ours = std::to_string(getpid());
+    const uid_t uid = geteuid() == 0 ? kTenantUid : geteuid();
+    for (const std::string& pid : {other, ours}) {
+      for (const char* name : {"ptrace_other", "prlimit_other", "vm_readv_other"}) {
+        EXPECT_EQ(Outcome({name, pid}), "closed: EPERM") << name;
+        EXPECT_EQ(Outcome({name, pid, false, Filter::kOff}), "closed: ESRCH") << name;
+      }
+      EXPECT_EQ(Outcome({"kill_other", pid}), "closed: ESRCH");
+      EXPECT_EQ(Outcome({"take_descriptor_of_other", pid}), "closed: ESRCH");
+      for (const char* name : {"environment_of_other", "read_memory_of_other"})
+        EXPECT_EQ(Outcome({name, pid}), "closed: ENOENT") << name;
+    }
+    // Without a PID namespace and a filter the same user reaches the victim.
+    for (const char* name : {"kill_other", "prlimit_other"}) {
+      EXPECT_EQ(OutcomeOutside(uid, {name, other}), "open") << name;
+    }
+    if (geteuid() != 0) {
+      EXPECT_EQ(OutcomeOutside(uid, {"environment_of_other", other}), "open");
+    }
   });
 }
 
@@ -164,6 +220,7 @@ TEST_P(AttackTest, WaysAroundTheListeners) {
     }
     EXPECT_EQ(Outcome({"privileged_port", ""}), "closed: EACCES");
     EXPECT_EQ(Outcome({"self_connect", ""}), "closed: ECONNREFUSED");
+    EXPECT_EQ(Outcome({"self_connect_v6", ""}), "closed: ECONNREFUSED");
   });
 }
 
