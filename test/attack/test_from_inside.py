@@ -1,0 +1,174 @@
+"""Attacks from inside real agents on a real node, and what stands in for them."""
+import http.server
+import os
+import pathlib
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+import unittest
+
+from node import BIN, Node
+
+# A caller of the Workload API without a library: prints "svid" when bytes of an answer came, "nothing" when only a refusal did.
+WORKLOAD = r'''
+import os, socket, struct, sys
+
+def frame(kind, flags, stream, payload):
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+def literal(name, value):
+    return b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
+
+def connect():
+    s = socket.socket(socket.AF_UNIX)
+    s.connect("/run/hexr/api.sock")
+    s.settimeout(10)
+    return s
+
+def hello(s):
+    s.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b""))
+
+def ask(s, stream=1):
+    head = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/SpiffeWorkloadAPI/FetchX509SVID"), (b":authority", b"localhost"),
+            (b"content-type", b"application/grpc"), (b"te", b"trailers"), (b"workload.spiffe.io", b"true")]
+    s.sendall(frame(1, 4, stream, b"".join(literal(*h) for h in head)) + frame(0, 1, stream, b"\0\0\0\0\0"))
+
+def answer(s, stream=1):
+    data = b""
+    try:
+        while True:
+            while len(data) < 9 or len(data) < 9 + int.from_bytes(data[:3], "big"):
+                more = s.recv(65536)
+                if not more:
+                    return "nothing"
+                data += more
+            size, kind, flags = int.from_bytes(data[:3], "big"), data[3], data[4]
+            at = int.from_bytes(data[5:9], "big")
+            data = data[9 + size:]
+            if at != stream:
+                continue
+            if kind == 0 and size > 5:
+                return "svid"
+            if kind == 3 or flags & 1:
+                return "nothing"
+    except OSError:
+        return "nothing"
+'''
+
+
+class Attacks(unittest.TestCase):
+    EXTRA = ""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages)
+        threading.Thread(target=cls.server.serve_forever, daemon=True).start()
+        port = cls.server.server_address[1]
+        cls.node = Node(extra=f'egress: {{allow: ["files.test:80"], resolve: {{"files.test": "127.0.0.1:{port}"}}, allow_private: ["127.0.0.0/8"]}}')
+        cls.node.__enter__()
+        cls.addClassCleanup(cls.server.shutdown)
+        cls.addClassCleanup(cls.node.__exit__, None, None, None)
+        cls.folder = cls.node.home / "work"
+        cls.folder.mkdir()
+
+    def agent(self, *command, env=None, **kwargs):
+        """`hexr run` with this command in a folder of its own."""
+        return self.node.hexr("run", "--agent", "crew", *kwargs.pop("flags", ()), "--", *command, cwd=self.folder,
+                              env={**self.node.env, **(env or {})}, check=False, **kwargs)
+
+    def script(self, text, **kwargs):
+        return self.agent("/usr/bin/python3", "-c", WORKLOAD + text, **kwargs)
+
+    def test_names_in_the_environment_say_nothing_about_who_somebody_is(self):
+        forged = {"HEXR_INSTANCE": "agra5reo7etzbd3hi73kzoddny", "HEXR_AGENT": "bank", "HEXR_ROLE": "root", "HEXR_TENANT": "acme",
+                  "SPIFFE_ENDPOINT_SOCKET": "unix:///tmp/mine"}
+        done = self.agent("sh", "-c", "echo $HEXR_TENANT/$HEXR_AGENT/$HEXR_ROLE $SPIFFE_ENDPOINT_SOCKET $HEXR_INSTANCE", env=forged)
+        said = done.stdout.split()
+        self.assertEqual(said[:2], ["default/crew/main", "unix:///run/hexr/api.sock"], done.stderr)
+        self.assertNotEqual(said[2], forged["HEXR_INSTANCE"])
+
+    def test_only_the_registered_process_gets_an_identity(self):
+        done = self.script("s = connect(); hello(s); ask(s); print(answer(s))")
+        self.assertEqual(done.stdout, "svid\n", done.stderr)
+        # On a connection of its own.
+        done = self.script("if os.fork() == 0:\n  s = connect(); hello(s); ask(s); print(answer(s), flush=True); os._exit(0)\nos.wait()")
+        self.assertEqual(done.stdout, "nothing\n", done.stderr)
+
+    def test_a_child_that_writes_on_its_parents_connection_gets_nothing(self):
+        # The parent has used it already, so that the connection is known to be the registered process's.
+        done = self.script("s = connect(); hello(s); ask(s); print(answer(s), flush=True)\n"
+                           "if os.fork() == 0:\n  ask(s, 3); print(answer(s, 3), flush=True); os._exit(0)\nos.wait()")
+        self.assertEqual(done.stdout, "svid\nnothing\n", done.stderr)
+
+    def test_an_agent_whose_spawner_dies_in_the_middle_of_execs_goes_on_and_keeps_its_identity(self):
+        done = []
+        runner = threading.Thread(target=lambda: done.append(self.agent(
+            "sh", "-c", f'i=0; while [ $i -lt 400 ]; do /bin/true || exit 9; i=$((i+1)); done; exec /usr/bin/python3 "$0"',
+            str(self.folder / "ask.py"), timeout=120)))
+        (self.folder / "ask.py").write_text(WORKLOAD + "s = connect(); hello(s); ask(s); print(answer(s))")
+        runner.start()
+        for _ in range(4):
+            time.sleep(0.15)
+            before = self.node.pids()["spawner"]
+            os.kill(before, signal.SIGKILL)
+            end = time.monotonic() + 20
+            while self.node.pids()["spawner"] == before and time.monotonic() < end:
+                time.sleep(0.01)
+        runner.join()
+        self.assertEqual((done[0].returncode, done[0].stdout), (0, "svid\n"), done[0].stderr)
+
+    def test_nothing_of_an_agent_outlives_its_kill(self):
+        code = ("import os, signal, time\nsignal.signal(15, signal.SIG_IGN)\nfor _ in range(10):\n  if os.fork() == 0:\n    os.setsid()\n"
+                "    if os.fork(): os._exit(0)\n    while True:\n      open('beat', 'a').write('x'); time.sleep(0.01)\nprint('up', flush=True)\nsignal.pause()")
+        process = subprocess.Popen([BIN / "hexr", "run", "--agent", "forks", "--", "/usr/bin/python3", "-c", code], cwd=self.folder,
+                                   env=self.node.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.assertEqual(process.stdout.readline(), "up\n")
+        self.node.hexr("kill", "spiffe://example.test/agent/default/forks")
+        self.assertEqual(process.wait(timeout=20), -signal.SIGKILL)
+        process.stdout.close()
+        size = (self.folder / "beat").stat().st_size
+        time.sleep(0.1)
+        self.assertEqual((self.folder / "beat").stat().st_size, size)
+
+    FETCH = """
+import socket, sys
+family = {"4": socket.AF_INET, "6": socket.AF_INET6}[sys.argv[1]]
+if len(sys.argv) > 3: address = (sys.argv[3], 80)
+else: address = socket.getaddrinfo(sys.argv[2], 80, family, socket.SOCK_STREAM)[0][4]
+s = socket.create_connection(address[:2])
+s.sendall(f"GET / HTTP/1.1\\r\\nHost: {sys.argv[2]}\\r\\nConnection: close\\r\\n\\r\\n".encode())
+data = b""
+while more := s.recv(65536): data += more
+print(s.getpeername()[0], data.split(b"\\r\\n")[0].decode(), "a page" if b"a page" in data else "")
+"""
+
+    def fetch(self, *args):
+        return self.agent("/usr/bin/python3", "-c", self.FETCH, *args).stdout
+
+    def test_a_program_that_knows_no_proxy_is_governed_over_both_families(self):
+        for family, prefix in (("4", "198.1"), ("6", "fd00:6865:7872:")):
+            found = self.fetch(family, "files.test")
+            self.assertTrue(found.startswith(prefix), (family, found))
+            self.assertIn("HTTP/1.1 200", found)
+            self.assertIn("a page", found)
+
+    def test_addresses_that_no_name_stands_for_are_refused_over_both_families(self):
+        for family, address in (("4", "93.184.216.34"), ("6", "2606:2800:220:1::1")):
+            self.assertIn("HTTP/1.1 403", self.fetch(family, "files.test", address), (family, address))
+
+
+class Pages(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"a page")
+
+    def log_message(self, *args):
+        pass
+
+
+if __name__ == "__main__":
+    unittest.main()
