@@ -257,7 +257,7 @@ TEST_P(RunTest, ASubAgentShedsNothingThatHoldsItsParent) {
                   r.hidden = {folder + "/.ssh", folder + "/a/secret"};
                   r.read_only.push_back(folder + "/vendor");
                 });
-      ASSERT_TRUE(node.Until([&] { return node.parked.size() == 1; })) << c.text;
+      ASSERT_TRUE(node.Until([&] { return node.spawner->instances() == 1; })) << c.text;  // its launch is over
       if (restart) {
         node.spawner.reset();
         node.to_supervisor.reset();

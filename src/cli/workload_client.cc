@@ -1,6 +1,7 @@
 #include "cli/workload_client.h"
 
 #include <google/protobuf/message_lite.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -12,6 +13,11 @@
 #include "wire/grpc_client.h"
 
 namespace hexr::cli {
+namespace {
+
+constexpr int kFirstPauseMs = 5, kLongestPauseMs = 1280;  // some two and a half seconds together
+
+}  // namespace
 
 Result<WorkloadClient> WorkloadClient::Connect(const std::string& address) {
   constexpr std::string_view kScheme = "unix://";
@@ -28,16 +34,31 @@ Result<WorkloadClient> WorkloadClient::Connect(const std::string& address) {
     return Unavailable("no Workload API answers at " + path + " (" + std::strerror(errno) +
                        "); start a node with `hexr up`");
   }
-  return WorkloadClient(std::move(fd));
+  return WorkloadClient(address, std::move(fd));
 }
 
 Status WorkloadClient::Call(const std::string& method, const google::protobuf::MessageLite& request,
                             UniqueFunction<bool(ByteView)> each) {
+  for (int pause_ms = kFirstPauseMs;; pause_ms *= 2) {
+    bool answered = false;
+    const Status s = Ask(method, request, each, answered);
+    if (s.ok() || answered || s.error().code() != ErrorCode::kUnavailable || pause_ms > kLongestPauseMs) return s;
+    (void)poll(nullptr, 0, pause_ms);
+    ASSIGN_OR_RETURN(WorkloadClient again, Connect(address_));
+    socket_ = std::move(again.socket_);
+  }
+}
+
+Status WorkloadClient::Ask(const std::string& method, const google::protobuf::MessageLite& request,
+                           UniqueFunction<bool(ByteView)>& each, bool& answered) {
   wire::GrpcClient client("localhost");
   std::optional<Status> end;
   bool stopped = false;
   wire::GrpcClient::Events events;
-  events.on_message = [&](ByteView message) { stopped = stopped || !each(message); };
+  events.on_message = [&](ByteView message) {
+    answered = true;
+    stopped = stopped || !each(message);
+  };
   events.on_end = [&](const Status& status) { end = status; };
   ASSIGN_OR_RETURN(const int32_t call,
                    client.Start("/SpiffeWorkloadAPI/" + method, {{"workload.spiffe.io", "true"}}, std::move(events)));

@@ -20,12 +20,17 @@ class WorkloadClient {
   static Result<WorkloadClient> Connect(const std::string& address);
 
   // One request of a SpiffeWorkloadAPI method; `each` gets every message and returns false to stop. The server's
-  // status.
+  // status. Asks again, for some seconds, while the server says that it cannot tell yet (UNAVAILABLE, the Workload
+  // API's word for it): a program that has just been exec'd may be faster than its attestation.
   Status Call(const std::string& method, const google::protobuf::MessageLite& request,
               UniqueFunction<bool(ByteView)> each);
 
  private:
-  explicit WorkloadClient(runtime::UniqueFd socket) : socket_(std::move(socket)) {}
+  WorkloadClient(std::string address, runtime::UniqueFd socket)
+      : address_(std::move(address)), socket_(std::move(socket)) {}
+  Status Ask(const std::string& method, const google::protobuf::MessageLite& request,
+             UniqueFunction<bool(ByteView)>& each, bool& answered);
+  std::string address_;
   runtime::UniqueFd socket_;
 };
 

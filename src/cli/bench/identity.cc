@@ -24,7 +24,7 @@ constexpr char kConfig[] =
     "trust_domain: bench.hexr\n"
     "machine_key: file\n"
     "roles:\n"
-    "  - {agent: bench, role: \"*\", exe: [hexr], user: \"*\"}\n"
+    "  - {agent: bench, role: \"*\", exe: [\"hexr*\"], user: \"*\"}\n"
     "log: {level: warn}\n";
 
 double Millis(nanoseconds d) { return std::chrono::duration<double, std::milli>(d).count(); }
