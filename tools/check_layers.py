@@ -37,7 +37,6 @@ FENCED = {
     "boost/": {"runtime", "wire", "policy"},
     "nghttp2/": {"wire"},
     "openssl/": {"crypto", "wire", "policy"},  # policy: Rego's built-ins take MD5, SHA-1 and any key; crypto/ refuses those
-    "curl/": {"net"},
     "hs/": {"guard"},
     "sqlite3.h": {"store"},
     "tss2/": {"store"},

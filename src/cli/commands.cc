@@ -1,3 +1,4 @@
+#include "cli/backup/backup.h"
 #include "cli/bench/bench.h"
 #include "cli/bench/bench_agent.h"
 #include "cli/bundles.h"
@@ -251,6 +252,18 @@ std::vector<Command> NodeCommands() {
         {"--log", "FILE", "keys of logs that it knows", "", true, true}},
        {},
        RunLedgerWitness},
+      {"backup",
+       "Write the state of a stopped node to one file, under a passphrase",
+       "hexr backup node.backup --passphrase-file passphrase",
+       {{"--passphrase-file", "FILE", "whose first line is the passphrase (asked for, or the first line of stdin)"}},
+       {{"FILE", "a new file"}},
+       RunBackup},
+      {"restore",
+       "Put a backup's state where there is none",
+       "hexr restore node.backup --passphrase-file passphrase",
+       {{"--passphrase-file", "FILE", "whose first line is the passphrase (asked for, or the first line of stdin)"}},
+       {{"FILE", "what `hexr backup` wrote"}},
+       RunRestore},
       {"bench",
        "Measure hexr's published figures on this machine",
        "hexr bench ledger --output json",

@@ -11,6 +11,8 @@ namespace {
 
 // Lists are good for a day (authority.cc): renewed long before.
 constexpr std::chrono::hours kCrlRenewal{12};
+// Streams in one turn of the loop: about a millisecond, and what they are sent is small enough to stay in the cache.
+constexpr size_t kRefreshedPerTurn = 16;
 
 }  // namespace
 
@@ -44,13 +46,13 @@ Result<std::unique_ptr<Core>> Core::Create(CoreOptions options, const CoreDepend
 
 Status Core::SetEntry(Entry entry) {
   RETURN_IF_ERROR(entries_.Set(std::move(entry)));
-  RefreshAllSoon();
+  RefreshAll();
   return Ok();
 }
 
 Status Core::RemoveEntry(std::string_view entry_id) {
   RETURN_IF_ERROR(entries_.Remove(entry_id));
-  RefreshAllSoon();
+  RefreshAll();
   return Ok();
 }
 
@@ -114,6 +116,7 @@ Status Core::Subscribe(Subscriber& s, const std::string& process) {
 void Core::Unsubscribe(Subscriber& s) {
   const auto it = subscribers_.find(&s);
   if (it == subscribers_.end()) return;
+  stale_.erase(&s);
   const auto streams = streams_.find(it->second);
   if (--streams->second == 0) streams_.erase(streams);
   subscribers_.erase(it);
@@ -134,12 +137,12 @@ void Core::OnAuthority(const Authority::Change& change) {
     const Status set = bundles_.SetOwn(authority_->bundle());
     if (!set.ok()) Log(LogLevel::kError, "bundle.own_unusable", {{"error", set.error()}});
   }
-  if (!change.void_authority.empty()) RefreshAllSoon();
+  if (!change.void_authority.empty()) RefreshAll();
 }
 
 void Core::OnBundles() {
   if (events_.bundles) events_.bundles();
-  RefreshAllSoon();
+  RefreshAll();
 }
 
 void Core::OnInstance(const Instance& instance, InstanceChange change) {
@@ -162,14 +165,28 @@ void Core::RefreshIf(const std::function<bool(const Subscriber&)>& wanted) {
   }
 }
 
-void Core::RefreshAllSoon() {
+void Core::RefreshAll() {
+  for (const auto& [s, process] : subscribers_) stale_.insert(s);
+  PostRefresh();
+}
+
+void Core::PostRefresh() {
   if (std::exchange(refresh_posted_, true)) return;
   deps_.loop.Post([weak = std::weak_ptr<Core*>(self_)] {
     const auto self = weak.lock();
     if (self == nullptr) return;
     (*self)->refresh_posted_ = false;
-    (*self)->RefreshIf([](const Subscriber&) { return true; });
+    (*self)->RefreshSome();
   });
+}
+
+void Core::RefreshSome() {
+  for (size_t n = 0; n < kRefreshedPerTurn && !stale_.empty(); ++n) {
+    Subscriber* const next = *stale_.begin();
+    stale_.erase(stale_.begin());
+    next->Refresh();  // may end this one, or others
+  }
+  if (!stale_.empty()) PostRefresh();
 }
 
 void Core::TakeCrls() {
@@ -190,7 +207,8 @@ void Core::Tick() {
   if (!rotated.ok()) Log(LogLevel::kError, "authority.rotation_failed", {{"error", rotated.error()}});
   const auto age = deps_.clock.Mono() - crls_taken_at_;
   if ((crls_waiting_ && age >= options_.crl_push_interval) || age >= kCrlRenewal) TakeCrls();
-  RefreshIf([](const Subscriber&) { return true; });
+  RefreshAll();
+  RefreshSome();
 }
 
 void Core::Start() {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -118,7 +119,10 @@ class Core {
   Status WatchProcess(const std::string& process, const ProcessEvidence& evidence);
   void OnProcessExit(std::string process);
   void RefreshIf(const std::function<bool(const Subscriber&)>& wanted);
-  void RefreshAllSoon();
+  // Every stream, a few in each turn of the loop: what they are sent leaves in between, and who asks does not wait.
+  void RefreshAll();
+  void RefreshSome();
+  void PostRefresh();
   void TakeCrls();
 
   struct Watched {
@@ -145,6 +149,7 @@ class Core {
   MonoTime crls_taken_at_{};
   bool crls_waiting_ = false;
   uint64_t crl_version_ = 0;
+  std::set<Subscriber*> stale_;  // to be refreshed by RefreshSome
   bool refresh_posted_ = false;
   runtime::Timer timer_;
   std::shared_ptr<Core*> self_;  // what posted work holds weakly

@@ -511,6 +511,26 @@ TEST_F(WorkloadApi, GarbageIsRefused) {
   EXPECT_EQ(c.Call(kWit, Raw()).code(), ErrorCode::kInvalidArgument);
 }
 
+TEST_F(WorkloadApi, ManyStreamsAreToldInTurnsSoThatNobodyWaitsForAllOfThem) {
+  Puppet agent;
+  Launch(agent);
+  Connection c(*router, clock, agent.pid());
+  std::vector<Outcome> streams(50);
+  for (Outcome& o : streams) c.Open(kX509Bundles, X509BundlesRequest(), o);
+  const auto told = [&] {
+    c.Pump();
+    return std::count_if(streams.begin(), streams.end(), [](const Outcome& o) { return o.messages.size() == 2; });
+  };
+  TrustBundle federated(*TrustDomain::Parse("other.org"));
+  federated.x509_authorities = core->bundles().own().x509_authorities;
+  ASSERT_TRUE(core->bundles().SetFederated(federated).ok());
+  core->Tick();
+  EXPECT_GT(told(), 0);
+  EXPECT_LT(told(), 50);
+  Settle();
+  EXPECT_EQ(told(), 50);
+}
+
 TEST_F(WorkloadApi, TheGatewayGetsACertificateForItsOwnKey) {
   Puppet agent;
   const InstanceId id = Launch(agent)->id();

@@ -50,7 +50,8 @@ class Node:
 
     def hexr(self, *args, check=True, timeout=60, **kwargs):
         """Runs `hexr ARGS`; the finished process, with stdout and stderr as text."""
-        kwargs.setdefault("stdin", subprocess.DEVNULL)
+        if "input" not in kwargs:
+            kwargs.setdefault("stdin", subprocess.DEVNULL)
         done = subprocess.run([str(BIN / "hexr"), *args], env=kwargs.pop("env", self.env), text=True, capture_output=True,
                               timeout=timeout, **kwargs)
         if check and done.returncode != 0:
