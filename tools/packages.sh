@@ -6,7 +6,7 @@ BUILD_PACKAGES=(
   libbenchmark-dev libtss2-dev libgmp-dev libicu-dev
   libvectorscan-dev
 )
-TEST_PACKAGES=(python3-venv python3-pip curl openssl iproute2 libcap2-bin procps git swtpm)
+TEST_PACKAGES=(python3-venv python3-pip curl openssl iproute2 libcap2-bin procps git swtpm zsh fish)
 LINT_PACKAGES=(clang-14 clang-tidy-14 clang-format-14 shellcheck)
 FUZZ_PACKAGES=(clang-14 libclang-rt-14-dev)
 DEMO_PACKAGES=(python3 curl openssl)

@@ -59,7 +59,8 @@ class Demo:
         self.work = self.home / "work"
         self.work.mkdir()
         shutil.copy(HERE / "fetch.py", self.work)
-        shutil.copy(self.hexr, self.work / "hexr")  # an agent sees its own folder and the system's, not where hexr was built
+        for name in ("hexr", "hexr-commands"):  # an agent sees its own folder and the system's, not where hexr was built
+            shutil.copy(pathlib.Path(self.hexr).with_name(name), self.work)
         self.make_certificates()
         self.server, self.requests = self.serve_https()
         port = self.server.server_address[1]
@@ -69,8 +70,8 @@ class Demo:
         config.write_text(f"""\
 trust_domain: demo.hexr
 roles:
-  - {{agent: crew, role: researcher, exe: ["python3*", hexr, env], user: {user}}}
-  - {{agent: crew, role: writer, exe: ["python3*", hexr], user: {user}}}
+  - {{agent: crew, role: researcher, exe: ["python3*", "hexr*", env], user: {user}}}
+  - {{agent: crew, role: writer, exe: ["python3*", "hexr*"], user: {user}}}
 egress:
   allow: ["reports.example:443"]
   resolve: {{reports.example: "127.0.0.1:{port}"}}

@@ -93,6 +93,11 @@ TEST(SpiffeId, ParsesAndRoundTrips) {
   }
 }
 
+TEST(TrustDomain, IsBounded) {
+  EXPECT_TRUE(TrustDomain::Parse(std::string(limits::kMaxTrustDomainBytes, 'a')).ok());
+  EXPECT_FALSE(TrustDomain::Parse(std::string(limits::kMaxTrustDomainBytes + 1, 'a')).ok());
+}
+
 TEST(SpiffeId, ComposesAndCompares) {
   const auto td = *TrustDomain::Parse("example.org");
   const auto seg = [](const char* s) { return *IdSegment::Parse(s); };

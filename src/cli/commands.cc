@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "cli/completion.h"
 #include "cli/crew.h"
+#include "cli/demo.h"
 #include "cli/instances.h"
 #include "cli/ledger.h"
 #include "cli/node.h"
@@ -252,6 +253,7 @@ std::vector<Command> NodeCommands() {
         {"--log", "FILE", "keys of logs that it knows", "", true, true}},
        {},
        RunLedgerWitness},
+      {"demo", "Show what hexr does, on a node of its own that is gone afterwards", "hexr demo", {}, {}, RunDemo},
       {"backup",
        "Write the state of a stopped node to one file, under a passphrase",
        "hexr backup node.backup --passphrase-file passphrase",

@@ -1,7 +1,6 @@
 #include "cli/completion.h"
 
 #include <map>
-#include <set>
 #include <string>
 
 #include "cli/output.h"
@@ -9,57 +8,119 @@
 namespace hexr::cli {
 namespace {
 
-// What may follow each command prefix: "" → up down …, "config" → show check, "up" → --foreground ….
-std::map<std::string, std::set<std::string>> Followers() {
-  std::map<std::string, std::set<std::string>> out;
+// What may follow each command prefix, with its description: "" → up down …, "config" → show check, "up" →
+// --foreground.
+using Followers = std::map<std::string, std::map<std::string, std::string>>;
+
+Followers AllFollowers() {
+  Followers out;
   for (const Command& c : Commands()) {
     if (c.hidden) continue;
     std::string prefix;
-    size_t at = 0;
-    while (at < c.path.size()) {
+    for (size_t at = 0; at < c.path.size();) {
       const size_t end = std::min(c.path.find(' ', at), c.path.size());
       const std::string word = c.path.substr(at, end - at);
-      out[prefix].insert(word);
+      out[prefix].insert({word, end == c.path.size() ? c.summary : ""});
       prefix += (prefix.empty() ? "" : " ") + word;
       at = end + 1;
     }
-    for (const Flag& f : c.flags) out[prefix].insert(f.Key());
-    out[prefix].insert({"--help", "--output", "--config"});
+    auto& here = out[prefix];
+    for (const Flag& f : c.flags) here[f.Key()] = f.help;
+    here.insert({{"--help", "an example, and every flag"},
+                 {"--output", "text or json"},
+                 {"--config", "the node's configuration file"}});
   }
   return out;
 }
 
-std::string Join(const std::set<std::string>& words) {
+std::string Names(const std::map<std::string, std::string>& words) {
   std::string s;
-  for (const std::string& w : words) s += (s.empty() ? "" : " ") + w;
+  for (const auto& [word, description] : words) s += (s.empty() ? "" : " ") + word;
   return s;
 }
 
-std::string Bash() {
+// In single quotes of a shell.
+std::string Quoted(const std::string& text) {
+  std::string s = "'";
+  for (const char c : text) s += c == '\'' ? "'\\''" : std::string(1, c);
+  return s + "'";
+}
+
+// The prefix is found by what is known: a flag's value or an argument in between does not lead astray. The same lines
+// in bash and zsh.
+std::string FindPrefix(const Followers& all, const std::string& words) {
+  std::string known;
+  for (const auto& [prefix, followers] : all) {
+    if (!prefix.empty()) known += (known.empty() ? "" : "|") + ("\"" + prefix + "\"");
+  }
+  return "  local prefix= word\n"
+         "  for word in " +
+         words +
+         "; do\n"
+         "    [ \"$word\" = -- ] && return\n"
+         "    case \"${prefix:+$prefix }$word\" in\n"
+         "      " +
+         known +
+         ") prefix=\"${prefix:+$prefix }$word\";;\n"
+         "    esac\n"
+         "  done\n";
+}
+
+std::string Bash(const Followers& all) {
+  std::string s = "_hexr() {\n" + FindPrefix(all, "\"${COMP_WORDS[@]:1:COMP_CWORD-1}\"") +
+                  "  local words=\n"
+                  "  case $prefix in\n";
+  for (const auto& [prefix, words] : all) s += "    \"" + prefix + "\") words=\"" + Names(words) + "\";;\n";
+  return s +
+         "  esac\n"
+         "  mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\")\n"
+         "}\n"
+         "complete -o default -F _hexr hexr\n";
+}
+
+std::string Zsh(const Followers& all) {
+  std::string s = "#compdef hexr\n_hexr() {\n" + FindPrefix(all, "\"${(@)words[2,CURRENT-1]}\"") +
+                  "  local -a found\n"
+                  "  case $prefix in\n";
+  for (const auto& [prefix, words] : all) {
+    s += "    \"" + prefix + "\") found=(";
+    for (const auto& [word, description] : words) s += "\n      " + Quoted(word + ":" + description);
+    s += ");;\n";
+  }
+  return s +
+         "  esac\n"
+         "  _describe command found || _files\n"
+         "}\n"
+         "compdef _hexr hexr\n";
+}
+
+std::string Fish(const Followers& all) {
+  std::string known;
+  for (const auto& [prefix, followers] : all) {
+    if (!prefix.empty()) known += " " + Quoted(prefix);
+  }
   std::string s =
-      "_hexr() {\n"
-      "  local prefix= word\n"
-      "  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
-      "    case $word in --) return;; -*) ;; *) prefix=\"${prefix:+$prefix }$word\";; esac\n"
-      "  done\n"
-      "  local words=\n"
-      "  case $prefix in\n";
-  for (const auto& [prefix, words] : Followers()) s += "    \"" + prefix + "\") words=\"" + Join(words) + "\";;\n";
-  s += "  esac\n"
-       "  mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\")\n"
-       "}\n"
-       "complete -o default -F _hexr hexr\n";
-  return s;
-}
-
-std::string Fish() {
-  std::string s = "complete -c hexr -f\n";
-  for (const auto& [prefix, words] : Followers()) {
-    std::string condition = prefix.empty() ? "__fish_use_subcommand" : "__fish_seen_subcommand_from " + prefix;
-    for (const std::string& w : words) {
-      s += "complete -c hexr -n '" + condition + "' ";
-      s += w.starts_with("--") ? "-l " + w.substr(2) : "-a " + w;
-      s += "\n";
+      "function __hexr_at\n"
+      "  set -l prefix ''\n"
+      "  for word in (commandline -opc)[2..]\n"
+      "    test \"$word\" = --; and return 1\n"
+      "    set -l longer (string trim \"$prefix $word\")\n"
+      "    contains -- $longer" +
+      known +
+      "; and set prefix $longer\n"
+      "  end\n"
+      "  test \"$prefix\" = \"$argv\"\n"
+      "end\n";
+  for (const auto& [prefix, words] : all) {
+    for (const auto& [word, description] : words) {
+      s += "complete -c hexr -n " + Quoted("__hexr_at " + prefix) + " ";
+      if (word.starts_with("--"))
+        s += "-l " + word.substr(2);
+      else if (word.starts_with('-'))
+        s += "-s " + word.substr(1);
+      else
+        s += "-f -a " + word;
+      s += " -d " + Quoted(description) + "\n";
     }
   }
   return s;
@@ -69,12 +130,13 @@ std::string Fish() {
 
 int RunCompletion(const Invocation& in) {
   const std::string shell = in.Get("SHELL");
+  const Followers all = AllFollowers();
   if (shell == "bash") {
-    PrintLine(Bash());
+    PrintLine(Bash(all));
   } else if (shell == "zsh") {
-    PrintLine("autoload -U +X bashcompinit && bashcompinit\n" + Bash());
+    PrintLine(Zsh(all));
   } else if (shell == "fish") {
-    PrintLine(Fish());
+    PrintLine(Fish(all));
   } else {
     PrintError("'" + shell + "' is not one of: bash, zsh, fish");
     return kUsage;

@@ -1,9 +1,11 @@
 #include "cli/svid.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -102,11 +104,25 @@ bool Show(const Invocation& in, ByteView message, bool last) {
   return true;
 }
 
+// A call on a connection of its own. A process whose image is still being attested, such as one that has just started,
+// is told to ask again (UNAVAILABLE), and does, for a second or two.
+Status Ask(const Invocation& in, const std::string& method, const google::protobuf::MessageLite& request,
+           UniqueFunction<bool(ByteView)> each) {
+  bool told = false;
+  for (std::chrono::milliseconds pause(5);; pause *= 2) {
+    ASSIGN_OR_RETURN(WorkloadClient client, WorkloadClient::Connect(Endpoint(in)));
+    const Status s = client.Call(method, request, [&](ByteView message) {
+      told = true;
+      return each(message);
+    });
+    if (s.ok() || told || s.error().code() != ErrorCode::kUnavailable || pause > std::chrono::seconds(1)) return s;
+    (void)poll(nullptr, 0, static_cast<int>(pause.count()));
+  }
+}
+
 int FetchX509(const Invocation& in, bool watch) {
-  auto client = WorkloadClient::Connect(Endpoint(in));
-  if (!client.ok()) return Fail(client.error());
   bool good = true;
-  const Status s = client->Call("FetchX509SVID", X509SVIDRequest(), [&](ByteView message) {
+  const Status s = Ask(in, "FetchX509SVID", X509SVIDRequest(), [&](ByteView message) {
     good = Show(in, message, !watch);
     return good && watch;
   });
@@ -115,12 +131,10 @@ int FetchX509(const Invocation& in, bool watch) {
 }
 
 int FetchJwt(const Invocation& in) {
-  auto client = WorkloadClient::Connect(Endpoint(in));
-  if (!client.ok()) return Fail(client.error());
   JWTSVIDRequest request;
   for (const std::string& a : in.All("--audience")) request.add_audience(a);
   JWTSVIDResponse response;
-  const Status s = client->Call("FetchJWTSVID", request, [&](ByteView message) {
+  const Status s = Ask(in, "FetchJWTSVID", request, [&](ByteView message) {
     return response.ParseFromArray(message.data(), static_cast<int>(message.size()));
   });
   if (!s.ok()) return Fail(s.error());

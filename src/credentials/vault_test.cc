@@ -57,10 +57,13 @@ TEST(VaultNames, SegmentsOnly) {
   for (const char* bad : {"", "/", "a/", "/a", "a//b", "a/../b", ".", "a b", "a\n", "\xc3\xa9", "a/b/c/d/e/f/g/h/i"}) {
     EXPECT_FALSE(VaultName::Parse(bad).ok()) << bad;
   }
-  const std::string segment(128, 'x');
-  EXPECT_TRUE(VaultName::Parse(segment + "/" + segment + "/" + segment + "/" + std::string(125, 'x')).ok());
-  EXPECT_FALSE(VaultName::Parse(segment + "/" + segment + "/" + segment + "/" + std::string(126, 'x')).ok())
-      << "513 bytes";
+  std::string deep = "a";
+  for (size_t i = 1; i < limits::kMaxVaultNameSegments; ++i) deep += "/a";
+  EXPECT_TRUE(VaultName::Parse(deep).ok());
+  EXPECT_FALSE(VaultName::Parse(deep + "/a").ok());
+  const std::string segment(128, 'x'), three = segment + "/" + segment + "/" + segment + "/";
+  EXPECT_TRUE(VaultName::Parse(three + std::string(limits::kMaxVaultNameBytes - three.size(), 'x')).ok());
+  EXPECT_FALSE(VaultName::Parse(three + std::string(limits::kMaxVaultNameBytes - three.size() + 1, 'x')).ok());
 }
 
 TEST_F(VaultTest, VersionsAcrossOpenings) {
@@ -117,6 +120,7 @@ TEST_F(VaultTest, DeleteIsForAllVersionsAndOneTenant) {
 }
 
 TEST_F(VaultTest, Bounds) {
+  EXPECT_EQ(options_.max_secrets_per_tenant, limits::kMaxVaultSecretsPerTenant);
   options_.max_secrets_per_tenant = 3;
   Vault v = Open();
   EXPECT_EQ(v.Put(a_, Name("k"), Secret()).error().code(), ErrorCode::kInvalidArgument);

@@ -69,6 +69,19 @@ class JwsKeys : public ::testing::TestWithParam<SignatureAlgorithm> {
 INSTANTIATE_TEST_SUITE_P(All, JwsKeys, ::testing::ValuesIn(AllAlgorithms().begin(), AllAlgorithms().end()),
                          [](const auto& param) { return std::string(AlgorithmName(param.param)); });
 
+TEST(Jws, ATokenWithoutKeyIdIsTriedWithFewKeys) {
+  const PrivateKey key = PrivateKey::Generate(KeyType::kP256);
+  const std::string token = SignJwt(key, SignatureAlgorithm::kEs256, "", "JWT", "{}").value();
+  const RawJwt raw = RawJwt::Parse(token).value();
+  std::vector<Jwk> keys;
+  while (keys.size() + 1 < limits::kMaxUnnamedKeys)
+    keys.push_back({PrivateKey::Generate(KeyType::kP256).public_key(), ""});
+  keys.push_back({key.public_key(), ""});
+  EXPECT_TRUE(VerifyJwt(raw, keys, AllAlgorithms()).ok());
+  keys.insert(keys.begin(), {PrivateKey::Generate(KeyType::kP256).public_key(), ""});
+  EXPECT_FALSE(VerifyJwt(raw, keys, AllAlgorithms()).ok()) << "each try costs a verification";
+}
+
 TEST_P(JwsKeys, SignsAndVerifies) {
   const PrivateKey key = PrivateKey::Generate(TypeOf(GetParam()));
   const std::string token = SignJwt(key, GetParam(), "k \"1\"", "JWT", R"({"sub":"x"})").value();

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/limits/gateway.h"
 #include "gateway/egress/egress.h"
 #include "gateway/testing/fakes.h"
 
@@ -159,6 +160,15 @@ TEST_P(BrokenStep, IsADeny) {
 INSTANTIATE_TEST_SUITE_P(EveryStep, BrokenStep,
                          ::testing::Combine(::testing::Range(0, 5),
                                             ::testing::Values(Fault::kMissing, Fault::kError, Fault::kSilent)));
+
+TEST(StepDeadlines, AreTheNamedOnes) {
+  const StepDeadlines d;
+  EXPECT_EQ(d.identify, limits::kIdentifyDeadline);
+  EXPECT_EQ(d.route, limits::kRouteDeadline);
+  EXPECT_EQ(d.decide, limits::kDecideDeadline);
+  EXPECT_EQ(d.record, limits::kRecordDeadline);
+  EXPECT_EQ(d.connect, limits::kConnectDeadline);
+}
 
 TEST_F(PipelineTest, AJournalThatFailsDeniesWhatPolicyAllowed) {
   fail_journal = true;

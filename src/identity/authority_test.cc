@@ -166,6 +166,15 @@ TEST_F(AuthorityTest, RotatesWithoutAGap) {
   EXPECT_LE(authority_->Slots(SigningUse::kX509).size(), 4U);
 }
 
+TEST_F(AuthorityTest, OldKeysAreBounded) {
+  for (size_t i = 0; i < limits::kMaxOldSlots + 3; ++i) {
+    ASSERT_TRUE(authority_->Prepare(SigningUse::kJwt).ok());
+    ASSERT_TRUE(authority_->Activate(SigningUse::kJwt).ok());
+    ASSERT_TRUE(authority_->Tick().ok());
+  }
+  EXPECT_EQ(Count(SigningUse::kJwt, SlotState::kOld), limits::kMaxOldSlots);
+}
+
 TEST_F(AuthorityTest, ARetiredPrivateKeyIsDestroyed) {
   const std::string first = ActiveId(SigningUse::kX509);
   ASSERT_TRUE(authority_->Prepare(SigningUse::kX509).ok());

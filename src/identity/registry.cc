@@ -15,17 +15,18 @@ struct Registry::Slot {
 };
 
 Registry::Registry(TrustDomain trust_domain, const Clock& clock, const ProcessReader& reader, runtime::Loop& loop,
-                   OnChange on_change)
+                   OnChange on_change, size_t max_instances)
     : trust_domain_(std::move(trust_domain)),
       clock_(clock),
       reader_(reader),
       loop_(loop),
-      on_change_(std::move(on_change)) {}
+      on_change_(std::move(on_change)),
+      max_instances_(max_instances) {}
 
 Registry::~Registry() = default;
 
 Result<SpiffeId> Registry::CheckAndName(const Registration& r) const {
-  if (instances_.size() >= limits::kMaxInstances) return ResourceExhausted("too many instances on this node");
+  if (instances_.size() >= max_instances_) return ResourceExhausted("too many instances on this node");
   if (instances_.contains(r.id)) return AlreadyExists("instance " + r.id.value() + " is registered");
   if (FindByProcess(r.process) != nullptr) return AlreadyExists("the process is registered as another instance");
   if (!r.pidfd) return InvalidArgument("an instance is registered with a pidfd");

@@ -69,7 +69,7 @@ class Registry {
 
   // All references outlive the registry. `on_change` runs inside the calls below, or from the loop when a process ends.
   Registry(TrustDomain trust_domain, const Clock& clock, const ProcessReader& reader, runtime::Loop& loop,
-           OnChange on_change);
+           OnChange on_change, size_t max_instances = limits::kMaxInstances);
   ~Registry();
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
@@ -77,7 +77,7 @@ class Registry {
   // Before the process runs its first instruction. The pidfd has to be of that very process, and alive.
   // ALREADY_EXISTS: the ID or the process is registered. NOT_FOUND: the process or the parent has ended.
   // PERMISSION_DENIED: the image is none of the role's; the parent is withheld or acts for another user.
-  // RESOURCE_EXHAUSTED over limits::kMaxInstances or kMaxLineage.
+  // RESOURCE_EXHAUSTED over `max_instances` or limits::kMaxLineage.
   Result<const Instance*> Register(Registration registration);
 
   // exec is about to replace the image: nothing more is issued until ExecDone. NOT_FOUND for an unknown instance.
@@ -109,6 +109,7 @@ class Registry {
   const ProcessReader& reader_;
   runtime::Loop& loop_;
   OnChange on_change_;
+  size_t max_instances_;
   std::map<InstanceId, std::unique_ptr<Slot>> instances_;
   // pidfs inodes, or pids on kernels without: several instances may have had a pid, the start time tells which.
   std::unordered_map<uint64_t, InstanceId> by_inode_;

@@ -178,6 +178,16 @@ TEST_F(RegistryTest, KeepsLineageAndTheUserThroughGenerations) {
   EXPECT_EQ(registry_.Register(std::move(orphan)).error().code(), ErrorCode::kNotFound);
 }
 
+// A node's own bound is limits::kMaxInstances; so many processes are not made here.
+TEST_F(RegistryTest, InstancesAreBounded) {
+  Registry small(
+      *TrustDomain::Parse("example.org"), clock_, reader_, loop_, [](const Instance&, InstanceChange) {}, 2);
+  const Puppet a, b, c;
+  ASSERT_TRUE(small.Register(Make(a)).ok());
+  ASSERT_TRUE(small.Register(Make(b)).ok());
+  EXPECT_EQ(small.Register(Make(c)).error().code(), ErrorCode::kResourceExhausted);
+}
+
 TEST_F(RegistryTest, GenerationsAreBounded) {
   std::vector<std::unique_ptr<Puppet>> line;
   std::optional<InstanceId> parent;

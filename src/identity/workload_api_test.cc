@@ -545,6 +545,13 @@ TEST_F(WorkloadApi, TheGatewayGetsACertificateForItsOwnKey) {
   EXPECT_EQ(core->IssueForGateway(id, key.public_key().spki()).error().code(), ErrorCode::kNotFound);
 }
 
+TEST(RateLimiter, RemembersSoManyCallers) {
+  ManualClock clock{WallTime{}};
+  RateLimiter limiter(clock, {1, 1}, limits::kMaxRateLimitedCallers);
+  for (size_t i = 0; i < limits::kMaxRateLimitedCallers + 10; ++i) EXPECT_TRUE(limiter.Admit(std::to_string(i)));
+  EXPECT_EQ(limiter.size(), limits::kMaxRateLimitedCallers);
+}
+
 TEST(RateLimiter, ForgetsTheOldestCallerFirst) {
   ManualClock clock{WallTime{}};
   RateLimiter limiter(clock, {1, 1}, 2);

@@ -192,6 +192,22 @@ TEST_F(JournalTest, InstancesAreBounded) {
 }
 
 // INV-LEDGER-05: a frame that is changed, moved, repeated or taken out does not pass.
+TEST_F(JournalTest, AFrameLargerThanAnyIsDamageAndNotWaitedFor) {
+  auto writer = Writer();
+  ASSERT_TRUE(writer->Append(TestEvent(1, 0)).ok());
+  const std::string good = Slurp(path());
+  const auto after = [&](uint32_t length) {
+    std::string prefix;
+    for (int shift = 24; shift >= 0; shift -= 8) prefix += static_cast<char>(length >> shift);
+    Spit(path(), good + prefix + std::string(8, '\x7f'));
+    JournalReader reader = Reader();
+    EXPECT_TRUE(reader.Next().ok());
+    return reader.Next().ok();
+  };
+  EXPECT_TRUE(after(limits::kMaxJournalFrameBytes - 4)) << "its rest may be on the way";
+  EXPECT_FALSE(after(limits::kMaxJournalFrameBytes - 3));
+}
+
 TEST_F(JournalTest, EveryChangeInsideShows) {
   auto writer = Writer();
   std::vector<size_t> ends = {std::filesystem::file_size(path())};

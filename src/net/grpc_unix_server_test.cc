@@ -152,6 +152,8 @@ TEST_F(GrpcUnixServerTest, WritersOfAConnectionAreBounded) {
 }
 
 TEST_F(GrpcUnixServerTest, ConnectionsAreBoundedInAllAndPerUser) {
+  EXPECT_EQ(GrpcUnixServerOptions().max_connections, limits::kMaxApiConnections);
+  EXPECT_EQ(GrpcUnixServerOptions().max_connections_per_user, limits::kMaxApiConnectionsPerUser);
   Start({.max_connections = 3, .max_connections_per_user = 2});
   std::vector<UniqueFd> held;
   for (int i = 0; i < 4; ++i) {

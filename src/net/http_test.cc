@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "base/limits/net.h"
 #include "base/random.h"
 #include "crypto/authority.h"
 #include "net/connection.h"
@@ -156,6 +157,7 @@ TEST_F(Http, AnswersAClientThatHasFinishedSending) {
 
 TEST_F(Http, RefusesWhatItCannotRead) {
   HttpServerOptions options;
+  EXPECT_EQ(options.max_body_bytes, limits::kMaxHttpRequestBytes);
   options.max_body_bytes = 100;
   options.request_timeout = 50ms;
   Start(options);
@@ -191,6 +193,7 @@ TEST_F(Http, FetchChecksEveryAddress) {
 TEST_F(Http, FetchHoldsItsBounds) {
   Start();
   FetchRequest large = Request("/large");
+  EXPECT_EQ(large.max_bytes, limits::kMaxFetchBytes);
   large.max_bytes = 299'999;
   EXPECT_EQ(Fetch(large).error().code(), ErrorCode::kResourceExhausted);
   FetchRequest slow = Request("/later");

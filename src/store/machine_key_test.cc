@@ -182,8 +182,10 @@ TEST_F(MachineKeyTest, SystemdCredential) {
   EXPECT_EQ(Open().error().code(), ErrorCode::kUnavailable) << "gone: an error, never a new key";
 }
 
-TEST_F(MachineKeyTest, CredentialThatIsTooShortIsRefused) {
+TEST_F(MachineKeyTest, CredentialThatIsTooShortOrTooLongIsRefused) {
   options_.credentials_folder = folder_;
+  Write(folder_ + "/hexr-machine-key", std::string(limits::kMaxKeyFileBytes + 1, 'k'));
+  EXPECT_EQ(Open().error().code(), ErrorCode::kFailedPrecondition);
   Write(folder_ + "/hexr-machine-key", std::string(31, 'k'));
   EXPECT_EQ(Open().error().code(), ErrorCode::kFailedPrecondition);
 }

@@ -215,7 +215,9 @@ TEST(Http1, HoldsItsBounds) {
   EXPECT_EQ(Request(chunked + "1;" + std::string(limits::kMaxHttp1ChunkLine, 'x')).error->code(),
             ErrorCode::kResourceExhausted);
   std::string extensions = chunked;
-  for (int i = 0; i < 100; ++i) extensions += "1;" + std::string(400, 'x') + "\r\nz\r\n";
+  for (size_t n = 0; n <= limits::kMaxHttp1ChunkExtensions; n += 401) {
+    extensions += "1;" + std::string(400, 'x') + "\r\nz\r\n";
+  }
   EXPECT_EQ(Request(extensions).error->code(), ErrorCode::kResourceExhausted);
   std::string trailers = chunked + "0\r\n" + fields(limits::kMaxHttpFields + 1);
   EXPECT_EQ(Request(trailers).error->code(), ErrorCode::kResourceExhausted);

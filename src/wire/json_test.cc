@@ -136,6 +136,11 @@ TEST(Json, HoldsItsBounds) {
   EXPECT_EQ(ParseJson("[1,2,3]", {.max_values = 3}).error().code(), ErrorCode::kResourceExhausted);
   EXPECT_TRUE(ParseJson("[1,2,3]", {.max_values = 4}).ok());
   EXPECT_EQ(ParseJson("[1]", {.max_bytes = 2}).error().code(), ErrorCode::kResourceExhausted);
+  EXPECT_TRUE(ParseJson("1" + std::string(limits::kMaxJsonBytes - 1, ' ')).ok());
+  EXPECT_EQ(ParseJson("1" + std::string(limits::kMaxJsonBytes, ' ')).error().code(), ErrorCode::kResourceExhausted);
+  std::string many = "[0";
+  for (size_t i = 1; i < limits::kMaxJsonValues; ++i) many += ",0";
+  EXPECT_EQ(ParseJson(many + "]").error().code(), ErrorCode::kResourceExhausted) << "the array is a value too";
   EXPECT_TRUE(ParseJson(std::string(limits::kMaxJsonNumberBytes, '9')).ok());
   EXPECT_EQ(ParseJson(std::string(limits::kMaxJsonNumberBytes + 1, '9')).error().code(), ErrorCode::kResourceExhausted);
 }

@@ -17,7 +17,7 @@ class Cli(unittest.TestCase):
         for word in ("up", "down", "run", "ps", "kill", "svid", "vault", "ledger", "doctor", "config", "completion"):
             self.assertIn(word, top)
         for path in (["up"], ["down"], ["doctor"], ["config", "show"], ["config", "check"], ["completion"], ["run"], ["ps"], ["kill"],
-                     ["svid", "verify"], ["vault", "put"], ["ledger", "verify"], ["tenant", "delete"], ["bundle", "set"]):
+                     ["svid", "verify"], ["vault", "put"], ["entry", "create"], ["authority", "rotate"], ["backup"], ["restore"], ["bench"], ["demo"], ["ledger", "verify"], ["tenant", "delete"], ["bundle", "set"]):
             example = self.node.hexr(*path, "--help").stdout.split("Example:\n")[1]
             self.assertIn("hexr " + " ".join(path), example)
 
@@ -51,13 +51,34 @@ class Cli(unittest.TestCase):
         node = [c for c in found["checks"] if c["check"] == "node"][0]
         self.assertEqual(node["remedy"], "hexr up")
 
-    def test_bash_completion_completes(self):
-        script = self.node.hexr("completion", "bash").stdout
-        probe = script + '\nCOMP_WORDS=(hexr config ""); COMP_CWORD=2; _hexr; printf "%s\\n" "${COMPREPLY[@]}"'
-        out = subprocess.run(["bash", "-c", probe], text=True, capture_output=True, check=True).stdout.split()
-        self.assertIn("check", out)
-        self.assertIn("show", out)
+    def completed(self, shell, words):
+        """What the shell offers after these words."""
+        script = self.node.hexr("completion", shell).stdout
+        if shell == "bash":
+            typed = " ".join(f"'{w}'" for w in words)
+            probe = f'{script}\nCOMP_WORDS=({typed}); COMP_CWORD={len(words) - 1}; _hexr; printf "%s\\n" "${{COMPREPLY[@]}}"'
+        elif shell == "fish":
+            probe = f"{script}\ncomplete -C '{' '.join(words)}'"
+        else:
+            # _describe gets its list in an array; compdef and the rest of zsh's completion are not loaded.
+            stubs = "compdef() {}\n_describe() { print -rl -- ${(P)2%%:*}; }\n"
+            typed = " ".join(f"'{w}'" for w in words)
+            probe = f"{stubs}{script}\nwords=({typed}); CURRENT={len(words)}; _hexr"
+        done = subprocess.run([shell, *(["-f"] if shell == "zsh" else []), "-c", probe], text=True, capture_output=True, check=True,
+                              env={**self.node.env, "HOME": str(self.node.home)})
+        self.assertEqual(done.stderr, "")
+        return {line.split("\t")[0] for line in done.stdout.splitlines()}
 
+    def test_completion_completes_in_every_shell(self):
+        for shell in ("bash", "zsh", "fish"):
+            with self.subTest(shell=shell):
+                top = self.completed(shell, ["hexr", ""])
+                self.assertLessEqual({"up", "run", "entry", "authority", "backup", "restore", "demo", "bench", "policy"}, top)
+                self.assertNotIn("bench-agent", top)
+                self.assertLessEqual({"create", "list", "show", "delete"}, self.completed(shell, ["hexr", "entry", ""]))
+                # Neither a flag's value nor an argument leads astray.
+                self.assertIn("--hint", self.completed(shell, ["hexr", "entry", "create", "service/db", "--ttl", "5m", "--"]))
+                self.assertNotIn("up", self.completed(shell, ["hexr", "run", "--agent", "crew", "--", ""]))
 
 
 if __name__ == "__main__":

@@ -9,21 +9,112 @@ import unittest
 from node import Node
 from web import free_port, wait_for
 
-DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+# console: typed, and compared with what it says. yaml: a configuration, checked. The others are not run here.
+LANGUAGES = {"console", "yaml", "text", "sh", "rego", "json"}
 
 
 def blocks(page, language):
     return re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
 
 
+def commands(block):
+    """The commands of a console block with what each is said to print: [("hexr up", ["up: …"])]."""
+    out = []
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            out.append((line[2:], []))
+        else:
+            out[-1][1].append(line)
+    return out
+
+
+def fits(expected, said):
+    """Whether lines read as expected: "…" stands for any text, a line of nothing else for any number of lines, and the
+    width of columns does not count."""
+    def pattern(line):
+        if line == "…":
+            return r"(?:.*\n)*?"
+        words = [".*".join(map(re.escape, word.split("…"))) for word in line.split()]
+        return "[ ]*" + "[ ]+".join(words).replace("[ ]+.*[ ]+", "[ ]+(?:.*[ ])?") + "[ ]*\\n"
+    return re.fullmatch("".join(map(pattern, expected)), "".join(line + "\n" for line in said)) is not None
+
+
+class Typed:
+    """One shell in which a reader types a page's commands, one after the other."""
+    MARK = "\x1e"
+
+    def __init__(self, node):
+        self.folder = node.home / "work"
+        self.folder.mkdir()
+        self.shell = subprocess.Popen(["bash"], env=node.env, cwd=self.folder, text=True,
+                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def type(self, command):
+        """The exit code, and the lines that appear."""
+        self.shell.stdin.write(f"{{ {command}\n}} </dev/null\nprintf '{self.MARK}%d\\n' $?\n")
+        self.shell.stdin.flush()
+        said = ""
+        for line in self.shell.stdout:
+            before, mark, code = line.partition(self.MARK)
+            said += before
+            if mark:
+                return int(code), said.splitlines()
+        raise AssertionError(f"the shell has ended: {said}")
+
+    def close(self):
+        self.shell.stdin.close()
+        self.shell.stdout.close()
+        self.shell.wait(timeout=20)
+
+
 class Docs(unittest.TestCase):
+    def test_every_block_names_its_language(self):
+        for page in PAGES:
+            fenced = False
+            for number, line in enumerate(page.read_text().splitlines(), 1):
+                if line.startswith("```"):
+                    self.assertIn(line[3:], {""} if fenced else LANGUAGES, f"{page}:{number}")
+                    fenced = not fenced
+
+    def test_every_command_in_the_manuals_does_what_they_say(self):
+        typed = 0
+        for page in PAGES:
+            found = re.findall(r"^```console\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+            if not found:
+                continue
+            with self.subTest(page=page.name), Node(start=False) as node:
+                node.config_file.unlink()
+                if "$ hexr up\n" not in "".join(found):
+                    node.up()
+                shell = Typed(node)
+                self.addCleanup(shell.close)
+                for command, expected in (c for block in found for c in commands(block)):
+                    code, said = shell.type(command)
+                    typed += 1
+                    self.assertTrue(expected or code == 0, f"{page.name}: {command}: code {code}\n" + "\n".join(said))
+                    if expected:
+                        self.assertTrue(fits(expected, said), f"{page.name}: {command}\n--- expected\n" + "\n".join(expected) +
+                                        "\n--- said\n" + "\n".join(said))
+        self.assertGreater(typed, 15)
+
+    def test_the_comparison_compares(self):
+        self.assertTrue(fits(["a … c", "…", "z"], ["a b c", "x", "y", "z"]))
+        self.assertTrue(fits(["USE  ID"], ["USE      ID"]))
+        self.assertTrue(fits(["a  …  c"], ["a    c"]))
+        self.assertFalse(fits(["a … c"], ["a b d"]))
+        self.assertFalse(fits(["a"], ["a", "b"]))
+        self.assertFalse(fits(["a", "b"], ["a"]))
+
     def test_every_configuration_in_the_manuals_is_accepted(self):
         with Node(start=False) as node:
-            for page in ("identity.md", "ledger.md"):
-                found = blocks(page, "yaml")
-                self.assertTrue(found, page)
-                for text in found:
-                    node.config_file.write_text("trust_domain: a.test\n" + text)
+            for page in PAGES:
+                for text in re.findall(r"^```yaml\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL):
+                    if text.startswith("# ") and "hexr.yaml" not in text.split("\n")[0]:
+                        continue  # another file, named in its first line
+                    node.config_file.write_text(("" if re.search("^trust_domain:", text, re.MULTILINE) else "trust_domain: a.test\n") + text)
                     done = node.hexr("config", "check", check=False)
                     self.assertEqual((page, done.returncode), (page, 0), done.stderr + text)
 

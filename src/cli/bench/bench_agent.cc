@@ -77,7 +77,7 @@ Result<std::string> AwaitStarted(int session) {
 }  // namespace
 
 Result<BenchAgent> BenchAgent::Launch(const PrivateNode& node, const std::string& role,
-                                      const std::vector<std::string>& arguments) {
+                                      const std::vector<std::string>& arguments, const std::string& name) {
   std::error_code e;
   const std::string self = std::filesystem::read_symlink("/proc/self/exe", e).string();
   const std::string work = node.home() + "/work";
@@ -89,7 +89,7 @@ Result<BenchAgent> BenchAgent::Launch(const PrivateNode& node, const std::string
   ASSIGN_OR_RETURN(Pipe out, Pipe::Make());
   pb::ClientMessage m;
   pb::Launch& l = *m.mutable_launch();
-  l.set_agent("bench");
+  l.set_agent(name);
   l.set_role(role);
   l.add_argv(self);
   l.add_argv("bench-agent");

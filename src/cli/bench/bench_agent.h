@@ -15,9 +15,9 @@ namespace hexr::cli::bench {
 
 class BenchAgent {
  public:
-  // `hexr bench-agent ARGUMENTS` as agent "bench" in this role; returns once it runs. The error is the node's refusal.
+  // `hexr bench-agent ARGUMENTS` in this role; returns once it runs. The error is the node's refusal.
   static Result<BenchAgent> Launch(const PrivateNode& node, const std::string& role,
-                                   const std::vector<std::string>& arguments);
+                                   const std::vector<std::string>& arguments, const std::string& agent = "bench");
 
   const std::string& instance() const { return instance_; }
   // The next line it wrote, without its end. UNAVAILABLE: it has ended. DEADLINE_EXCEEDED.
