@@ -31,7 +31,8 @@ UNTESTED: set[str] = {
     # net
     "kMaxHttpConnections", "kMaxResolvedAddresses",
     # rego
-    "kMaxPolicyFileBytes", "kMaxPolicyFiles", "kMaxRegoParseDepth", "kMaxRegoParseStepsPerToken", "kMaxRegoYamlNodes",
+    "kMaxBundleBytes", "kMaxPolicyFileBytes", "kMaxPolicyFiles", "kMaxRegoParseDepth", "kMaxRegoParseStepsPerToken",
+    "kMaxRegoTypeChoices", "kMaxRegoTypeDepth", "kMaxRegoYamlNodes",
     # tls_dns
     "kMaxTlsChainBytes",
 }

@@ -3,7 +3,7 @@ BUILD_PACKAGES=(
   g++ cmake ninja-build pkg-config ccache mold python3 protobuf-compiler
   libboost1.81-dev libprotobuf-dev libnghttp2-dev libssl-dev libsqlite3-dev libseccomp-dev
   libyaml-cpp-dev libre2-dev libfmt-dev libspdlog-dev libcli11-dev libgtest-dev libgmock-dev
-  libbenchmark-dev libtss2-dev libgmp-dev libicu-dev
+  libbenchmark-dev zlib1g-dev libtss2-dev libgmp-dev libicu-dev
   libvectorscan-dev
 )
 TEST_PACKAGES=(python3-venv python3-pip curl openssl iproute2 libcap2-bin procps git swtpm zsh fish)
