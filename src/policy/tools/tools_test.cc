@@ -168,6 +168,26 @@ TEST_F(PolicyTools, StrictWarnsOfWideningAndCompositeNegation) {
   EXPECT_TRUE(Check(d, {}).warnings.empty());
 }
 
+TEST_F(PolicyTools, StrictFindsWhatIsNeverUsedAsOpaDoes) {
+  const Documents d = Of({{"a.rego",
+                           "package a\n"
+                           "import data.b as c\n"
+                           "p if { x := 1; input.y }\n"
+                           "f(a, b) := a\n"
+                           "q if { [a, b] := [1, 2]; a == 1 }\n"}});
+  std::string all;
+  for (const auto& e : Check(d, {.strict = true}).errors) all += std::to_string(e.at.row) + ": " + e.message + "\n";
+  EXPECT_EQ(all,
+            "3: assigned var x unused\n"
+            "4: unused argument b. (hint: use _ (wildcard variable) instead)\n"
+            "5: assigned var b unused\n"
+            "2: import data.b as c unused\n");
+  EXPECT_TRUE(Check(d, {}).errors.empty());
+  const Documents declared = Of({{"a.rego", "package a\np if { some i; input.y }\n"}});
+  ASSERT_EQ(Check(declared, {}).errors.size(), 1u);
+  EXPECT_EQ(Check(declared, {}).errors[0].message, "declared var i unused");
+}
+
 TEST_F(PolicyTools, BenchCounts) {
   const Documents d = Of({{"authz.rego", kAuthz}});
   auto none = [] { return uint64_t{0}; };

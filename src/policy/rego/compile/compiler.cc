@@ -66,13 +66,20 @@ bool Compiler::Compile(std::vector<std::unique_ptr<Module>> modules) {
       path.push_back(name);
       globals[name] = std::move(path);
     }
-    Resolver resolver(globals, names_, m.file, errors_);
+    Resolver resolver(globals, names_, m.file, options_.strict, errors_);
     for (auto& r : m.rules) {
       if (m.v1 && IsRootName(r->head.ref->items[0]->text)) {
         Fail("rego_compile_error", r->at,
              "rules must not shadow " + r->head.ref->items[0]->text + " (use a different rule name)");
       }
       resolver.ResolveRule(*r, m.package->items);
+    }
+    for (const auto& i : m.imports) {
+      const std::string& root = i.path->items[0]->text;
+      const std::string& name = !i.alias.empty() ? i.alias : i.path->items.back()->text;
+      if (!options_.strict || root == "future" || root == "rego" || resolver.used_globals().contains(name)) continue;
+      Fail("rego_compile_error", i.at,
+           "import " + RefText(*i.path) + (i.alias.empty() ? "" : " as " + i.alias) + " unused");
     }
   }
   BuildTree();
@@ -246,7 +253,7 @@ Compiler::Names Compiler::NamesOf(std::string_view package) const {
 
 bool Compiler::CompileQuery(Body& query, const Names& names) {
   size_t before = errors_.size();
-  Resolver(names, names_, "", errors_).ResolveQuery(query);
+  Resolver(names, names_, "", options_.strict, errors_).ResolveQuery(query);
   Rule rule;
   rule.head.ref = MakeRef({"data"}, {});
   rule.body = std::move(query);

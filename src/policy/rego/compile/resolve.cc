@@ -15,6 +15,16 @@ const std::vector<std::string>* Resolver::Global(std::string_view name) const {
   return it == globals_.end() ? nullptr : &it->second;
 }
 
+void Resolver::PopFrame() {
+  using Why = Variable::Why;
+  for (const auto& [name, v] : frames_.back()) {
+    if (v.used || v.used_before || v.why == Why::kNone || keep_names_) continue;
+    if (v.why == Why::kDeclared) Fail(v.at, "declared var " + name + " unused");
+    if (v.why == Why::kAssigned && strict_) Fail(v.at, "assigned var " + name + " unused");
+  }
+  frames_.pop_back();
+}
+
 Resolver::Variable* Resolver::Find(std::string_view name) {
   for (auto f = frames_.rbegin(); f != frames_.rend(); ++f) {
     if (auto it = f->find(name); it != f->end()) return &it->second;
@@ -67,6 +77,8 @@ void Resolver::Declare(Term& var, bool assign) {
     Fail(var.at, "var " + var.text + " referenced above");
     return;
   }
+  v.why = assign ? Variable::Why::kAssigned : Variable::Why::kDeclared;
+  v.at = var.at;
   v.name = keep_names_ && frames_.size() == 1 ? var.text : names_.Next();
   var.text = v.name;
 }
@@ -98,7 +110,7 @@ void Resolver::ResolveQuery(Body& body) {
   frames_.emplace_back();
   keep_names_ = true;
   ResolveBody(body);
-  frames_.pop_back();
+  PopFrame();
 }
 
 void Resolver::ResolveRule(Rule& rule, const std::vector<TermPtr>& package) {
@@ -111,6 +123,7 @@ void Resolver::ResolveRule(Rule& rule, const std::vector<TermPtr>& package) {
   }
   rule.head.ref = std::move(ref);
 
+  VarSet args_seen, used_args;
   for (Rule* r = &rule; r != nullptr; r = r->else_rule.get()) {
     if (r != &rule) r->head.ref = rule.head.ref->Clone();
     Frame args;
@@ -127,6 +140,8 @@ void Resolver::ResolveRule(Rule& rule, const std::vector<TermPtr>& package) {
       ResolveTerm(a);
       LiftCalls(a, support);
     }
+    // To stand in the head is no use.
+    for (auto& [name, v] : frames_.back()) v.used = false;
     frames_.emplace_back();
     CollectDeclared(r->body, frames_.back());
     Body out;
@@ -138,8 +153,17 @@ void Resolver::ResolveRule(Rule& rule, const std::vector<TermPtr>& package) {
     }
     if (r->head.key) ResolveTerm(r->head.key);
     if (r->head.value) ResolveTerm(r->head.value);
-    frames_.pop_back();
-    frames_.pop_back();
+    PopFrame();
+    for (const auto& [name, v] : frames_.back()) {
+      if (v.used) used_args.insert(name);
+      args_seen.insert(name);
+    }
+    PopFrame();
+  }
+  if (!strict_ || rule.is_default) return;
+  for (const auto& name : args_seen) {
+    if (!used_args.contains(name) && !IsWildcard(name))
+      Fail(rule.at, "unused argument " + name + ". (hint: use _ (wildcard variable) instead)");
   }
 }
 
@@ -182,8 +206,24 @@ void Resolver::ResolveWith(Expr& e) {
   }
 }
 
+TermPtr Resolver::Named(TermPtr value, Body& out) {
+  TermPtr local = MakeVar(names_.Next(), value->at);
+  std::vector<TermPtr> operands;
+  operands.push_back(local->Clone());
+  operands.push_back(std::move(value));
+  out.push_back(MakeCall("eq", std::move(operands), local->at));
+  return local;
+}
+
 void Resolver::ResolveExpr(Expr& e, Body& out) {
   ResolveWith(e);
+  for (auto& w : e.with) {
+    // A replacement that walks through values is chosen outside of the literal.
+    VarSet vars;
+    const bool walks = w.value->is_ref() || w.value->kind == TermKind::kCall;
+    if (walks) CollectVars(*w.value, VarVisit{.closures = false, .ref_heads = false}, vars);
+    if (!vars.empty()) w.value = Named(std::move(w.value), out);
+  }
   switch (e.kind) {
     case ExprKind::kTerm: ResolveTerm(e.terms[0]); break;
     case ExprKind::kCall:
@@ -218,8 +258,11 @@ void Resolver::ResolveExpr(Expr& e, Body& out) {
       TermPtr domain = std::move(call.items.back());
       if (domain->is_ref()) {
         ref->items = std::move(domain->items);
-      } else {
+      } else if (IsGround(*domain) || domain->is_var()) {
         ref->items.push_back(std::move(domain));
+      } else {
+        // What is iterated over exists first: it may walk through values itself.
+        ref->items.push_back(Named(std::move(domain), out));
       }
       ref->items.push_back(keyed ? std::move(call.items[1]) : MakeVar("$" + names_.Next(), call.at));
       TermPtr value = std::move(call.items[keyed ? 2 : 1]);
@@ -237,20 +280,20 @@ void Resolver::ResolveExpr(Expr& e, Body& out) {
       for (size_t i : {size_t{0}, size_t{1}}) {
         if (!e.terms[i] || IsWildcard(e.terms[i]->text)) continue;
         std::string fresh = names_.Next();
-        own[e.terms[i]->text] = Variable{fresh};
+        own[e.terms[i]->text] = Variable{fresh, false, false, Variable::Why::kDeclared, e.at};
         e.terms[i]->text = fresh;
       }
       frames_.push_back(std::move(own));
       frames_.emplace_back();
       ResolveBody(e.body);
-      frames_.pop_back();
-      frames_.pop_back();
+      PopFrame();
+      PopFrame();
       break;
     }
     case ExprKind::kNot:
       frames_.emplace_back();
       ResolveBody(e.body);
-      frames_.pop_back();
+      PopFrame();
       break;
   }
   auto moved = std::make_unique<Expr>(e.kind, e.at);
@@ -262,10 +305,12 @@ void Resolver::ResolveOperator(TermPtr& op) {
   Term& head = *op->items[0];
   if (!head.is_var()) return;
   if (Variable* v = Find(head.text)) {
+    v->used = true;
     if (!v->name.empty()) head.text = v->name;
     return;
   }
   if (const auto* path = Global(head.text)) {
+    used_globals_.insert(head.text);
     std::vector<TermPtr> items = std::move(MakeRef(*path, head.at)->items);
     for (size_t i = 1; i < op->items.size(); ++i) items.push_back(std::move(op->items[i]));
     op->items = std::move(items);
@@ -338,6 +383,7 @@ void Resolver::ResolveTerm(TermPtr& t) {
         return;
       }
       if (Variable* v = Find(t->text)) {
+        v->used = true;
         // A closure that names it before its declaration has a variable of its own.
         if (!v->name.empty())
           t->text = v->name;
@@ -345,7 +391,10 @@ void Resolver::ResolveTerm(TermPtr& t) {
           v->used_before = true;
         return;
       }
-      if (const auto* path = Global(t->text)) t = MakeRef(*path, t->at);
+      if (const auto* path = Global(t->text)) {
+        used_globals_.insert(t->text);
+        t = MakeRef(*path, t->at);
+      }
       return;
     }
     case TermKind::kRef: ResolveRef(t); return;
@@ -359,7 +408,7 @@ void Resolver::ResolveTerm(TermPtr& t) {
       frames_.emplace_back();
       ResolveBody(t->body);
       for (auto& i : t->items) ResolveTerm(i);
-      frames_.pop_back();
+      PopFrame();
       return;
     case TermKind::kTemplate: ResolveTemplate(t); return;
     default:

@@ -269,7 +269,7 @@ bool TypeChecker::CheckRef(const Term& ref, Scope& scope) {
       return true;
     }
     n = step.is_string() ? n->Child(step.text) : nullptr;
-    if (n == nullptr) return true;  // a base document
+    if (n == nullptr) return CheckSteps(pool_.Any(), ref, i + 1, scope);  // a base document
     if (n->rules.empty()) continue;
     const Type* t = TypeOfNode(*n);
     if (t != nullptr && t->kind == Kind::kFunction) {
