@@ -378,8 +378,8 @@ void Supervisor::Unpark(Child& from, const std::string& key, Channel::Reply repl
 
 void Supervisor::CheckReady() {
   if (announced_ || draining_) return;
-  const bool gateway = std::ranges::any_of(children_, [](const auto& c) { return c->role == "gateway"; });
-  if (!gateway || !std::ranges::all_of(children_, [](const auto& c) { return c->ready; })) return;
+  // The keeper is ready once it has asked for every gateway: there may be none, where no tenant is active.
+  if (!std::ranges::all_of(children_, [](const auto& c) { return c->ready; })) return;
   announced_ = true;
   if (on_ready_) on_ready_();
 }

@@ -51,6 +51,33 @@ TEST(JournalSink, WritesToTheJournalThatTheKeeperOpened) {
   }
 }
 
+// What the keeper could not read on is not written to: the call that is to be recorded is refused, and another journal
+// is asked for.
+TEST(JournalSink, RefusesOnceTheKeeperHasGivenTheJournalUp) {
+  const ledger::testing::TempFolder folder;
+  const std::string path = folder.path() + "/journal";
+  SystemClock clock;
+  SystemRandom random;
+  auto journal = ledger::CreateJournal(path, "gateway/acme", crypto::Secret::Random(32, random), clock, random);
+  ASSERT_TRUE(journal.ok()) << journal.error().ToString();
+  runtime::Loop loop;
+  auto sink = OpenJournalSink(loop, ledger::SyncPolicy::kWritten)(Answer(std::move(*journal)));
+  ASSERT_TRUE(sink.ok()) << sink.error().ToString();
+  ASSERT_EQ(::chmod(path.c_str(), ledger::kRevokedMode), 0);
+  const auto size = std::filesystem::file_size(path);
+  std::optional<ErrorCode> refused;
+  (*sink)->Append(ledger::Event{.time = clock.Wall(),
+                                .kind = ledger::RecordKind::kDecision,
+                                .spiffe_id = *SpiffeId::Parse("spiffe://example.org/agent/acme/crew/main"),
+                                .tenant = *IdSegment::Parse("acme")},
+                  [&](const Status& s) {
+                    if (!s.ok()) refused = s.error().code();
+                  });
+  EXPECT_EQ(refused, ErrorCode::kUnavailable);
+  EXPECT_TRUE((*sink)->WantsReplacement());
+  EXPECT_EQ(std::filesystem::file_size(path), size);
+}
+
 TEST(JournalSink, RefusesWhatIsNoJournal) {
   runtime::Loop loop;
   const OpenSink open = OpenJournalSink(loop, ledger::SyncPolicy::kWritten);

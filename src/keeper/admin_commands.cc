@@ -214,6 +214,11 @@ Result<Json> AdminCommands::TenantFreeze(const AdminCall& call) {
 void AdminCommands::TenantThaw(std::shared_ptr<AdminCall> call) {
   const auto name = TenantArg(*call);
   if (!name.ok()) return call->Fail(name.error());
+  if (k_.tenants_->Find(*name) != nullptr) {
+    // Its log may have been put right since the start.
+    const hexr::Status log = k_.evidence_->AddTenant(*name);
+    if (!log.ok()) return call->Fail(log.error().WithContext("the tenant's log"));
+  }
   const hexr::Status s = k_.tenants_->SetState(*name, TenantState::kActive);
   if (!s.ok()) return call->Fail(s.error());
   k_.StartGateway(*k_.tenants_->Find(*name), [call, n = *name](const hexr::Status& started) {

@@ -3,6 +3,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <future>
 #include <tuple>
@@ -51,14 +52,17 @@ Result<std::unique_ptr<Evidence>> Evidence::Start(EvidenceOptions options, const
   e->inotify_ = runtime::UniqueFd(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
   if (!e->inotify_) return ErrnoError("inotify", errno);
   RETURN_IF_ERROR(e->Open(std::nullopt));
-  for (const IdSegment& t : tenants) RETURN_IF_ERROR(e->Open(t));
+  for (const IdSegment& t : tenants) {
+    if (const Status s = e->Open(t); !s.ok())
+      hexr::Log(LogLevel::kError, "ledger.tenant_disabled", {{"tenant", t.value()}, {"error", s.error()}});
+  }
   Evidence* self = e.get();
   e->loop_.Post([self] {
     self->watch_ = self->loop_.Watch(self->inotify_.get(), [self] {
       char events[4096];
       while (read(self->inotify_.get(), events, sizeof events) > 0) {
       }
-      self->PollSoon(kGather);
+      self->ReadSoon(kGather);
     });
     self->Poll();
     self->Tell();
@@ -82,8 +86,9 @@ void Evidence::Finish() {
   }
   loop_.Post([this] {
     watch_ = runtime::FdWatch();
-    timer_.Cancel();
     witness_timer_.Cancel();
+    read_timer_.Cancel();
+    commit_timer_.Cancel();
     if (const Status s = ledger_->Flush(); !s.ok())
       hexr::Log(LogLevel::kError, "ledger.flush_failed", {{"error", s.error()}});
     loop_.Stop();
@@ -108,20 +113,22 @@ Status Evidence::Open(const std::optional<IdSegment>& tenant) {
   return Ok();
 }
 
-void Evidence::PollSoon(std::chrono::milliseconds delay) {
-  if (!timer_.pending()) timer_ = loop_.After(delay, [this] { Poll(); });
+void Evidence::ReadSoon(std::chrono::milliseconds delay) {
+  if (!read_timer_.pending()) read_timer_ = loop_.After(delay, [this] { Poll(); });
 }
 
+// What is not read yet can be rewritten by a process that is taken over: only checkpoints wait for their interval.
 void Evidence::Poll() {
-  const auto progress = ledger_->Poll();
-  if (!progress.ok()) {
-    hexr::Log(LogLevel::kError, "ledger.poll_failed", {{"error", progress.error()}});
-    PollSoon(kRetry);
-  } else if (progress->records > 0 || !progress->committed) {
-    // What was read waits for its checkpoint; without new records the next Poll finds nothing and the timer rests.
-    if (progress->records > 0) PollSoon(options_.checkpoint_interval);
+  const ledger::Ledger::Turn turn = ledger_->Poll();
+  if (turn.progress.more) ReadSoon(std::chrono::milliseconds(0));
+  if (!turn.status.ok()) {
+    hexr::Log(LogLevel::kError, "ledger.poll_failed", {{"error", turn.status.error()}});
+    commit_timer_ = loop_.After(kRetry, [this] { Poll(); });
+  } else if (turn.progress.due) {
+    commit_timer_ =
+        loop_.After(std::max(*turn.progress.due - clock_.Mono(), std::chrono::nanoseconds(0)), [this] { Poll(); });
   }
-  if (progress.ok() && progress->committed) Tell();
+  if (turn.progress.committed) Tell();
 }
 
 void Evidence::AskWitnesses() {
@@ -173,8 +180,38 @@ Evidence::Log* Evidence::Find(const std::optional<IdSegment>& tenant) {
 Status Evidence::Record(const ledger::Event& event) {
   Log* log = Find(event.tenant);
   if (log == nullptr) return NotFound("no log of this tenant");
-  RETURN_IF_ERROR(log->writer->Append(event));
-  if (log->writer->WantsRotation()) Rotate(event.tenant, *log);
+  Status s = log->writer->Append(event);
+  if (!log->writer->WantsRotation()) return s;
+  if (s.ok()) {
+    Rotate(event.tenant, *log);
+    return s;
+  }
+  if (!RotateNow(event.tenant, *log).ok()) return s;
+  return log->writer->Append(event);
+}
+
+void Evidence::Note(const ledger::Event& event) {
+  const auto report = [](const Status& s) {
+    if (!s.ok()) hexr::Log(LogLevel::kError, "ledger.record_failed", {{"error", s.error()}});
+  };
+  Log* log = Find(event.tenant);
+  if (log != nullptr && !log->writer->WantsRotation()) return log->writer->Append(event, report);
+  report(Record(event));
+}
+
+Status Evidence::RotateNow(const std::optional<IdSegment>& tenant, Log& log) {
+  if (!thread_.joinable()) return Unavailable("the ledger is closed");
+  if (log.retry_at && clock_.Mono() < *log.retry_at) return Unavailable("no other journal yet");
+  std::promise<Result<ledger::NewJournal>> made;
+  loop_.Post([&] { made.set_value(NewJournalFor(tenant, "keeper")); });
+  Result<ledger::NewJournal> journal = made.get_future().get();
+  if (!journal.ok()) {
+    hexr::Log(LogLevel::kError, "ledger.no_journal", {{"log", NameOf(tenant)}, {"error", journal.error()}});
+    log.retry_at = clock_.Mono() + kRetry;
+    return journal.error();
+  }
+  if (const Status s = log.writer->Rotate(std::move(journal->fd), std::move(journal->ticket)); !s.ok())
+    hexr::Log(LogLevel::kWarn, "ledger.rotate", {{"error", s.error()}});
   return Ok();
 }
 
@@ -194,13 +231,14 @@ void Evidence::EndInstance(const std::optional<IdSegment>& tenant, const Instanc
   if (Log* log = Find(tenant)) (void)log->writer->EndInstance(instance);  // only closes a counter
 }
 
+Result<ledger::NewJournal> Evidence::NewJournalFor(const std::optional<IdSegment>& tenant, const std::string& label) {
+  ASSIGN_OR_RETURN(ledger::TenantLedger* const t, ledger_->Of(tenant));
+  return t->sequencer().OpenJournal(label);
+}
+
 void Evidence::OpenJournalOn(const std::optional<IdSegment>& tenant, const std::string& label, OnJournal done) {
   loop_.Post([this, tenant, label, alive = std::weak_ptr<bool>(alive_), done = std::move(done)]() mutable {
-    const auto open = [&]() -> Result<ledger::NewJournal> {
-      ASSIGN_OR_RETURN(ledger::TenantLedger* const t, ledger_->Of(tenant));
-      return t->sequencer().OpenJournal(label);
-    };
-    auto journal = std::make_shared<Result<ledger::NewJournal>>(open());
+    auto journal = std::make_shared<Result<ledger::NewJournal>>(NewJournalFor(tenant, label));
     keeper_loop_.Post([alive, journal, done = std::move(done)]() mutable {
       const auto still = alive.lock();
       if (still && *still) done(std::move(*journal));

@@ -43,23 +43,28 @@ class Evidence {
   using OnJournal = UniqueFunction<void(Result<ledger::NewJournal>)>;
 
   // Opens the node's log and those of `tenants`, and starts the thread. `state` keeps the logs' keys, and is used
-  // inside this call and AddTenant only. `loop` is the keeper's. DATA_LOSS: a log on disk does not fit; nothing is
-  // changed.
+  // inside this call and AddTenant only. `loop` is the keeper's. A tenant's log that does not open is reported and left
+  // out: nothing of that tenant can be recorded, and so nothing of it is allowed. DATA_LOSS: the node's own log on disk
+  // does not fit; nothing is changed.
   static Result<std::unique_ptr<Evidence>> Start(EvidenceOptions options, const std::vector<IdSegment>& tenants,
                                                  State& state, runtime::Loop& loop, const Clock& clock, Random& random);
   ~Evidence();
   Evidence(const Evidence&) = delete;
   Evidence& operator=(const Evidence&) = delete;
 
-  // A record of the keeper's own. To the tenant's log where the event names a tenant, else to the node's.
-  // An error means that what was to be recorded may not happen.
+  // A record of the keeper's own. To the tenant's log where the event names a tenant, else to the node's. A journal
+  // that is broken is replaced first. An error means that what was to be recorded may not happen.
   Status Record(const ledger::Event& event);
+  // The same for what has happened whether or not it can be recorded: does not wait for a disk, and logs an error.
+  void Note(const ledger::Event& event);
   void EndInstance(const std::optional<IdSegment>& tenant, const InstanceId& instance);
 
   // A journal for another process. `done` runs on the keeper's loop.
   void OpenJournal(const IdSegment& tenant, const std::string& label, OnJournal done);
 
+  // Opens the log of a tenant, also of one whose log did not open before. OK when it is open.
   Status AddTenant(const IdSegment& tenant);
+  bool Has(const IdSegment& tenant) const { return logs_.contains(tenant.value()); }
   // Writes what is left, with a last checkpoint, and ends the thread. Nothing can be recorded after it.
   void Finish();
 
@@ -82,14 +87,19 @@ class Evidence {
     std::string verifier_key;
     std::unique_ptr<ledger::JournalWriter> writer;
     bool rotating = false;
+    std::optional<MonoTime> retry_at = {};  // after a journal that could not be replaced
   };
 
   Evidence(EvidenceOptions options, runtime::Loop& loop, const Clock& clock);
   Status Open(const std::optional<IdSegment>& tenant);
   Log* Find(const std::optional<IdSegment>& tenant);
+  // On the ledger thread.
+  Result<ledger::NewJournal> NewJournalFor(const std::optional<IdSegment>& tenant, const std::string& label);
   void OpenJournalOn(const std::optional<IdSegment>& tenant, const std::string& label, OnJournal done);
   void Rotate(const std::optional<IdSegment>& tenant, Log& log);
-  void PollSoon(std::chrono::milliseconds delay);
+  // Waits for the ledger thread: for a journal that takes nothing any more.
+  Status RotateNow(const std::optional<IdSegment>& tenant, Log& log);
+  void ReadSoon(std::chrono::milliseconds delay);
   void Poll();
   void AskWitnesses();
   // From the ledger's thread to a witness, by way of the keeper's loop, and back.
@@ -114,8 +124,9 @@ class Evidence {
   runtime::Loop loop_;
   runtime::UniqueFd inotify_;
   runtime::FdWatch watch_;
-  runtime::Timer timer_;
   runtime::Timer witness_timer_;
+  runtime::Timer read_timer_;
+  runtime::Timer commit_timer_;
   std::thread thread_;
 };
 

@@ -139,13 +139,15 @@ Status Keeper::Open() {
     e.mutable_ready();
     supervisor_.Call(std::move(e), {}, kPeerDeadline, [](Result<Message>) {});
   };
-  for (const auto& [name, t] : tenants_->all()) *waiting += t.state == TenantState::kActive;
-  if (*waiting == 0) {  // every tenant is frozen: the node is up, and starts nothing
+  // A tenant whose log did not open has no gateway: without a journal it could only refuse, and never be ready.
+  const auto starts = [this](const Tenant& t) { return t.state == TenantState::kActive && evidence_->Has(t.name); };
+  for (const auto& [name, t] : tenants_->all()) *waiting += starts(t);
+  if (*waiting == 0) {  // every tenant is frozen or without a log: the node is up, and starts nothing
     ++*waiting;
     one_done(Ok());
   }
   for (const auto& [name, t] : tenants_->all()) {
-    if (t.state == TenantState::kActive) StartGateway(t, one_done);
+    if (starts(t)) StartGateway(t, one_done);
   }
   return Ok();
 }
@@ -331,13 +333,17 @@ void Keeper::ExecDone(const ::hexr::node::v1::ExecDone& done, Channel::Reply rep
 
 // ---- what happens to instances
 
+ledger::Event Keeper::InstanceEvent(const Instance& i, RecordKind kind, Body body) const {
+  return {.time = clock_.Wall(),
+          .kind = kind,
+          .spiffe_id = i.identity.id,
+          .instance = i.id(),
+          .tenant = i.facts.tenant,
+          .body = std::move(body)};
+}
+
 Status Keeper::RecordInstance(const Instance& i, RecordKind kind, Body body) {
-  return evidence_->Record({.time = clock_.Wall(),
-                            .kind = kind,
-                            .spiffe_id = i.identity.id,
-                            .instance = i.id(),
-                            .tenant = i.facts.tenant,
-                            .body = std::move(body)});
+  return evidence_->Record(InstanceEvent(i, kind, std::move(body)));
 }
 
 Status Keeper::RecordIssued(const identity::Identity& identity, std::string_view kind, ByteView serial,
@@ -376,9 +382,7 @@ void Keeper::OnInstanceChange(const Instance& i, InstanceChange change) {
     case InstanceChange::kEnded: body.Set("event", Code("ended")); break;
   }
   // A process has ended or lost its identity whether or not the disk takes the record: nothing waits for it here.
-  if (const Status s = RecordInstance(i, RecordKind::kIdentity, std::move(body)); !s.ok()) {
-    Log(LogLevel::kError, "ledger.record_failed", {{"instance", i.id()}, {"error", s.error()}});
-  }
+  evidence_->Note(InstanceEvent(i, RecordKind::kIdentity, std::move(body)));
   if (change == InstanceChange::kEnded) {
     evidence_->EndInstance(i.facts.tenant, i.id());
     if (outside_) outside_->Forget(i.id());

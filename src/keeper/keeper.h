@@ -76,6 +76,7 @@ class Keeper {
 
   void OnInstanceChange(const identity::Instance& instance, identity::InstanceChange change);
   Status RecordIssued(const identity::Identity& identity, std::string_view kind, ByteView serial, WallTime not_after);
+  ledger::Event InstanceEvent(const identity::Instance& i, ledger::RecordKind kind, ledger::Body body) const;
   Status RecordInstance(const identity::Instance& i, ledger::RecordKind kind, ledger::Body body);
   void SendBundles(runtime::Channel& gateway);
   void StartGateway(const Tenant& tenant, UniqueFunction<void(Status)> done);

@@ -73,20 +73,21 @@ Result<TenantLedger*> Ledger::Of(const std::optional<IdSegment>& tenant) {
   return logs_.emplace(name, std::move(log)).first->second.get();
 }
 
-Result<Sequencer::Progress> Ledger::Poll() {
-  Sequencer::Progress all;
-  std::optional<Error> first;
+Ledger::Turn Ledger::Poll() {
+  Turn turn;
+  Sequencer::Progress& all = turn.progress;
   for (auto& [name, log] : logs_) {
     const Result<Sequencer::Progress> one = log->sequencer_->Poll();
     if (!one.ok()) {
-      if (!first) first = one.error().WithContext(Place(name));
+      if (turn.status.ok()) turn.status = one.error().WithContext(Place(name));
       continue;
     }
     all.records += one->records;
+    all.more = all.more || one->more;
     all.committed = all.committed || one->committed;
+    if (one->due && (!all.due || *one->due < *all.due)) all.due = one->due;
   }
-  if (first) return *first;
-  return all;
+  return turn;
 }
 
 Status Ledger::Flush() {

@@ -57,8 +57,12 @@ class Ledger {
   // The log of a tenant, or the node's own. Made when it is not there. The pointer is valid while the ledger is.
   Result<TenantLedger*> Of(const std::optional<IdSegment>& tenant);
 
-  // Polls every log. One that fails does not keep the others waiting: the first error is returned after all were tried.
-  Result<Sequencer::Progress> Poll();
+  // Polls every log. One that fails does not keep the others waiting: `progress` is theirs, `status` the first error.
+  struct Turn {
+    Sequencer::Progress progress;
+    Status status;
+  };
+  Turn Poll();
   Status Flush();
 
   // Where a log's files are: for `verify`, `export` and the like on a node's own state. `tenant` empty: the node's.

@@ -56,7 +56,7 @@ TEST_F(LedgerTest, EachTenantHasItsOwnLogKeyAndTexts) {
     NewJournal journal = acme->sequencer().OpenJournal("gateway/acme").value();
     auto writer = JournalWriter::Open(std::move(journal.fd), std::move(journal.ticket), SyncPolicy::kWritten).value();
     ASSERT_TRUE(writer->Append(TestEvent(1, 1)).ok());
-    EXPECT_EQ(ledger.Poll()->records, 1u);
+    EXPECT_EQ(ledger.Poll().progress.records, 1u);
     ASSERT_TRUE(ledger.Flush().ok());
     EXPECT_EQ(ledger.Of(IdSegment::Parse("acme").value()).value(), acme);
   }

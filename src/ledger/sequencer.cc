@@ -365,7 +365,7 @@ Result<Sequencer::Progress> Sequencer::Poll() {
     RETURN_IF_ERROR(Commit());
     progress.committed = true;
   }
-  progress.pending = log_.pending() > 0;
+  if (log_.pending() > 0) progress.due = *pending_since_ + options_.commit_interval;
   return progress;
 }
 
@@ -380,7 +380,7 @@ Status Sequencer::Flush() {
 bool Sequencer::CommitDue() const {
   if (log_.pending() == 0) return false;
   return log_.pending() >= std::min(options_.commit_records, limits::kMaxPendingRecords) ||
-         pending_text_bytes_ >= kMaxPendingTextBytes || clock_.Mono() - *pending_since_ >= options_.commit_interval;
+         pending_text_bytes_ >= kMaxPendingTextBytes || clock_.Mono() >= *pending_since_ + options_.commit_interval;
 }
 
 SequencerSnapshot Sequencer::Snapshot() const {

@@ -48,8 +48,8 @@ class Sequencer {
   struct Progress {
     uint64_t records = 0;  // frames that were read from journals
     bool more = false;     // a journal's turn ended before the journal did: Poll again at once
-    bool pending = false;  // what was read waits for its checkpoint: Poll again after the commit interval
     bool committed = false;
+    std::optional<MonoTime> due = {};  // when what was read has to be in a checkpoint: Poll again then
   };
   Result<Progress> Poll();
   // Poll until the journals are read to their ends, then a checkpoint.

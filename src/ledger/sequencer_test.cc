@@ -126,7 +126,7 @@ TEST_F(SequencerTest, CommitsByTimeAndByNumber) {
   const auto rest = sequencer->Poll();
   EXPECT_EQ(rest->records, 904u);
   EXPECT_FALSE(rest->more);
-  EXPECT_TRUE(rest->pending);
+  EXPECT_TRUE(rest->due);
 }
 
 TEST_F(SequencerTest, RestartsNeitherLoseNorRepeat) {
