@@ -17,7 +17,7 @@ UNTESTED: set[str] = {
     # courier
     "kEndpointRequestTimeout", "kMaxFetchTime", "kMetricsFreshness",
     # gateway
-    "kDialAttemptDeadline", "kDnsIdleDeadline", "kDnsTtlSeconds", "kFindOwnerDeadline", "kKeepAliveDeadline",
+    "kDialAttemptDeadline", "kDnsIdleDeadline", "kFindOwnerDeadline", "kKeepAliveDeadline",
     "kLingerDeadline", "kMaxDialAttempts", "kMaxDnsQueriesPending", "kMaxStreamBufferBytes", "kRequestHeadDeadline",
     "kTunnelIdleDeadline",
     # guard
@@ -29,7 +29,7 @@ UNTESTED: set[str] = {
     # messages
     "kMaxParkedItems", "kNodeCallDeadline",
     # net
-    "kMaxHttpConnections", "kMaxResolvedAddresses",
+    "kMaxResolvedAddresses",
     # rego
     "kMaxBundleBytes", "kMaxPolicyFileBytes", "kMaxPolicyFiles", "kMaxRegoParseDepth", "kMaxRegoParseStepsPerToken",
     "kMaxRegoTypeChoices", "kMaxRegoTypeDepth", "kMaxRegoYamlNodes",

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <optional>
@@ -173,6 +174,27 @@ TEST_F(Http, RefusesWhatItCannotRead) {
               ::testing::StartsWith("HTTP/1.1 413 "));
   EXPECT_THAT(Raw("GET / HTTP/1.1\r\nHost:"), ::testing::StartsWith("HTTP/1.1 408 ")) << "a slow sender";
   EXPECT_EQ(Raw(""), "") << "an idle connection";
+}
+
+TEST_F(Http, ConnectionsAreBounded) {
+  HttpServerOptions options;
+  EXPECT_EQ(options.max_connections, limits::kMaxHttpConnections);
+  options.max_connections = 2;
+  Start(options);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(port_);
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  std::vector<runtime::UniqueFd> clients;
+  for (int i = 0; i < 3; ++i) {
+    clients.emplace_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(connect(clients.back().get(), reinterpret_cast<sockaddr*>(&to), sizeof to), 0);
+    RunUntil([&] { return server_->connections() == std::min<size_t>(2, clients.size()); });
+  }
+  char byte = 0;
+  RunUntil([&] { return recv(clients[2].get(), &byte, 1, MSG_DONTWAIT) == 0; });
+  EXPECT_EQ(recv(clients[2].get(), &byte, 1, MSG_DONTWAIT), 0) << "closed at once";
+  EXPECT_EQ(server_->connections(), 2U);
 }
 
 TEST_F(Http, FetchChecksEveryAddress) {

@@ -75,6 +75,8 @@ TEST_F(Capture, AnAllowedNameHasOneStableAddressOfEachFamily) {
   EXPECT_EQ(first.substr(0, 2), "\xbe\xef");
   EXPECT_EQ(Code(first), 0);
   ASSERT_EQ(Answers(first), 1);
+  const auto byte = [&](size_t from_end) { return static_cast<uint8_t>(first[first.size() - from_end]); };
+  EXPECT_EQ(byte(10) << 24 | byte(9) << 16 | byte(8) << 8 | byte(7), static_cast<int>(limits::kDnsTtlSeconds));
   const std::string address = Address(first);
   EXPECT_TRUE(SyntheticNames::IsSynthetic(*IpAddress::Parse(address))) << address;
   EXPECT_EQ(Resolve("api.test"), address);
