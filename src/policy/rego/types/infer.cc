@@ -135,6 +135,10 @@ bool TypeChecker::Assume(const Term& t, const Type* want, Scope& scope, bool eit
       scope.types[t.text] = either ? pool_.Or(known, want) : want;
       return true;
     }
+    case TermKind::kCall:
+      // Among several choices the result is, as OPA has it, a variable that may be any of them.
+      if (either) return true;
+      [[fallthrough]];
     default: {
       const Type* known = Of(t, scope);
       return known == nullptr || HasUnknown(known) || Unifies(known, want);
