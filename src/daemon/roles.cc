@@ -144,6 +144,10 @@ class GatewayRole final : public Role {
 Status CheckFetchAddress(ByteView bytes, bool named) {
   ASSIGN_OR_RETURN(const gateway::IpAddress address, gateway::IpAddress::FromBytes(bytes));
   const gateway::AddressClass kind = gateway::Classify(address);
+  if (!named && kind == gateway::AddressClass::kPublic && gateway::IsOwnAddress(address)) {
+    return PermissionDenied(address.ToString() +
+                            " is this machine's own, which only a URL of the configuration may name");
+  }
   const bool near = kind == gateway::AddressClass::kPrivate || kind == gateway::AddressClass::kLoopback;
   if (kind == gateway::AddressClass::kPublic || (named && near)) return Ok();
   return PermissionDenied(address.ToString() + " is a " + std::string(gateway::AddressClassName(kind)) +
@@ -186,8 +190,8 @@ class CourierRole final : public Role {
   void OnDrain(std::chrono::milliseconds, UniqueFunction<void()> done) override { courier_->Drain(std::move(done)); }
 
  private:
-  // Just below the uids of tenants (keeper/tenants.cc).
-  static constexpr uid_t kCourierUid = 199'999;
+  // The end of the range that tenants get their uids from (keeper/tenants.cc), which they do not reach.
+  static constexpr uid_t kCourierUid = 2'147'483'646;
   Ground ground_;
   std::unique_ptr<courier::Courier> courier_;
 };

@@ -79,7 +79,7 @@ class Metrics(unittest.TestCase):
         self.assertRegex(status, r"Seccomp:\t2")
         self.assertRegex(status, r"CapEff:\t0000000000000000")
         if os.geteuid() == 0:
-            self.assertRegex(status, r"Uid:\t199999\t199999")
+            self.assertRegex(status, r"Uid:\t2147483646\t2147483646")
 
     def test_without_a_reason_there_is_no_courier_and_a_taken_port_is_named(self):
         with Node() as plain:
