@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -94,7 +95,13 @@ bool Show(const Invocation& in, ByteView message, bool last) {
     }
   }
   if (in.output == Output::kJson) {
-    const wire::Json document = wire::JsonObject{{"svids", std::move(all)}};
+    wire::JsonArray federated;
+    std::vector<std::string> names;
+    for (const auto& [td, bundle] : response.federated_bundles()) names.push_back(td);
+    std::ranges::sort(names);
+    for (std::string& td : names) federated.push_back(std::move(td));
+    const wire::Json document =
+        wire::JsonObject{{"svids", std::move(all)}, {"federated_bundles", std::move(federated)}};
     if (last)
       PrintJson(document);
     else
