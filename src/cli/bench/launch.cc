@@ -1,0 +1,182 @@
+#include "cli/bench/launch.h"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+
+#include "base/clock.h"
+#include "cli/bench/private_node.h"
+#include "cli/output.h"
+
+namespace hexr::cli::bench {
+namespace {
+
+constexpr char kConfig[] =
+    "trust_domain: bench.hexr\n"
+    "machine_key: file\n"
+    "roles:\n"
+    "  - {agent: bench, role: \"*\", exe: \"*\", user: \"*\", spawn: [bench/sub]}\n"
+    "log: {level: info}\n";
+constexpr int kWarm = 10;
+
+double Millis(std::chrono::nanoseconds d) { return std::chrono::duration<double, std::milli>(d).count(); }
+
+// Programs as a shell would start them, in a folder of the benchmark's own.
+class Runner {
+ public:
+  static Result<Runner> Make(const PrivateNode& node) {
+    std::error_code e;
+    Runner r;
+    const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", e);
+    r.bin_ = self.parent_path().string();
+    r.hexr_ = r.bin_ + "/hexr";
+    if (access(r.hexr_.c_str(), X_OK) != 0) return FailedPrecondition(r.hexr_ + " is not there");
+    r.folder_ = node.home() + "/work";
+    std::filesystem::create_directory(r.folder_, e);
+    r.environment_ = {"PATH=/usr/bin:/bin", "HOME=/tmp", "HEXR_HOME=" + node.home()};
+    return r;
+  }
+  const std::string& folder() const { return folder_; }
+  const std::string& hexr() const { return hexr_; }
+
+  // From before the start to after the end. The program's code has to be 0.
+  Result<double> Time(std::vector<std::string> argv) const {
+    std::vector<char*> args, env;
+    for (std::string& a : argv) args.push_back(a.data());
+    for (const std::string& v : environment_) env.push_back(const_cast<char*>(v.c_str()));
+    args.push_back(nullptr);
+    env.push_back(nullptr);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_addchdir_np(&actions, folder_.c_str());
+    const SystemClock clock;
+    pid_t pid = -1;
+    const MonoTime begin = clock.Mono();
+    const int failed = posix_spawn(&pid, args[0], &actions, nullptr, args.data(), env.data());
+    posix_spawn_file_actions_destroy(&actions);
+    if (failed != 0) return ErrnoError("start " + argv[0], failed);
+    int status = 0;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    const double took = Millis(clock.Mono() - begin);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+      return Internal(argv[0] + " ended with status " + std::to_string(status));
+    return took;
+  }
+  Result<double> TimeAgent(std::vector<std::string> command, const std::vector<std::string>& flags = {}) const {
+    std::vector<std::string> argv = {hexr_, "run", "--agent", "bench"};
+    argv.insert(argv.end(), flags.begin(), flags.end());
+    argv.push_back("--");
+    argv.insert(argv.end(), command.begin(), command.end());
+    return Time(std::move(argv));
+  }
+  const std::string& bin() const { return bin_; }
+
+ private:
+  std::string bin_, hexr_, folder_;
+  std::vector<std::string> environment_;
+};
+
+// In turns, so that what the machine does meanwhile meets both.
+Status MeasureOverTrue(const Runner& runner, size_t count, Findings& out) {
+  std::vector<double> bare, launched, over;
+  for (size_t i = 0; i < count + kWarm; ++i) {
+    ASSIGN_OR_RETURN(const double a, runner.Time({"/bin/true"}));
+    ASSIGN_OR_RETURN(const double b, runner.TimeAgent({"true"}));
+    if (i < kWarm) continue;
+    bare.push_back(a);
+    launched.push_back(b);
+    over.push_back(b - a);
+  }
+  out.figures.push_back(
+      {"launch_over_true_p50", Percentile(over, 0.5), "ms", AtMost(8), count, {{"true", Percentile(bare, 0.5)}}});
+  out.figures.push_back(
+      {"launch_over_true_p99", Percentile(over, 0.99), "ms", {}, count, {{"true", Percentile(bare, 0.99)}}});
+  out.figures.push_back({"launch_p50", Percentile(launched, 0.5), "ms", {}, count});
+  return Ok();
+}
+
+// From the node's own log: every launch says when each step was done.
+Status MeasureShares(const PrivateNode& node, size_t count, Findings& out) {
+  std::ifstream log(node.paths().LogFile());
+  std::vector<double> spawner, keeper, gateway;
+  for (std::string line; std::getline(log, line);) {
+    const auto json = wire::ParseJson(line);
+    if (!json.ok() || Text(*json, "event") != "instance.started") continue;
+    const auto us = [&](const char* name) { return static_cast<double>(json->FindInteger(name).value_or(0)) / 1000; };
+    keeper.push_back(us("us_registered") - us("us_ready"));
+    gateway.push_back(us("us_announced") - us("us_registered"));
+    spawner.push_back(us("us_started") - keeper.back() - gateway.back());
+  }
+  if (spawner.size() < count) return Internal("the node's log says less than it did");
+  for (std::vector<double>* v : {&spawner, &keeper, &gateway})
+    v->erase(v->begin(), v->end() - static_cast<ptrdiff_t>(count));
+  out.figures.push_back({"spawner_share_p50", Percentile(spawner, 0.5), "ms", AtMost(2.2), count});
+  out.figures.push_back({"keeper_share_p50", Percentile(keeper, 0.5), "ms", {}, count});
+  out.figures.push_back({"gateway_share_p50", Percentile(gateway, 0.5), "ms", {}, count});
+  return Ok();
+}
+
+// A chain of execs of one small program, inside and outside: what one more costs an agent that is registered.
+Status MeasureExec(const Runner& runner, const Options& options, Findings& out) {
+  const int execs = options.quick ? 50 : 400;
+  const size_t rounds = options.quick ? 3 : 15;
+  const std::string script = runner.folder() + "/chain.sh";
+  std::ofstream(script) << "[ $1 -gt 0 ] && exec /bin/sh chain.sh $(($1-1))\nexit 0\n";
+  std::vector<double> inside, outside;
+  for (size_t i = 0; i < rounds; ++i) {
+    ASSIGN_OR_RETURN(const double a, runner.Time({"/bin/sh", script, std::to_string(execs)}));
+    ASSIGN_OR_RETURN(const double none, runner.TimeAgent({"/bin/sh", "chain.sh", "0"}));
+    ASSIGN_OR_RETURN(const double b, runner.TimeAgent({"/bin/sh", "chain.sh", std::to_string(execs)}));
+    outside.push_back(a * 1000 / execs);
+    inside.push_back((b - none) * 1000 / execs);
+  }
+  const double bare = Percentile(outside, 0.5);
+  out.figures.push_back(
+      {"exec_over_bare_p50", Percentile(inside, 0.5) - bare, "us", AtMost(50), rounds, {{"bare", bare}}});
+  out.conditions["exec"] =
+      "execs of the registered process one after the other: each takes its identity away before the image changes";
+  return Ok();
+}
+
+Status MeasureInside(const Runner& runner, const Options& options, Findings& out) {
+  const int launches = options.quick ? 3 : 20;
+  const size_t rounds = options.quick ? 2 : 9;
+  const std::string loop = "i=0; while [ $i -lt $0 ]; do " + runner.hexr() +
+                           " run --agent bench --role sub -- true || exit 1; i=$((i+1)); done";
+  std::vector<double> took;
+  for (size_t i = 0; i < rounds; ++i) {
+    ASSIGN_OR_RETURN(const double none, runner.TimeAgent({"sh", "-c", loop, "0"}, {"--ro", runner.bin()}));
+    ASSIGN_OR_RETURN(const double some,
+                     runner.TimeAgent({"sh", "-c", loop, std::to_string(launches)}, {"--ro", runner.bin()}));
+    took.push_back((some - none) / launches);
+  }
+  out.figures.push_back({"launch_inside_an_agent_p50", Percentile(took, 0.5), "ms", {}, rounds});
+  return Ok();
+}
+
+}  // namespace
+
+Result<Findings> MeasureLaunch(const Options& options) {
+  const size_t count = options.quick ? 20 : 400;
+  Findings out;
+  ASSIGN_OR_RETURN(const PrivateNode node, PrivateNode::Start(kConfig));
+  ASSIGN_OR_RETURN(const Runner runner, Runner::Make(node));
+  RETURN_IF_ERROR(MeasureOverTrue(runner, count, out));
+  RETURN_IF_ERROR(MeasureShares(node, count, out));
+  RETURN_IF_ERROR(MeasureExec(runner, options, out));
+  RETURN_IF_ERROR(MeasureInside(runner, options, out));
+  out.conditions["launch"] =
+      "`hexr run -- true` and `true` in turns, from before posix_spawn to after wait; program measured before";
+  return out;
+}
+
+}  // namespace hexr::cli::bench
