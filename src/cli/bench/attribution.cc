@@ -69,8 +69,8 @@ class Family {
         if (fork() != 0) continue;
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (i + 1 < children) close(connection.client.get());
-        const pid_t self = getpid();
-        if (i + 1 == children) (void)!write(write_end.get(), &self, sizeof self);
+        const Said said{getpid(), i + 1 == children};
+        (void)!write(write_end.get(), &said, sizeof said);
         pause();
         _exit(0);
       }
@@ -79,7 +79,11 @@ class Family {
       _exit(0);
     }
     write_end.reset();
-    if (parent_ > 0 && read(read_end.get(), &holder_, sizeof holder_) != sizeof holder_) holder_ = 0;
+    // All of them, since whoever has not let go yet holds the connection too.
+    for (int i = 0; i < children && parent_ > 0; ++i) {
+      Said said{};
+      if (read(read_end.get(), &said, sizeof said) == sizeof said && said.holds) holder_ = said.pid;
+    }
   }
   ~Family() {
     if (parent_ <= 0) return;
@@ -92,6 +96,10 @@ class Family {
   pid_t holder() const { return holder_; }
 
  private:
+  struct Said {
+    pid_t pid;
+    bool holds;
+  };
   pid_t parent_ = -1, holder_ = 0;
 };
 
