@@ -120,6 +120,30 @@ class Attacks(unittest.TestCase):
         runner.join()
         self.assertEqual((done[0].returncode, done[0].stdout), (0, "svid\n"), done[0].stderr)
 
+    def test_an_agents_control_group_is_on_record_and_goes_with_it(self):
+        process = subprocess.Popen([BIN / "hexr", "run", "--agent", "grouped", "--", "sh", "-c", "cat /proc/self/cgroup; echo end; exec sleep 100"],
+                                   cwd=self.folder, env=self.node.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        inside = [line.strip() for line in iter(process.stdout.readline, "end\n")]
+        (instance,) = [i for i in self.node.json("ps")["instances"] if i["agent"] == "grouped"]
+        shown = self.node.json("show", instance["instance"])
+        doctor = {c["check"]: c for c in self.node.json("doctor", check=False)["checks"]}["cgroups"]
+        if not shown.get("cgroup"):
+            self.assertNotEqual(doctor["verdict"], "ok")  # a plain user's node that nobody gave a group
+        else:
+            outside = pathlib.Path(f"/proc/{instance['pid']}/cgroup").read_text().splitlines()
+            self.assertIn("0::" + shown["cgroup"], outside)
+            self.assertTrue(shown["cgroup"].endswith(instance["instance"]), shown)
+            self.assertIn("0::/", inside)
+            self.assertIn("a leaf for each agent", doctor["detail"])
+        self.node.hexr("kill", instance["instance"])
+        process.wait(timeout=20)
+        process.stdout.close()
+        leaves = [str(p) for p in pathlib.Path("/sys/fs/cgroup").glob("**/hexr-agents-*/" + instance["instance"])]
+        end = time.monotonic() + 10
+        while any(os.path.exists(p) for p in leaves) and time.monotonic() < end:
+            self.agent("true")  # what the kernel still held is let go of with the next launch
+        self.assertFalse(any(os.path.exists(p) for p in leaves), leaves)
+
     def test_nothing_of_an_agent_outlives_its_kill(self):
         code = ("import os, signal, time\nsignal.signal(15, signal.SIG_IGN)\nfor _ in range(10):\n  if os.fork() == 0:\n    os.setsid()\n"
                 "    if os.fork(): os._exit(0)\n    while True:\n      open('beat', 'a').write('x'); time.sleep(0.01)\nprint('up', flush=True)\nsignal.pause()")
