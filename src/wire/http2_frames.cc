@@ -46,6 +46,21 @@ Result<Http2FrameSplitter::Piece> Http2FrameSplitter::Next(ByteView& bytes, uint
   return Piece{header_, &frame_};
 }
 
+Http2PastStreams::Verdict Http2PastStreams::Judge(bool headers, int32_t stream) {
+  if (headers && stream > newest_) {
+    newest_ = stream;
+    return Verdict::kFine;
+  }
+  const auto it = ended_.find(stream);
+  if (it != ended_.end()) return it->second ? Verdict::kFine : Verdict::kStreamClosed;
+  return headers ? Verdict::kProtocolError : Verdict::kFine;
+}
+
+void Http2PastStreams::Ended(int32_t stream, bool reset_by_us) {
+  ended_.emplace(stream, reset_by_us);
+  if (ended_.size() > limits::kMaxHttp2PastStreams) ended_.erase(ended_.begin());
+}
+
 Http2FloodMeter::Http2FloodMeter(const Clock& clock)
     : clock_(clock), last_(clock.Mono()), tokens_(limits::kHttp2ControlBurst) {}
 

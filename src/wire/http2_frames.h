@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 
 #include "base/bytes.h"
 #include "base/clock.h"
@@ -44,6 +45,22 @@ class Http2FrameSplitter {
   size_t header_have_ = 0;
   std::array<uint8_t, kHeaderBytes> header_{};
   Http2FrameHeader frame_;
+};
+
+// Streams that are over, and frames that come for them all the same (RFC 9113 5.1, 5.1.1): nghttp2 keeps nothing of a
+// stream that has ended, and ignores what the standard calls an error. Remembers the last limits::kMaxHttp2PastStreams.
+class Http2PastStreams {
+ public:
+  enum class Verdict : uint8_t { kFine, kProtocolError, kStreamClosed };
+  // For HEADERS and DATA of a stream that is not open; HEADERS of a new stream open it. After a reset of ours the
+  // peer's frames may still be under way, and of a stream that is forgotten nobody knows.
+  Verdict Judge(bool headers, int32_t stream);
+  // Said twice of one stream, the first counts.
+  void Ended(int32_t stream, bool reset_by_us);
+
+ private:
+  int32_t newest_ = 0;
+  std::map<int32_t, bool> ended_;  // whether by a reset of ours
 };
 
 // A token bucket for frames that make us work and carry nothing: SETTINGS, PING, PRIORITY, WINDOW_UPDATE, empty DATA,

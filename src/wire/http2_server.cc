@@ -106,11 +106,27 @@ struct Http2Server::Impl {
     const bool content =
         frame.type == NGHTTP2_DATA || frame.type == NGHTTP2_HEADERS || frame.type == NGHTTP2_CONTINUATION;
     Stream* stream = content ? Find(frame.stream) : nullptr;
+    if (stream == nullptr) RETURN_IF_ERROR(CheckStreamless(frame));
     if (stream != nullptr && stream->writer != splitter.writer()) {
       stream->two_writers = true;
       if (stream->delivered) Refuse(frame.stream, *stream);
     }
     return Ok();
+  }
+
+  // A frame that is of no open stream.
+  Status CheckStreamless(const Http2FrameHeader& frame) {
+    using Verdict = Http2PastStreams::Verdict;
+    // RFC 9113 6.3. Everything else of PRIORITY is ignored: priorities as of RFC 7540 are switched off.
+    if (frame.type == NGHTTP2_PRIORITY && frame.stream == 0)
+      return Fail(ErrorCode::kInvalidArgument, "PRIORITY on no stream", NGHTTP2_PROTOCOL_ERROR);
+    const bool headers = frame.type == NGHTTP2_HEADERS;
+    // Zero and even numbers are nghttp2's to refuse.
+    if ((!headers && frame.type != NGHTTP2_DATA) || frame.stream % 2 == 0) return Ok();
+    const Verdict verdict = past.Judge(headers, frame.stream);
+    if (verdict == Verdict::kFine) return Ok();
+    return Fail(ErrorCode::kInvalidArgument, "a frame of a stream that is over",
+                verdict == Verdict::kStreamClosed ? NGHTTP2_STREAM_CLOSED : NGHTTP2_PROTOCOL_ERROR);
   }
 
   void Refuse(int32_t id, Stream& stream) {
@@ -192,6 +208,7 @@ struct Http2Server::Impl {
 
   static int OnStreamClose(nghttp2_session*, int32_t id, uint32_t, void* user_data) {
     Impl& self = Self(user_data);
+    self.past.Ended(id, false);
     const auto it = self.streams.find(id);
     if (it == self.streams.end()) return 0;
     const std::unique_ptr<Stream> gone = std::move(it->second);
@@ -203,6 +220,7 @@ struct Http2Server::Impl {
   static int OnFrameSend(nghttp2_session* session, const nghttp2_frame* frame, void* user_data) {
     Impl& self = Self(user_data);
     if (frame->hd.type == NGHTTP2_DATA) self.meter.Earn();
+    if (frame->hd.type == NGHTTP2_RST_STREAM) self.past.Ended(frame->hd.stream_id, true);
     const bool content = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
     if (!content || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
     // Answered in full while the peer still sends: it may stop (RFC 9113 8.1).
@@ -271,6 +289,7 @@ struct Http2Server::Impl {
   Http2Options options;
   Http2FrameSplitter splitter;
   Http2FloodMeter meter;
+  Http2PastStreams past;
   nghttp2_session* session = nullptr;
   std::unordered_map<int32_t, std::unique_ptr<Stream>> streams;
   std::vector<int32_t> drained;

@@ -73,6 +73,47 @@ TEST_F(Http2, DeliversARequestByteByByte) {
   EXPECT_EQ(seen.closed, std::vector<int32_t>{1});
 }
 
+TEST_F(Http2, FramesOfStreamsThatAreOverEndTheConnection) {
+  const auto after = [](const std::string& last, bool answered) {
+    ManualClock still{WallTime{}};
+    Recorder handler;
+    Http2Server fresh(handler, still);
+    EXPECT_TRUE(fresh.Feed(AsBytes(testing::Start() + Request(5, kEndHeaders | kEndStream)), 1).ok());
+    if (answered) fresh.RespondAndEnd(5, 200, {});
+    std::string out;
+    fresh.TakeOutput(out, 1 << 20);
+    const bool ok = fresh.Feed(AsBytes(last), 1).ok();
+    out.clear();
+    fresh.TakeOutput(out, 1 << 20);
+    return ok ? -1 : static_cast<int>(out.back());  // without debug data, GOAWAY ends with its code
+  };
+  EXPECT_EQ(after(testing::Frame(kData, 0, 5, "x"), true), 5) << "STREAM_CLOSED";
+  EXPECT_EQ(after(Request(5), true), 5);
+  EXPECT_EQ(after(Request(3), false), 1) << "PROTOCOL_ERROR: numbers only grow";
+  EXPECT_EQ(after(testing::Frame(testing::kPriority, 0, 0, std::string(5, '\1')), false), 1);
+  EXPECT_EQ(after(Request(7), true), -1);
+}
+
+TEST_F(Http2, WhatWasUnderWayToAStreamThatWeEndedIsNoError) {
+  ASSERT_TRUE(Feed(testing::Start() + Request(1)).ok());
+  server.RespondAndEnd(1, 200, {});  // before the request has ended: the stream is reset
+  Output();
+  EXPECT_TRUE(Feed(testing::Frame(kData, 0, 1, "late") + Request(3)).ok());
+  EXPECT_TRUE(seen.requests.contains(3));
+}
+
+TEST(Http2PastStreams, RemembersTheLast) {
+  Http2PastStreams past;
+  for (int32_t id = 1; id < 2 * static_cast<int32_t>(limits::kMaxHttp2PastStreams) + 4; id += 2) {
+    EXPECT_EQ(past.Judge(true, id), Http2PastStreams::Verdict::kFine);
+    past.Ended(id, false);
+    past.Ended(id, true);
+  }
+  EXPECT_EQ(past.Judge(false, 1), Http2PastStreams::Verdict::kFine) << "forgotten";
+  EXPECT_EQ(past.Judge(true, 1), Http2PastStreams::Verdict::kProtocolError);
+  EXPECT_EQ(past.Judge(false, 5), Http2PastStreams::Verdict::kStreamClosed);
+}
+
 TEST_F(Http2, RequestsBelongToTheirWriter) {
   ASSERT_TRUE(Feed(testing::Start(), 1).ok());
   ASSERT_TRUE(Feed(Request(1), 1).ok());

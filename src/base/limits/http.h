@@ -8,6 +8,7 @@ namespace hexr::limits {
 
 inline constexpr uint32_t kMaxHttp2Streams = 100;
 inline constexpr size_t kMaxHttp2FieldBytes = 16 * 1024;         // per request
+inline constexpr size_t kMaxHttp2PastStreams = 1024;             // remembered, of one connection
 inline constexpr size_t kMaxHttp2UnreadAnswers = 200;            // SETTINGS and PING answers that the peer has not read
 inline constexpr int64_t kHttp2ControlBurst = 1000;              // control frames at once, and then
 inline constexpr int64_t kHttp2ControlPerSecond = 100;           // per second
