@@ -1,6 +1,7 @@
 // hexrd: the supervisor of a node, or one of its processes when the supervisor starts it with --role.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -85,12 +86,15 @@ int RunSupervisor(const Arguments& args) {
   SupervisorOptions options;
   options.paths = *paths;
   if (!args.config_file.empty()) options.paths.config_file = args.config_file;
-  std::ifstream file(options.paths.config_file, std::ios::binary);
-  if (!file)
-    return Fail(kExitUsage, options.paths.config_file + ": " + std::strerror(errno) + "; `hexr up` writes a first one");
-  std::ostringstream text;
-  text << file.rdbuf();
-  options.config_yaml = text.str();
+  {  // closed before anything is started: a stream's descriptor is inherited
+    std::ifstream file(options.paths.config_file, std::ios::binary);
+    if (!file)
+      return Fail(kExitUsage,
+                  options.paths.config_file + ": " + std::strerror(errno) + "; `hexr up` writes a first one");
+    std::ostringstream text;
+    text << file.rdbuf();
+    options.config_yaml = text.str();
+  }
   const auto config = config::ParseOrError(options.config_yaml, options.paths.config_file);
   if (!config.ok()) return Fail(kExitUsage, config.error().message());
   InitLog("supervisor", isatty(STDERR_FILENO) != 0 ? LogFormat::kText : LogFormat::kJson, config->log.level);
@@ -106,6 +110,12 @@ int RunSupervisor(const Arguments& args) {
   }
   signal(SIGPIPE, SIG_IGN);
   (void)umask(0077);
+  // A gateway holds two descriptors for each connection of each agent. Agents get their caller's limit.
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &files);
+  }
   if (chdir("/") != 0) return Fail(kExitFault, std::string("chdir /: ") + std::strerror(errno));
   // The filter is inherited by every process below, agents too: it takes the kernel's dangerous interfaces away from
   // all.

@@ -9,6 +9,7 @@
 #include "gateway/egress/system_resolver.h"
 #include "gateway/gateway.h"
 #include "gateway/journal_sink.h"
+#include "identity/image_lookup.h"
 #include "keeper/keeper.h"
 #include "runtime/confine.h"
 #include "spawner/spawner.h"
@@ -32,20 +33,32 @@ class KeeperRole final : public Role {
  public:
   static Result<std::unique_ptr<Role>> Make(runtime::Loop& loop, StartInfo info, runtime::Channel& supervisor) {
     if (info.fds.size() != 2) return Internal("keeper: two listeners are expected");
-    // Reads executables and accounts anywhere, to measure processes; writes its own state alone; no network at all.
+    auto role = std::make_unique<KeeperRole>();
+    // What looks at other processes' images holds no key, and what holds the keys does not look.
+    ASSIGN_OR_RETURN(role->images_, identity::ImageLookup::Start([] {
+                       return ConfineRole({.syscalls = runtime::SyscallProfile::kLocal,
+                                           .keep_capabilities = {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH}});
+                     }));
+    role->images_watch_ = loop.Watch(role->images_->pidfd(), [&loop] {
+      Log(LogLevel::kError, "keeper.no_image_lookup", {});
+      loop.Stop();  // the next keeper has one again
+    });
+    // Reads accounts and executables anywhere; writes its own state alone; no network at all. Ends processes itself: a
+    // kill has to work while there is no spawner.
     RETURN_IF_ERROR(ConfineRole({.syscalls = runtime::SyscallProfile::kLocal,
-                                 .keep_capabilities = {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_KILL},
+                                 .keep_capabilities = {CAP_DAC_READ_SEARCH, CAP_KILL},
                                  .limit_files = true,
+                                 .signal_others = true,
                                  .readable = {"/"},
                                  .writable = {info.start.state_dir(), "/dev/tpmrm0"}}));
-    auto role = std::make_unique<KeeperRole>();
     keeper::KeeperOptions options{.config = std::move(info.config),
                                   .config_yaml = info.start.config_yaml(),
                                   .state_dir = info.start.state_dir(),
                                   .boot_id = info.start.boot_id(),
                                   .epoch = info.start.epoch(),
                                   .api_listener = std::move(info.fds[0]),
-                                  .admin_listener = std::move(info.fds[1])};
+                                  .admin_listener = std::move(info.fds[1]),
+                                  .images = role->images_.get()};
     ASSIGN_OR_RETURN(role->keeper_, keeper::Keeper::Create(loop, role->ground_.clock, role->ground_.random,
                                                            std::move(options), supervisor));
     return std::unique_ptr<Role>(std::move(role));
@@ -60,6 +73,8 @@ class KeeperRole final : public Role {
 
  private:
   Ground ground_;
+  std::unique_ptr<identity::ImageLookup> images_;
+  runtime::FdWatch images_watch_;
   std::unique_ptr<keeper::Keeper> keeper_;
 };
 

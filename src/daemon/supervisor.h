@@ -32,7 +32,7 @@ struct SupervisorOptions {
   bool privileged = false;
   std::chrono::milliseconds first_backoff{100};
   std::chrono::milliseconds longest_backoff{5000};
-  std::chrono::milliseconds stable_after{10000};  // a child that lived this long starts again without waiting
+  std::chrono::milliseconds stable_after{2000};  // a child that lived this long starts again without waiting
   std::chrono::milliseconds drain_deadline{5000};
 };
 

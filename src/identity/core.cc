@@ -13,6 +13,8 @@ namespace {
 constexpr std::chrono::hours kCrlRenewal{12};
 // Streams in one turn of the loop: about a millisecond, and what they are sent is small enough to stay in the cache.
 constexpr size_t kRefreshedPerTurn = 16;
+// Who held certificates before this process started is back by then, or gone: seccomp holds an exec for five seconds.
+constexpr std::chrono::seconds kReturnGrace{10};
 
 }  // namespace
 
@@ -38,7 +40,13 @@ Result<std::unique_ptr<Core>> Core::Create(CoreOptions options, const CoreDepend
   ASSIGN_OR_RETURN(core->authority_,
                    Authority::Open(core->options_.authority, deps.clock, deps.random, deps.store,
                                    [c = core.get()](const Authority::Change& change) { c->OnAuthority(change); }));
-  core->svids_ = std::make_unique<SvidKeeper>(*core->authority_, deps.clock, deps.random, core->events_.issuing);
+  core->svids_ =
+      std::make_unique<SvidKeeper>(*core->authority_, deps.clock, deps.random, core->events_.issuing, deps.out);
+  ASSIGN_OR_RETURN(std::vector<std::string> processes, core->svids_->TakeUp());
+  if (!processes.empty()) {
+    core->absent_timer_ =
+        deps.loop.After(kReturnGrace, [c = core.get(), processes = std::move(processes)] { c->DropAbsent(processes); });
+  }
   RETURN_IF_ERROR(core->bundles_.SetOwn(core->authority_->bundle()));
   core->TakeCrls();
   return core;
@@ -200,6 +208,14 @@ void Core::TakeCrls() {
   if (crls_ == *lists) return;
   crls_ = std::move(*lists);
   ++crl_version_;
+}
+
+void Core::DropAbsent(const std::vector<std::string>& processes) {
+  for (const std::string& process : processes) {
+    const auto id = InstanceId::Parse(process);
+    const bool there = watched_.contains(process) || (id.ok() && registry_->Find(*id) != nullptr);
+    if (!there) svids_->Drop(process);
+  }
 }
 
 void Core::Tick() {

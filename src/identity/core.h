@@ -57,6 +57,7 @@ struct CoreDependencies {
   const ProcessReader& reader;
   const AccountNames& names;
   const CgroupOwners& cgroups;
+  OutStore* out = nullptr;  // none: what this process issued is forgotten with it
 };
 
 class Core {
@@ -124,6 +125,7 @@ class Core {
   void RefreshSome();
   void PostRefresh();
   void TakeCrls();
+  void DropAbsent(const std::vector<std::string>& processes);
 
   struct Watched {
     runtime::UniqueFd pidfd;
@@ -151,7 +153,7 @@ class Core {
   uint64_t crl_version_ = 0;
   std::set<Subscriber*> stale_;  // to be refreshed by RefreshSome
   bool refresh_posted_ = false;
-  runtime::Timer timer_;
+  runtime::Timer timer_, absent_timer_;
   std::shared_ptr<Core*> self_;  // what posted work holds weakly
 };
 

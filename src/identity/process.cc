@@ -12,6 +12,7 @@
 #include <climits>
 
 #include "base/limits/identity.h"
+#include "identity/image_lookup.h"
 #include "runtime/process.h"
 
 namespace hexr::identity {
@@ -123,6 +124,15 @@ Result<std::string> ReadCgroup(int dir) {
   return std::string(path);
 }
 
+// A process held so that no other can take its place while we look.
+struct Held {
+  int64_t pid = 0;
+  UniqueFd pidfd;  // none in the lowest tier
+  UniqueFd dir;    // /proc/PID
+  ProcessTier tier = ProcessTier::kProcfs;
+  bool by_number = false;  // found through its pid: the owner has to fit too
+};
+
 struct Exe {
   std::string path;
   bool path_holds = false;
@@ -132,13 +142,11 @@ struct Exe {
 
 // Kernel threads have no image, and another user's is closed to an unprivileged node: both leave the fields empty, and
 // no selector that needs them will match.
-Exe ReadExe(int dir) {
+Exe ReadExe(const Held& held, ImageLookup* lookup) {
   Exe exe;
-  std::array<char, PATH_MAX> buffer;
-  const ssize_t n = ::readlinkat(dir, "exe", buffer.data(), buffer.size());
-  if (n <= 0 || static_cast<size_t>(n) == buffer.size()) return exe;
-  exe.path.assign(buffer.data(), static_cast<size_t>(n));
-  UniqueFd fd(::openat(dir, "exe", O_RDONLY | O_CLOEXEC));
+  ImageLookup::Image image = lookup != nullptr ? lookup->At(held.pid) : ReadImageAt(held.dir.get());
+  exe.path = std::move(image.path);
+  UniqueFd fd = std::move(image.fd);
   if (!fd) return exe;
   const auto file = FileIdentityOf(fd.get());
   if (!file.ok()) return exe;
@@ -190,15 +198,6 @@ Result<UniqueFd> OpenProcDir(int64_t pid) {
   if (!dir) return errno == ENOENT ? Gone() : ErrnoError(path, errno);
   return dir;
 }
-
-// A process held so that no other can take its place while we look.
-struct Held {
-  int64_t pid = 0;
-  UniqueFd pidfd;  // none in the lowest tier
-  UniqueFd dir;    // /proc/PID
-  ProcessTier tier = ProcessTier::kProcfs;
-  bool by_number = false;  // found through its pid: the owner has to fit too
-};
 
 Result<Held> Hold(const ProcessEvidence& evidence, ProcessTier best) {
   Held held;
@@ -266,9 +265,9 @@ Result<ProcessFacts> ProcessReader::Read(const ProcessEvidence& evidence) const 
   ProcessFacts facts;
   ASSIGN_OR_RETURN(const Stat before, ReadStat(dir));
   ASSIGN_OR_RETURN(Owner owner, ReadOwner(dir));
-  Exe exe = ReadExe(dir);
+  Exe exe = ReadExe(held, lookup_);
   ASSIGN_OR_RETURN(facts.cgroup, ReadCgroup(dir));
-  const Exe exe_after = ReadExe(dir);
+  const Exe exe_after = ReadExe(held, lookup_);
   ASSIGN_OR_RETURN(const Owner owner_after, ReadOwner(dir));
   ASSIGN_OR_RETURN(const Stat after, ReadStat(dir));
 

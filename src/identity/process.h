@@ -16,6 +16,8 @@
 
 namespace hexr::identity {
 
+class ImageLookup;
+
 // Names one process for the life of this boot, also after its pid has been given to another: by the pidfs inode where
 // there is one (start_time may then be 0, not read), else by pid and start time together.
 struct ProcessKey {
@@ -74,7 +76,9 @@ struct ProcessFacts {
 class ProcessReader {
  public:
   // `best` is the best tier that may be used: tests force the lower ones with it.
-  explicit ProcessReader(ProcessTier best = ProcessTier::kPidfdInfo) : best_(best) {}
+  // `lookup` looks at images in this process's stead, and outlives it.
+  explicit ProcessReader(ProcessTier best = ProcessTier::kPidfdInfo, ImageLookup* lookup = nullptr)
+      : best_(best), lookup_(lookup) {}
 
   // The name of the process, without reading more than that needs: about 1 µs where there is pidfs.
   // NOT_FOUND: it has ended. UNAUTHENTICATED: the evidence is contradictory or names nobody.
@@ -98,6 +102,7 @@ class ProcessReader {
 
  private:
   ProcessTier best_;
+  ImageLookup* lookup_;
 };
 
 }  // namespace hexr::identity

@@ -27,7 +27,6 @@ Registry::~Registry() = default;
 
 Result<SpiffeId> Registry::CheckAndName(const Registration& r) const {
   if (instances_.size() >= max_instances_) return ResourceExhausted("too many instances on this node");
-  if (instances_.contains(r.id)) return AlreadyExists("instance " + r.id.value() + " is registered");
   if (FindByProcess(r.process) != nullptr) return AlreadyExists("the process is registered as another instance");
   if (!r.pidfd) return InvalidArgument("an instance is registered with a pidfd");
 
@@ -38,13 +37,27 @@ Result<SpiffeId> Registry::CheckAndName(const Registration& r) const {
   if (pid != r.process.pid || (inode != 0 && r.process.pidfd_inode != 0 && inode != r.process.pidfd_inode)) {
     return InvalidArgument("the pidfd is of another process than the registration names");
   }
-  if (!MatchesAnyExePattern(r.exe_patterns, r.image.exe)) {
+  if (!r.quarantined && !MatchesAnyExePattern(r.exe_patterns, r.image.exe)) {
     return PermissionDenied("role " + r.agent.value() + "/" + r.role.value() + " may not run " + r.image.exe);
   }
   return SpiffeId::ForAgent(trust_domain_, r.tenant, r.agent, r.role);
 }
 
+Result<const Instance*> Registry::RegisterAgain(const Instance& known, Registration r) {
+  ASSIGN_OR_RETURN(const ProcessKey same, reader_.Identify({.pid = r.process.pid, .pidfd = std::move(r.pidfd)}));
+  const bool is_same = SameProcess(known.facts.process, same) && known.facts.tenant == r.tenant &&
+                       known.facts.agent == r.agent && known.facts.role == r.role;
+  if (!is_same) return AlreadyExists("instance " + r.id.value() + " is registered");
+  if (!(known.facts.image == r.image)) {
+    (void)ExecDone(r.id, std::move(r.image));  // one that the role does not allow is quarantined, and stays registered
+  } else if (known.executing) {
+    RETURN_IF_ERROR(ExecFailed(r.id));
+  }
+  return &known;
+}
+
 Result<const Instance*> Registry::Register(Registration registration) {
+  if (const Instance* known = Find(registration.id)) return RegisterAgain(*known, std::move(registration));
   ASSIGN_OR_RETURN(SpiffeId id, CheckAndName(registration));
   ASSIGN_OR_RETURN(const uint64_t inode, runtime::PidfdInode(registration.pidfd.get()));
   registration.process.pidfd_inode = inode;
@@ -75,6 +88,7 @@ Result<const Instance*> Registry::Register(Registration registration) {
 
   auto slot = std::make_unique<Slot>(Slot{{std::move(registration), std::move(identity), {}, clock_.Wall()}, {}});
   Instance& instance = slot->instance;
+  instance.quarantined = instance.facts.quarantined;
   // Orphans of the instance are adopted by its PID 1. Where there is no such process, the parent is somebody else's.
   if (chain.size() > 1 && reader_.IsNamespaceInit(chain[1])) {
     instance.init = chain[1];

@@ -39,6 +39,7 @@ struct Registration {
   std::string cgroup;
   uint32_t caller_uid = 0;
   std::string caller_user;
+  bool quarantined = false;  // from an earlier life of this process: it starts without an identity
 };
 
 struct Instance {
@@ -74,7 +75,9 @@ class Registry {
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
 
-  // Before the process runs its first instruction. The pidfd has to be of that very process, and alive.
+  // Before the process runs its first instruction. The pidfd has to be of that very process, and alive. The same
+  // process registered again under the same ID and name (the spawner was restarted) is the same instance: its image is
+  // taken as by ExecDone, since the exec that was under way then has come to its end, and nothing else of it changes.
   // ALREADY_EXISTS: the ID or the process is registered. NOT_FOUND: the process or the parent has ended.
   // PERMISSION_DENIED: the image is none of the role's; the parent is withheld or acts for another user.
   // RESOURCE_EXHAUSTED over `max_instances` or limits::kMaxLineage.
@@ -102,6 +105,7 @@ class Registry {
  private:
   struct Slot;
   Slot* FindSlot(const InstanceId& id);
+  Result<const Instance*> RegisterAgain(const Instance& known, Registration r);
   Result<SpiffeId> CheckAndName(const Registration& r) const;
 
   TrustDomain trust_domain_;

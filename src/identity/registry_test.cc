@@ -149,6 +149,40 @@ TEST_F(RegistryTest, OneProcessIsOneInstance) {
   EXPECT_EQ(registry_.Register(std::move(same_id)).error().code(), ErrorCode::kAlreadyExists);
 }
 
+TEST_F(RegistryTest, RegisteredAgainIsTheSameInstanceWithWhatRunsNow) {
+  Puppet agent;
+  const Instance* instance = Add(agent).value();
+  const auto again = [&](const std::string& script) {
+    Registration r = Make(agent);
+    r.id = instance->id();
+    r.image.script = script;
+    return registry_.Register(std::move(r));
+  };
+  Changes();
+  ASSERT_EQ(again("").value(), instance);
+  EXPECT_THAT(Changes(), ElementsAre());
+  ASSERT_TRUE(registry_.ExecStarting(instance->id()).ok());
+  ASSERT_TRUE(again("").ok());  // the exec failed, and whoever would have said so is gone
+  EXPECT_TRUE(instance->has_identity());
+  ASSERT_TRUE(registry_.ExecStarting(instance->id()).ok());
+  ASSERT_TRUE(again("/work/other.py").ok());
+  EXPECT_THAT(Changes(), ElementsAre(InstanceChange::kWithheld, InstanceChange::kRestored, InstanceChange::kWithheld,
+                                     InstanceChange::kNewImage));
+  ASSERT_TRUE(registry_.SetQuarantined(instance->id(), true).ok());
+  ASSERT_TRUE(again("/work/other.py").ok());
+  EXPECT_TRUE(instance->quarantined) << "nobody is released by a restart of the spawner";
+}
+
+TEST_F(RegistryTest, AQuarantineFromAnEarlierLifeComesWithTheRegistration) {
+  Puppet agent;
+  Registration r = Make(agent);
+  r.quarantined = true;
+  r.image.exe = "/usr/bin/nc";  // for which it was put there
+  const auto instance = registry_.Register(std::move(r));
+  ASSERT_TRUE(instance.ok());
+  EXPECT_FALSE((*instance)->has_identity());
+}
+
 TEST_F(RegistryTest, KeepsLineageAndTheUserThroughGenerations) {
   Puppet a, b, c;
   Registration root = Make(a);

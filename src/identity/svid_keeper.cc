@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/limits/identity.h"
+#include "base/log.h"
 #include "identity/private_jwk.h"
 
 namespace hexr::identity {
@@ -31,17 +32,45 @@ bool SvidKeeper::Due(const Renewal& renewal, seconds longest) const {
          renewal.not_after > now + longest + kClockSlack;
 }
 
-void SvidKeeper::Remember(PerIdentity& held, Bytes serial, const IssuedX509& issued) {
+Result<std::vector<std::string>> SvidKeeper::TakeUp() {
+  std::vector<std::string> processes;
+  if (out_ == nullptr) return processes;
+  ASSIGN_OR_RETURN(std::vector<OutCertificate> certificates, out_->Load());
+  for (OutCertificate& c : certificates) {
+    // Said again: the authority saves its list once a second, and may have died before.
+    if (c.revoked) {
+      authority_.RevokeSerial(c.serial, c.not_after, c.authority_id);
+      continue;
+    }
+    auto& held = held_[c.process].try_emplace(c.id).first->second;
+    held.revocable.push_back({std::move(c.serial), c.not_after, std::move(c.authority_id)});
+    if (processes.empty() || processes.back() != c.process) processes.push_back(std::move(c.process));
+  }
+  return processes;
+}
+
+Status SvidKeeper::Remember(const std::string& process, const SpiffeId& id, Bytes serial, const IssuedX509& issued) {
+  if (out_ != nullptr) {
+    RETURN_IF_ERROR(out_->Add({process, id, serial, issued.not_after(), issued.authority_id}));
+  }
+  PerIdentity& held = held_[process].try_emplace(id).first->second;
   const WallTime now = clock_.Wall();
   std::erase_if(held.revocable, [now](const Revocable& r) { return r.not_after <= now; });
   // Renewals at half life leave two or three; more means that somebody asks for keys in a loop.
   if (held.revocable.size() >= limits::kMaxLiveCertificates) {
-    const Revocable& oldest = held.revocable.front();
-    authority_.RevokeSerial(oldest.serial, oldest.not_after, oldest.authority_id);
+    Revoke(held.revocable.front());
     held.revocable.erase(held.revocable.begin());
   }
   held.revocable.push_back({std::move(serial), issued.not_after(), issued.authority_id});
   ++issued_;
+  return Ok();
+}
+
+void SvidKeeper::Revoke(const Revocable& r) {
+  authority_.RevokeSerial(r.serial, r.not_after, r.authority_id);
+  if (out_ == nullptr) return;
+  if (const Status s = out_->Revoked(r.serial); !s.ok())
+    Log(LogLevel::kError, "svid.revocation", {{"error", s.error()}});
 }
 
 Result<const HeldX509*> SvidKeeper::X509(const std::string& process, const Identity& identity, seconds ttl) {
@@ -52,7 +81,7 @@ Result<const HeldX509*> SvidKeeper::X509(const std::string& process, const Ident
   const ByteView serial = issued.chain.front().serial();
   Bytes serial_copy(serial.begin(), serial.end());
   RETURN_IF_ERROR(Issuing(identity, "x509", serial, issued.not_after()));
-  Remember(held, serial_copy, issued);
+  RETURN_IF_ERROR(Remember(process, identity.id, serial_copy, issued));
   held.x509 = HeldX509{crypto::EncodeChain(issued.chain), key.ToPkcs8(), std::move(serial_copy),
                        RenewalFor(issued.not_before(), issued.not_after(), issued.authority_id)};
   return &*held.x509;
@@ -95,7 +124,7 @@ Result<GatewaySvid> SvidKeeper::ForKey(const std::string& process, const Identit
   ASSIGN_OR_RETURN(const IssuedX509 issued, authority_.IssueX509(identity.id, key, authority_.options().svid_ttl));
   const ByteView serial = issued.chain.front().serial();
   RETURN_IF_ERROR(Issuing(identity, "x509", serial, issued.not_after()));
-  Remember(held_[process].try_emplace(identity.id).first->second, Bytes(serial.begin(), serial.end()), issued);
+  RETURN_IF_ERROR(Remember(process, identity.id, Bytes(serial.begin(), serial.end()), issued));
   GatewaySvid svid{{}, issued.not_after()};
   for (const crypto::Certificate& c : issued.chain) svid.chain_der.push_back(c.der());
   return svid;
@@ -118,7 +147,7 @@ bool SvidKeeper::WitDue(const std::string& process, const SpiffeId& id) const {
 }
 
 void SvidKeeper::RevokeAll(const PerIdentity& held) {
-  for (const Revocable& r : held.revocable) authority_.RevokeSerial(r.serial, r.not_after, r.authority_id);
+  for (const Revocable& r : held.revocable) Revoke(r);
 }
 
 void SvidKeeper::Drop(const std::string& process) {

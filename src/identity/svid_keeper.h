@@ -55,10 +55,37 @@ struct GatewaySvid {
 using OnIssuing =
     std::function<Status(const Identity& identity, std::string_view kind, ByteView serial, WallTime not_after)>;
 
+// A certificate that is out.
+struct OutCertificate {
+  std::string process;
+  SpiffeId id;
+  Bytes serial;
+  WallTime not_after;
+  std::string authority_id;
+  bool revoked = false;
+};
+
+// Where certificates that are out are remembered beyond the life of this process: what a predecessor issued has to be
+// revoked when its holder ends, too.
+class OutStore {
+ public:
+  virtual ~OutStore() = default;
+  // Before it leaves: an error keeps it back.
+  virtual Status Add(const OutCertificate& certificate) = 0;
+  virtual Status Revoked(ByteView serial) = 0;
+  // What a predecessor left and has not ended.
+  virtual Result<std::vector<OutCertificate>> Load() = 0;
+};
+
 class SvidKeeper {
  public:
-  SvidKeeper(Authority& authority, const Clock& clock, Random& random, OnIssuing on_issuing = {})
-      : authority_(authority), clock_(clock), random_(random), on_issuing_(std::move(on_issuing)) {}
+  SvidKeeper(Authority& authority, const Clock& clock, Random& random, OnIssuing on_issuing = {},
+             OutStore* out = nullptr)
+      : authority_(authority), clock_(clock), random_(random), on_issuing_(std::move(on_issuing)), out_(out) {}
+
+  // Takes up what a predecessor issued: each is revoked with its process, as if this object had issued it. The
+  // processes.
+  Result<std::vector<std::string>> TakeUp();
 
   // `process` names the holder: an instance's ID, or a matched process. All results are valid until the next call for
   // the same process. Errors are those of Authority.
@@ -104,7 +131,8 @@ class SvidKeeper {
 
   Renewal RenewalFor(WallTime begin, WallTime end, std::string authority_id);
   bool Due(const Renewal& renewal, std::chrono::seconds longest) const;
-  void Remember(PerIdentity& held, Bytes serial, const IssuedX509& issued);
+  Status Remember(const std::string& process, const SpiffeId& id, Bytes serial, const IssuedX509& issued);
+  void Revoke(const Revocable& r);
   void RevokeAll(const PerIdentity& held);
   Status Issuing(const Identity& identity, std::string_view kind, ByteView serial, WallTime not_after) const {
     return on_issuing_ ? on_issuing_(identity, kind, serial, not_after) : Ok();
@@ -114,6 +142,7 @@ class SvidKeeper {
   const Clock& clock_;
   Random& random_;
   OnIssuing on_issuing_;
+  OutStore* const out_;
   std::map<std::string, std::map<SpiffeId, PerIdentity>, std::less<>> held_;
   uint64_t issued_ = 0;
 };

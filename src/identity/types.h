@@ -28,6 +28,7 @@ struct ImageFacts {
   std::optional<crypto::Sha256Digest> exe_sha256;
   std::string script;  // first script argument that could be read, or empty
   std::optional<crypto::Sha256Digest> script_sha256;
+  bool operator==(const ImageFacts&) const = default;
 };
 
 // One identity that a process may use. An instance has one; a matched process may have several.

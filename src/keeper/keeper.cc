@@ -82,6 +82,10 @@ Status Keeper::Open() {
                    credentials::Vault::Open({.database = {options_.state_dir + "/vault.db", std::nullopt}},
                                             state_->machine_key().key(), clock_, random_));
   vault_.emplace(std::move(vault));
+  ASSIGN_OR_RETURN(Quarantine quarantine, Quarantine::Open(state_->store()));
+  quarantine_.emplace(std::move(quarantine));
+  ASSIGN_OR_RETURN(OutCertificates out, OutCertificates::Open(options_.state_dir + "/out.db", clock_));
+  out_certificates_.emplace(std::move(out));
   std::vector<IdSegment> names;
   for (const auto& [name, t] : tenants_->all()) names.push_back(name);
   link_ = std::make_unique<CourierLink>(
@@ -112,7 +116,8 @@ Status Keeper::Open() {
 
   ASSIGN_OR_RETURN(
       workload_,
-      WorkloadDoor::Create(loop_, clock_, random_, c, *state_, std::move(options_.api_listener),
+      WorkloadDoor::Create(loop_, clock_, random_, c, *state_, std::move(options_.api_listener), *out_certificates_,
+                           options_.images,
                            {[this](const Instance& i, InstanceChange change) { OnInstanceChange(i, change); },
                             [this] {
                               for (auto& [tenant, gateway] : gateways_) SendBundles(*gateway);
@@ -188,11 +193,12 @@ void Keeper::OnPeer(const std::string& role, const std::string& tenant, UniqueFd
       [this, t = *name](Message m, Channel::Reply r) { OnGateway(t, std::move(m), std::move(r)); },
       [](const Error&) {});
   SendBundles(*slot);
-  // A gateway that starts again knows of no quarantine.
-  for (const Instance* i : core_->registry().All()) {
-    if (i->facts.tenant != *name || !i->quarantined) continue;
+  // A gateway that starts again knows of no quarantine. This goes out before it gets a journal, without which it serves
+  // nobody; it names those too whom the spawner has not registered again yet after a restart of this process.
+  for (const auto& [instance, of] : quarantine_->all()) {
+    if (of != *name) continue;
     Envelope e;
-    e.mutable_quarantine()->set_instance(i->id().value());
+    e.mutable_quarantine()->set_instance(instance.value());
     e.mutable_quarantine()->set_on(true);
     (void)slot->Send(std::move(e));
   }
@@ -215,12 +221,7 @@ void Keeper::OnSpawner(Message m, Channel::Reply reply) {
       return s.ok() ? reply.Ack() : reply.Fail(s.error());
     }
     case Envelope::kExecDone: return ExecDone(m.body.exec_done(), std::move(reply));
-    case Envelope::kInstanceEnded: {
-      const auto id = InstanceId::Parse(m.body.instance_ended().instance());
-      if (!id.ok()) return reply.Fail(id.error());
-      core_->registry().End(*id, "ended");
-      return reply.Ack();
-    }
+    case Envelope::kInstanceEnded: return InstanceEnded(m.body.instance_ended(), std::move(reply));
     default: return reply.Fail(Unimplemented("the keeper does not serve this to the spawner"));
   }
 }
@@ -255,6 +256,7 @@ Result<identity::Registration> Keeper::ReadRegistration(const ::hexr::node::v1::
   out.cgroup = r.cgroup();
   out.caller_uid = r.caller_uid();
   out.caller_user = r.caller_user();
+  out.quarantined = quarantine_->Contains(out.id);
   return out;
 }
 
@@ -278,18 +280,30 @@ void Keeper::Register(Message m, Channel::Reply reply) {
     const Status kept = outside_->Remember(registration.id, *user);
     if (!kept.ok()) return reply.Fail(kept.error());
     registration.on_behalf_of = std::move(*user);
+    const InstanceId id = registration.id;
     Admit(std::move(registration), std::move(reply));
+    // A launch that was refused. Who is registered again after a restart may be refused for now: it keeps its user.
+    if (core_->registry().Find(id) == nullptr) outside_->Forget(id);
   });
 }
 
 void Keeper::Admit(identity::Registration registration, Channel::Reply reply) {
-  const InstanceId wanted = registration.id;
+  const bool known = core_->registry().Find(registration.id) != nullptr;
   const auto instance = core_->registry().Register(std::move(registration));
-  if (!instance.ok()) {
-    if (core_->registry().Find(wanted) == nullptr) outside_->Forget(wanted);
-    return reply.Fail(instance.error());
-  }
+  if (!instance.ok()) return reply.Fail(instance.error());
   const Instance& i = **instance;
+  const auto answer = [&] {
+    Envelope e;
+    auto& r = *e.mutable_registered();
+    r.set_spiffe_id(i.identity.id.ToString());
+    for (const SpiffeId& ancestor : i.identity.lineage) r.add_lineage(ancestor.ToString());
+    if (i.identity.on_behalf_of) {
+      r.set_subject(i.identity.on_behalf_of->subject);
+      r.set_subject_issuer(i.identity.on_behalf_of->issuer);
+    }
+    reply.Send(std::move(e));
+  };
+  if (known) return answer();  // the spawner was restarted
   Body body;
   body.Set("event", Code("registered")).Set("uid", i.facts.caller_uid);
   if (i.facts.parent) body.Set("parent", *i.facts.parent);
@@ -307,15 +321,7 @@ void Keeper::Admit(identity::Registration registration, Channel::Reply reply) {
     core_->registry().End(id, "not recorded");
     return reply.Fail(s.error().WithContext("the ledger takes no record"));
   }
-  Envelope e;
-  auto& r = *e.mutable_registered();
-  r.set_spiffe_id(i.identity.id.ToString());
-  for (const SpiffeId& ancestor : i.identity.lineage) r.add_lineage(ancestor.ToString());
-  if (i.identity.on_behalf_of) {
-    r.set_subject(i.identity.on_behalf_of->subject);
-    r.set_subject_issuer(i.identity.on_behalf_of->issuer);
-  }
-  reply.Send(std::move(e));
+  answer();
 }
 
 void Keeper::ExecDone(const ::hexr::node::v1::ExecDone& done, Channel::Reply reply) {
@@ -328,6 +334,29 @@ void Keeper::ExecDone(const ::hexr::node::v1::ExecDone& done, Channel::Reply rep
   auto image = ReadImage(done.image());
   if (!image.ok()) return reply.Fail(image.error());
   const Status s = core_->registry().ExecDone(*id, std::move(*image));
+  return s.ok() ? reply.Ack() : reply.Fail(s.error());
+}
+
+void Keeper::InstanceEnded(const ::hexr::node::v1::InstanceEnded& ended, Channel::Reply reply) {
+  const auto id = InstanceId::Parse(ended.instance());
+  if (!id.ok()) return reply.Fail(id.error());
+  if (!ended.late() || core_->registry().Find(*id) != nullptr) {
+    core_->registry().End(*id, "ended");
+    return reply.Ack();
+  }
+  // It ended between two keepers: the log says so all the same, twice where the one before was just quick enough.
+  const auto tenant = IdSegment::Parse(ended.tenant());
+  const auto spiffe_id = SpiffeId::Parse(ended.spiffe_id());
+  if (!tenant.ok() || !spiffe_id.ok()) return reply.Fail(InvalidArgument("an end says whose"));
+  ledger::Event event{.time = clock_.Wall(),
+                      .kind = RecordKind::kIdentity,
+                      .spiffe_id = *spiffe_id,
+                      .instance = *id,
+                      .tenant = *tenant};
+  event.body.Set("event", Code("ended"));
+  const Status s = evidence_->Record(event);
+  (void)quarantine_->Remove(*id);  // an entry that stays does no harm: an instance's name is never used again
+  evidence_->EndInstance(*tenant, *id);
   return s.ok() ? reply.Ack() : reply.Fail(s.error());
 }
 
@@ -380,6 +409,10 @@ void Keeper::OnInstanceChange(const Instance& i, InstanceChange change) {
       AddImage(body, i.facts.image);
       break;
     case InstanceChange::kEnded: body.Set("event", Code("ended")); break;
+  }
+  const bool held = i.quarantined && change != InstanceChange::kEnded;
+  if (const Status s = held ? quarantine_->Add(i.id(), i.facts.tenant) : quarantine_->Remove(i.id()); !s.ok()) {
+    Log(LogLevel::kError, "quarantine.not_saved", {{"instance", i.id()}, {"error", s.error()}});
   }
   // A process has ended or lost its identity whether or not the disk takes the record: nothing waits for it here.
   evidence_->Note(InstanceEvent(i, RecordKind::kIdentity, std::move(body)));
@@ -436,7 +469,11 @@ Status Keeper::EndInstance(const InstanceId& id, Code why) {
     e.mutable_end_instance()->set_kill(true);
     (void)spawner_->Send(std::move(e));
   }
-  (void)runtime::SignalPidfd(i->facts.pidfd.get(), SIGKILL);  // the spawner may be gone; its process may not stay
+  // The spawner may be gone; its process may not stay.
+  if (const Status s = runtime::SignalPidfd(i->facts.pidfd.get(), SIGKILL);
+      !s.ok() && s.error().code() != ErrorCode::kNotFound) {
+    Log(LogLevel::kError, "instance.kill_failed", {{"instance", id}, {"error", s.error()}});
+  }
   core_->registry().End(id, why.text());
   return Ok();
 }

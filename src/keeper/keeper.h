@@ -15,11 +15,14 @@
 #include "config/config.h"
 #include "credentials/vault.h"
 #include "identity/core.h"
+#include "identity/image_lookup.h"
 #include "keeper/admin_server.h"
 #include "keeper/courier_link.h"
 #include "keeper/entries.h"
 #include "keeper/evidence.h"
+#include "keeper/out_certificates.h"
 #include "keeper/outside.h"
+#include "keeper/quarantine.h"
 #include "keeper/state.h"
 #include "keeper/tenants.h"
 #include "runtime/channel.h"
@@ -37,6 +40,7 @@ struct KeeperOptions {
   uint64_t epoch = 1;  // how often this node has started a keeper
   runtime::UniqueFd api_listener;
   runtime::UniqueFd admin_listener;
+  identity::ImageLookup* images = nullptr;  // where this process may not look itself; outlives the keeper
 };
 
 class Keeper {
@@ -67,6 +71,7 @@ class Keeper {
   Result<identity::Registration> ReadRegistration(const ::hexr::node::v1::RegisterInstance& r,
                                                   runtime::UniqueFd pidfd) const;
   void ExecDone(const ::hexr::node::v1::ExecDone& done, runtime::Channel::Reply reply);
+  void InstanceEnded(const ::hexr::node::v1::InstanceEnded& ended, runtime::Channel::Reply reply);
   // What a gateway asks for: only ever for its own tenant.
   void OnGateway(const IdSegment& tenant, runtime::Message m, runtime::Channel::Reply reply);
 
@@ -99,6 +104,8 @@ class Keeper {
   std::optional<Tenants> tenants_;
   std::optional<credentials::Vault> vault_;
   std::unique_ptr<CourierLink> link_;
+  std::optional<Quarantine> quarantine_;
+  std::optional<OutCertificates> out_certificates_;
   std::unique_ptr<Evidence> evidence_;
   std::unique_ptr<WorkloadDoor> workload_;
   identity::Core* core_ = nullptr;  // workload_'s

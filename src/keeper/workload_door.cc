@@ -13,6 +13,7 @@ namespace hexr::keeper {
 
 // Declaration order is life time: what is below stands on what is above.
 struct WorkloadDoor::Impl {
+  explicit Impl(identity::ImageLookup* images) : reader(identity::ProcessTier::kPidfdInfo, images) {}
   identity::ProcessReader reader;
   identity::FileAccountNames names;
   identity::FileCgroupOwners cgroups = identity::FileCgroupOwners::Detect();
@@ -32,8 +33,10 @@ const identity::ProcessReader& WorkloadDoor::reader() const { return impl_->read
 
 Result<std::unique_ptr<WorkloadDoor>> WorkloadDoor::Create(runtime::Loop& loop, const Clock& clock, Random& random,
                                                            const config::Config& config, State& state,
-                                                           runtime::UniqueFd listener, identity::Core::Events events) {
-  auto impl = std::make_unique<Impl>();
+                                                           runtime::UniqueFd listener, identity::OutStore& out,
+                                                           identity::ImageLookup* images,
+                                                           identity::Core::Events events) {
+  auto impl = std::make_unique<Impl>(images);
   identity::CoreOptions options{
       .authority = {.trust_domain = config.trust_domain,
                     .svid_ttl = std::chrono::duration_cast<std::chrono::seconds>(config.identity.svid_ttl),
@@ -46,10 +49,10 @@ Result<std::unique_ptr<WorkloadDoor>> WorkloadDoor::Create(runtime::Loop& loop, 
     if (over && impl->subs) impl->subs->Forget(i.id());
     next(i, change);
   };
-  ASSIGN_OR_RETURN(
-      impl->core,
-      identity::Core::Create(std::move(options), {clock, random, loop, state, impl->reader, impl->names, impl->cgroups},
-                             std::move(events)));
+  ASSIGN_OR_RETURN(impl->core,
+                   identity::Core::Create(std::move(options),
+                                          {clock, random, loop, state, impl->reader, impl->names, impl->cgroups, &out},
+                                          std::move(events)));
   impl->sds = std::make_unique<identity::SdsResources>(*impl->core);
   impl->subs = std::make_unique<identity::SubIdentities>(*impl->core);
   identity::AddWorkloadApi(impl->router, *impl->core, impl->evidence);

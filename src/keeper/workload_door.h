@@ -17,7 +17,8 @@ class WorkloadDoor {
  public:
   static Result<std::unique_ptr<WorkloadDoor>> Create(runtime::Loop& loop, const Clock& clock, Random& random,
                                                       const config::Config& config, State& state,
-                                                      runtime::UniqueFd listener, identity::Core::Events events);
+                                                      runtime::UniqueFd listener, identity::OutStore& out,
+                                                      identity::ImageLookup* images, identity::Core::Events events);
   ~WorkloadDoor();
 
   identity::Core& core();

@@ -87,7 +87,8 @@ Result<int> LimitFiles(const Confinement& c) {
   LandlockAttributes attributes{handled, 0, 0};
   size_t size = sizeof(uint64_t);
   if (abi >= 6) {
-    attributes.scoped = 1 | 2;  // neither abstract sockets nor signals of a process outside
+    attributes.scoped = 1;                         // no abstract socket of a process outside
+    if (!c.signal_others) attributes.scoped |= 2;  // and no signal to one
     size = sizeof attributes;
   }
   const UniqueFd rules(static_cast<int>(syscall(SYS_landlock_create_ruleset, &attributes, size, 0)));

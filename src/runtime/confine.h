@@ -27,6 +27,7 @@ struct Confinement {
   std::vector<int> keep_capabilities;  // CAP_…; dropped from the bounding set as well
   std::optional<uid_t> become;         // changes to this uid and gid first; needs CAP_SETUID
   bool limit_files = false;            // Landlock: only what the two lists name
+  bool signal_others = false;          // with limit_files, Landlock keeps signals inside this process unless set
   std::vector<std::string> readable;   // folders and files; missing ones are skipped
   std::vector<std::string> writable;   // may be read, written, made and removed
   bool keep_privileges_for_exec =

@@ -50,6 +50,21 @@ std::string InChild(const std::function<std::string()>& attempt) {
 #define EXPECT_DONE(call) \
   if ((call) < 0) return std::string(#call " failed: ") + strerror(errno)
 
+TEST(Confine, SignalsStayInsideUnlessTheRoleEndsProcesses) {
+  for (const bool others : {false, true}) {
+    EXPECT_EQ(InChild([&] {
+                const int outside = static_cast<int>(syscall(SYS_pidfd_open, getppid(), 0));
+                const auto c = Confine({.keep_capabilities = {CAP_KILL}, .limit_files = true, .signal_others = others});
+                if (!c.ok()) return c.error().ToString();
+                if (c->landlock_abi < 6) return std::string();  // this kernel keeps no signal inside
+                const bool sent = syscall(SYS_pidfd_send_signal, outside, 0, nullptr, 0) == 0;
+                return sent == others ? std::string() : std::string(sent ? "sent" : "not sent");
+              }),
+              "")
+        << others;
+  }
+}
+
 TEST(Confine, ServerKeepsFilesSocketsAndThreadsAndNothingElse) {
   EXPECT_EQ(InChild([]() -> std::string {
               const auto c = Confine({});

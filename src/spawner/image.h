@@ -29,6 +29,7 @@ struct Image {
   std::optional<crypto::Sha256Digest> exe_sha256;
   std::string script;
   std::optional<crypto::Sha256Digest> script_sha256;
+  bool operator==(const Image&) const = default;
 };
 
 // A file that is or would be run, and where it lies. An empty path: there is none.

@@ -123,17 +123,22 @@ void Instance::Register(UniqueFunction<void(Status)> done) {
                     });
 }
 
-void Instance::RegisterAgain() {
+void Instance::RegisterAgain(int attempt) {
   if (!execs_) return;  // it has ended
   register_when_settled_ = execs_->busy() || facts_.image.exe.empty();
   if (register_when_settled_) {
     if (!execs_->busy()) OnExecSettled();  // taken over from a predecessor: what runs has to be measured first
     return;
   }
-  Register([weak = std::weak_ptr<Instance*>(self_)](Status s) {
+  Register([weak = std::weak_ptr<Instance*>(self_), attempt](Status s) {
     const auto alive = weak.lock();
-    if (alive && !s.ok())
-      Log(LogLevel::kError, "instance.register_failed", {{"instance", (*alive)->facts_.id}, {"error", s.error()}});
+    if (!alive || s.ok()) return;
+    Instance& self = **alive;
+    if (attempt < kKeeperAttempts) {  // its parent, say, is registered again a moment later
+      self.register_retry_ = self.loop_.After(kKeeperRetry, [&self, attempt] { self.RegisterAgain(attempt + 1); });
+      return;
+    }
+    Log(LogLevel::kError, "instance.register_failed", {{"instance", self.facts_.id}, {"error", s.error()}});
   });
 }
 
@@ -312,26 +317,25 @@ void Instance::OnExecStarting(UniqueFunction<void(bool)> answer, int attempt) {
 void Instance::OnExecSettled() {
   Result<RunningProgram> program = OpenRunningProgram(handles_.agent_pid);
   if (!program.ok()) return;  // it has ended meanwhile; its pidfd says so
-  images_.MeasureImage(
-      std::move(*program), OpenRunningScript(handles_.agent_pid),
-      [weak = std::weak_ptr<Instance*>(self_)](Image image) {
-        const auto alive = weak.lock();
-        if (!alive) return;
-        Instance& self = **alive;
-        // Another exec has begun meanwhile: what was measured may be gone. Its own end attests.
-        if (!self.execs_ || self.execs_->busy()) return;
-        Envelope e;
-        auto& done = *e.mutable_exec_done();
-        done.set_instance(self.facts_.id.value());
-        done.set_failed(image.exe == self.facts_.image.exe && image.exe_sha256 == self.facts_.image.exe_sha256);
-        FillImage(image, *done.mutable_image());
-        self.facts_.image = std::move(image);
-        if (std::exchange(self.register_when_settled_, false))
-          self.RegisterAgain();
-        else
-          self.links_.TellKeeper(std::move(e));
-        self.execs_->Attested();
-      });
+  images_.MeasureImage(std::move(*program), OpenRunningScript(handles_.agent_pid),
+                       [weak = std::weak_ptr<Instance*>(self_)](Image image) {
+                         const auto alive = weak.lock();
+                         if (!alive) return;
+                         Instance& self = **alive;
+                         // Another exec has begun meanwhile: what was measured may be gone. Its own end attests.
+                         if (!self.execs_ || self.execs_->busy()) return;
+                         Envelope e;
+                         auto& done = *e.mutable_exec_done();
+                         done.set_instance(self.facts_.id.value());
+                         done.set_failed(image == self.facts_.image);
+                         FillImage(image, *done.mutable_image());
+                         self.facts_.image = std::move(image);
+                         if (std::exchange(self.register_when_settled_, false))
+                           self.RegisterAgain();
+                         else
+                           self.links_.TellKeeper(std::move(e));
+                         self.execs_->Attested();
+                       });
 }
 
 // ---- PID 1
@@ -387,13 +391,16 @@ void Instance::OnInitEnded() {
   pb::ServerMessage out;
   *out.mutable_ended() = Ended(status);
   TellSession(out);
-  Envelope to_keeper, to_gateway;
-  to_keeper.mutable_instance_ended()->set_instance(facts_.id.value());
-  to_keeper.mutable_instance_ended()->set_wait_status(status);
-  to_keeper.mutable_instance_ended()->set_why(why_);
+  ::hexr::node::v1::InstanceEnded to_keeper;
+  to_keeper.set_instance(facts_.id.value());
+  to_keeper.set_wait_status(status);
+  to_keeper.set_why(why_);
+  to_keeper.set_tenant(facts_.name.tenant.value());
+  to_keeper.set_spiffe_id(facts_.spiffe_id);
+  Envelope to_gateway;
   to_gateway.mutable_instance_down()->set_instance(facts_.id.value());
   links_.TellGateway(facts_.name.tenant, std::move(to_gateway));
-  links_.TellKeeper(std::move(to_keeper));
+  links_.SendEnd(std::move(to_keeper));
   links_.Unpark(facts_.id.value());
   loop_.Post([weak = std::weak_ptr<Instance*>(self_), status] {
     const auto alive = weak.lock();

@@ -66,7 +66,7 @@ class Instance {
   void Register(UniqueFunction<void(Status)> done);
   // After a restart of the keeper. While an exec is under way, as soon as it is over: what runs then is what is
   // registered.
-  void RegisterAgain();
+  void RegisterAgain(int attempt = 0);
   // Gives its listeners to its tenant's gateway. Also after a restart of the gateway.
   void Announce(UniqueFunction<void(Status)> done);
   void Park();
@@ -108,7 +108,7 @@ class Instance {
   bool register_when_settled_ = false;
   std::shared_ptr<LaunchSession> session_;
   std::deque<runtime::Channel::Reply> sockets_;  // PID 1 answers in order
-  runtime::Timer exec_retry_, hang_up_;
+  runtime::Timer exec_retry_, register_retry_, hang_up_;
   runtime::FdWatch init_watch_, control_watch_;
   std::unique_ptr<ExecWatch> execs_;
   std::shared_ptr<Instance*> self_;  // answers that come after our end are dropped

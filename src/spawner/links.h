@@ -20,6 +20,8 @@ class Links {
                            runtime::Channel::OnReply done) = 0;
   // No answer; lost when that process is not there: it asks again for everything when it is back.
   virtual void TellKeeper(runtime::Envelope body) = 0;
+  // Kept until a keeper has acknowledged it.
+  virtual void SendEnd(::hexr::node::v1::InstanceEnded ended) = 0;
   virtual void TellGateway(const IdSegment& tenant, runtime::Envelope body) = 0;
   // With the supervisor, for a successor.
   virtual void Park(const std::string& key, std::string state, std::vector<runtime::UniqueFd> fds) = 0;

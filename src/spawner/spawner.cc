@@ -65,6 +65,8 @@ void Spawner::Start() {
     if (!reply.ok()) return Log(LogLevel::kError, "spawner.unpark_failed", {{"error", reply.error()}});
     cgroups_->Sweep();
     OpenLaunchSocket();
+    unparked_ = true;
+    for (auto& [tenant, waiting] : std::exchange(early_resends_, {})) Resend(tenant, std::move(waiting));
     Envelope ready;
     ready.mutable_ready();
     supervisor_.Call(std::move(ready), {}, kPeerDeadline, [](Result<Message>) {});
@@ -166,6 +168,10 @@ void Spawner::OnPeer(const std::string& role, const std::string& tenant, UniqueF
         [this](Message m, Channel::Reply r) { FromKeeper(std::move(m), std::move(r)); },
         [](const Error&) { /* the supervisor brings a new one */ });
     for (const auto& [id, instance] : instances_) instance->RegisterAgain();
+    for (auto& ended : std::exchange(unreported_, {})) {
+      ended.set_late(true);
+      SendEnd(std::move(ended));
+    }
   } else if (role == "gateway") {
     gateways_[tenant] = std::make_unique<Channel>(
         loop_, std::move(socket), "gateway/" + tenant,
@@ -236,6 +242,11 @@ void Spawner::FromGateway(const std::string& tenant, Message m, Channel::Reply r
 
 // One announcement for each live instance of the tenant, then the answer.
 void Spawner::Resend(const std::string& tenant, Channel::Reply reply) {
+  // A gateway takes whom it is not told of for ended: it waits until this process knows of all its predecessor's.
+  if (!unparked_) {
+    early_resends_.emplace_back(tenant, std::move(reply));
+    return;
+  }
   struct Round {
     explicit Round(Channel::Reply r) : reply(std::move(r)) {}
     ~Round() { reply.Ack(); }
@@ -268,6 +279,16 @@ void Spawner::CallGateway(const IdSegment& tenant, Envelope body, std::vector<Un
 
 void Spawner::TellKeeper(Envelope body) {
   if (keeper_ && keeper_->open()) (void)!keeper_->Send(std::move(body)).ok();
+}
+
+void Spawner::SendEnd(::hexr::node::v1::InstanceEnded ended) {
+  Envelope e;
+  *e.mutable_instance_ended() = ended;
+  CallKeeper(std::move(e), {}, [this, ended = std::move(ended)](Result<Message> r) mutable {
+    if (r.ok() || r.error().code() != ErrorCode::kUnavailable) return;
+    if (unreported_.size() >= limits::kMaxUnheardEnds) unreported_.pop_front();
+    unreported_.push_back(std::move(ended));
+  });
 }
 
 void Spawner::TellGateway(const IdSegment& tenant, Envelope body) {

@@ -50,6 +50,7 @@ class Spawner final : private Links, private LaunchHost {
   void CallGateway(const IdSegment& tenant, runtime::Envelope body, std::vector<UniqueFd> fds,
                    runtime::Channel::OnReply done) override;
   void TellKeeper(runtime::Envelope body) override;
+  void SendEnd(::hexr::node::v1::InstanceEnded ended) override;
   void TellGateway(const IdSegment& tenant, runtime::Envelope body) override;
   void Park(const std::string& key, std::string state, std::vector<UniqueFd> fds) override;
   void Unpark(const std::string& key) override;
@@ -88,6 +89,8 @@ class Spawner final : private Links, private LaunchHost {
   std::unique_ptr<Cgroups> cgroups_;
   std::map<std::string, uint32_t> tenants_;  // → uid base
   std::map<std::string, std::unique_ptr<Instance>> instances_;
+  bool unparked_ = false;  // what the predecessor parked is in instances_
+  std::deque<std::pair<std::string, runtime::Channel::Reply>> early_resends_;  // of a tenant's gateway, until then
   // Ends that nobody was there to hear: their starter asks again after a restart of this process.
   struct Unheard {
     std::string instance;
@@ -95,6 +98,7 @@ class Spawner final : private Links, private LaunchHost {
     pb::Ended ended;
   };
   std::deque<Unheard> unheard_;
+  std::deque<::hexr::node::v1::InstanceEnded> unreported_;  // that no keeper has acknowledged
   std::unique_ptr<runtime::Channel> keeper_;
   std::map<std::string, std::unique_ptr<runtime::Channel>> gateways_;
   std::unique_ptr<LaunchSocket> socket_;

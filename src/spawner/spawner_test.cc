@@ -247,8 +247,13 @@ TEST_P(SpawnerTest, InstancesSurviveARestartOfTheSpawner) {
     node.events.clear();
     node.ready = false;
     (void)!write(c.input.get(), "\n", 1);  // its child's exec waits for a handler
+    node.up.clear();
+    node.resend_at_once = true;
     node.StartSpawner();
     EXPECT_EQ(node.spawner->instances(), 1u);
+    // Not before what was parked is back: the gateway would end whom it is not told of.
+    ASSERT_TRUE(node.Until([&] { return node.told_at_once.has_value(); }));
+    EXPECT_EQ(*node.told_at_once, 1u);
     ASSERT_TRUE(node.Until([&] { return !node.events.empty(); }));
     EXPECT_EQ(node.registered.back().instance(), c.started->instance());
     EXPECT_EQ(node.registered.back().image().exe_sha256().size(), 32u);

@@ -176,6 +176,7 @@ Status Database::Configure(const DatabaseOptions& options) {
       Execute("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
               "PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON; PRAGMA temp_store=MEMORY;"
               "PRAGMA cell_size_check=ON; PRAGMA mmap_size=0;"));
+  if (options.commits_are_with_the_kernel) RETURN_IF_ERROR(Execute("PRAGMA synchronous=NORMAL"));
   if (options.max_pages.has_value()) {
     RETURN_IF_ERROR(Execute(fmt::format("PRAGMA max_page_count={}", *options.max_pages)));
   }

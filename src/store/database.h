@@ -1,4 +1,5 @@
-// SQLite behind values: one file, one process that writes it, WAL, every commit on disk before it returns.
+// SQLite behind values: one file, one process that writes it, WAL, every commit on disk before it returns
+// (unless asked otherwise).
 //
 // A Database and its Statements belong to one thread at a time. Errors: RESOURCE_EXHAUSTED disk or quota full ·
 // PERMISSION_DENIED read-only · UNAVAILABLE in use by another process · DATA_LOSS not a database, or a damaged one ·
@@ -78,6 +79,8 @@ class Transaction {
 struct DatabaseOptions {
   std::string path;                   // in an existing folder; the file is made with mode 0600
   std::optional<uint32_t> max_pages;  // of 4 KiB: a quota, absent for none
+  // A commit that returned is with the kernel, not on disk: it survives this process, the last ones not a power cut.
+  bool commits_are_with_the_kernel = false;
 };
 
 class Database {

@@ -74,6 +74,12 @@ struct Node {
     (void)!supervisor->Send(std::move(e)).ok();
     ConnectKeeper();
     ConnectGateway();
+    if (resend_at_once) {
+      Envelope ask;
+      ask.mutable_resend_instances();
+      gateway->Call(std::move(ask), {}, std::chrono::seconds(10),
+                    [this](Result<Message> r) { told_at_once = r.ok() ? std::optional(up.size()) : std::nullopt; });
+    }
     spawner->Start();
     EXPECT_TRUE(Until([this] { return ready; }));
   }
@@ -179,6 +185,8 @@ struct Node {
   std::unique_ptr<Channel> to_supervisor, supervisor, keeper, gateway;
   std::unique_ptr<Spawner> spawner;
   bool ready = false, refuse_registration = false;
+  bool resend_at_once = false;         // the gateway asks for its instances before the spawner has started
+  std::optional<size_t> told_at_once;  // how many it had heard of when that was answered
   std::map<std::string, std::pair<std::string, std::vector<UniqueFd>>> parked;
   std::vector<::hexr::node::v1::RegisterInstance> registered;
   std::vector<::hexr::node::v1::ExecDone> exec_done;
