@@ -3,10 +3,13 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 import time
 import unittest
 
 from node import BIN, Node
+
+AGENTS = pathlib.Path(__file__).resolve().parent / "agents"
 
 
 def wait_for(condition, seconds=20):
@@ -72,6 +75,27 @@ class NodeLife(unittest.TestCase):
             if os.geteuid() != 0:
                 with self.assertRaises(PermissionError):
                     os.listdir(f"/proc/{keeper}/fd")
+
+    def test_a_service_is_matched_by_its_program(self):
+        # The keeper may not look at other processes' programs: its helper does, also the next one.
+        with Node(start=False) as node:
+            program = os.path.realpath(sys.executable)
+            node.config_file.write_text("trust_domain: example.test\nentries:\n"
+                                        f'  - {{id: service/db, selectors: ["unix:path:{program}"]}}\n', encoding="utf-8")
+            node.up()
+
+            code = (f"import sys; sys.path.insert(0, {str(AGENTS)!r}); import workload; "
+                    f"print(workload.svids(workload.fetch(path={str(node.home / 'run/api.sock')!r}))[0])")
+
+            def fetch():
+                return subprocess.run([program, "-SE", "-c", code], text=True, capture_output=True, timeout=30).stdout
+            self.assertIn("spiffe://example.test/service/db", fetch())
+            self.assertEqual(node.hexr("svid", "fetch", check=False).returncode, 1, "another program")
+            keeper = node.pids()["keeper"]
+            helper = int(pathlib.Path(f"/proc/{keeper}/task/{keeper}/children").read_text())
+            os.kill(helper, signal.SIGKILL)
+            wait_for(lambda: node.pids()["keeper"] != keeper)
+            wait_for(lambda: "service/db" in fetch())
 
     def test_each_process_comes_back_after_sigkill(self):
         with Node() as node:
