@@ -13,6 +13,12 @@ using runtime::Envelope;
 using runtime::Message;
 using runtime::UniqueFd;
 
+namespace {
+
+constexpr std::chrono::seconds kRepeatsInterval{1};
+
+}  // namespace
+
 // The journal in use, if there is one. An append without one fails, which denies.
 class Gateway::Journal final : public RecordSink {
  public:
@@ -61,7 +67,8 @@ Gateway::Gateway(GatewayParts parts, GatewayOptions options, AllowList rules, Ad
                                                                                 [this] { AskForJournal(); });
                                            }
                                          })),
-      recorder_(*journal_, parts_.clock, parts_.random),
+      recorder_(*journal_, parts_.clock, parts_.random,
+                [this] { repeats_timer_ = parts_.loop.After(kRepeatsInterval, [this] { recorder_.WriteRepeats(); }); }),
       decider_(std::move(rules)),
       connector_(parts_.loop, parts_.resolver, recorder_, std::move(policy), std::move(overrides)),
       pipeline_(parts_.loop, parts_.random,
@@ -272,6 +279,7 @@ void Gateway::InstanceDown(const std::string& text, ledger::Code how) {
     return;
   }
   node.mapped()->CloseAll(how);
+  recorder_.EndInstance(*id);
   journal_->EndInstance(*id);
   // Its connections may still be on the stack of this turn.
   parts_.loop.Post([gone = std::shared_ptr<Instance>(std::move(node.mapped()))] {});
@@ -332,6 +340,7 @@ void Gateway::CheckDrained() {
   if (!draining_ || !on_drained_) return;
   if (connections() == 0) {
     drain_timer_.Cancel();
+    recorder_.WriteRepeats();
     return std::exchange(on_drained_, {})();
   }
   for (const auto& [id, instance] : instances_) instance->Drain();  // what has become idle since

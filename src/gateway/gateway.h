@@ -102,6 +102,7 @@ class Gateway final : public OwnerFinder {
   bool listed_ = false;
   runtime::Timer journal_retry_;
   runtime::Timer list_retry_;
+  runtime::Timer repeats_timer_;
   runtime::Timer drain_timer_;
   runtime::Timer drain_poll_;
   UniqueFunction<void()> on_drained_;

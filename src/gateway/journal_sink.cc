@@ -46,7 +46,8 @@ OpenSink OpenJournalSink(runtime::Loop& loop, ledger::SyncPolicy policy) {
     ticket.key = crypto::Secret::Take(*journal.mutable_key());
     if (journal.chain().size() != ticket.chain.size()) return InvalidArgument("a journal's chain has 16 bytes");
     std::copy(journal.chain().begin(), journal.chain().end(), ticket.chain.begin());
-    ASSIGN_OR_RETURN(auto writer, ledger::JournalWriter::Open(std::move(reply.fds[0]), std::move(ticket), policy));
+    ASSIGN_OR_RETURN(auto writer, ledger::JournalWriter::Open(std::move(reply.fds[0]), std::move(ticket), policy,
+                                                              ledger::DiskSpaceOf));
     return std::unique_ptr<RecordSink>(std::make_unique<JournalSink>(loop, policy, std::move(writer)));
   };
 }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/limits/gateway.h"
+#include "base/limits/ledger.h"
 #include "gateway/egress/egress.h"
 #include "gateway/testing/fakes.h"
 
@@ -118,6 +119,35 @@ TEST_F(PipelineTest, ADeniedCallIsRecordedAndNothingElse) {
   EXPECT_EQ(dialled, 0);
   ASSERT_EQ(records.size(), 1u);
   EXPECT_EQ(records[0].body.FindString("verdict"), "deny");
+}
+
+// A loop of refused calls must not fill the disk, which would deny every tenant; what is allowed is always written.
+TEST_F(PipelineTest, AFloodOfRefusalsIsItsFirstAndACount) {
+  int asked = 0;
+  Recorder counting(sink, clock, random, [&] { ++asked; });
+  const auto decide = [&](std::optional<DenialKind> denied) {
+    Call call{.id = "call",
+              .instance = facts,
+              .process = std::make_shared<ProcessLookup>(),
+              .destination = *HostPort::Parse("example.org:443"),
+              .action = "CONNECT"};
+    if (denied) call.denial = Denial{.kind = *denied};
+    bool ok = false;
+    counting.Decided(call, [&](const Status& s) { ok = s.ok(); });
+    EXPECT_TRUE(ok);
+  };
+  constexpr size_t kBurst = limits::kDenialsPerSecond * limits::kRepeatBurstSeconds;
+  for (int i = 0; i < 10'000; ++i) decide(DenialKind::kDenied);
+  EXPECT_EQ(records.size(), kBurst);
+  EXPECT_EQ(asked, 1);
+  decide(DenialKind::kMalformed);
+  EXPECT_EQ(records.size(), kBurst + 1) << "another reason is not lost in the flood";
+  for (int i = 0; i < 1'000; ++i) decide(std::nullopt);
+  ASSERT_EQ(records.size(), kBurst + 1001);
+  counting.EndInstance(facts->id);
+  ASSERT_EQ(records.size(), kBurst + 1002);
+  EXPECT_EQ(records.back().body.FindString("event"), "repeated");
+  EXPECT_EQ(*records.back().body.Find("count")->as_integer(), static_cast<int64_t>(10'000 - kBurst));
 }
 
 // INV-GW-01: a step that fails, says nothing or is missing is a deny. One test per step and fault.

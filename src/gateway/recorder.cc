@@ -89,7 +89,36 @@ void Recorder::Append(ledger::RecordKind kind, const Call& call, Body body, Done
                std::move(done));
 }
 
+void Recorder::WriteRepeats() {
+  for (const ledger::Event& event : repeats_.Take(clock_.Wall())) {
+    sink_.Append(event, [](const Status& s) {
+      if (!s.ok()) Log(LogLevel::kError, "gateway.repeats_not_recorded", {{"error", s.error()}});
+    });
+  }
+}
+
+void Recorder::EndInstance(const InstanceId& instance) {
+  if (repeats_.counted()) WriteRepeats();
+  repeats_.Forget(instance);
+}
+
 void Recorder::Decided(const Call& call, Done done) {
+  if (call.denial) {
+    // Alike are those with one reason: names and ports are the agent's to vary.
+    ledger::Event refusal{.time = clock_.Wall(),
+                          .kind = ledger::RecordKind::kDecision,
+                          .spiffe_id = call.instance->spiffe_id,
+                          .instance = call.instance->id,
+                          .tenant = call.instance->tenant};
+    refusal.body.Set("verdict", Code("deny"))
+        .Set("service", ServiceCode(call.service))
+        .Set("reason", DenialCode(call.denial->kind));
+    const bool first = !repeats_.counted();
+    if (!repeats_.Admit(refusal, clock_.Mono())) {
+      if (first && on_counted_) on_counted_();
+      return done(Ok());
+    }
+  }
   Body body;
   body.Set("verdict", call.denial ? Code("deny") : Code("allow"))
       .Set("service", ServiceCode(call.service))

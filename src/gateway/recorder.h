@@ -7,9 +7,11 @@
 #include <cstdint>
 
 #include "base/clock.h"
+#include "base/limits/ledger.h"
 #include "base/random.h"
 #include "gateway/call.h"
 #include "gateway/pipeline.h"
+#include "ledger/repeats.h"
 #include "ledger/types.h"
 
 namespace hexr::gateway {
@@ -38,15 +40,20 @@ class Recorder {
  public:
   using Done = RecordSink::Done;
 
-  // All outlive it.
-  Recorder(RecordSink& sink, const Clock& clock, Random& random) : sink_(sink), clock_(clock), random_(random) {}
+  // All outlive it. `on_counted`: something waits for WriteRepeats, which is then called soon, and by EndInstance.
+  Recorder(RecordSink& sink, const Clock& clock, Random& random, UniqueFunction<void()> on_counted = {})
+      : sink_(sink), clock_(clock), random_(random), on_counted_(std::move(on_counted)) {}
 
-  // AZ: what was asked and what was answered.
+  // AZ: what was asked and what was answered. Refusals of one instance beyond limits::kDenialsPerSecond are counted.
   void Decided(const Call& call, Done done);
   // EG: before `endpoint` is dialled.
   void Opened(const Call& call, const Endpoint& endpoint, Done done);
   // EG: how it ended; `how` is a word such as "closed", "failed", "revoked".
   void Closed(const Call& call, ledger::Code how, const Traffic& traffic, Done done);
+
+  // The refusals that were counted since the last call, as records.
+  void WriteRepeats();
+  void EndInstance(const InstanceId& instance);
 
   // Decided as the pipeline's step. A call that repeats a recorded one with the same answer is not recorded again.
   Step AsStep();
@@ -56,6 +63,8 @@ class Recorder {
   RecordSink& sink_;
   const Clock& clock_;
   Random& random_;
+  UniqueFunction<void()> on_counted_;
+  ledger::Repeats repeats_{limits::kDenialsPerSecond};
 };
 
 }  // namespace hexr::gateway

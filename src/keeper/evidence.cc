@@ -19,6 +19,7 @@ constexpr std::chrono::milliseconds kGather{5};
 constexpr std::chrono::seconds kWitnessTick{1};
 // A full disk is tried again this often.
 constexpr std::chrono::milliseconds kRetry{500};
+constexpr std::chrono::seconds kRepeatsInterval{1};
 
 std::string NameOf(const std::optional<IdSegment>& tenant) { return tenant ? tenant->value() : std::string(); }
 
@@ -79,6 +80,8 @@ Evidence::~Evidence() {
 
 void Evidence::Finish() {
   if (!thread_.joinable()) return;
+  repeats_timer_.Cancel();
+  WriteRepeats();
   for (auto& [name, log] : logs_) {
     if (const Status s = log.writer->Close(); !s.ok()) {
       hexr::Log(LogLevel::kError, "ledger.close_failed", {{"log", name}, {"error", s.error()}});
@@ -191,6 +194,15 @@ Status Evidence::Record(const ledger::Event& event) {
 }
 
 void Evidence::Note(const ledger::Event& event) {
+  if (repeats_.Admit(event, clock_.Mono())) return Write(event);
+  if (!repeats_timer_.pending()) repeats_timer_ = keeper_loop_.After(kRepeatsInterval, [this] { WriteRepeats(); });
+}
+
+void Evidence::WriteRepeats() {
+  for (const ledger::Event& event : repeats_.Take(clock_.Wall())) Write(event);
+}
+
+void Evidence::Write(const ledger::Event& event) {
   const auto report = [](const Status& s) {
     if (!s.ok()) hexr::Log(LogLevel::kError, "ledger.record_failed", {{"error", s.error()}});
   };
@@ -228,6 +240,8 @@ void Evidence::Rotate(const std::optional<IdSegment>& tenant, Log& log) {
 }
 
 void Evidence::EndInstance(const std::optional<IdSegment>& tenant, const InstanceId& instance) {
+  if (repeats_.counted()) WriteRepeats();
+  repeats_.Forget(instance);
   if (Log* log = Find(tenant)) (void)log->writer->EndInstance(instance);  // only closes a counter
 }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/limits/ledger.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "base/spiffe_id.h"
@@ -23,6 +24,7 @@
 #include "keeper/witnesses.h"
 #include "ledger/journal_writer.h"
 #include "ledger/ledger.h"
+#include "ledger/repeats.h"
 #include "ledger/types.h"
 #include "runtime/loop.h"
 
@@ -56,6 +58,7 @@ class Evidence {
   // that is broken is replaced first. An error means that what was to be recorded may not happen.
   Status Record(const ledger::Event& event);
   // The same for what has happened whether or not it can be recorded: does not wait for a disk, and logs an error.
+  // What one instance repeats beyond limits::kNotesPerSecond is counted (ledger::Repeats).
   void Note(const ledger::Event& event);
   void EndInstance(const std::optional<IdSegment>& tenant, const InstanceId& instance);
 
@@ -98,6 +101,8 @@ class Evidence {
   void OpenJournalOn(const std::optional<IdSegment>& tenant, const std::string& label, OnJournal done);
   void Rotate(const std::optional<IdSegment>& tenant, Log& log);
   // Waits for the ledger thread: for a journal that takes nothing any more.
+  void Write(const ledger::Event& note);
+  void WriteRepeats();
   Status RotateNow(const std::optional<IdSegment>& tenant, Log& log);
   void ReadSoon(std::chrono::milliseconds delay);
   void Poll();
@@ -111,7 +116,9 @@ class Evidence {
   runtime::Loop& keeper_loop_;
   const Clock& clock_;
   std::map<std::string, Log> logs_;  // by tenant, "" for the node's; references to elements stay valid
-  std::shared_ptr<bool> alive_;      // answers that come after the end are dropped
+  ledger::Repeats repeats_{limits::kNotesPerSecond};
+  runtime::Timer repeats_timer_;
+  std::shared_ptr<bool> alive_;  // answers that come after the end are dropped
   struct Told {
     std::map<std::string, std::pair<uint64_t, WallTime>> sizes;
     std::vector<WitnessState> witnesses;

@@ -174,6 +174,34 @@ TEST_F(EvidenceTest, ALogThatDoesNotOpenDisablesItsTenantAlone) {
   EXPECT_EQ(Count(RecordKind::kIdentity), 2u);
 }
 
+// An agent that tries to exec without end: each try takes its identity away and gives it back.
+TEST_F(EvidenceTest, WhatAnInstanceRepeatsIsCounted) {
+  Start();
+  constexpr uint64_t kTries = 5'000;
+  const std::string journal = [&] {
+    for (const auto& file : std::filesystem::directory_iterator(Journals())) {
+      if (file.path().extension() == ".journal") return file.path().string();
+    }
+    return std::string();
+  }();
+  ledger::Event event = Identity(0);
+  for (uint64_t i = 0; i < kTries; ++i) {
+    for (const auto& what : {ledger::Code("svid.withheld"), ledger::Code("restored")}) {
+      event.body = ledger::Body();
+      event.body.Set("event", what);
+      evidence_->Note(event);
+    }
+  }
+  event.body = ledger::Body();
+  event.body.Set("event", ledger::Code("ended"));
+  evidence_->Note(event);
+  EXPECT_LT(std::filesystem::file_size(journal), 200'000u);
+  evidence_->EndInstance(acme_, *event.instance);
+  const uint64_t records = Count(RecordKind::kIdentity);
+  EXPECT_GE(records, limits::kNotesPerSecond * limits::kRepeatBurstSeconds);
+  EXPECT_LE(records, kTries / 10);
+}
+
 TEST_F(EvidenceTest, JournalsOfAGatewayAreBounded) {
   Start();
   std::vector<NewJournal> held;

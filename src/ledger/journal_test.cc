@@ -263,6 +263,38 @@ TEST_F(JournalTest, EveryChangeInsideShows) {
             ErrorCode::kDataLoss);
 }
 
+// The last of a disk is the keeper's: a kill is still recorded when no call is allowed any more.
+TEST_F(JournalTest, SpaceIsKeptBackFromRecordsButNotFromTheEnd) {
+  std::atomic<uint64_t> free = limits::kDiskKeptBack + 1;
+  std::atomic<uint64_t> total = 1'000 * limits::kDiskKeptBack;
+  NewJournal journal = Create();
+  const auto writer =
+      JournalWriter::Open(std::move(journal.fd), std::move(journal.ticket), SyncPolicy::kDurable, [&](int) {
+        return DiskSpace{.free = free, .total = total};
+      }).value();
+  ASSERT_TRUE(writer->Append(TestEvent(1, 0)).ok());
+  free = limits::kDiskKeptBack;
+  (void)writer->Append(TestEvent(1, 1));  // the sync of this one sees it
+  const Seen before = ReadAll();
+  EXPECT_EQ(writer->Append(TestEvent(1, 2)).error().code(), ErrorCode::kResourceExhausted);
+  EXPECT_EQ(ReadAll().numbers, before.numbers);
+  EXPECT_FALSE(writer->WantsRotation()) << "another journal would not help";
+  ASSERT_TRUE(writer->EndInstance(TestInstance(1)).ok());
+  free = limits::kDiskKeptBack + 1;
+  EXPECT_TRUE(writer->Append(TestEvent(1, 3)).ok()) << "space again";
+  // A small disk keeps back a part of itself.
+  total = limits::kDiskKeptBackPart * 1000;
+  free = 1001;
+  EXPECT_TRUE(writer->Append(TestEvent(1, 4)).ok());
+  free = 1000;
+  (void)writer->Append(TestEvent(1, 5));
+  EXPECT_FALSE(writer->Append(TestEvent(1, 6)).ok());
+  EXPECT_TRUE(writer->Close().ok());
+  const Result<DiskSpace> here = DiskSpaceOf(Create(folder_.path() + "/two.journal").fd.get());
+  ASSERT_TRUE(here.ok());
+  EXPECT_GT(here->total, here->free / 2);
+}
+
 // A limit on the file's size gives real short writes: the write that crosses it is cut, later ones fail.
 TEST_F(JournalTest, ACutWriteIsTakenBackAndSpaceIsWaitedFor) {
   testing::Child child("cut", path());

@@ -1,8 +1,10 @@
 #include "ledger/journal_writer.h"
 
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/limits/ledger.h"
@@ -30,6 +32,12 @@ void AppendTexts(const std::vector<SaltedText>& texts, Bytes& out) {
 
 }  // namespace
 
+Result<DiskSpace> DiskSpaceOf(int fd) {
+  struct statvfs disk = {};
+  if (::fstatvfs(fd, &disk) != 0) return ErrnoError("ask for the space of a disk", errno);
+  return DiskSpace{.free = uint64_t{disk.f_bavail} * disk.f_frsize, .total = uint64_t{disk.f_blocks} * disk.f_frsize};
+}
+
 Result<JournalWriter::File> JournalWriter::MakeFile(runtime::UniqueFd fd, JournalTicket ticket) {
   ASSIGN_OR_RETURN(crypto::AeadStream stream, crypto::AeadStream::ForSealing(ticket.key));
   struct stat info = {};
@@ -44,12 +52,13 @@ Result<JournalWriter::File> JournalWriter::MakeFile(runtime::UniqueFd fd, Journa
 }
 
 Result<std::unique_ptr<JournalWriter>> JournalWriter::Open(runtime::UniqueFd fd, JournalTicket ticket,
-                                                           SyncPolicy policy) {
+                                                           SyncPolicy policy, SpaceProbe space) {
   ASSIGN_OR_RETURN(File file, MakeFile(std::move(fd), std::move(ticket)));
-  return std::unique_ptr<JournalWriter>(new JournalWriter(std::move(file), policy));
+  return std::unique_ptr<JournalWriter>(new JournalWriter(std::move(file), policy, std::move(space)));
 }
 
-JournalWriter::JournalWriter(File file, SyncPolicy policy) : policy_(policy), file_(std::move(file)) {
+JournalWriter::JournalWriter(File file, SyncPolicy policy, SpaceProbe space)
+    : policy_(policy), space_(std::move(space)), file_(std::move(file)), nearly_full_(space_ != nullptr) {
   syncer_ = std::thread([this] { SyncLoop(); });
 }
 
@@ -63,6 +72,11 @@ JournalWriter::~JournalWriter() {
 Status JournalWriter::Break(Error error) {
   broken_ = Unavailable("this journal is broken: " + error.message());
   return *broken_;
+}
+
+bool JournalWriter::IsNearlyFull(int fd) const {
+  const Result<DiskSpace> space = space_(fd);
+  return !space.ok() || space->free <= std::min(limits::kDiskKeptBack, space->total / limits::kDiskKeptBackPart);
 }
 
 Status JournalWriter::CheckFile() {
@@ -109,6 +123,8 @@ Status JournalWriter::WriteFrame(ByteView plaintext) {
 
 Status JournalWriter::WriteRecord(const Event& event) {
   if (broken_) return *broken_;
+  if (nearly_full_) nearly_full_ = IsNearlyFull(file_.fd.get());
+  if (nearly_full_) return ResourceExhausted("the disk with the evidence is nearly full: what is left is the keeper's");
   const std::string_view instance = event.instance ? std::string_view(event.instance->value()) : std::string_view();
   auto count = file_.counts.find(instance);
   if (count == file_.counts.end()) {
@@ -215,12 +231,14 @@ void JournalWriter::SyncOnce() {
     sync_asked_ = false;
   }
   const int failed = ::fdatasync(fd) == 0 ? 0 : errno;
+  const bool nearly_full = space_ && IsNearlyFull(fd);
   std::vector<Waiter> done;
   Status status;
   {
     const MutexLock lock(mutex_);
     // After a failed sync the kernel may have dropped the pages: nothing says what is on disk, so nothing is trusted.
     if (failed != 0) status = Break(ErrnoError("sync journal", failed));
+    nearly_full_ = nearly_full;
     std::vector<Waiter> later;
     for (Waiter& waiter : waiters_) {
       (waiter.frame <= covered || failed != 0 ? done : later).push_back(std::move(waiter));

@@ -29,22 +29,32 @@ enum class SyncPolicy : uint8_t {
   kDurable,  // acknowledged when it is on disk; appends that wait at the same time share one fdatasync
 };
 
+struct DiskSpace {
+  uint64_t free = 0;  // bytes that this process could still fill
+  uint64_t total = 0;
+};
+// Of the disk behind an open file.
+Result<DiskSpace> DiskSpaceOf(int fd);
+
 // Thread-safe. Owns one thread, which syncs.
 class JournalWriter {
  public:
   using Done = UniqueFunction<void(Status)>;
+  using SpaceProbe = std::function<Result<DiskSpace>(int fd)>;  // called on any thread
 
-  // `fd` and `ticket` as CreateJournal made them, not used before.
-  static Result<std::unique_ptr<JournalWriter>> Open(runtime::UniqueFd fd, JournalTicket ticket, SyncPolicy policy);
+  // `fd` and `ticket` as CreateJournal made them, not used before. Where `space` is given (DiskSpaceOf), records are
+  // refused while the disk has no more than limits::kDiskKeptBack free: the keeper's own come in after that.
+  static Result<std::unique_ptr<JournalWriter>> Open(runtime::UniqueFd fd, JournalTicket ticket, SyncPolicy policy,
+                                                     SpaceProbe space = {});
   // Syncs what is written; the journal then looks like that of a process that was killed. See Close.
   ~JournalWriter();
   JournalWriter(const JournalWriter&) = delete;
   JournalWriter& operator=(const JournalWriter&) = delete;
 
   // One sealed frame, one write(2). Returns when the policy is satisfied.
-  // RESOURCE_EXHAUSTED: disk full, or a record over limits::kMaxRecordBytes; nothing of it stays in the file and a
-  // later Append may succeed. UNAVAILABLE: this journal is broken (a sync failed, a cut frame could not be taken back,
-  // somebody else changed the file, or nobody reads it any longer) and stays so: ask for another one and Rotate.
+  // RESOURCE_EXHAUSTED: disk (nearly) full, or a record over limits::kMaxRecordBytes; nothing of it stays in the file
+  // and a later Append may succeed. UNAVAILABLE: this journal is broken (a sync failed, a cut frame could not be taken
+  // back, somebody else changed the file, or nobody reads it any longer) and stays so: ask for another one and Rotate.
   // Texts over limits::kMaxStoredTextBytes, or beyond kMaxFrameTextBytes together, are not kept: their digests are.
   Status Append(const Event& event);
   // The same without waiting for the disk: `done` runs once, here for kWritten and for errors of the write, on the
@@ -77,25 +87,28 @@ class JournalWriter {
     std::map<std::string, uint64_t, std::less<>> counts;  // instance → its records
   };
 
-  JournalWriter(File file, SyncPolicy policy);
+  JournalWriter(File file, SyncPolicy policy, SpaceProbe space);
   static Result<File> MakeFile(runtime::UniqueFd fd, JournalTicket ticket);
   Status WriteRecord(const Event& event) HEXR_REQUIRES(mutex_);
   Status WriteFrame(ByteView plaintext) HEXR_REQUIRES(mutex_);
   // Whether the file is as this writer left it and still read.
   Status CheckFile() HEXR_REQUIRES(mutex_);
   Status Break(Error error) HEXR_REQUIRES(mutex_);
+  bool IsNearlyFull(int fd) const;
   // Ends and syncs the file, then takes the next one or refuses all that follows.
   Status FinishFile(std::optional<File> next);
   void SyncLoop();
   void SyncOnce();
 
   const SyncPolicy policy_;
+  const SpaceProbe space_;
   mutable Mutex mutex_;
   File file_ HEXR_GUARDED_BY(mutex_);
   uint64_t written_ HEXR_GUARDED_BY(mutex_) = 0;  // frames, over all files
   std::optional<Error> broken_ HEXR_GUARDED_BY(mutex_);
   std::vector<Waiter> waiters_ HEXR_GUARDED_BY(mutex_);
   bool sync_asked_ HEXR_GUARDED_BY(mutex_) = false;
+  bool nearly_full_ HEXR_GUARDED_BY(mutex_);  // as of the last sync; looked at again before a record is refused
   Bytes plaintext_ HEXR_GUARDED_BY(mutex_);
   Bytes frame_ HEXR_GUARDED_BY(mutex_);
   std::string json_ HEXR_GUARDED_BY(mutex_);

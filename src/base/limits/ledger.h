@@ -23,4 +23,14 @@ inline constexpr size_t kMaxJournalsAside = 64;        // damaged, kept for peop
 inline constexpr uint64_t kRotateJournalBytes = 64 * 1024 * 1024;
 inline constexpr uint64_t kMaxPendingRecords = 65536;  // read from journals and not in a checkpoint yet
 
+// Of a disk with journals: what processes other than the keeper leave free, so that a kill, the end of an identity and
+// the log itself can still be written. At most this much, and a twentieth of the disk.
+inline constexpr uint64_t kDiskKeptBack = 64 * 1024 * 1024;
+inline constexpr uint64_t kDiskKeptBackPart = 20;
+// Records about one instance that it can cause without end; what goes beyond is counted.
+inline constexpr uint32_t kDenialsPerSecond = 16;
+inline constexpr uint32_t kNotesPerSecond = 4;  // of the keeper: execs, and what they do to an identity
+inline constexpr uint32_t kRepeatBurstSeconds = 16;
+inline constexpr size_t kMaxRepeatSorts = 16;  // that are remembered, per instance
+
 }  // namespace hexr::limits

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "base/limits/gateway.h"
+#include "base/limits/ledger.h"
 #include "gateway/egress/dns_door.h"
 #include "gateway/egress/tls_door.h"
 #include "gateway/testing/gateway_fixture.h"
@@ -136,6 +137,18 @@ TEST_F(Capture, DnsIsHeldToARate) {
     if (i % 64 == 63) loop.RunFor(std::chrono::milliseconds(1));
   }
   Until([&] { return gateway->metrics().dns_dropped > 0; });
+}
+
+TEST_F(Capture, RefusalsBeyondTheirRateAreCountedInTheLog) {
+  const UniqueFd s = net.Connect("198.18.0.53:53", true);
+  for (uint32_t i = 0; i < 2 * limits::kDenialsPerSecond * limits::kRepeatBurstSeconds; ++i) {
+    const std::string q = Query("n" + std::to_string(i) + ".exfil.example", 1);
+    ASSERT_EQ(send(s.get(), q.data(), q.size(), 0), static_cast<ssize_t>(q.size()));
+    if (i % 64 == 63) loop.RunFor(std::chrono::milliseconds(1));
+  }
+  Until([&] { return !Records(RecordKind::kDecision, "event", "repeated").empty(); });
+  EXPECT_GE(Records(RecordKind::kDecision, "verdict", "deny").size(),
+            limits::kDenialsPerSecond * limits::kRepeatBurstSeconds);
 }
 
 TEST_F(Capture, SyntheticNamesAreBounded) {
