@@ -131,10 +131,17 @@ std::string TypeAndValue(const Argument& a) {
   return "";
 }
 
-std::string Bad(char32_t verb, const Argument& a) {
+std::string One(const Argument& a, char32_t verb, const Flags& f);
+
+// A verb that does not fit says so, and prints the value as %v with the same flags.
+std::string Bad(char32_t verb, const Argument& a, const Flags& f) {
   std::string out = "%!";
   AppendRune(verb, out);
-  return out + "(" + TypeAndValue(a) + ")";
+  const char* type = a.type == Argument::Type::kString  ? "string="
+                     : a.type == Argument::Type::kFloat ? "float64="
+                     : a.number.kind == Kind::kInt      ? "int="
+                                                        : "*big.Int=";
+  return out + "(" + type + One(a, 'v', f) + ")";
 }
 
 std::string FloatVerb(const Argument& a, char verb, const Flags& f) {
@@ -208,7 +215,7 @@ std::string One(const Argument& a, char32_t verb, const Flags& f) {
       }
       break;
   }
-  return Bad(verb, a);
+  return Bad(verb, a, f);
 }
 
 }  // namespace

@@ -220,8 +220,7 @@ void Resolver::ResolveExpr(Expr& e, Body& out) {
   for (auto& w : e.with) {
     // A replacement that walks through values is chosen outside of the literal.
     VarSet vars;
-    const bool walks = w.value->is_ref() || w.value->kind == TermKind::kCall;
-    if (walks) CollectVars(*w.value, VarVisit{.closures = false, .ref_heads = false}, vars);
+    if (!w.value->is_var()) CollectVars(*w.value, VarVisit{.closures = false, .ref_heads = false}, vars);
     if (!vars.empty()) w.value = Named(std::move(w.value), out);
   }
   switch (e.kind) {

@@ -181,7 +181,16 @@ uint16_t Planner::PlanData(const Term& t, size_t& next, bool& is_node, bool& sto
                     program_.tree[static_cast<size_t>(place)].children.empty() && next < t.items.size())) {
     next = 1;
     stored = true;
-    emit_->Emit(Op::kData, r);
+    std::vector<Value> path;
+    while (withs_ == 0 && next < t.items.size() && t.items[next]->is_string())
+      path.push_back(GroundValue(*t.items[next++]));
+    if (path.empty()) {
+      emit_->Emit(Op::kData, r);
+      return r;
+    }
+    const uint32_t number = KeptPath('d', std::move(path));
+    r = emit_->KeptRegister(number);
+    emit_->EmitOrFail(Op::kDataPath, r, 0, 0, number);
     return r;
   }
   const TreePlace& p = program_.tree[static_cast<size_t>(place)];
@@ -194,13 +203,13 @@ uint16_t Planner::PlanData(const Term& t, size_t& next, bool& is_node, bool& sto
   return r;
 }
 
-uint32_t Planner::InputPath(std::vector<Value> path) {
-  std::string name;
+uint32_t Planner::KeptPath(char root, std::vector<Value> path) {
+  std::string name(1, root);
   for (const Value& step : path) {
     name += step.text();
     name += '\0';
   }
-  auto [it, fresh] = input_paths_.try_emplace(std::move(name), static_cast<uint32_t>(program_.paths.size()));
+  auto [it, fresh] = kept_paths_.try_emplace(std::move(name), static_cast<uint32_t>(program_.paths.size()));
   if (fresh) program_.paths.push_back(std::move(path));
   return it->second;
 }
@@ -218,7 +227,7 @@ uint16_t Planner::PlanRef(const Term& t) {
       r = emit_->Register();
       emit_->EmitOrFail(Op::kInput, r);
     } else {
-      const uint32_t number = InputPath(std::move(path));
+      const uint32_t number = KeptPath('i', std::move(path));
       r = emit_->KeptRegister(number);
       emit_->EmitOrFail(Op::kInputPath, r, 0, 0, number);
     }

@@ -104,7 +104,32 @@ void Planner::PlanRuleBody(const Rule& rule) {
   first_fail_ = emit_->fail;
   repeats_matter_ = false;
   BindArguments(rule);
+  PlanDemands(rule);
   PlanBody(rule.body);
+}
+
+// Parts of input without which the rule gives nothing are asked for before anything that can end in an error. As with
+// OPA, whose index leaves such a rule out: its errors then stay unseen.
+void Planner::PlanDemands(const Rule& rule) {
+  if (withs_ > 0) return;
+  auto demand = [&](const Term& t) {
+    if (!t.is_ref() || !t.items[0]->is_var() || t.items[0]->text != "input" || t.items.size() < 2) return;
+    if (std::all_of(t.items.begin() + 1, t.items.end(), [](const TermPtr& i) { return i->is_scalar(); })) PlanRef(t);
+  };
+  bool may_fail = false;
+  for (const auto& e : rule.body) {
+    if (may_fail && !e->negated && e->with.empty()) {
+      if (e->kind == ExprKind::kTerm) demand(*e->terms[0]);
+      if ((e->IsCallOf("eq") || e->IsCallOf("equal")) && e->terms.size() == 3) {
+        for (size_t side : {size_t{1}, size_t{2}}) {
+          const Term& other = *e->terms[3 - side];
+          if (IsConstant(other) || other.is_var()) demand(*e->terms[side]);
+        }
+      }
+    }
+    may_fail = may_fail || !CannotFail(*e);
+  }
+  if (may_fail && rule.head.value) demand(*rule.head.value);
 }
 
 // The rules' order of trial: through the index when it can tell them apart, else one after the other.

@@ -33,6 +33,7 @@ class Planner {
   void CollectGroup(const TreeNode& node, std::vector<std::pair<const TreeNode*, Rule*>>& out) const;
   void BindArguments(const Rule& rule);
   void PlanRuleBody(const Rule& rule);
+  void PlanDemands(const Rule& rule);
   void FinishFunction(Function& f);
   bool PlanIndex(const std::vector<Rule*>& rules, bool is_function, std::vector<Emitter::Label>& starts,
                  Emitter::Label& next);
@@ -84,7 +85,8 @@ class Planner {
   Program& program_;
   std::unique_ptr<Emitter> emit_;
   std::vector<const TreeNode*> nodes_;  // by place
-  uint32_t InputPath(std::vector<Value> path);
+  // The number of a path below input ('i') or data ('d') that functions keep.
+  uint32_t KeptPath(char root, std::vector<Value> path);
 
   static constexpr size_t kMaxInlineDepth = 8;
   size_t depth_ = 0;               // of rules planned in place
@@ -95,7 +97,7 @@ class Planner {
   bool repeats_matter_ = false;    // inside an array comprehension
   Emitter::Label first_fail_ = 0;  // where the body being planned fails before its first iteration
   std::map<uint32_t, std::vector<uint32_t>> constants_by_hash_;
-  std::map<std::string, uint32_t> input_paths_;
+  std::map<std::string, uint32_t> kept_paths_;
 };
 
 }  // namespace hexr::rego

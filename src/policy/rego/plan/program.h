@@ -21,6 +21,7 @@ enum class Op : uint16_t {
   kMove,       // a = b
   kInput,      // a = input, or fail
   kInputPath,  // a = input at paths[e], or fail; kept in a for the rest of the call
+  kDataPath,   // a = the base document of data at paths[e], in the same way
   kData,       // a = the base document of data
   kDot,        // a = b[constants[e]], or fail (c != 0: b is stored data, where the number 2 names the member "2" too)
   kLookup,     // a = b[c], or fail (e != 0: as c of kDot)
@@ -129,7 +130,7 @@ struct Program {
   std::vector<BuiltinSite> sites;
   std::vector<WithSite> withs;
   std::vector<Index> indexes;
-  std::vector<std::vector<Value>> paths;  // below input
+  std::vector<std::vector<Value>> paths;  // below input or data
   std::vector<std::string> files;
 };
 

@@ -251,7 +251,9 @@ bool TypeChecker::CheckRef(const Term& ref, Scope& scope) {
   const Term& head = *ref.items[0];
   if (!head.is_var()) return CheckSteps(Of(head, scope), ref, 1, scope);
   if (head.text != "data") {
-    const Type* t = IsRootName(head.text) ? pool_.Any() : scope.Find(head.text);
+    // A variable of a scope around a closure is left to evaluation, as OPA leaves it.
+    const auto own = scope.types.find(head.text);
+    const Type* t = IsRootName(head.text) ? pool_.Any() : own == scope.types.end() ? nullptr : own->second;
     return t == nullptr || CheckSteps(t, ref, 1, scope);
   }
   const TreeNode* n = &compiler_.root();

@@ -49,8 +49,14 @@ inline Value Member(const Value& base, const Value& key) {
 
 // Stored documents are addressed by text: data.list[2] and data.object[2] both work.
 Value Stored(Arena& arena, const Value& base, const Value& key) {
-  if (!base.is_object()) return Lookup(base, key);
-  return Lookup(base, Value::String(arena, std::to_string(key.i)));
+  if (base.is_object() && key.kind == Kind::kInt) return Lookup(base, Value::String(arena, std::to_string(key.i)));
+  if (base.is_array() && key.is_string()) {
+    const std::string_view digits = key.text();
+    const bool index = !digits.empty() && digits.size() < 10 && (digits[0] != '0' || digits.size() == 1) &&
+                       digits.find_first_not_of("0123456789") == std::string_view::npos;
+    if (index) return Lookup(base, Value::Int(std::stoll(std::string(digits))));
+  }
+  return Lookup(base, key);
 }
 
 constexpr size_t kMaxDecided = 16;
@@ -121,6 +127,14 @@ Machine::Outcome Machine::Execute(const Function& f, Value* r, Value& result) {
         r[i.a] = v;
         HEXR_FAIL_UNLESS(v.defined());
       }
+      case Op::kDataPath: {
+        if (r[i.a].defined()) break;
+        Value v = context_->data;
+        for (const Value& step : program_->paths[i.e])
+          v = v.kind == Kind::kArray ? Stored(arena_, v, step) : Member(v, step);
+        r[i.a] = v;
+        HEXR_FAIL_UNLESS(v.defined());
+      }
       case Op::kData: r[i.a] = context_->data; break;
       case Op::kDot: {
         const Value& base = r[i.b];
@@ -128,7 +142,7 @@ Machine::Outcome Machine::Execute(const Function& f, Value* r, Value& result) {
           const Node* n = base.node;
           HEXR_OUTCOME(NodeChild(*n, constants[i.e], top, r[i.a]));
         }
-        if (i.c != 0 && constants[i.e].kind == Kind::kInt) {
+        if (i.c != 0 && (constants[i.e].kind == Kind::kInt || base.kind == Kind::kArray)) {
           r[i.a] = Stored(arena_, base, constants[i.e]);
         } else {
           r[i.a] = Member(base, constants[i.e]);
@@ -141,7 +155,7 @@ Machine::Outcome Machine::Execute(const Function& f, Value* r, Value& result) {
           const Node* n = base.node;
           HEXR_OUTCOME(NodeChild(*n, r[i.c], top, r[i.a]));
         }
-        if (i.e != 0 && r[i.c].kind == Kind::kInt) {
+        if (i.e != 0 && (r[i.c].kind == Kind::kInt || base.kind == Kind::kArray)) {
           r[i.a] = Stored(arena_, base, r[i.c]);
         } else {
           r[i.a] = Member(base, r[i.c]);
