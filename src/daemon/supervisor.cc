@@ -214,22 +214,44 @@ bool Supervisor::Strangers(const Child& a, const Child& b) {
 void Supervisor::Connect(Child& fresh) {
   for (const auto& other : children_) {
     if (other.get() == &fresh || !other->channel || !other->running() || Strangers(*other, fresh)) continue;
-    auto pair = runtime::MakePacketPair();
-    if (!pair.ok()) {
-      Log(LogLevel::kError, "child.connect_failed", {{"child", fresh.Name()}, {"error", pair.error()}});
-      continue;
-    }
-    const auto introduce = [](Child& to, const Child& peer, UniqueFd end) {
-      Envelope e;
-      e.mutable_peer()->set_role(peer.role);
-      e.mutable_peer()->set_tenant(peer.tenant);
-      std::vector<UniqueFd> fds;
-      fds.push_back(std::move(end));
-      (void)to.channel->Send(std::move(e), std::move(fds));
-    };
-    introduce(fresh, *other, std::move(pair->first));
-    introduce(*other, fresh, std::move(pair->second));
+    Pair(fresh, *other);
   }
+}
+
+void Supervisor::Pair(Child& a, Child& b) {
+  auto pair = runtime::MakePacketPair();
+  if (!pair.ok()) {
+    Log(LogLevel::kError, "child.connect_failed", {{"child", a.Name()}, {"peer", b.Name()}, {"error", pair.error()}});
+    return;
+  }
+  const auto introduce = [](Child& to, const Child& peer, UniqueFd end) {
+    Envelope e;
+    e.mutable_peer()->set_role(peer.role);
+    e.mutable_peer()->set_tenant(peer.tenant);
+    std::vector<UniqueFd> fds;
+    fds.push_back(std::move(end));
+    (void)to.channel->Send(std::move(e), std::move(fds));
+  };
+  introduce(a, b, std::move(pair->first));
+  introduce(b, a, std::move(pair->second));
+}
+
+// A pair that broke while both its ends live: a message that was refused, a queue that ran over. Without a new one a
+// kill or a quarantine would not get through any more. Where the other end has died, its start brings the new pair.
+void Supervisor::PairAgain(const Child& from, const std::string& lost) {
+  std::string key = std::min(from.Name(), lost) + " " + std::max(from.Name(), lost);
+  if (repairs_.contains(key)) return;  // the other end has said so too
+  const auto at = std::pair(from.starts, Find(lost) != nullptr ? Find(lost)->starts : 0);
+  repairs_[key] = loop_.After(options_.repair_after, [this, key, name = from.Name(), lost, at] {
+    Child* a = Find(name);
+    Child* b = Find(lost);
+    const bool same = a != nullptr && b != nullptr && std::pair(a->starts, b->starts) == at;
+    if (same && a->running() && b->running() && !Strangers(*a, *b)) {
+      Log(LogLevel::kWarn, "child.paired_again", {{"child", name}, {"peer", lost}});
+      Pair(*a, *b);
+    }
+    repairs_.erase(key);
+  });
 }
 
 void Supervisor::ChildEnded(Child& child) {
@@ -307,6 +329,11 @@ void Supervisor::Handle(Child& from, Message m, Channel::Reply reply) {
         SendTenants();
         StartChild(c);
       }
+      return reply.Ack();
+    }
+    case Envelope::kPeerLost: {
+      const auto& lost = m.body.peer_lost();
+      PairAgain(from, lost.tenant().empty() ? lost.role() : lost.role() + "/" + lost.tenant());
       return reply.Ack();
     }
     case Envelope::kCollectMetrics:

@@ -34,6 +34,7 @@ struct SupervisorOptions {
   std::chrono::milliseconds longest_backoff{5000};
   std::chrono::milliseconds stable_after{2000};  // a child that lived this long starts again without waiting
   std::chrono::milliseconds drain_deadline{5000};
+  std::chrono::milliseconds repair_after{200};  // a pair that broke between two living children
 };
 
 class Supervisor {
@@ -70,6 +71,8 @@ class Supervisor {
   void ChildEnded(Child& child);
   static bool Strangers(const Child& a, const Child& b);
   void Connect(Child& fresh);
+  void Pair(Child& a, Child& b);
+  void PairAgain(const Child& from, const std::string& lost);
   void SendTenants();
   void Handle(Child& from, runtime::Message message, runtime::Channel::Reply reply);
   void SendMetrics(runtime::Channel::Reply reply) const;
@@ -88,6 +91,7 @@ class Supervisor {
   std::vector<runtime::UniqueFd> listeners_;  // in the order of the options
   std::vector<std::unique_ptr<Child>> children_;
   std::map<std::string, std::map<std::string, Parked>> parked_;  // child → key → what it left here
+  std::map<std::string, runtime::Timer> repairs_;                // by the names of both ends
   std::string boot_id_;
   bool draining_ = false;
   bool announced_ = false;

@@ -30,7 +30,7 @@ class TestRole final : public Role {
       : loop_(loop), info_(std::move(info)), supervisor_(supervisor) {
     if (info_.start.role() == "keeper") {
       Envelope t;
-      t.mutable_start_tenant()->set_tenant("default");
+      t.mutable_start_tenant()->set_tenant(info_.config.trust_domain.name() == "breaks" ? "breaks" : "default");
       t.mutable_start_tenant()->set_uid_base(200000);
       supervisor_.Call(t, {}, seconds(5), [](Result<Message>) {});
     }
@@ -55,13 +55,20 @@ class TestRole final : public Role {
   }
   void OnPeer(const std::string& role, const std::string& tenant, runtime::UniqueFd socket) override {
     Note("peer " + role + (tenant.empty() ? "" : "/" + tenant));
+    // A tenant of this name has a gateway that breaks its first pair to the keeper.
+    if (info_.start.tenant() == "breaks" && role == "keeper" && !std::exchange(broke_, true)) return socket.reset();
     peers_.push_back(std::make_unique<Channel>(
         loop_, std::move(socket), role,
         [this](Message, Channel::Reply r) {
           Note("asked");
           r.Ack();
         },
-        [](const Error&) {}));
+        [this, role, tenant](const Error&) {
+          Envelope lost;
+          lost.mutable_peer_lost()->set_role(role);
+          lost.mutable_peer_lost()->set_tenant(tenant);
+          (void)supervisor_.Send(lost);
+        }));
     Envelope ping;
     ping.mutable_ack();
     peers_.back()->Call(ping, {}, seconds(5), [this, role](Result<Message> r) {
@@ -87,6 +94,7 @@ class TestRole final : public Role {
   StartInfo info_;
   Channel& supervisor_;
   std::vector<std::unique_ptr<Channel>> peers_;
+  bool broke_ = false;
 };
 
 class SupervisorTest : public testing::Test {
@@ -155,6 +163,16 @@ TEST_F(SupervisorTest, StartsConnectsAndDrainsInOrder) {
   EXPECT_GT(n.find("keeper: drain"), n.find("gateway: drain"));
   EXPECT_GT(n.find("keeper: drain"), n.find("spawner: drain"));
   EXPECT_FALSE(std::filesystem::exists(home_ + "/run/api.sock"));
+}
+
+// An agent that makes one process run out of something must not cut it off from the others for good.
+TEST_F(SupervisorTest, APairThatBreaksBetweenTheLivingIsReplaced) {
+  options_.config_yaml = "trust_domain: breaks\nlog: {level: error}\n";
+  options_.repair_after = milliseconds(1);
+  Supervisor supervisor(loop_, clock_, options_);
+  ASSERT_TRUE(supervisor.Start([] {}).ok());
+  ASSERT_TRUE(RunUntil([&] { return Notes().find("gateway: answered by keeper") != std::string::npos; })) << Notes();
+  for (const auto& c : supervisor.children()) EXPECT_EQ(c.starts, 1U) << c.name;
 }
 
 TEST_F(SupervisorTest, RestartsWhatDiesAndGivesBackWhatItParked) {

@@ -172,12 +172,21 @@ void Keeper::StartGateway(const Tenant& tenant, UniqueFunction<void(Status)> don
                    [done = std::move(done)](Result<Message> r) mutable { done(r.ok() ? Ok() : Status(r.error())); });
 }
 
+// It has died, and its start brings a new pair; or the pair alone broke, and the supervisor makes another.
+void Keeper::PeerLost(const std::string& role, const std::string& tenant) {
+  Envelope e;
+  e.mutable_peer_lost()->set_role(role);
+  e.mutable_peer_lost()->set_tenant(tenant);
+  (void)supervisor_.Send(std::move(e));
+}
+
 void Keeper::OnPeer(const std::string& role, const std::string& tenant, UniqueFd socket) {
   // The supervisor speaks of a new pair only when the old end is gone: the old channel goes with its calls.
   if (role == "spawner") {
     spawner_ = std::make_unique<Channel>(
         loop_, std::move(socket), "spawner",
-        [this](Message m, Channel::Reply r) { OnSpawner(std::move(m), std::move(r)); }, [](const Error&) {});
+        [this](Message m, Channel::Reply r) { OnSpawner(std::move(m), std::move(r)); },
+        [this](const Error&) { PeerLost("spawner", ""); });
     return;
   }
   if (role == "courier") {
@@ -191,7 +200,7 @@ void Keeper::OnPeer(const std::string& role, const std::string& tenant, UniqueFd
   slot = std::make_unique<Channel>(
       loop_, std::move(socket), "gateway/" + tenant,
       [this, t = *name](Message m, Channel::Reply r) { OnGateway(t, std::move(m), std::move(r)); },
-      [](const Error&) {});
+      [this, tenant](const Error&) { PeerLost("gateway", tenant); });
   SendBundles(*slot);
   // A gateway that starts again knows of no quarantine. This goes out before it gets a journal, without which it serves
   // nobody; it names those too whom the spawner has not registered again yet after a restart of this process.

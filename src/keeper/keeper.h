@@ -63,6 +63,8 @@ class Keeper {
   // Whether a process, or one of its ancestors, is an instance's.
   Result<bool> InsideInstance(int pidfd, pid_t pid) const;
 
+  void PeerLost(const std::string& role, const std::string& tenant);
+
   // What the spawner says of instances.
   void OnSpawner(runtime::Message m, runtime::Channel::Reply reply);
   void Register(runtime::Message m, runtime::Channel::Reply reply);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "base/limits/messages.h"
 #include "base/log.h"
@@ -173,15 +174,13 @@ Status Channel::Enqueue(const Envelope& body, std::vector<UniqueFd> fds) {
     const Status s = SendPacket(socket_.get(), data, Raw(fds), &would_block);
     if (s.ok()) return s;
     if (!would_block) {
-      if (s.error().code() == ErrorCode::kUnavailable) Close(s.error());
+      if (s.error().code() == ErrorCode::kUnavailable) CloseSoon(s.error());
       return s;
     }
   }
   if (queue_.size() >= limits::kMaxQueuedMessages) {
     const Error e = ResourceExhausted(name_ + " does not read: its queue is full");
-    loop_.Post([weak = std::weak_ptr<Channel*>(self_), e] {
-      if (const auto channel = weak.lock()) (*channel)->Close(e);
-    });
+    CloseSoon(e);
     return e;
   }
   queue_.push_back({std::move(data), std::move(fds)});
@@ -238,12 +237,20 @@ void Channel::Close(const Error& why) {
   watch_ = FdWatch();
   socket_.reset();
   queue_.clear();
-  const std::weak_ptr<Channel*> alive = self_;
-  auto pending = std::move(pending_);
-  pending_.clear();
+  // From here on nothing of the channel is touched: a callback may destroy it.
+  auto pending = std::exchange(pending_, {});
   OnClosed closed = std::move(on_closed_);
-  for (auto& [call, p] : pending) p.done(Unavailable(name_ + " has gone"));
-  if (closed) closed(why);
+  const Error gone = Unavailable(name_ + " has gone");
+  const Error reason = why;
+  for (auto& [call, p] : pending) p.done(gone);
+  if (closed) closed(reason);
+}
+
+// Never from inside Send or Call: the caller may hold state that the callbacks change.
+void Channel::CloseSoon(Error why) {
+  loop_.Post([weak = std::weak_ptr<Channel*>(self_), why = std::move(why)] {
+    if (const auto channel = weak.lock()) (*channel)->Close(why);
+  });
 }
 
 namespace {

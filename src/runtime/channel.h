@@ -82,6 +82,7 @@ class Channel {
   void Writable();
   void Handle(Message m);
   void Close(const Error& why);
+  void CloseSoon(Error why);
   Status Enqueue(const Envelope& body, std::vector<UniqueFd> fds);
 
   Loop& loop_;

@@ -221,6 +221,31 @@ TEST(Channel, EveryCallEndsWhenThePeerGoes) {
   EXPECT_EQ(p.client->Send(Drain(1)).error().code(), ErrorCode::kUnavailable);
 }
 
+TEST(Channel, MayBeDestroyedByAnAnswer) {
+  Pair p([](Message, Channel::Reply) {});
+  int answered = 0;
+  for (int i = 0; i < 2; ++i) {
+    p.client->Call(Drain(9), {}, seconds(60), [&](Result<Message> r) {
+      EXPECT_FALSE(r.ok());
+      ++answered;
+      p.client.reset();
+    });
+  }
+  p.server.reset();
+  for (int i = 0; i < 5; ++i) p.loop.RunReady();
+  EXPECT_EQ(answered, 2);
+}
+
+TEST(Channel, NothingRunsInsideACallThatCannotBeSent) {
+  Pair p([](Message, Channel::Reply) {});
+  p.server.reset();
+  int answered = 0;
+  p.client->Call(Drain(9), {}, seconds(60), [&](Result<Message>) { ++answered; });
+  EXPECT_EQ(answered, 0);
+  for (int i = 0; i < 5; ++i) p.loop.RunReady();
+  EXPECT_EQ(answered, 1);
+}
+
 TEST(Channel, PeerThatDoesNotReadIsTakenForDead) {
   auto fds = std::move(*MakePacketPair());
   Loop loop;

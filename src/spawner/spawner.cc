@@ -161,12 +161,20 @@ void Spawner::Attach(const std::shared_ptr<LaunchSession>& session, const pb::At
 
 // ---- peers
 
+// It has died, and its start brings a new pair; or the pair alone broke, and the supervisor makes another.
+void Spawner::PeerLost(const std::string& role, const std::string& tenant) {
+  Envelope e;
+  e.mutable_peer_lost()->set_role(role);
+  e.mutable_peer_lost()->set_tenant(tenant);
+  (void)supervisor_.Send(std::move(e));
+}
+
 void Spawner::OnPeer(const std::string& role, const std::string& tenant, UniqueFd socket) {
   if (role == "keeper") {
     keeper_ = std::make_unique<Channel>(
         loop_, std::move(socket), "keeper",
         [this](Message m, Channel::Reply r) { FromKeeper(std::move(m), std::move(r)); },
-        [](const Error&) { /* the supervisor brings a new one */ });
+        [this](const Error&) { PeerLost("keeper", ""); });
     for (const auto& [id, instance] : instances_) instance->RegisterAgain();
     for (auto& ended : std::exchange(unreported_, {})) {
       ended.set_late(true);
@@ -176,7 +184,7 @@ void Spawner::OnPeer(const std::string& role, const std::string& tenant, UniqueF
     gateways_[tenant] = std::make_unique<Channel>(
         loop_, std::move(socket), "gateway/" + tenant,
         [this, tenant](Message m, Channel::Reply r) { FromGateway(tenant, std::move(m), std::move(r)); },
-        [](const Error&) {});
+        [this, tenant](const Error&) { PeerLost("gateway", tenant); });
   }
 }
 

@@ -50,6 +50,7 @@ class Spawner final : private Links, private LaunchHost {
   void CallGateway(const IdSegment& tenant, runtime::Envelope body, std::vector<UniqueFd> fds,
                    runtime::Channel::OnReply done) override;
   void TellKeeper(runtime::Envelope body) override;
+  void PeerLost(const std::string& role, const std::string& tenant);
   void SendEnd(::hexr::node::v1::InstanceEnded ended) override;
   void TellGateway(const IdSegment& tenant, runtime::Envelope body) override;
   void Park(const std::string& key, std::string state, std::vector<UniqueFd> fds) override;
