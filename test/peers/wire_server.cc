@@ -67,12 +67,12 @@ class PlainHttp2 {
       uint8_t in[16384];
       const ssize_t n = recv(socket.get(), in, sizeof in, 0);
       if (n < 0 && errno == EAGAIN) return;
-      const bool alive = n > 0 && server.Feed({in, static_cast<size_t>(n)}, 1).ok() && !server.finished();
+      const bool fed = n > 0 && server.Feed({in, static_cast<size_t>(n)}, 1).ok();
       std::string out;
       server.TakeOutput(out, 1 << 20);
       // What a test asks for fits into the socket's buffer.
       if (!out.empty()) (void)!send(socket.get(), out.data(), out.size(), MSG_NOSIGNAL);
-      if (alive) return;
+      if (fed && !server.finished()) return;  // after the output: a GOAWAY has to be out
       watch = hexr::runtime::FdWatch();
       (void)shutdown(socket.get(), SHUT_RDWR);
       gone();
