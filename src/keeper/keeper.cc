@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "base/limits/identity.h"
 #include "base/log.h"
 #include "crypto/digest.h"
 #include "keeper/admin_commands.h"
@@ -273,6 +274,7 @@ void Keeper::Register(Message m, Channel::Reply reply) {
   if (m.fds.size() != 1) return reply.Fail(InvalidArgument("registration: one pidfd is expected"));
   auto registration = ReadRegistration(m.body.register_instance(), std::move(m.fds[0]));
   if (!registration.ok()) return reply.Fail(registration.error());
+  if (killed_.contains(registration->id)) return reply.Fail(FailedPrecondition("this instance has been ended"));
   std::string token = m.body.register_instance().on_behalf_of().token();
   if (token.empty()) {
     // A sub-agent acts for whom its parent acts; everyone else for nobody, unless this keeper's predecessor knew
@@ -349,6 +351,7 @@ void Keeper::ExecDone(const ::hexr::node::v1::ExecDone& done, Channel::Reply rep
 void Keeper::InstanceEnded(const ::hexr::node::v1::InstanceEnded& ended, Channel::Reply reply) {
   const auto id = InstanceId::Parse(ended.instance());
   if (!id.ok()) return reply.Fail(id.error());
+  killed_.erase(*id);
   if (!ended.late() || core_->registry().Find(*id) != nullptr) {
     core_->registry().End(*id, "ended");
     return reply.Ack();
@@ -483,6 +486,7 @@ Status Keeper::EndInstance(const InstanceId& id, Code why) {
       !s.ok() && s.error().code() != ErrorCode::kNotFound) {
     Log(LogLevel::kError, "instance.kill_failed", {{"instance", id}, {"error", s.error()}});
   }
+  if (killed_.size() < limits::kMaxInstances) killed_.insert(id);
   core_->registry().End(id, why.text());
   return Ok();
 }

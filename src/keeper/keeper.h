@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -108,6 +109,7 @@ class Keeper {
   std::unique_ptr<CourierLink> link_;
   std::optional<Quarantine> quarantine_;
   std::optional<OutCertificates> out_certificates_;
+  std::set<InstanceId> killed_;  // until the spawner says that they are gone: nobody is registered again meanwhile
   std::unique_ptr<Evidence> evidence_;
   std::unique_ptr<WorkloadDoor> workload_;
   identity::Core* core_ = nullptr;  // workload_'s

@@ -1,6 +1,7 @@
 #include "keeper/keeper.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -174,6 +175,30 @@ TEST_F(KeeperTest, StepsOfTheClockMakeNothingLiveLongerAndBreakNoLog) {
   Stop();
   ExpectWholeLog("");
   ExpectWholeLog("default");
+}
+
+TEST_F(KeeperTest, WhoWasKilledIsNotRegisteredAgain) {
+  Start();
+  Puppet agent, other;
+  const InstanceId id = InstanceId::Make(1, "0123456789");
+  ASSERT_TRUE(Register(id, agent).ok());
+  const UniqueFd operators(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  sockaddr_un a{};
+  a.sun_family = AF_UNIX;
+  const std::string path = folder_ + "/admin" + std::to_string(lives_);
+  std::memcpy(a.sun_path, path.c_str(), path.size() + 1);
+  ASSERT_EQ(connect(operators.get(), reinterpret_cast<sockaddr*>(&a), sizeof a), 0);
+  Envelope kill;
+  kill.set_call(1);
+  kill.mutable_admin_call()->set_method("kill");
+  (*kill.mutable_admin_call()->mutable_args())["target"] = id.value();
+  ASSERT_TRUE(runtime::SendBlocking(operators.get(), kill, {}, seconds(5)).ok());
+  pollfd gone{agent.ready(), POLLIN, 0};  // its end of the pipe closes with it
+  while (poll(&gone, 1, 0) == 0) loop_.RunFor(std::chrono::milliseconds(10));
+  EXPECT_EQ(Register(id, other).error().code(), ErrorCode::kFailedPrecondition);
+  Envelope ended;
+  ended.mutable_instance_ended()->set_instance(id.value());
+  EXPECT_TRUE(Ask(*spawner_, std::move(ended)).ok());
 }
 
 TEST_F(KeeperTest, AQuarantineIsKnownToTheNextKeeperAndToItsGatewayBeforeTheJournal) {

@@ -159,6 +159,8 @@ class Log:
         for r in records:
             self.size = r["seq"] + 1
             body = r["body"]
+            if body.get("event") == "repeated":
+                continue
             if r["kind"] == "ID" and body["event"] == "svid.issued":
                 if body["svid"] == "x509":
                     self.serials.add(body["serial"])

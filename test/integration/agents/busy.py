@@ -32,15 +32,17 @@ def call(host):
 
 
 def calls():
+    n = 0
     while True:
-        begun = time.time()
+        begun, n = time.time(), n + 1
         try:
             status, body = call("calls.test")
             if status == 200 and body == b"ok":
                 say(begun, call="allowed")
             else:
                 say(begun, call="refused", status=status)
-            status, body = call("nowhere.test")
+            # Rarely enough for each to be a record of its own: what repeats faster is counted.
+            status, body = call("nowhere.test") if n % 8 == 0 else (0, b"")
             if status == 403:
                 say(begun, call="denied", decision=json.loads(body)["decision_id"])
         except (OSError, http.client.HTTPException, ValueError) as e:
