@@ -228,8 +228,8 @@ scmp_arg_cmp Low32(unsigned argument, uint64_t value) {
 Status AllowSockets(scmp_filter_ctx filter, SyscallProfile profile) {
   // On a path there are the node's own doors and those of the host: a server has no business with either.
   if (profile == SyscallProfile::kLocal) return Allow(filter, SCMP_SYS(socket), "socket", {Low32(0, AF_UNIX)});
-  for (const uint64_t family : {AF_INET, AF_INET6}) {
-    RETURN_IF_ERROR(Allow(filter, SCMP_SYS(socket), "socket", {Low32(0, family)}));
+  for (const int family : {AF_INET, AF_INET6}) {
+    RETURN_IF_ERROR(Allow(filter, SCMP_SYS(socket), "socket", {Low32(0, static_cast<uint64_t>(family))}));
   }
   // The C library asks the kernel for its addresses when it sorts those of a name.
   return Allow(filter, SCMP_SYS(socket), "socket", {Low32(0, AF_NETLINK), Low32(2, NETLINK_ROUTE)});
@@ -255,9 +255,9 @@ Status InstallFilter(SyscallProfile profile) {
     }
     RETURN_IF_ERROR(
         Allow(filter.get(), SCMP_SYS(ioctl), "ioctl", {SCMP_CMP(1, SCMP_CMP_MASKED_EQ, 0xffffU, kPidfdIoctl)}));
-    for (const uint64_t command : {F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL}) {
+    for (const int command : {F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL}) {
       if (profile == SyscallProfile::kLocal) break;  // has all of fcntl
-      RETURN_IF_ERROR(Allow(filter.get(), SCMP_SYS(fcntl), "fcntl", {Low32(1, command)}));
+      RETURN_IF_ERROR(Allow(filter.get(), SCMP_SYS(fcntl), "fcntl", {Low32(1, static_cast<uint64_t>(command))}));
     }
     // Threads, not processes. clone3's flags lie in memory, where a filter cannot look: the C library falls back.
     RETURN_IF_ERROR(
