@@ -72,11 +72,9 @@ CrewOutcome ParseCrew(const std::string& text, const std::string& file) {
     return outcome;
   }
   try {  // yaml-cpp speaks in exceptions; this is the one place that hears them
-    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.size() > 1) {
-      problems.Add(documents[1].Mark(), "one document a file");
-    } else {
-      MapReader root(documents.empty() ? YAML::Node(YAML::NodeType::Map) : documents[0], "", problems);
+    const YAML::Node document = LoadDocument(text, problems);
+    if (problems.empty()) {
+      MapReader root(document, "", problems);
       ReadCrew(root, crew);
       root.Finish();
     }

@@ -67,6 +67,11 @@ TEST(Crew, ProblemsNameTheirPlaceAndWhatWasMeant) {
             std::string::npos);
 }
 
+TEST(Crew, StrayBracketsAndSecondDocumentsEnd) {
+  EXPECT_NE(Problems("!ac,\n\x01}{\n\x0e}null"), "");
+  EXPECT_EQ(Problems("roles: []\n---\nroles: []\n"), "crew.yaml:2:1: one document a file\n");
+}
+
 TEST(Crew, Bounds) {
   std::string text = "roles:\n";
   for (size_t i = 0; i <= limits::kMaxCrewRoles; ++i) text += "  - {role: r" + std::to_string(i) + ", command: x}\n";

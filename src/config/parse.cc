@@ -263,11 +263,9 @@ ParseOutcome Parse(const std::string& text, const std::string& file) {
   Problems problems(file);
   Config config{.trust_domain = TrustDomain::Parse("unset").value(), .tenant = IdSegment::Parse("default").value()};
   try {  // yaml-cpp speaks in exceptions; this is the one place that hears them
-    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.size() > 1) {
-      problems.Add(documents[1].Mark(), "one document a file");
-    } else {
-      MapReader root(documents.empty() ? YAML::Node(YAML::NodeType::Map) : documents[0], "", problems);
+    const YAML::Node document = LoadDocument(text, problems);
+    if (problems.empty()) {
+      MapReader root(document, "", problems);
       ReadRoot(root, config);
       root.Finish();
     }

@@ -1,7 +1,10 @@
 #include "config/reader.h"
 
+#include <yaml-cpp/eventhandler.h>
+
 #include <algorithm>
 #include <charconv>
+#include <sstream>
 
 #include "base/clock.h"
 
@@ -15,6 +18,37 @@ void Problems::Add(const YAML::Mark& mark, std::string message) {
 std::vector<Problem> Problems::Take() {
   std::ranges::stable_sort(list_, {}, [](const Problem& p) { return std::pair(p.line, p.column); });
   return std::move(list_);
+}
+
+namespace {
+
+// Sees where documents begin, and builds nothing.
+class Documents final : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark& mark) override { start = mark; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+  YAML::Mark start;
+};
+
+}  // namespace
+
+YAML::Node LoadDocument(const std::string& text, Problems& problems) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  Documents documents;
+  if (parser.HandleNextDocument(documents) && parser.HandleNextDocument(documents)) {
+    problems.Add(documents.start, "one document a file");
+    return YAML::Node(YAML::NodeType::Map);
+  }
+  const YAML::Node first = YAML::Load(text);
+  return first.IsNull() ? YAML::Node(YAML::NodeType::Map) : first;
 }
 
 std::string Nearest(std::string_view word, const std::set<std::string>& candidates) {

@@ -26,6 +26,11 @@ class Problems {
   std::vector<Problem> list_;
 };
 
+// The one document of a file, an empty mapping for an empty file. A second document is a problem, found without reading
+// the rest: yaml-cpp's LoadAll never ends on some texts ("!a,\n\1}{"), whose stray brackets it takes for one more
+// document each time. Throws what yaml-cpp throws.
+YAML::Node LoadDocument(const std::string& text, Problems& problems);
+
 // One mapping. Each field is read once; Finish reports keys that nobody asked for, with the nearest that exists.
 class MapReader {
  public:
