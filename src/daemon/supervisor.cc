@@ -312,7 +312,7 @@ void Supervisor::Handle(Child& from, Message m, Channel::Reply reply) {
       if (!mine.contains(key) && mine.size() >= limits::kMaxParkedItems) {
         return reply.Fail(ResourceExhausted("too much is parked for " + from.Name()));
       }
-      mine[key] = {m.body.park().state(), std::move(m.fds)};
+      mine[key] = {m.body.park().state(), std::make_shared<const std::vector<UniqueFd>>(std::move(m.fds))};
       return reply.Ack();
     }
     case Envelope::kUnpark: return Unpark(from, m.body.unpark().key(), std::move(reply));
@@ -396,9 +396,8 @@ void Supervisor::Unpark(Child& from, const std::string& key, Channel::Reply repl
     Envelope e;
     e.mutable_park()->set_key(k);
     e.mutable_park()->set_state(p.state);
-    std::vector<UniqueFd> fds;
-    for (const UniqueFd& f : p.fds) fds.push_back(Duplicate(f));
-    (void)from.channel->Send(std::move(e), std::move(fds));
+    // Shared, for twice the descriptors of every agent at once would not fit this process.
+    (void)from.channel->SendShared(std::move(e), p.fds);
   }
   reply.Ack();
 }

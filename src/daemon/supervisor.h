@@ -62,7 +62,7 @@ class Supervisor {
   struct Child;
   struct Parked {
     std::string state;
-    std::vector<runtime::UniqueFd> fds;
+    runtime::SharedFds fds;
   };
 
   Status MakeFolders();

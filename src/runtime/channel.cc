@@ -30,20 +30,20 @@ Status WriteAll(int fd, ByteView data) {
   return Ok();
 }
 
-Result<Bytes> Pack(const Envelope& body, std::vector<UniqueFd>& fds) {
+// `memfd` is filled where the message is too large for a packet: it goes as the last descriptor.
+Result<Bytes> Pack(const Envelope& body, UniqueFd& memfd) {
   const size_t size = body.ByteSizeLong();
   if (size > limits::kMaxMessageBytes) return ResourceExhausted("message over the limit");
   Bytes data(size + 1);
   data[0] = kInline;
   HEXR_CHECK(body.SerializeToArray(data.data() + 1, static_cast<int>(size)));
   if (data.size() <= limits::kMaxInlineMessageBytes) return data;
-  UniqueFd memfd(memfd_create("hexr-message", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  memfd = UniqueFd(memfd_create("hexr-message", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!memfd) return ErrnoError("memfd_create", errno);
   RETURN_IF_ERROR(WriteAll(memfd.get(), ByteView(data).subspan(1)));
   if (fcntl(memfd.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
     return ErrnoError("seal message", errno);
   }
-  fds.push_back(std::move(memfd));
   return Bytes{kMemfd};
 }
 
@@ -84,10 +84,12 @@ Result<Message> Unpack(Packet p) {
   return m;
 }
 
-std::vector<int> Raw(const std::vector<UniqueFd>& fds) {
+std::vector<int> Raw(const SharedFds& fds, const UniqueFd& memfd) {
   std::vector<int> raw;
-  raw.reserve(fds.size());
-  for (const UniqueFd& f : fds) raw.push_back(f.get());
+  if (fds) {
+    for (const UniqueFd& f : *fds) raw.push_back(f.get());
+  }
+  if (memfd) raw.push_back(memfd.get());
   return raw;
 }
 
@@ -145,6 +147,12 @@ Status Channel::Send(Envelope body, std::vector<UniqueFd> fds) {
   return Enqueue(body, std::move(fds));
 }
 
+Status Channel::SendShared(Envelope body, SharedFds fds) {
+  body.set_call(0);
+  body.set_reply(false);
+  return Enqueue(body, std::move(fds));
+}
+
 void Channel::Call(Envelope body, std::vector<UniqueFd> fds, std::chrono::milliseconds deadline, OnReply done) {
   const uint64_t call = next_call_++;
   body.set_call(call);
@@ -167,33 +175,42 @@ void Channel::Call(Envelope body, std::vector<UniqueFd> fds, std::chrono::millis
 }
 
 Status Channel::Enqueue(const Envelope& body, std::vector<UniqueFd> fds) {
+  return Enqueue(body, fds.empty() ? nullptr : std::make_shared<const std::vector<UniqueFd>>(std::move(fds)));
+}
+
+Status Channel::Enqueue(const Envelope& body, SharedFds fds) {
   if (!socket_) return Unavailable(name_ + " has gone");
-  ASSIGN_OR_RETURN(Bytes data, Pack(body, fds));
+  UniqueFd memfd;
+  ASSIGN_OR_RETURN(Bytes data, Pack(body, memfd));
   if (queue_.empty()) {
     bool would_block = false;
-    const Status s = SendPacket(socket_.get(), data, Raw(fds), &would_block);
+    const Status s = SendPacket(socket_.get(), data, Raw(fds, memfd), &would_block);
     if (s.ok()) return s;
     if (!would_block) {
       if (s.error().code() == ErrorCode::kUnavailable) CloseSoon(s.error());
       return s;
     }
   }
-  if (queue_.size() >= limits::kMaxQueuedMessages) {
+  const size_t size = memfd ? body.ByteSizeLong() : data.size();
+  if (queue_.size() >= limits::kMaxQueuedMessages || queued_bytes_ + size > limits::kMaxQueuedBytes) {
     const Error e = ResourceExhausted(name_ + " does not read: its queue is full");
     CloseSoon(e);
     return e;
   }
-  queue_.push_back({std::move(data), std::move(fds)});
+  queued_bytes_ += size;
+  queue_.push_back({std::move(data), size, std::move(fds), std::move(memfd)});
   watch_.WantWrite(true);
   return Ok();
 }
 
 void Channel::Writable() {
   while (!queue_.empty()) {
+    const Outgoing& next = queue_.front();
     bool would_block = false;
-    const Status s = SendPacket(socket_.get(), queue_.front().data, Raw(queue_.front().fds), &would_block);
+    const Status s = SendPacket(socket_.get(), next.data, Raw(next.fds, next.memfd), &would_block);
     if (would_block) return;
     if (!s.ok()) return Close(s.error());
+    queued_bytes_ -= next.size;
     queue_.pop_front();
   }
   watch_.WantWrite(false);
@@ -237,6 +254,7 @@ void Channel::Close(const Error& why) {
   watch_ = FdWatch();
   socket_.reset();
   queue_.clear();
+  queued_bytes_ = 0;
   // From here on nothing of the channel is touched: a callback may destroy it.
   auto pending = std::exchange(pending_, {});
   OnClosed closed = std::move(on_closed_);
@@ -268,10 +286,10 @@ Status WaitFor(int socket, short events, std::chrono::milliseconds deadline) {
 }  // namespace
 
 Status SendBlocking(int socket, const Envelope& body, std::span<const int> fds, std::chrono::milliseconds deadline) {
-  std::vector<UniqueFd> extra;
-  ASSIGN_OR_RETURN(const Bytes data, Pack(body, extra));
+  UniqueFd memfd;
+  ASSIGN_OR_RETURN(const Bytes data, Pack(body, memfd));
   std::vector<int> raw(fds.begin(), fds.end());
-  for (const UniqueFd& f : extra) raw.push_back(f.get());
+  if (memfd) raw.push_back(memfd.get());
   for (;;) {
     bool would_block = false;
     const Status s = SendPacket(socket, data, raw, &would_block);

@@ -1,7 +1,8 @@
 // Requests and answers between two processes of a node, over a SOCK_SEQPACKET pair on a loop.
 //
 // Messages larger than one packet travel as a sealed memfd; the channel hides that. A peer that leaves more than
-// limits::kMaxQueuedMessages unread is taken for dead: the channel closes, which fails every call (never blocks).
+// limits::kMaxQueuedMessages or kMaxQueuedBytes unread is taken for dead: the channel closes, which fails every call
+// (never blocks).
 // Belongs to the loop's thread.
 #pragma once
 
@@ -29,6 +30,9 @@ struct Message {
   Envelope body;
   std::vector<UniqueFd> fds;
 };
+
+// Descriptors that many messages may carry and their owner keeps: a queue holds them without duplicates.
+using SharedFds = std::shared_ptr<const std::vector<UniqueFd>>;
 
 class Channel {
  public:
@@ -62,6 +66,7 @@ class Channel {
 
   // No answer expected.
   Status Send(Envelope body, std::vector<UniqueFd> fds = {});
+  Status SendShared(Envelope body, SharedFds fds);
   // `done` runs exactly once: the answer, the peer's refusal, DEADLINE_EXCEEDED, or UNAVAILABLE when the channel
   // closes.
   void Call(Envelope body, std::vector<UniqueFd> fds, std::chrono::milliseconds deadline, OnReply done);
@@ -71,7 +76,9 @@ class Channel {
  private:
   struct Outgoing {
     Bytes data;
-    std::vector<UniqueFd> fds;
+    size_t size;     // of the message, in memory of ours or in the memfd
+    SharedFds fds;   // may be null
+    UniqueFd memfd;  // the message itself, where it is too large for a packet
   };
   struct Pending {
     OnReply done;
@@ -83,6 +90,7 @@ class Channel {
   void Handle(Message m);
   void Close(const Error& why);
   void CloseSoon(Error why);
+  Status Enqueue(const Envelope& body, SharedFds fds);
   Status Enqueue(const Envelope& body, std::vector<UniqueFd> fds);
 
   Loop& loop_;
@@ -92,6 +100,7 @@ class Channel {
   OnClosed on_closed_;
   FdWatch watch_;
   std::deque<Outgoing> queue_;
+  size_t queued_bytes_ = 0;
   std::map<uint64_t, Pending> pending_;
   uint64_t next_call_ = 1;
   std::shared_ptr<Channel*> self_;  // what Replies hold weakly

@@ -264,6 +264,41 @@ TEST(Channel, PeerThatDoesNotReadIsTakenForDead) {
   EXPECT_THAT(why, testing::HasSubstr("queue is full"));
 }
 
+TEST(Channel, PeerThatDoesNotReadIsTakenForDeadByTheBytesItLeaves) {
+  auto fds = std::move(*MakePacketPair());
+  Loop loop;
+  std::string why;
+  Channel c(
+      loop, std::move(fds.first), "mute", [](Message, Channel::Reply) {}, [&](const Error& e) { why = e.message(); });
+  Envelope e;
+  e.mutable_park()->set_state(std::string(limits::kMaxInlineMessageBytes / 2, 'x'));
+  size_t sent = 0;
+  while (sent < 2 * limits::kMaxQueuedBytes && c.Send(e).ok()) sent += e.ByteSizeLong();
+  EXPECT_GT(sent + e.ByteSizeLong(), limits::kMaxQueuedBytes);
+  EXPECT_LT(sent, 2 * limits::kMaxQueuedBytes);
+  loop.RunReady();
+  EXPECT_THAT(why, testing::HasSubstr("queue is full"));
+}
+
+// A queue of many messages with the same descriptors costs none of its own.
+TEST(Channel, SharedDescriptorsWaitWithoutDuplicates) {
+  auto fds = std::move(*MakePacketPair());
+  Loop loop;
+  Channel c(
+      loop, std::move(fds.first), "mute", [](Message, Channel::Reply) {}, [](const Error&) {});
+  std::vector<UniqueFd> one;
+  one.push_back(UniqueFd(open("/dev/null", O_RDONLY | O_CLOEXEC)));
+  const auto shared = std::make_shared<const std::vector<UniqueFd>>(std::move(one));
+  const int before = CountFds();
+  for (int i = 0; i < 2000; ++i) ASSERT_TRUE(c.SendShared(Drain(1), shared).ok());
+  EXPECT_EQ(CountFds(), before);
+  for (int i = 0; i < 10; ++i) {
+    const Result<Packet> p = ReceivePacket(fds.second.get());
+    ASSERT_TRUE(p.ok());
+    EXPECT_EQ(p->fds.size(), 1U);
+  }
+}
+
 TEST(Channel, QueuedMessagesArriveInOrder) {
   std::vector<uint32_t> seen;
   Pair p([&](Message m, Channel::Reply) {
