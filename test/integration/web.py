@@ -39,13 +39,13 @@ class Authority:
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
                 "/CN=test CA", "-keyout", self._key, "-out", self.ca)
 
-    def issue(self, name):
-        """Certificate and key (PKCS#8) of a server on 127.0.0.1."""
+    def issue(self, name, *hosts):
+        """Certificate and key (PKCS#8) of a server on 127.0.0.1, also under these names."""
         certificate, key, request = (self.folder / f"{name}.{end}" for end in ("pem", "key", "csr"))
         openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}", "-keyout",
                 key, "-out", request)
         extensions = self.folder / "extensions"
-        extensions.write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+        extensions.write_text(f"subjectAltName={','.join(['IP:127.0.0.1', 'DNS:localhost', *('DNS:' + h for h in hosts)])}\n")
         openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self._key, "-CAcreateserial", "-days", "2", "-extfile",
                 extensions, "-out", certificate)
         return certificate, key
