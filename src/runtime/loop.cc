@@ -29,17 +29,19 @@ struct Timer::State {
 Timer::Timer(std::shared_ptr<State> s) : state_(std::move(s)) {}
 Timer::Timer(Timer&&) noexcept = default;
 Timer& Timer::operator=(Timer&& other) noexcept {
-  Cancel();
-  state_ = std::move(other.state_);
+  Timer old(std::exchange(state_, std::move(other.state_)));  // ends last: what it holds may own this very Timer
   return *this;
 }
 Timer::~Timer() { Cancel(); }
 bool Timer::pending() const { return state_ && state_->live; }
 void Timer::Cancel() {
-  if (!state_) return;
-  state_->live = false;
-  state_->timer.cancel();
-  state_.reset();
+  const std::shared_ptr<State> state = std::move(state_);
+  if (!state) return;
+  state->live = false;
+  state->timer.cancel();
+  // What the callback holds is gone now, not when the aborted wait comes round: until then a weak_ptr to it would still
+  // find it. Empty while the callback runs. Last, since it may own the object that this Timer is part of.
+  const UniqueFunction<void()> dropped = std::move(state->callback);
 }
 
 // ---- descriptors
@@ -56,6 +58,7 @@ struct FdWatch::State : std::enable_shared_from_this<FdWatch::State> {
   bool want_write = false;
   bool read_armed = false;
   bool write_armed = false;
+  bool running = false;  // one of the two callbacks is on the stack
 
   void ArmRead() {
     if (read_armed || !want_read || !live) return;
@@ -64,7 +67,7 @@ struct FdWatch::State : std::enable_shared_from_this<FdWatch::State> {
                           [self = shared_from_this()](const boost::system::error_code& e) {
                             self->read_armed = false;
                             if (!self->live || !self->want_read || e == asio::error::operation_aborted) return;
-                            self->on_read();
+                            self->Run(self->on_read);
                             self->ArmRead();
                           });
   }
@@ -75,25 +78,33 @@ struct FdWatch::State : std::enable_shared_from_this<FdWatch::State> {
                           [self = shared_from_this()](const boost::system::error_code& e) {
                             self->write_armed = false;
                             if (!self->live || !self->want_write || e == asio::error::operation_aborted) return;
-                            self->on_write();
+                            self->Run(self->on_write);
                             self->ArmWrite();
                           });
+  }
+  void Run(UniqueFunction<void()>& callback) {
+    running = true;
+    callback();
+    running = false;
+    if (!live) Drop();
   }
   void End() {
     live = false;
     descriptor.release();  // cancels what is armed; the handlers drop the last references
+    if (!running) Drop();
   }
+  // As with timers: what the callbacks hold ends with the watch, not with the aborted waits.
+  void Drop() { const UniqueFunction<void()> read = std::move(on_read), write = std::move(on_write); }
 };
 
 FdWatch::FdWatch(std::shared_ptr<State> s) : state_(std::move(s)) {}
 FdWatch::FdWatch(FdWatch&&) noexcept = default;
 FdWatch& FdWatch::operator=(FdWatch&& other) noexcept {
-  if (state_) state_->End();
-  state_ = std::move(other.state_);
+  FdWatch old(std::exchange(state_, std::move(other.state_)));
   return *this;
 }
 FdWatch::~FdWatch() {
-  if (state_) state_->End();
+  if (const std::shared_ptr<State> state = std::move(state_)) state->End();
 }
 void FdWatch::WantRead(bool on) {
   HEXR_CHECK(!on || state_->on_read);

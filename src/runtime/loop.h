@@ -1,8 +1,8 @@
 // One thread's event loop: file descriptors, timers, signals, work posted from other threads.
 //
 // Everything but Post and Stop belongs to the thread that runs the loop. Callbacks never run inside the call that
-// registers them. Destroying a Timer or FdWatch, from its own callback too, means that its callback never runs again.
-// Boost.Asio is behind the door and nowhere else.
+// registers them. Destroying a Timer or FdWatch, from its own callback too, means that its callback never runs again;
+// what it holds is gone at once, or when the call returns. Boost.Asio is behind the door and nowhere else.
 #pragma once
 
 #include <chrono>

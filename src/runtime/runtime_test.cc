@@ -66,6 +66,60 @@ TEST(Loop, WatchIsLevelTriggeredAndMayDestroyItself) {
   EXPECT_EQ(calls, 2);
 }
 
+// Whoever asks a weak_ptr in the same turn, before the aborted wait has come round, must not find what is gone.
+TEST(Loop, WhatACallbackHoldsEndsWithItsTimerOrWatch) {
+  Loop loop;
+  auto held = std::make_shared<int>(1);
+  const std::weak_ptr<int> seen = held;
+  Timer timer = loop.After(seconds(100), [held] {});
+  held.reset();
+  timer.Cancel();
+  EXPECT_TRUE(seen.expired());
+
+  auto [a, b] = std::move(*MakePacketPair());
+  held = std::make_shared<int>(2);
+  const std::weak_ptr<int> read = held;
+  FdWatch watch = loop.Watch(a.get(), [held] {});
+  held.reset();
+  watch = FdWatch();
+  EXPECT_TRUE(read.expired());
+}
+
+TEST(Loop, ACallbackMayOwnTheTimerOrWatchThatHoldsIt) {
+  struct Owner {
+    Timer timer;
+    FdWatch watch;
+  };
+  Loop loop;
+  auto [a, b] = std::move(*MakePacketPair());
+  // Cancelled, replaced, and from inside the callback: each ends the owner, and touches nothing of it afterwards.
+  const auto make = [&] {
+    auto owner = std::make_shared<Owner>();
+    owner->timer = loop.After(seconds(100), [owner] {});
+    return std::pair(owner.get(), std::weak_ptr<Owner>(owner));
+  };
+  const auto [cancelled, gone] = make();
+  cancelled->timer.Cancel();
+  EXPECT_TRUE(gone.expired());
+  const auto [replaced, gone_too] = make();
+  replaced->timer = loop.After(seconds(100), [] {});
+  EXPECT_TRUE(gone_too.expired());
+
+  auto owner = std::make_shared<Owner>();
+  const std::weak_ptr<Owner> seen = owner;
+  int ran = 0;
+  owner->watch = loop.Watch(a.get(), [owner, &ran] {
+    owner->watch = FdWatch();
+    ++ran;
+    EXPECT_EQ(owner.use_count(), 1);  // what the running callback holds is still there
+  });
+  owner.reset();
+  ASSERT_EQ(write(b.get(), "x", 1), 1);
+  loop.RunReady();
+  EXPECT_EQ(ran, 1);
+  EXPECT_TRUE(seen.expired());
+}
+
 TEST(Loop, WriteInterestIsOnDemand) {
   Loop loop;
   auto [a, b] = std::move(*MakePacketPair());

@@ -307,9 +307,11 @@ void Instance::OnExecStarting(UniqueFunction<void(bool)> answer, int attempt) {
       Log(LogLevel::kError, "exec.refused", {{"instance", (*alive)->facts_.id}, {"error", reply.error()}});
       return answer(false);
     }
-    // A keeper that is starting again: the exec waits for it.
-    (*alive)->exec_retry_ = (*alive)->loop_.After(kKeeperRetry, [alive, answer = std::move(answer), attempt]() mutable {
-      (*alive)->OnExecStarting(std::move(answer), attempt + 1);
+    // A keeper that is starting again: the exec waits for it. The timer is the instance's own and must not hold what
+    // tells others that it lives.
+    Instance& self = **alive;
+    self.exec_retry_ = self.loop_.After(kKeeperRetry, [&self, answer = std::move(answer), attempt]() mutable {
+      self.OnExecStarting(std::move(answer), attempt + 1);
     });
   });
 }
