@@ -78,9 +78,10 @@ Gateway::Gateway(GatewayParts parts, GatewayOptions options, AllowList rules, Ad
                       .record = recorder_.AsStep(),
                       .connect = connector_.AsStep()}),
       shared_{parts_.loop, parts_.clock, pipeline_, recorder_, metrics_, *this},
-      svids_(parts_.loop, parts_.clock, [this](Envelope ask, UniqueFunction<void(Result<Message>)> done) {
-        IssueSvid(std::move(ask), std::move(done));
-      }) {}
+      svids_(parts_.loop, parts_.clock, parts_.random,
+             [this](Envelope ask, UniqueFunction<void(Result<Message>)> done) {
+               IssueSvid(std::move(ask), std::move(done));
+             }) {}
 
 Gateway::~Gateway() = default;
 
@@ -261,7 +262,6 @@ Status Gateway::InstanceUp(const ::hexr::node::v1::InstanceUp& up, std::vector<U
         instance->Serve(kind, static_cast<uint16_t>(listener.port()), std::move(fds[static_cast<size_t>(i)])));
   }
   if (quarantined_.contains(id)) instance->Quarantine(true);
-  svids_.Add(id, instance->facts()->spiffe_id);
   instances_.emplace(id, std::move(instance));
   metrics_.instances = instances_.size();
   return Ok();

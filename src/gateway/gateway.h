@@ -54,8 +54,8 @@ class Gateway final : public OwnerFinder {
   // Accepts nothing new, lets what runs end until `deadline`, cuts the rest; `done` runs once.
   void Drain(std::chrono::milliseconds deadline, UniqueFunction<void()> done);
 
-  // What speaks mTLS for an instance.
-  const Svids& svids() const { return svids_; }
+  // What is to speak mTLS for an instance. Nothing asks yet: no connection of the gateway is mTLS so far.
+  Svids& svids() { return svids_; }
   const Metrics& metrics() const { return metrics_; }
   size_t connections() const;
 

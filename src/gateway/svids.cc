@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/limits/gateway.h"
 #include "base/log.h"
 
 namespace hexr::gateway {
@@ -16,10 +17,11 @@ constexpr std::chrono::milliseconds kLongestBackoff{30'000};
 
 }  // namespace
 
-void Svids::Add(const InstanceId& instance, const SpiffeId& id) {
-  if (held_.contains(instance)) return;
-  held_.emplace(instance, Held{.id = id});
-  Renew(instance);
+std::shared_ptr<const wire::TlsIdentity> Svids::Find(const InstanceId& instance, const SpiffeId& id) {
+  const auto [it, first] = held_.try_emplace(instance, Held{.id = id});
+  if (first) Renew(instance);
+  if (!it->second.identity || it->second.not_after <= clock_.Wall()) return nullptr;
+  return it->second.identity;
 }
 
 void Svids::Retry() {
@@ -33,18 +35,31 @@ void Svids::Retry() {
 void Svids::Renew(const InstanceId& instance) {
   const auto it = held_.find(instance);
   if (it == held_.end() || it->second.asking) return;
-  Held& held = it->second;
-  held.asking = true;
-  held.life = next_life_++;
-  held.timer.Cancel();
-  // A new key for each SVID: what leaks with one does not outlive it.
-  auto key = std::make_shared<crypto::PrivateKey>(crypto::PrivateKey::Generate(crypto::KeyType::kP256));
-  Envelope ask;
-  ask.mutable_issue_svid()->set_instance(instance.value());
-  ask.mutable_issue_svid()->set_spki_der(std::string(AsText(key->public_key().spki())));
-  ask_(std::move(ask), [this, instance, life = held.life, key](Result<Message> reply) {
-    Answered(instance, life, *key, std::move(reply));
-  });
+  it->second.asking = true;
+  it->second.life = next_life_++;
+  it->second.timer.Cancel();
+  waiting_.emplace_back(instance, it->second.life);
+  AskNext();
+}
+
+void Svids::AskNext() {
+  while (!waiting_.empty() && asked_ < limits::kMaxSvidAsks) {
+    const auto [instance, life] = std::move(waiting_.front());
+    waiting_.pop_front();
+    const auto it = held_.find(instance);
+    if (it == held_.end() || it->second.life != life) continue;
+    ++asked_;
+    // A new key for each SVID: what leaks with one does not outlive it.
+    auto key = std::make_shared<crypto::PrivateKey>(crypto::PrivateKey::Generate(crypto::KeyType::kP256));
+    Envelope ask;
+    ask.mutable_issue_svid()->set_instance(instance.value());
+    ask.mutable_issue_svid()->set_spki_der(std::string(AsText(key->public_key().spki())));
+    ask_(std::move(ask), [this, instance = instance, life = life, key](Result<Message> reply) {
+      --asked_;
+      Answered(instance, life, *key, std::move(reply));
+      AskNext();
+    });
+  }
 }
 
 void Svids::Answered(const InstanceId& instance, uint64_t life, crypto::PrivateKey key, Result<Message> reply) {
@@ -55,8 +70,10 @@ void Svids::Answered(const InstanceId& instance, uint64_t life, crypto::PrivateK
   const Status taken = reply.ok() ? Take(held, std::move(key), *reply) : Status(reply.error());
   if (taken.ok()) {
     held.backoff = std::chrono::milliseconds(0);
-    const auto half = (held.not_after - clock_.Wall()) / 2;
-    held.timer = loop_.After(std::max<std::chrono::nanoseconds>(half, std::chrono::seconds(1)),
+    // A tenth earlier or later, so that what came up together does not renew together for ever.
+    const std::chrono::nanoseconds half = (held.not_after - clock_.Wall()) / 2;
+    const std::chrono::nanoseconds about = half / 1000 * static_cast<int64_t>(900 + random_.Below(201));
+    held.timer = loop_.After(std::max<std::chrono::nanoseconds>(about, std::chrono::seconds(1)),
                              [this, instance] { Renew(instance); });
     return;
   }
@@ -82,12 +99,6 @@ Status Svids::Take(Held& held, crypto::PrivateKey key, const Message& reply) {
   held.not_after = leaf.not_after();
   held.identity = std::make_shared<const wire::TlsIdentity>(wire::TlsIdentity{std::move(chain), std::move(key)});
   return Ok();
-}
-
-std::shared_ptr<const wire::TlsIdentity> Svids::Find(const InstanceId& instance) const {
-  const auto it = held_.find(instance);
-  if (it == held_.end() || !it->second.identity || it->second.not_after <= clock_.Wall()) return nullptr;
-  return it->second.identity;
 }
 
 }  // namespace hexr::gateway
