@@ -14,7 +14,6 @@ constexpr uint8_t kClientHelloMessage = 1;
 constexpr uint16_t kServerNameExtension = 0;
 constexpr uint16_t kAlpnExtension = 16;
 constexpr uint16_t kEncryptedHelloExtension = 0xFE0D;
-constexpr size_t kRecordHeaderBytes = 5;
 constexpr size_t kMaxRecordBytes = 16384;
 
 Error Bad(const char* why) { return InvalidArgument(std::string("client hello: ") + why); }
@@ -87,25 +86,40 @@ Result<ClientHello> ParseBody(ByteView bytes) {
 
 }  // namespace
 
-Result<std::optional<ClientHello>> PeekClientHello(ByteView bytes) {
-  // The message may be cut into records at any byte.
-  Bytes message;
-  while (!bytes.empty()) {
-    if (bytes[0] != kHandshakeRecord || (bytes.size() > 1 && bytes[1] != 3)) return Bad("not TLS");
-    if (bytes.size() < kRecordHeaderBytes) break;
-    const size_t length = size_t{bytes[3]} << 8 | bytes[4];
-    if (length == 0 || length > kMaxRecordBytes) return Bad("bad record length");
-    const ByteView body = bytes.subspan(kRecordHeaderBytes, std::min(length, bytes.size() - kRecordHeaderBytes));
-    message.insert(message.end(), body.begin(), body.end());
-    bytes = bytes.subspan(kRecordHeaderBytes + body.size());
-    if (!message.empty() && message[0] != kClientHelloMessage) return Bad("not a client hello");
-    if (message.size() < 4) continue;
-    const size_t size = size_t{message[1]} << 16 | size_t{message[2]} << 8 | message[3];
-    if (size > limits::kMaxClientHelloBytes) return ResourceExhausted("client hello: larger than allowed");
-    if (message.size() < 4 + size) continue;
-    if (message.size() > 4 + size) return Bad("bytes behind the hello in its record");
-    ASSIGN_OR_RETURN(ClientHello hello, ParseBody(ByteView(message).subspan(4)));
-    return std::optional(std::move(hello));
+// The message may be cut into records at any byte.
+Result<std::optional<ClientHello>> ClientHelloReader::Read(ByteView more) {
+  const auto take = [&](size_t n) {
+    const ByteView taken = more.first(std::min(n, more.size()));
+    more = more.subspan(taken.size());
+    return taken;
+  };
+  while (!more.empty()) {
+    if (left_ == 0) {
+      const ByteView head = take(kRecordHeaderBytes - header_size_);
+      std::ranges::copy(head, header_.begin() + header_size_);
+      header_size_ += head.size();
+      if (header_[0] != kHandshakeRecord || (header_size_ > 1 && header_[1] != 3)) return Bad("not TLS");
+      if (header_size_ < kRecordHeaderBytes) break;
+      left_ = size_t{header_[3]} << 8 | header_[4];
+      if (left_ == 0 || left_ > kMaxRecordBytes) return Bad("bad record length");
+      // Headers count too, or records of one byte would make six of each byte of a hello.
+      raw_ += kRecordHeaderBytes + left_;
+      if (raw_ > limits::kMaxClientHelloRawBytes) return ResourceExhausted("client hello: cut into too many records");
+    }
+    const ByteView body = take(left_);
+    message_.insert(message_.end(), body.begin(), body.end());
+    left_ -= body.size();
+    if (left_ == 0) header_size_ = 0;
+    if (!message_.empty() && message_[0] != kClientHelloMessage) return Bad("not a client hello");
+    if (message_.size() >= 4) {
+      const size_t size = size_t{message_[1]} << 16 | size_t{message_[2]} << 8 | message_[3];
+      if (size > limits::kMaxClientHelloBytes) return ResourceExhausted("client hello: larger than allowed");
+      if (message_.size() >= 4 + size) {
+        if (message_.size() + left_ > 4 + size) return Bad("bytes behind the hello in its record");
+        ASSIGN_OR_RETURN(ClientHello hello, ParseBody(ByteView(message_).subspan(4)));
+        return std::optional(std::move(hello));
+      }
+    }
   }
   return std::optional<ClientHello>();
 }

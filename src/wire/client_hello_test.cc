@@ -31,7 +31,7 @@ std::string Message(std::string_view extensions) {
 }
 std::string Record(std::string_view message) { return "\x16\x03\x01" + Block(message, 2); }
 
-Result<std::optional<ClientHello>> Peek(std::string_view bytes) { return PeekClientHello(AsBytes(bytes)); }
+Result<std::optional<ClientHello>> Peek(std::string_view bytes) { return ClientHelloReader().Read(AsBytes(bytes)); }
 
 TEST(ClientHello, NamesServerAndProtocols) {
   const auto hello = Peek(Record(Message(Sni("Api.Example.org") + Alpn("\x02h2\x08http/1.1")))).value().value();
@@ -89,6 +89,26 @@ TEST(ClientHello, BoundsItsSize) {
   std::string head = "\x01";
   Put(head, limits::kMaxClientHelloBytes + 1, 3);
   EXPECT_EQ(Peek(Record(head)).error().code(), ErrorCode::kResourceExhausted);
+}
+
+// Records of one byte each: five bytes of header for every byte that counts.
+TEST(ClientHello, BoundsTheBytesOfItsRecords) {
+  std::string head = "\x01";
+  Put(head, limits::kMaxClientHelloBytes, 3);
+  ClientHelloReader reader;
+  std::string bytes;
+  for (const char c : head) bytes += Record(std::string(1, c));
+  ASSERT_TRUE(reader.Read(AsBytes(bytes)).ok());
+  size_t given = bytes.size();
+  const std::string one = Record("x");
+  Result<std::optional<ClientHello>> read = std::optional<ClientHello>();
+  while (given <= 3 * limits::kMaxClientHelloRawBytes && read.ok()) {
+    read = reader.Read(AsBytes(one));
+    given += one.size();
+  }
+  ASSERT_FALSE(read.ok());
+  EXPECT_EQ(read.error().code(), ErrorCode::kResourceExhausted);
+  EXPECT_LE(given, limits::kMaxClientHelloRawBytes + one.size());
 }
 
 }  // namespace

@@ -223,7 +223,7 @@ TEST_F(Tls, RefusesGarbageAndOldVersions) {
   std::string hello("\x16\x03\x01\0", 4);
   hello += static_cast<char>(body.size() + 4);
   hello += std::string("\1\0\0", 3) + static_cast<char>(body.size()) + body;
-  ASSERT_TRUE(PeekClientHello(AsBytes(hello)).value().has_value());
+  ASSERT_TRUE(ClientHelloReader().Read(AsBytes(hello)).value().has_value());
   auto old = TlsSession::Accept(context).value();
   EXPECT_FALSE(old->Feed(AsBytes(hello)).ok());
   EXPECT_GT(old->PendingOutput(), 0U) << "the alert";
@@ -239,7 +239,7 @@ TEST_F(Tls, SendsAHelloThatCanBePeeked) {
           .value();
   std::string out;
   client->TakeOutput(out);
-  const auto hello = PeekClientHello(AsBytes(out)).value().value();
+  const auto hello = ClientHelloReader().Read(AsBytes(out)).value().value();
   EXPECT_EQ(hello.server_name, "a.test");
   EXPECT_EQ(hello.alpn, std::vector<std::string>{"h2"});
 }

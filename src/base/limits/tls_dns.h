@@ -6,7 +6,8 @@
 namespace hexr::limits {
 
 inline constexpr size_t kMaxClientHelloBytes = 64 * 1024;
-inline constexpr size_t kMaxTlsChainBytes = 64 * 1024;  // certificates of one peer
+inline constexpr size_t kMaxClientHelloRawBytes = 2 * kMaxClientHelloBytes;  // with the headers of its records
+inline constexpr size_t kMaxTlsChainBytes = 64 * 1024;                       // certificates of one peer
 inline constexpr size_t kMaxDnsQueryBytes = 4096;
 inline constexpr size_t kMaxDnsRecords = 64;  // of one answer
 

@@ -30,7 +30,8 @@ TlsPeek::TlsPeek(runtime::Loop& loop, runtime::UniqueFd agent, std::string bytes
 }
 
 void TlsPeek::Look() {
-  Result<std::optional<wire::ClientHello>> hello = wire::PeekClientHello(AsBytes(bytes_));
+  Result<std::optional<wire::ClientHello>> hello = reader_.Read(AsBytes(bytes_).subspan(looked_at_));
+  looked_at_ = bytes_.size();
   if (!hello.ok()) return Finish(InvalidArgument("this port takes TLS only: " + hello.error().message()));
   if (hello->has_value()) Finish(**hello);
 }

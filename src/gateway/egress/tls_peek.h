@@ -35,6 +35,8 @@ class TlsPeek {
 
   std::unique_ptr<Stream> stream_;
   std::string bytes_;
+  size_t looked_at_ = 0;  // of them
+  wire::ClientHelloReader reader_;
   Done done_;
   runtime::Timer deadline_;
   runtime::Timer first_look_;
