@@ -10,6 +10,8 @@
 // and the port a number or * for every port. What no rule names is denied.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,6 +36,7 @@ class AllowRule {
   const std::string& text() const { return text_; }
 
  private:
+  friend class AllowList;
   struct AnyName {};
   struct Below {
     std::string suffix;  // ".example.org"
@@ -58,8 +61,17 @@ class AllowList {
   const AllowRule* FindHost(const Host& host) const;
 
  private:
-  explicit AllowList(std::vector<AllowRule> rules) : rules_(std::move(rules)) {}
+  using Numbers = std::vector<size_t>;  // of rules, ascending
+  using ByName = std::map<std::string, Numbers, std::less<>>;
+
+  explicit AllowList(std::vector<AllowRule> rules);
+  template <class Fits>
+  const AllowRule* FirstOf(const Host& host, Fits fits) const;
+
   std::vector<AllowRule> rules_;
+  // Which rules a host has to be held against: an agent chooses the names, and asks as often as it likes.
+  ByName exact_, below_;  // below_ by suffix, as in AllowRule::Below
+  Numbers any_, ranges_;
 };
 
 }  // namespace hexr::gateway

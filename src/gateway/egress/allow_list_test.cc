@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 
 #include "base/limits/gateway.h"
+#include "base/random.h"
 
 namespace hexr::gateway {
 namespace {
@@ -68,6 +70,38 @@ TEST(AllowList, DnsKnowsANameThatSomePortIsOpenFor) {
   const AllowList list = *AllowList::Create({"example.org:8443", "10.0.0.0/8:443"});
   EXPECT_NE(list.FindHost(*Host::Parse("example.org")), nullptr);
   EXPECT_EQ(list.FindHost(*Host::Parse("example.com")), nullptr);
+}
+
+// However rules are looked up, the answer is that of the first one that allows, as the log names it.
+TEST(AllowList, TheFirstRuleThatAllowsIsTheOne) {
+  const std::vector<std::string> hosts = {"a.b.test", "b.test",     "*.b.test",     "*.test",    "*",
+                                          "10.0.0.1", "10.0.0.0/8", "192.0.2.0/24", "c.a.b.test"};
+  const std::vector<std::string> asked = {"a.b.test", "b.test",   "c.a.b.test", "x.test",    "test",
+                                          "xb.test",  "10.0.0.1", "10.9.9.9",   "192.0.2.1", "[::1]"};
+  SeededRandom random(7);
+  for (int round = 0; round < 300; ++round) {
+    std::vector<std::string> texts;
+    for (uint64_t n = random.Below(8); n > 0; --n) {
+      const std::string port = random.Below(3) == 0 ? "*" : std::to_string(80 + random.Below(2));
+      texts.push_back(hosts[random.Below(hosts.size())] + ":" + port);
+    }
+    const AllowList list = *AllowList::Create(texts);
+    std::vector<AllowRule> rules;
+    for (const std::string& t : texts) rules.push_back(*AllowRule::Parse(t));
+    for (const std::string& host : asked) {
+      const HostPort to = *HostPort::Parse(host + ":" + std::to_string(80 + random.Below(2)));
+      const auto first = [&](auto allows) {
+        const auto it = std::find_if(rules.begin(), rules.end(), allows);
+        return it == rules.end() ? std::string("none") : it->text();
+      };
+      const AllowRule* const found = list.Find(to);
+      EXPECT_EQ(found == nullptr ? "none" : found->text(), first([&](const AllowRule& r) { return r.Allows(to); }))
+          << host << " in " << ::testing::PrintToString(texts);
+      const AllowRule* const known = list.FindHost(to.host);
+      EXPECT_EQ(known == nullptr ? "none" : known->text(),
+                first([&](const AllowRule& r) { return r.AllowsHost(to.host); }));
+    }
+  }
 }
 
 // The table of docs/egress.md is true, row by row.
