@@ -11,7 +11,15 @@ using wire::Http1Event;
 namespace {
 
 constexpr size_t kInboxHighWater = 64 * 1024;
+constexpr size_t kOutboxHighWater = 16 * 1024;  // on top of what a stream may hold back: limits::kMaxStreamBufferBytes
 constexpr uint16_t kTlsPort = 443;
+
+void AppendBody(const Http1Body& body, ByteView data, std::string& out) {
+  if (body.kind == Http1Body::Kind::kChunked)
+    wire::AppendHttp1Chunk(data, out);
+  else
+    out += AsText(data);
+}
 
 std::string Simple(int status, std::string_view type, std::string_view body, bool keep_alive, bool head_only) {
   wire::Http1Response r;
@@ -73,7 +81,26 @@ void HttpConnection::OnAgentEnd() {
 void HttpConnection::Pump() {
   while (Step()) {
   }
+  CutInbox();
+  FlushUpstream();
   if (agent_ended_) CheckAgentEnd();
+}
+
+// Once a turn: the inbox may hold thousands of events.
+void HttpConnection::CutInbox() {
+  inbox_.erase(0, taken_);
+  taken_ = 0;
+}
+
+// What a turn makes leaves together, not piece by piece.
+void HttpConnection::FlushUpstream() {
+  if (upstream_) upstream_->Write(to_upstream_);
+  to_upstream_.clear();
+}
+
+void HttpConnection::FlushAgent() {
+  agent_->Write(to_agent_);
+  to_agent_.clear();
 }
 
 // A request that was cut off goes nowhere; a whole one is still answered (half-close).
@@ -86,7 +113,7 @@ bool HttpConnection::Step() {
   const bool reading = state_ == State::kHead || (state_ == State::kExchange && !request_done_);
   if (!reading) return false;
   if (upstream_ && upstream_->congested()) return false;
-  ByteView view = AsBytes(inbox_);
+  ByteView view = AsBytes(inbox_).subspan(taken_);
   const Result<Http1Event> event = reader_.Read(view);
   if (!event.ok()) {
     if (state_ == State::kHead)
@@ -95,9 +122,8 @@ bool HttpConnection::Step() {
       End("malformed");
     return false;
   }
-  // data() points into the inbox: handled before the inbox is cut.
+  taken_ = inbox_.size() - view.size();
   if (*event == Http1Event::kData) OnRequestData();
-  inbox_.erase(0, inbox_.size() - view.size());
   if (*event == Http1Event::kHead) OnHead();
   if (*event == Http1Event::kEnd) OnRequestEnd();
   return *event != Http1Event::kNeedMore;
@@ -131,23 +157,14 @@ void HttpConnection::OnHead() {
 }
 
 void HttpConnection::OnRequestData() {
-  if (request_body_.kind == Http1Body::Kind::kChunked) {
-    std::string chunk;
-    wire::AppendHttp1Chunk(reader_.data(), chunk);
-    upstream_->Write(chunk);
-  } else {
-    upstream_->Write(reader_.data());
-  }
+  AppendBody(request_body_, reader_.data(), to_upstream_);
+  if (to_upstream_.size() >= kOutboxHighWater) FlushUpstream();
 }
 
 void HttpConnection::OnRequestEnd() {
   request_done_ = true;
   if (request_body_.kind != Http1Body::Kind::kChunked) return;
-  std::string last;
-  if (AppendHttp1LastChunk(reader_.trailers(), last).ok())
-    upstream_->Write(last);
-  else
-    End("malformed");
+  if (!AppendHttp1LastChunk(reader_.trailers(), to_upstream_).ok()) End("malformed");
 }
 
 // ---- the pipeline
@@ -181,6 +198,7 @@ void HttpConnection::StartTunnel(runtime::UniqueFd upstream) {
   agent_->Write("HTTP/1.1 200 Connection established\r\n\r\n");
   std::string unsent = agent_->TakeUnsent();
   runtime::UniqueFd agent = agent_->Release();
+  CutInbox();
   std::string first = std::exchange(inbox_, {});
   agent_.reset();
   if (ask_->destination.port != kTlsPort) {
@@ -236,7 +254,7 @@ void HttpConnection::StartExchange(runtime::UniqueFd upstream) {
   if (const Status s = AppendHttp1Head(ForwardedRequest(head_, *ask_), request_body_, out); !s.ok()) {
     return FailUpstream("the request cannot be sent on");
   }
-  upstream_->Write(out);
+  to_upstream_ = std::move(out);
   last_byte_ = shared_.clock.Mono();
   WatchIdle(limits::kTunnelIdleDeadline);
   Pump();
@@ -262,6 +280,7 @@ void HttpConnection::OnUpstreamData(ByteView data) {
     if (*event == Http1Event::kNeedMore) break;
     OnResponse(*event);
   }
+  FlushAgent();
   if (upstream_ && agent_ && agent_->congested()) upstream_->PauseReading(true);
 }
 
@@ -282,18 +301,13 @@ void HttpConnection::OnResponse(Http1Event event) {
       // Only to clients that know interim answers (RFC 9110 15.2).
       if (head_.minor_version == 0) return;
       std::string out;
-      if (AppendHttp1Head(ForwardedResponse(response_->head()), Http1Body::None(), out).ok()) agent_->Write(out);
+      if (AppendHttp1Head(ForwardedResponse(response_->head()), Http1Body::None(), out).ok()) to_agent_ += out;
       return;
     }
     case Http1Event::kHead: return OnResponseHead();
     case Http1Event::kData:
-      if (response_body_.kind == Http1Body::Kind::kChunked) {
-        std::string chunk;
-        wire::AppendHttp1Chunk(response_->data(), chunk);
-        agent_->Write(chunk);
-      } else {
-        agent_->Write(response_->data());
-      }
+      AppendBody(response_body_, response_->data(), to_agent_);
+      if (to_agent_.size() >= kOutboxHighWater) FlushAgent();
       return;
     case Http1Event::kEnd: return OnResponseEnd();
     case Http1Event::kNeedMore: return;
@@ -314,15 +328,16 @@ void HttpConnection::OnResponseHead() {
   std::string out;
   if (!AppendHttp1Head(head, response_body_, out).ok()) return FailUpstream("the answer cannot be passed on");
   response_started_ = true;
-  agent_->Write(out);
+  to_agent_ += out;
 }
 
 void HttpConnection::OnResponseEnd() {
   if (response_body_.kind == Http1Body::Kind::kChunked) {
     std::string last;
     if (!AppendHttp1LastChunk(response_->trailers(), last).ok()) return FailUpstream("the answer cannot be passed on");
-    agent_->Write(last);
+    to_agent_ += last;
   }
+  FlushAgent();
   open_->Close("closed", bytes_out(), bytes_in());
   // An answer before the request was all there ends the connection: what is left of the request is no new one.
   if (keep_alive_ && request_done_)
@@ -332,6 +347,7 @@ void HttpConnection::OnResponseEnd() {
 }
 
 void HttpConnection::FailUpstream(std::string why) {
+  FlushAgent();
   if (response_started_) return End("broken");  // half an answer: only a reset says so
   const Denial denial{DenialKind::kUpstream, "connect", ask_->destination.ToString() + ": " + why, open_->call().id};
   open_->DenyAfterwards(denial);
@@ -388,6 +404,7 @@ void HttpConnection::CloseSoon() {
   DropUpstream();
   state_ = State::kClosing;
   inbox_.clear();
+  taken_ = 0;
   agent_->Finish();
   agent_->PauseReading(false);
   // Who has ended already reads only; who has not will see our end and answer with its own.

@@ -37,6 +37,9 @@ class HttpConnection final : public Connection {
   void OnAgentData(ByteView data);
   void OnAgentEnd();
   void Pump();
+  void CutInbox();
+  void FlushUpstream();
+  void FlushAgent();
   void CheckAgentEnd();
   bool Step();  // one event of the request reader; false: nothing more now
   void OnHead();
@@ -77,7 +80,9 @@ class HttpConnection final : public Connection {
   State state_ = State::kHead;
 
   std::unique_ptr<Stream> agent_;
-  std::string inbox_;  // read from the agent, not yet taken by the reader
+  std::string inbox_;                   // read from the agent
+  size_t taken_ = 0;                    // of it by the reader, within a turn
+  std::string to_upstream_, to_agent_;  // made in this turn; empty between turns
   bool agent_ended_ = false;
   wire::Http1RequestReader reader_;
   runtime::Timer deadline_;

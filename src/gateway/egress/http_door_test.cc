@@ -1,6 +1,8 @@
 #include "gateway/egress/http_door.h"
 
 #include <gmock/gmock.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 
 #include "base/limits/gateway.h"
 #include "gateway/testing/gateway_fixture.h"
@@ -171,6 +173,29 @@ TEST_F(HttpDoor, BodiesOfEveryKindArrive) {
   ReadUntil(head.get(), "\r\n\r\n");
   Write(head.get(), "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n");
   EXPECT_THAT(ReadUntil(agent.get(), "\r\n\r\n"), HasSubstr("Content-Length: 1234"));
+}
+
+// Segments with data that have arrived at this end. Our side sends without delay, so that each write is at least one.
+uint32_t SegmentsIn(const UniqueFd& fd) {
+  tcp_info info{};
+  socklen_t n = sizeof info;
+  EXPECT_EQ(getsockopt(fd.get(), IPPROTO_TCP, TCP_INFO, &info, &n), 0);
+  return info.tcpi_data_segs_in;
+}
+
+TEST_F(HttpDoor, WhatATurnMakesIsWrittenOnce) {
+  std::string chunks;
+  for (int i = 0; i < 200; ++i) chunks += "5\r\nabcde\r\n";
+  chunks += "0\r\n\r\n";
+  const UniqueFd agent = Proxy();
+  Write(agent.get(),
+        "POST http://files.test/ HTTP/1.1\r\nHost: files.test\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks);
+  const UniqueFd upstream = Accept(server);
+  EXPECT_THAT(ReadUntil(upstream.get(), "0\r\n\r\n"), EndsWith(chunks));
+  EXPECT_LE(SegmentsIn(upstream), 4u);
+  Write(upstream.get(), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks);
+  EXPECT_THAT(ReadUntil(agent.get(), "0\r\n\r\n"), EndsWith(chunks));
+  EXPECT_LE(SegmentsIn(agent), 4u);
 }
 
 TEST_F(HttpDoor, ExpectContinueWaitsForTheDestination) {
