@@ -22,7 +22,7 @@ class Fetcher::Operation : public std::enable_shared_from_this<Fetcher::Operatio
       });
       return;
     }
-    look_up_ = resolver_.Resolve(target_.authority.host, [this](Result<Addresses> found) {
+    look_up_ = resolver_.Resolve(target_.authority.host, target_.authority.host, [this](Result<Addresses> found) {
       if (!found.ok()) return Finish(std::move(found).error());
       addresses_ = std::move(found).value();
       DialNext();

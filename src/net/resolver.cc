@@ -48,7 +48,7 @@ Result<Addresses> LookUpAddresses(const std::string& name) {
   return out;
 }
 
-// The loop's side of one look-up: destroyed by its owner, or done.
+// One that waits: destroyed by its owner, or done.
 struct Resolver::Request {
   std::string name;
   Done done;
@@ -60,70 +60,181 @@ struct Resolver::Request {
   }
 };
 
-// What the threads see. They hold requests weakly: an answer that nobody waits for is dropped.
-struct Resolver::Shared {
-  Shared(runtime::Loop& l, LookUp f) : loop(l), look_up(std::move(f)) {}
+// Threads are made as they are needed; none has more than one name, and the loop decides whose is next.
+struct Resolver::Threads {
+  explicit Threads(LookUp f) : look_up(std::move(f)) {}
 
   void Work() {
     std::unique_lock lock(mutex);
     while (true) {
       ++idle;
-      wake.wait(lock, [this] { return stop || !queue.empty(); });
+      wake.wait(lock, [this] { return stop || !jobs.empty(); });
       --idle;
       if (stop) return;
-      auto [name, request] = std::move(queue.front());
-      queue.pop_front();
+      Job job = std::move(jobs.front());
+      jobs.pop_front();
       lock.unlock();
-      if (!request.expired()) Answer(request, look_up(name));
+      job.done(look_up(job.name));
       lock.lock();
     }
   }
-  void Answer(std::weak_ptr<Request> request, Result<Addresses> result) {
-    loop.Post([weak = std::move(request), r = std::move(result)]() mutable {
-      if (const auto alive = weak.lock()) alive->Finish(std::move(r));
-    });
-  }
+  struct Job {
+    std::string name;
+    UniqueFunction<void(Result<Addresses>)> done;
+  };
 
-  runtime::Loop& loop;
   LookUp look_up;
   std::mutex mutex;
   std::condition_variable wake;
-  std::deque<std::pair<std::string, std::weak_ptr<Request>>> queue;
+  std::deque<Job> jobs;
   std::vector<std::thread> threads;
   size_t idle = 0;
   bool stop = false;
 };
 
-Resolver::Resolver(runtime::Loop& loop, std::chrono::milliseconds timeout, LookUp look_up)
-    : loop_(loop), timeout_(timeout), shared_(std::make_shared<Shared>(loop, std::move(look_up))) {}
+Resolver::Resolver(runtime::Loop& loop, std::chrono::milliseconds timeout, LookUp look_up,
+                   std::chrono::milliseconds keep)
+    : loop_(loop),
+      timeout_(timeout),
+      keep_(keep),
+      threads_(std::make_shared<Threads>(std::move(look_up))),
+      self_(std::make_shared<Resolver*>(this)) {}
 
 Resolver::~Resolver() {
   {
-    const std::lock_guard lock(shared_->mutex);
-    shared_->stop = true;
+    const std::lock_guard lock(threads_->mutex);
+    threads_->stop = true;
   }
-  shared_->wake.notify_all();
-  for (std::thread& t : shared_->threads) t.join();
+  threads_->wake.notify_all();
+  for (std::thread& t : threads_->threads) t.join();
 }
 
-std::shared_ptr<void> Resolver::Resolve(std::string name, Done done) {
+std::shared_ptr<void> Resolver::Resolve(const std::string& asker, std::string name, Done done) {
   auto request = std::make_shared<Request>();
   request->name = name;
   request->done = std::move(done);
-  const std::lock_guard lock(shared_->mutex);
-  if (shared_->queue.size() >= limits::kMaxResolverQueue) {
-    shared_->Answer(request, ResourceExhausted("resolve: too many names wait"));
+  const auto answer = [&](Result<Addresses> result) {
+    loop_.Post([weak = std::weak_ptr<Request>(request), r = std::move(result)]() mutable {
+      if (const auto alive = weak.lock()) alive->Finish(std::move(r));
+    });
     return request;
-  }
+  };
+  if (const auto kept = kept_.find(name); kept != kept_.end()) return answer(kept->second.addresses);
+  if (!Admit(asker)) return answer(ResourceExhausted("resolve: too many names wait"));
   request->timer = loop_.After(timeout_, [weak = std::weak_ptr<Request>(request)] {
     if (const auto alive = weak.lock()) alive->Finish(DeadlineExceeded(alive->name + ": the resolver takes too long"));
   });
-  shared_->queue.emplace_back(std::move(name), request);
-  if (shared_->queue.size() > shared_->idle && shared_->threads.size() < limits::kMaxResolverThreads) {
-    shared_->threads.emplace_back([shared = shared_] { shared->Work(); });
-  }
-  shared_->wake.notify_one();
+  ++waiting_;
+  Asker& of = askers_[asker];
+  ++of.waiting;
+  Name& wanted = names_[name];
+  wanted.waiting.push_back({request, asker});
+  if (!wanted.running && of.queued.insert(name).second) of.names.push_back(std::move(name));
+  StartMore();
   return request;
+}
+
+bool Resolver::Admit(const std::string& asker) {
+  const auto room = [&] {
+    const auto it = askers_.find(asker);
+    return waiting_ < limits::kMaxResolverQueue &&
+           (it == askers_.end() || it->second.waiting < limits::kMaxResolverQueuePerAsker);
+  };
+  if (!room()) DropUnwanted();
+  return room();
+}
+
+void Resolver::Forget(std::vector<Waiting>& gone) {
+  waiting_ -= gone.size();
+  for (const Waiting& w : gone) --askers_.at(w.asker).waiting;
+  gone.clear();
+}
+
+// What timed out or was dropped counts until its name is done, which may take long: looked for only when there is no
+// more room.
+void Resolver::DropUnwanted() {
+  for (auto& [name, of] : names_) {
+    const auto wanted = std::partition(of.waiting.begin(), of.waiting.end(), [](const Waiting& w) {
+      const auto alive = w.request.lock();
+      return alive && alive->done;
+    });
+    std::vector<Waiting> gone(std::make_move_iterator(wanted), std::make_move_iterator(of.waiting.end()));
+    of.waiting.erase(wanted, of.waiting.end());
+    Forget(gone);
+  }
+}
+
+// One name of each asker in turn, from the one behind the last.
+void Resolver::StartMore() {
+  size_t passed = 0;  // askers in a row that had nothing to start
+  auto it = askers_.upper_bound(last_);
+  while (running_ < limits::kMaxResolverThreads && passed <= askers_.size() && !askers_.empty()) {
+    if (it == askers_.end()) it = askers_.begin();
+    auto& [asker, of] = *it;
+    if (StartOne(asker, of)) {
+      last_ = asker;
+      passed = 0;
+    } else {
+      ++passed;
+    }
+    it = of.running == 0 && of.waiting == 0 && of.names.empty() ? askers_.erase(it) : std::next(it);
+  }
+}
+
+bool Resolver::StartOne(const std::string& asker, Asker& of) {
+  while (of.running < limits::kMaxResolverThreadsPerAsker && !of.names.empty()) {
+    std::string name = std::move(of.names.front());
+    of.names.pop_front();
+    of.queued.erase(name);
+    // Another asker may have started it meanwhile, or it is done already.
+    const auto it = names_.find(name);
+    if (it == names_.end() || it->second.running) continue;
+    if (std::ranges::none_of(it->second.waiting, [](const Waiting& w) {
+          const auto alive = w.request.lock();
+          return alive && alive->done;
+        })) {
+      Forget(it->second.waiting);
+      names_.erase(it);
+      continue;
+    }
+    it->second.running = true;
+    ++of.running;
+    ++running_;
+    auto done = [&loop = loop_, self = std::weak_ptr<Resolver*>(self_), asker, name](Result<Addresses> result) {
+      loop.Post([self, asker, name, r = std::move(result)]() mutable {
+        if (const auto alive = self.lock()) (*alive)->LookedUp(asker, name, std::move(r));
+      });
+    };
+    const std::lock_guard lock(threads_->mutex);
+    threads_->jobs.push_back({std::move(name), std::move(done)});
+    if (threads_->jobs.size() > threads_->idle && threads_->threads.size() < limits::kMaxResolverThreads) {
+      threads_->threads.emplace_back([threads = threads_] { threads->Work(); });
+    }
+    threads_->wake.notify_one();
+    return true;
+  }
+  return false;
+}
+
+void Resolver::LookedUp(const std::string& asker, const std::string& name, Result<Addresses> result) {
+  --running_;
+  --askers_.at(asker).running;
+  std::vector<Waiting> waiting = std::exchange(names_.at(name).waiting, {});
+  names_.erase(name);
+  if (result.ok()) Keep(name, *result);
+  std::vector<std::weak_ptr<Request>> requests;
+  for (const Waiting& w : waiting) requests.push_back(w.request);
+  Forget(waiting);
+  StartMore();
+  // Last: an answer may ask again, or destroy the resolver.
+  for (const auto& weak : requests) {
+    if (const auto alive = weak.lock()) alive->Finish(result);
+  }
+}
+
+void Resolver::Keep(const std::string& name, const Addresses& addresses) {
+  if (keep_.count() == 0 || kept_.size() >= limits::kMaxResolverNamesKept) return;
+  kept_.insert_or_assign(name, Kept{addresses, loop_.After(keep_, [this, name] { kept_.erase(name); })});
 }
 
 }  // namespace hexr::net

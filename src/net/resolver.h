@@ -3,8 +3,11 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,30 +26,67 @@ using Addresses = std::vector<Bytes>;
 // NOT_FOUND: no such name, or no address of it. UNAVAILABLE: no server answered. Thread-safe.
 Result<Addresses> LookUpAddresses(const std::string& name);
 
+// A look-up cannot be stopped and may take many seconds, so that whoever asks for dead names must not hold up the
+// others: each asker has limits::kMaxResolverThreadsPerAsker of the threads, and askers take turns. A name that is
+// being looked up is not looked up again meanwhile, whoever asks; addresses are kept for a few seconds, failures are
+// not.
 class Resolver {
  public:
   using Done = UniqueFunction<void(Result<Addresses>)>;
   using LookUp = std::function<Result<Addresses>(const std::string&)>;
 
-  // `look_up` is called on the resolver's threads.
+  // `look_up` is called on the resolver's threads. Addresses are kept for `keep`.
   explicit Resolver(runtime::Loop& loop, std::chrono::milliseconds timeout = std::chrono::seconds(10),
-                    LookUp look_up = LookUpAddresses);
+                    LookUp look_up = LookUpAddresses, std::chrono::milliseconds keep = std::chrono::seconds(2));
   // Waits for look-ups that are running: they cannot be stopped.
   ~Resolver();
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
-  // `done` runs once on the loop, never from inside this call; not at all once the handle is dropped. DEADLINE_EXCEEDED
-  // after the timeout; RESOURCE_EXHAUSTED with more than limits::kMaxResolverQueue waiting; else as LookUpAddresses.
-  [[nodiscard]] std::shared_ptr<void> Resolve(std::string name, Done done);
+  // `asker` is whose turn it takes. `done` runs once on the loop, never from inside this call; not at all once the
+  // handle is dropped. DEADLINE_EXCEEDED after the timeout; RESOURCE_EXHAUSTED with limits::kMaxResolverQueue waiting,
+  // or limits::kMaxResolverQueuePerAsker of this asker; else as LookUpAddresses.
+  [[nodiscard]] std::shared_ptr<void> Resolve(const std::string& asker, std::string name, Done done);
 
  private:
   struct Request;
-  struct Shared;
+  struct Threads;
+  struct Asker {
+    std::deque<std::string> names;  // to be looked up, each once
+    std::set<std::string> queued;   // the same
+    size_t running = 0;
+    size_t waiting = 0;  // requests
+  };
+  struct Waiting {
+    std::weak_ptr<Request> request;
+    std::string asker;
+  };
+  struct Name {
+    std::vector<Waiting> waiting;
+    bool running = false;
+  };
+  struct Kept {
+    Addresses addresses;
+    runtime::Timer end;
+  };
+
+  bool Admit(const std::string& asker);
+  void Forget(std::vector<Waiting>& gone);
+  void DropUnwanted();
+  void StartMore();
+  bool StartOne(const std::string& asker, Asker& of);
+  void LookedUp(const std::string& asker, const std::string& name, Result<Addresses> result);
+  void Keep(const std::string& name, const Addresses& addresses);
 
   runtime::Loop& loop_;
-  std::chrono::milliseconds timeout_;
-  std::shared_ptr<Shared> shared_;
+  const std::chrono::milliseconds timeout_, keep_;
+  std::map<std::string, Asker> askers_;  // those with something queued, running or waiting
+  std::map<std::string, Name> names_;    // those that somebody waits for, or that are being looked up
+  std::map<std::string, Kept> kept_;
+  std::string last_;  // the asker whose turn was last
+  size_t waiting_ = 0, running_ = 0;
+  std::shared_ptr<Threads> threads_;
+  std::shared_ptr<Resolver*> self_;  // what threads post holds it weakly
 };
 
 }  // namespace hexr::net

@@ -6,6 +6,8 @@
 namespace hexr::limits {
 
 inline constexpr size_t kMaxResolverThreads = 4;
+inline constexpr size_t kMaxResolverThreadsPerAsker = 2;
+inline constexpr size_t kMaxResolverNamesKept = 1024;            // with their addresses, for a few seconds
 inline constexpr size_t kMaxResolvedAddresses = 16;              // of one name
 inline constexpr size_t kMaxFetchBytes = 4 * 1024 * 1024;        // a response's body
 inline constexpr size_t kMaxHttpRequestBytes = 4 * 1024 * 1024;  // a request's body

@@ -49,13 +49,15 @@ class Connector::Attempt : public std::enable_shared_from_this<Attempt> {
       return Dial();
     }
     if (const IpAddress* address = to.host.address()) return Take({*address});
-    lookup_ =
-        owner_.resolver_.Resolve(*to.host.name(), [weak = weak_from_this()](Result<std::vector<IpAddress>> found) {
-          const auto self = weak.lock();
-          if (!self) return;
-          if (!found.ok()) return self->done_(NotFound(self->Name() + " does not resolve"));
-          self->Take(*found);
-        });
+    const InstanceId& asker = admitted_.call().instance->id;
+    lookup_ = owner_.resolver_.Resolve(asker, *to.host.name(),
+                                       [weak = weak_from_this()](Result<std::vector<IpAddress>> found) {
+                                         const auto self = weak.lock();
+                                         if (!self) return;
+                                         if (!found.ok())
+                                           return self->done_(NotFound(self->Name() + " does not resolve"));
+                                         self->Take(*found);
+                                       });
   }
 
  private:

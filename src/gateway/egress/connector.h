@@ -17,11 +17,12 @@
 namespace hexr::gateway {
 
 // The node's own resolver. `done` runs on the loop, never from inside Resolve; not at all once the handle is dropped.
+// No asker's names hold up another's.
 class Resolver {
  public:
   using Done = UniqueFunction<void(Result<std::vector<IpAddress>>)>;
   virtual ~Resolver() = default;
-  [[nodiscard]] virtual std::shared_ptr<void> Resolve(const HostName& name, Done done) = 0;
+  [[nodiscard]] virtual std::shared_ptr<void> Resolve(const InstanceId& asker, const HostName& name, Done done) = 0;
 };
 
 // `egress.resolve`: names that are dialled at a fixed place.

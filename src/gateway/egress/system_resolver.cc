@@ -23,9 +23,10 @@ Result<std::vector<IpAddress>> ToIpAddresses(const Result<net::Addresses>& found
 SystemResolver::SystemResolver(runtime::Loop& loop, net::Resolver::LookUp look_up)
     : resolver_(loop, kLookUpTimeout, std::move(look_up)) {}
 
-std::shared_ptr<void> SystemResolver::Resolve(const HostName& name, Done done) {
-  return resolver_.Resolve(
-      name.value(), [done = std::move(done)](Result<net::Addresses> found) mutable { done(ToIpAddresses(found)); });
+std::shared_ptr<void> SystemResolver::Resolve(const InstanceId& asker, const HostName& name, Done done) {
+  return resolver_.Resolve(asker.value(), name.value(), [done = std::move(done)](Result<net::Addresses> found) mutable {
+    done(ToIpAddresses(found));
+  });
 }
 
 }  // namespace hexr::gateway

@@ -15,9 +15,9 @@ class SystemResolver final : public Resolver {
  public:
   explicit SystemResolver(runtime::Loop& loop, net::Resolver::LookUp look_up = net::LookUpAddresses);
 
-  // Errors as net::Resolver: NOT_FOUND, UNAVAILABLE, DEADLINE_EXCEEDED, and RESOURCE_EXHAUSTED when
-  // limits::kMaxResolverQueue look-ups wait already.
-  std::shared_ptr<void> Resolve(const HostName& name, Done done) override;
+  // Errors as net::Resolver: NOT_FOUND, UNAVAILABLE, DEADLINE_EXCEEDED, and RESOURCE_EXHAUSTED when too much waits
+  // already.
+  std::shared_ptr<void> Resolve(const InstanceId& asker, const HostName& name, Done done) override;
 
  private:
   net::Resolver resolver_;

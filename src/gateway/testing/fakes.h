@@ -44,7 +44,7 @@ class TableResolver final : public Resolver {
   std::map<std::string, std::vector<std::string>> table;
   std::vector<std::string> asked;
 
-  std::shared_ptr<void> Resolve(const HostName& name, Done done) override {
+  std::shared_ptr<void> Resolve(const InstanceId&, const HostName& name, Done done) override {
     asked.push_back(name.value());
     auto handle = std::make_shared<Done>(std::move(done));
     std::vector<IpAddress> found;
