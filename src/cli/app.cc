@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <map>
 #include <memory>
 
 #include "cli/command.h"
@@ -24,13 +25,30 @@ std::vector<std::string> Words(const std::string& path) {
   return words;
 }
 
+// What --help says of a word that only leads to others.
+std::string GroupSummary(const std::string& word) {
+  static const std::map<std::string, std::string> summaries = {
+      {"authority", "The keys that sign identities"},
+      {"bundle", "Trust bundles, this trust domain's and others'"},
+      {"config", "The node's configuration"},
+      {"entry", "Identities for services that hexr did not launch"},
+      {"ledger", "Evidence: read it, check it, prove from it, witness it"},
+      {"policy", "Write, test, build and sign policies"},
+      {"svid", "A workload's own identity"},
+      {"tenant", "Tenants: each with keys, a gateway and a log of its own"},
+      {"vault", "Secrets, sealed at rest"},
+  };
+  const auto it = summaries.find(word);
+  return it == summaries.end() ? "" : it->second;
+}
+
 // The nested CLI11 command for "vault put", groups made on the way.
 CLI::App* Make(CLI::App& root, const Command& command) {
   CLI::App* app = &root;
   const std::vector<std::string> words = Words(command.path);
   for (size_t i = 0; i < words.size(); ++i) {
     const auto known = app->get_subcommands([&](CLI::App* a) { return a->get_name() == words[i]; });
-    CLI::App* next = known.empty() ? app->add_subcommand(words[i]) : known.front();
+    CLI::App* next = known.empty() ? app->add_subcommand(words[i], GroupSummary(words[i])) : known.front();
     if (i + 1 < words.size()) next->require_subcommand(1);
     app = next;
   }

@@ -8,6 +8,7 @@
 #include "cli/output.h"
 
 namespace hexr::cli {
+namespace {
 
 int RunStatus(const Invocation& in) { return PrintObject(in, Admin(in.paths, "status", {})); }
 
@@ -41,6 +42,27 @@ int RunBundleSet(const Invocation& in) {
                         {"bundle", text.str()},
                         {"older", in.Has("--allow-older") ? "allow" : ""}});
   return PrintDone(in, r, "trusts " + in.Get("TRUST_DOMAIN"));
+}
+
+}  // namespace
+
+std::vector<Command> BundleCommands() {
+  return {
+      {"status", "Show the node: trust domain, machine key, what it holds", "hexr status", {}, {}, RunStatus},
+      {"bundle show",
+       "Print a trust bundle (the node's own)",
+       "hexr bundle show > bundle.json",
+       {},
+       {{"TRUST_DOMAIN", "another trust domain's", false}},
+       RunBundleShow},
+      {"bundle list", "List the trust bundles that the node knows", "hexr bundle list", {}, {}, RunBundleList},
+      {"bundle set",
+       "Trust another trust domain by its bundle, until the node stops",
+       "hexr bundle set other.org other.json",
+       {{"--allow-older", "", "also a bundle with a lower sequence than the known one"}},
+       {{"TRUST_DOMAIN", "whose bundle it is"}, {"FILE", "a SPIFFE bundle document"}},
+       RunBundleSet},
+  };
 }
 
 }  // namespace hexr::cli

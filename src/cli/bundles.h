@@ -1,13 +1,12 @@
 // The node as a whole, and trust bundles.
 #pragma once
 
+#include <vector>
+
 #include "cli/command.h"
 
 namespace hexr::cli {
 
-int RunStatus(const Invocation& in);
-int RunBundleShow(const Invocation& in);
-int RunBundleList(const Invocation& in);
-int RunBundleSet(const Invocation& in);
+std::vector<Command> BundleCommands();
 
 }  // namespace hexr::cli

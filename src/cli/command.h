@@ -1,4 +1,5 @@
-// Commands as data: one table gives parsing, --help with examples, shell completion and the reference page.
+// Commands as data: one table gives parsing, --help with examples and shell completion. Each file of commands brings
+// its own rows; commands.cc puts them in order.
 #pragma once
 
 #include <map>
@@ -12,7 +13,7 @@
 
 namespace hexr::cli {
 
-// Exit codes (INTERFACES: commands).
+// Exit codes (docs/operations.md).
 inline constexpr int kYes = 0;
 inline constexpr int kNo = 1;           // a negative answer: denied, verification failed
 inline constexpr int kUsage = 2;        // arguments or configuration

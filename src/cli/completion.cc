@@ -126,8 +126,6 @@ std::string Fish(const Followers& all) {
   return s;
 }
 
-}  // namespace
-
 int RunCompletion(const Invocation& in) {
   const std::string shell = in.Get("SHELL");
   const Followers all = AllFollowers();
@@ -142,6 +140,19 @@ int RunCompletion(const Invocation& in) {
     return kUsage;
   }
   return kYes;
+}
+
+}  // namespace
+
+std::vector<Command> CompletionCommands() {
+  return {
+      {"completion",
+       "Print shell completion for bash, zsh or fish",
+       "source <(hexr completion bash)",
+       {},
+       {{"SHELL", "bash, zsh or fish"}},
+       RunCompletion},
+  };
 }
 
 }  // namespace hexr::cli

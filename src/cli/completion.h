@@ -1,8 +1,12 @@
 // Shell completion, written from the command table.
 #pragma once
 
+#include <vector>
+
 #include "cli/command.h"
 
 namespace hexr::cli {
-int RunCompletion(const Invocation& in);
+
+std::vector<Command> CompletionCommands();
+
 }  // namespace hexr::cli

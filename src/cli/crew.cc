@@ -369,8 +369,6 @@ class CrewRun {
   MonoTime stop_at_{};
 };
 
-}  // namespace
-
 int RunCrew(const Invocation& in) {
   const std::string file = in.Get("FILE");
   char path[PATH_MAX];
@@ -388,6 +386,19 @@ int RunCrew(const Invocation& in) {
   if (!outcome.crew) return kUsage;
   const std::string_view whole(path);
   return CrewRun(in, *outcome.crew, std::string(whole.substr(0, std::max<size_t>(whole.rfind('/'), 1)))).Run();
+}
+
+}  // namespace
+
+std::vector<Command> CrewCommands() {
+  return {
+      {"crew",
+       "Run the roles of a crew file together, each as an agent of its own",
+       "hexr crew crew.yaml",
+       {},
+       {{"FILE", "the roles: command, folders, order"}},
+       RunCrew},
+  };
 }
 
 }  // namespace hexr::cli

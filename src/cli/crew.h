@@ -4,11 +4,13 @@
 // signals on to all and prints one table at the end.
 #pragma once
 
+#include <vector>
+
 #include "cli/command.h"
 
 namespace hexr::cli {
 
-// The exit code is that of the role that failed first by itself, 128 + N for a signal; 0 where none did. A bad file: 2.
-int RunCrew(const Invocation& in);
+// Its exit code is that of the role that failed first by itself, 128 + N for a signal; 0 where none did. A bad file: 2.
+std::vector<Command> CrewCommands();
 
 }  // namespace hexr::cli

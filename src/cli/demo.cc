@@ -208,8 +208,6 @@ class Demo {
   int failures_ = 0;
 };
 
-}  // namespace
-
 int RunDemo(const Invocation&) {
   const auto server = Server::Start();
   if (!server.ok()) return Fail(server.error());
@@ -231,6 +229,14 @@ int RunDemo(const Invocation&) {
       "log: {level: warn}\n");
   if (!node.ok()) return Fail(node.error());
   return Demo(std::move(*node), server->port()).Play();
+}
+
+}  // namespace
+
+std::vector<Command> DemoCommands() {
+  return {
+      {"demo", "Show what hexr does, on a node of its own that is gone afterwards", "hexr demo", {}, {}, RunDemo},
+  };
 }
 
 }  // namespace hexr::cli

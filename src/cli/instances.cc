@@ -24,8 +24,6 @@ Colour StateColour(std::string_view state) {
   return state == "quarantined" ? Colour::kRed : Colour::kYellow;
 }
 
-}  // namespace
-
 int RunPs(const Invocation& in) {
   const auto r = Admin(in.paths, "ps", {{"tenant", in.Get("--tenant")}});
   if (!r.ok()) return Fail(r.error());
@@ -61,5 +59,37 @@ int RunShow(const Invocation& in) {
 int RunKill(const Invocation& in) { return OnTarget(in, "kill", "ended"); }
 int RunQuarantine(const Invocation& in) { return OnTarget(in, "quarantine", "quarantined"); }
 int RunRelease(const Invocation& in) { return OnTarget(in, "release", "released"); }
+
+}  // namespace
+
+std::vector<Command> InstanceCommands() {
+  return {
+      {"ps", "List the instances that run now", "hexr ps", {{"--tenant", "NAME", "only this tenant's"}}, {}, RunPs},
+      {"show",
+       "Show one instance whole",
+       "hexr show 6ab5…",
+       {},
+       {{"ID", "an instance, as `hexr ps` prints it"}},
+       RunShow},
+      {"kill",
+       "End instances: processes, identities and connections",
+       "hexr kill spiffe://example.org/agent/default/crew",
+       {},
+       {{"TARGET", "an instance, or a SPIFFE ID and all below it"}},
+       RunKill},
+      {"quarantine",
+       "Take identity and connections from instances that keep running",
+       "hexr quarantine spiffe://example.org/agent/default/crew/main",
+       {},
+       {{"TARGET", "an instance, or a SPIFFE ID and all below it"}},
+       RunQuarantine},
+      {"release",
+       "Give identity back to quarantined instances",
+       "hexr release spiffe://example.org/agent/default/crew/main",
+       {},
+       {{"TARGET", "an instance, or a SPIFFE ID and all below it"}},
+       RunRelease},
+  };
+}
 
 }  // namespace hexr::cli

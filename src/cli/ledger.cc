@@ -86,8 +86,6 @@ void PrintRecord(const Invocation& in, const ledger::Record& r) {
             Text(*json, "spiffe_id") + "  " + (body != nullptr ? wire::ToJson(*body) : ""));
 }
 
-}  // namespace
-
 int RunLedgerList(const Invocation& in) {
   const auto r = Admin(in.paths, "ledger.logs", {});
   if (!r.ok()) return Fail(r.error());
@@ -199,6 +197,56 @@ int RunLedgerExport(const Invocation& in) {
   else
     PrintLine("exported to " + folder + "; check it with: hexr ledger verify --log " + folder);
   return kYes;
+}
+
+std::vector<Flag> WhichLog(std::vector<Flag> flags) {
+  flags.push_back({"--tenant", "NAME", "a tenant's log (the node's own)"});
+  flags.push_back({"--log", "FOLDER", "a copied log"});
+  flags.push_back({"--key", "FILE", "the log's key"});
+  return flags;
+}
+
+}  // namespace
+
+std::vector<Command> LedgerCommands() {
+  return {
+      {"ledger list",
+       "List the node's logs, their keys and how far they are witnessed",
+       "hexr ledger list",
+       {},
+       {},
+       RunLedgerList},
+      {"ledger tail",
+       "Print the last records of a log",
+       "hexr ledger tail -n 20 --tenant default",
+       WhichLog({{"-n", "N", "how many", "10"}}),
+       {},
+       RunLedgerTail},
+      {"ledger show",
+       "Print one record, checked against the signed checkpoint",
+       "hexr ledger show 17 --tenant default",
+       WhichLog({}),
+       {{"N", "the record's number"}},
+       RunLedgerShow},
+      {"ledger verify",
+       "Check a whole log from its files alone",
+       "hexr ledger verify --log copy --key log.vkey --witness witness.vkey",
+       WhichLog({{"--witness", "FILE", "a witness's key, and checkpoints it has seen", "", false, true}}),
+       {},
+       RunLedgerVerify},
+      {"ledger prove",
+       "Print a proof that a record is in the log",
+       "hexr ledger prove 17 --tenant default > proof",
+       WhichLog({}),
+       {{"N", "the record's number"}},
+       RunLedgerProve},
+      {"ledger export",
+       "Copy a log with all that `verify` needs",
+       "hexr ledger export --output-dir copy --tenant default",
+       WhichLog({{"--output-dir", "FOLDER", "a new folder", "", true}}),
+       {},
+       RunLedgerExport},
+  };
 }
 
 }  // namespace hexr::cli

@@ -52,8 +52,6 @@ Result<config::Config> LoadConfig(const std::string& path) {
   return config::ParseOrError(*text, path);
 }
 
-}  // namespace
-
 int RunUp(const Invocation& in) {
   const auto running = RunningNode(in.paths);
   if (!running.ok()) return Fail(running.error());
@@ -133,6 +131,28 @@ int RunConfigCheck(const Invocation& in) {
     if (outcome.problems.empty()) PrintLine(path + ": valid");
   }
   return outcome.problems.empty() ? kYes : kUsage;
+}
+
+}  // namespace
+
+std::vector<Command> NodeCommands() {
+  return {
+      {"up",
+       "Start a node here, as root or as yourself",
+       "hexr up",
+       {{"--foreground", "", "stay in this terminal and log to it"}},
+       {},
+       RunUp},
+      {"down", "Stop the node that runs here", "hexr down", {}, {}, RunDown},
+      {"doctor", "Say what this machine gives each layer, and what is weaker here", "hexr doctor", {}, {}, RunDoctor},
+      {"config show", "Print the whole configuration with every default", "hexr config show", {}, {}, RunConfigShow},
+      {"config check",
+       "Check a configuration file",
+       "hexr config check /etc/hexr/hexr.yaml",
+       {},
+       {{"FILE", "the file (the node's own)", false}},
+       RunConfigCheck},
+  };
 }
 
 }  // namespace hexr::cli

@@ -1,14 +1,14 @@
 // Starting, stopping and looking at the node itself.
 #pragma once
 
+#include <vector>
+
 #include "cli/command.h"
 
 namespace hexr::cli {
 
-int RunUp(const Invocation& in);
-int RunDown(const Invocation& in);
-int RunConfigShow(const Invocation& in);
-int RunConfigCheck(const Invocation& in);
-int RunDoctor(const Invocation& in);
+std::vector<Command> NodeCommands();
+
+int RunDoctor(const Invocation& in);  // one of them, in a file of its own
 
 }  // namespace hexr::cli

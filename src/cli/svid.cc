@@ -184,8 +184,6 @@ Result<crypto::VerifiedSvid> Verify(const Invocation& in) {
   return crypto::VerifySvid(chain, bundles, SystemClock().Wall());
 }
 
-}  // namespace
-
 int RunSvidFetch(const Invocation& in) { return in.Has("--audience") ? FetchJwt(in) : FetchX509(in, false); }
 int RunSvidWatch(const Invocation& in) { return FetchX509(in, true); }
 
@@ -198,6 +196,34 @@ int RunSvidVerify(const Invocation& in) {
     PrintLine(r->id().ToString() + ", valid until " + FormatRfc3339(r->not_after(), 0));
   }
   return kYes;
+}
+
+}  // namespace
+
+std::vector<Command> SvidCommands() {
+  return {
+      {"svid fetch",
+       "Fetch this process's SVID from the Workload API",
+       "hexr svid fetch --write .",
+       {{"--socket", "ADDRESS", "unix:///path ($SPIFFE_ENDPOINT_SOCKET, or the node's own)"},
+        {"--audience", "AUDIENCE", "fetch a JWT-SVID for this audience instead", "", false, true},
+        {"--write", "FOLDER", "write svid.pem, svid_key.pem and bundle.pem here"}},
+       {},
+       RunSvidFetch},
+      {"svid watch",
+       "Print every SVID that is pushed, until identity ends",
+       "hexr svid watch --output json",
+       {{"--socket", "ADDRESS", "unix:///path ($SPIFFE_ENDPOINT_SOCKET, or the node's own)"},
+        {"--write", "FOLDER", "write svid.pem, svid_key.pem and bundle.pem here, anew each time"}},
+       {},
+       RunSvidWatch},
+      {"svid verify",
+       "Verify an SVID file against a trust bundle, without a node",
+       "hexr svid verify svid.pem --bundle bundle.pem",
+       {{"--bundle", "FILE", "PEM certificates or a SPIFFE bundle document", "", true}},
+       {{"FILE", "PEM certificates, leaf first"}},
+       RunSvidVerify},
+  };
 }
 
 }  // namespace hexr::cli

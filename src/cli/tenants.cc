@@ -16,8 +16,6 @@ int Change(const Invocation& in, const char* method, const char* done) {
   return kYes;
 }
 
-}  // namespace
-
 int RunTenantCreate(const Invocation& in) { return Change(in, "tenant.create", "created"); }
 int RunTenantFreeze(const Invocation& in) { return Change(in, "tenant.freeze", "frozen"); }
 int RunTenantThaw(const Invocation& in) { return Change(in, "tenant.thaw", "thawed"); }
@@ -46,6 +44,38 @@ int RunTenantList(const Invocation& in) {
   }
   PrintTable({"TENANT", "STATE", "UID", "INSTANCES", "CREATED"}, rows);
   return kYes;
+}
+
+}  // namespace
+
+std::vector<Command> TenantCommands() {
+  return {
+      {"tenant create",
+       "Create a tenant",
+       "hexr tenant create acme",
+       {},
+       {{"NAME", "letters, digits, . - _"}},
+       RunTenantCreate},
+      {"tenant list", "List the tenants", "hexr tenant list", {}, {}, RunTenantList},
+      {"tenant freeze",
+       "End a tenant's instances and start no more",
+       "hexr tenant freeze acme",
+       {},
+       {{"NAME", "the tenant"}},
+       RunTenantFreeze},
+      {"tenant thaw",
+       "Let a frozen tenant start instances again",
+       "hexr tenant thaw acme",
+       {},
+       {{"NAME", "the tenant"}},
+       RunTenantThaw},
+      {"tenant delete",
+       "Destroy a tenant: its instances, keys and secrets",
+       "hexr tenant delete acme --confirm acme",
+       {{"--confirm", "NAME", "the tenant's name again"}},
+       {{"NAME", "the tenant"}},
+       RunTenantDelete},
+  };
 }
 
 }  // namespace hexr::cli

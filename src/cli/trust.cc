@@ -4,6 +4,7 @@
 #include "cli/output.h"
 
 namespace hexr::cli {
+namespace {
 
 int RunEntryCreate(const Invocation& in) {
   std::string selectors;
@@ -58,6 +59,54 @@ int RunAuthorityTaint(const Invocation& in) {
 int RunAuthorityRevoke(const Invocation& in) {
   return PrintDone(in, Admin(in.paths, "authority.revoke", {{"id", in.Get("ID")}}),
                    "revoked: nothing that it signed is valid");
+}
+
+}  // namespace
+
+std::vector<Command> TrustCommands() {
+  return {
+      {"entry create",
+       "Give an identity to a service that hexr did not launch, by what the kernel says of it",
+       "hexr entry create service/db --selector unix:uid:110 --selector unix:path:/usr/bin/postgres",
+       {{"--selector", "SELECTOR", "TYPE:KEY:VALUE, as in SPIRE; all have to hold", "", true, true},
+        {"--ttl", "DURATION", "how long its SVIDs live, 1m to 1h (the node's)"},
+        {"--hint", "TEXT", "tells it which identity to use where it has several"}},
+       {{"ID", "the path of its SPIFFE ID: service/db"}},
+       RunEntryCreate},
+      {"entry list", "List the entries for services that hexr did not launch", "hexr entry list", {}, {}, RunEntryList},
+      {"entry show", "Show one entry", "hexr entry show service/db", {}, {{"ID", "the entry"}}, RunEntryShow},
+      {"entry delete",
+       "Delete an entry; what it gave ends at once",
+       "hexr entry delete service/db",
+       {},
+       {{"ID", "the entry"}},
+       RunEntryDelete},
+      {"authority list",
+       "List the keys that sign identities: prepared, active, old",
+       "hexr authority list",
+       {},
+       {},
+       RunAuthorityList},
+      {"authority rotate",
+       "Let the next signing key take over",
+       "hexr authority rotate --use x509",
+       {{"--use", "USE", "x509, jwt or wit", "x509"},
+        {"--prepare-only", "", "publish the next key, and let it sign later: others learn it first"}},
+       {},
+       RunAuthorityRotate},
+      {"authority taint",
+       "Replace everything that an old key has signed",
+       "hexr authority taint 5f0c…",
+       {},
+       {{"ID", "a key, as `hexr authority list` prints it"}},
+       RunAuthorityTaint},
+      {"authority revoke",
+       "Void everything that an old key has signed",
+       "hexr authority revoke 5f0c…",
+       {},
+       {{"ID", "a key, as `hexr authority list` prints it"}},
+       RunAuthorityRevoke},
+  };
 }
 
 }  // namespace hexr::cli

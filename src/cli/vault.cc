@@ -40,8 +40,6 @@ Result<std::string> ReadSecret(const Invocation& in) {
   return secret;
 }
 
-}  // namespace
-
 int RunVaultPut(const Invocation& in) {
   auto secret = ReadSecret(in);
   if (!secret.ok()) return Fail(secret.error());
@@ -86,6 +84,37 @@ int RunVaultDelete(const Invocation& in) {
   else
     PrintLine("deleted " + in.Get("NAME"));
   return kYes;
+}
+
+}  // namespace
+
+std::vector<Command> VaultCommands() {
+  return {
+      {"vault put",
+       "Store a secret, read from stdin or a file",
+       "pass show openai | hexr vault put openai-key",
+       {{"--tenant", "NAME", "the node's own tenant"}, {"--file", "FILE", "read the secret from here"}},
+       {{"NAME", "a path of names: openai-key, db/prod"}},
+       RunVaultPut},
+      {"vault get",
+       "Print a secret",
+       "hexr vault get openai-key",
+       {{"--tenant", "NAME", "the node's own tenant"}},
+       {{"NAME", "the secret"}},
+       RunVaultGet},
+      {"vault list",
+       "List secrets, never their values",
+       "hexr vault list",
+       {{"--tenant", "NAME", "the node's own tenant"}},
+       {},
+       RunVaultList},
+      {"vault delete",
+       "Delete a secret, all versions",
+       "hexr vault delete openai-key",
+       {{"--tenant", "NAME", "the node's own tenant"}},
+       {{"NAME", "the secret"}},
+       RunVaultDelete},
+  };
 }
 
 }  // namespace hexr::cli

@@ -145,11 +145,26 @@ Status Serve(const Invocation& in) {
   return Ok();
 }
 
-}  // namespace
-
 int RunLedgerWitness(const Invocation& in) {
   const Status s = Serve(in);
   return s.ok() ? kYes : Fail(s.error());
+}
+
+}  // namespace
+
+std::vector<Command> WitnessCommands() {
+  return {
+      {"ledger witness",
+       "Serve a witness (C2SP tlog-witness) for the logs of others",
+       "hexr ledger witness --listen 127.0.0.1:7070 --state w1 --name witness.example.org/w1 --log log.vkey",
+       {{"--listen", "ADDRESS", "IP address and port; plain HTTP, for a proxy in front or a private network", "", true},
+        {"--state", "FOLDER", "what it remembers; losing it is losing the witness", "", true},
+        {"--name", "NAME", "its name, for the key that is made at the first start"},
+        {"--key", "FILE", "its private key (STATE/witness.key)"},
+        {"--log", "FILE", "keys of logs that it knows", "", true, true}},
+       {},
+       RunLedgerWitness},
+  };
 }
 
 }  // namespace hexr::cli

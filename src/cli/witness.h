@@ -1,10 +1,12 @@
 // `hexr ledger witness`: a C2SP witness as a server of its own, which needs no node.
 #pragma once
 
+#include <vector>
+
 #include "cli/command.h"
 
 namespace hexr::cli {
 
-int RunLedgerWitness(const Invocation& in);
+std::vector<Command> WitnessCommands();
 
 }  // namespace hexr::cli

@@ -219,8 +219,6 @@ wire::Json ToJson(const std::string& file, const Totals& t) {
   return wire::JsonObject{{"file", file}, {"files", t.files}, {"bytes", t.bytes}};
 }
 
-}  // namespace
-
 int RunBackup(const Invocation& in) {
   const std::string file = in.Get("FILE"), partial = file + ".partial";
   if (fs::exists(file)) {
@@ -264,6 +262,25 @@ int RunRestore(const Invocation& in) {
     PrintLine("restored " + std::to_string(totals->files) + " files to " + in.paths.state_dir +
               "; `hexr up` starts the node");
   return kYes;
+}
+
+}  // namespace
+
+std::vector<Command> BackupCommands() {
+  return {
+      {"backup",
+       "Write the state of a stopped node to one file, under a passphrase",
+       "hexr backup node.backup --passphrase-file passphrase",
+       {{"--passphrase-file", "FILE", "whose first line is the passphrase (asked for, or the first line of stdin)"}},
+       {{"FILE", "a new file"}},
+       RunBackup},
+      {"restore",
+       "Put a backup's state where there is none",
+       "hexr restore node.backup --passphrase-file passphrase",
+       {{"--passphrase-file", "FILE", "whose first line is the passphrase (asked for, or the first line of stdin)"}},
+       {{"FILE", "what `hexr backup` wrote"}},
+       RunRestore},
+  };
 }
 
 }  // namespace hexr::cli

@@ -1,11 +1,12 @@
 // A node's state and configuration in one file under a passphrase, and back.
 #pragma once
 
+#include <vector>
+
 #include "cli/command.h"
 
 namespace hexr::cli {
 
-int RunBackup(const Invocation& in);
-int RunRestore(const Invocation& in);
+std::vector<Command> BackupCommands();
 
 }  // namespace hexr::cli

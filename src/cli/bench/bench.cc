@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "cli/bench/bench_agent.h"
 #include "cli/output.h"
 
 namespace hexr::cli::bench {
@@ -123,6 +124,8 @@ wire::Json ToJson(const std::string& name, const std::map<std::string, std::stri
                           {"figures", std::move(figures)}};
 }
 
+namespace {
+
 int RunBench(const Invocation& in) {
   const std::string name = in.Get("NAME");
   if (name.empty()) return List(in);
@@ -147,6 +150,26 @@ int RunBench(const Invocation& in) {
   else
     PrintText(*found);
   return kYes;
+}
+
+}  // namespace
+
+std::vector<Command> BenchCommands() {
+  return {
+      {"bench",
+       "Measure hexr's published figures on this machine",
+       "hexr bench ledger --output json",
+       {{"--quick", "", "few samples: to see that it works"}},
+       {{"NAME", "one of those that `hexr bench` lists", false}},
+       RunBench},
+      {"bench-agent",
+       "What runs in a benchmark's agents",
+       "hexr bench-agent watch",
+       {},
+       {{"ARGUMENTS", "what to do", true, true}},
+       RunBenchAgent,
+       true},
+  };
 }
 
 }  // namespace hexr::cli::bench

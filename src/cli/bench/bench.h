@@ -56,6 +56,6 @@ double Percentile(std::vector<double> samples, double p);
 // {name, machine, conditions, figures: [{figure, value, unit, goal, better, met, samples, peers}]}
 wire::Json ToJson(const std::string& name, const std::map<std::string, std::string>& machine, const Findings& findings);
 
-int RunBench(const Invocation& in);
+std::vector<Command> BenchCommands();
 
 }  // namespace hexr::cli::bench
