@@ -14,8 +14,11 @@ PKG_CONFIG = re.compile(r"foreach\(lib (.*?)\)", re.DOTALL)
 def check(packages: str, page: str, deps: str, cmake_lists: str) -> list[str]:
     installed = {word for body in LIST.findall(packages) for word in body.split()}
     rows = [line.split("|") for line in page.splitlines() if line.startswith("| ") and "| package |" not in line]
-    named = {word for row in rows for word in re.findall(r"[a-z0-9][a-z0-9.+-]+", row[2])}
-    bad = [f"docs/dependencies.md: no line for {p}, which tools/packages.sh installs" for p in sorted(installed - named)]
+    of_packages = [word for row in rows for word in re.findall(r"[a-z0-9][a-z0-9.+-]+", row[2])]
+    repeated = {word for word in of_packages if of_packages.count(word) > 1}
+    named = set(of_packages)
+    bad = [f"docs/dependencies.md: {p} has two lines" for p in sorted(repeated)]
+    bad += [f"docs/dependencies.md: no line for {p}, which tools/packages.sh installs" for p in sorted(installed - named)]
     bad += [f"docs/dependencies.md: {p} is not installed by tools/packages.sh" for p in sorted(named - installed)]
     for library in (PKG_CONFIG.findall(deps) or [""])[0].split():
         target = "dep::" + re.sub("[^a-z0-9]", "_", library)

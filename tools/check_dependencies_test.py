@@ -11,4 +11,5 @@ assert check(PACKAGES, PAGE, DEPS, LISTS) == []
 assert "libpq-dev" in check(PACKAGES + "TEST_PACKAGES=(libpq-dev)\n", PAGE, DEPS, LISTS)[0]
 assert "libssl-dev is not installed" in check("BUILD_PACKAGES=(g++ cmake)\n", PAGE, DEPS, LISTS)[0]
 assert "dep::re2" in check(PACKAGES, PAGE, DEPS, "hexr_room(guard DEPS dep::libhs)\n")[0]
-print("dependency check: 4 trees judged right")
+assert "libssl-dev has two lines" in check(PACKAGES, PAGE + "| again | libssl-dev | TLS |\n", DEPS, LISTS)[0]
+print("dependency check: 5 trees judged right")

@@ -12,6 +12,7 @@ CASES = [
     ("stray/a.h", "\n", "not in the table"),
     ("net/a.cc", '#include "../wire/http1.h"\n', "start at src/"),
     ("gateway/a.cc", "#include <openssl/ssl.h>\n", "belongs behind"),
+    ("net/a.cc", "#include <boost/asio/post.hpp>\n", "belongs behind"),
     ("keeper/a.cc", '#include "guard/guard.h"\n', "keeper may not include"),
     ("daemon/a.cc", '#include "gateway/gateway.h"\n', None),
 ]
