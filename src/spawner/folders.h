@@ -58,7 +58,7 @@ struct FolderNotes {
 
 // Appends the mount steps, working folder and Landlock's writable places to `plan`. `idmapper` is null for a plain
 // user. `ids` are the agent's host ids. PERMISSION_DENIED when the caller may not give a folder so, when a descriptor
-// is not what lies at its path, and for what is the node's own (INV-SPAWN-11); INVALID_ARGUMENT for paths that are not
+// is not what lies at its path, and for what is the node's own (INV-SPAWN-14); INVALID_ARGUMENT for paths that are not
 // absolute and normal; FAILED_PRECONDITION when what was hidden from the parent has been moved.
 Result<FolderNotes> PlanFolders(const FolderRequest& request, HostIds ids, Idmapper* idmapper, ChildPlan& plan,
                                 std::vector<std::string>& writable);

@@ -81,7 +81,7 @@ TEST(FoldersTest, APlaceInAnotherMountNamespaceIsNotThisMachines) {
   });
 }
 
-// INV-SPAWN-11
+// INV-SPAWN-14
 TEST_P(FoldersTest, TheNodesOwnPlacesAreHiddenAndNeverGiven) {
   As(GetParam(), [] {
     const TempFolder home;

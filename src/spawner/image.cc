@@ -32,29 +32,54 @@ std::string LinkTarget(const std::string& path) {
 
 }  // namespace
 
-Result<std::pair<FileKey, Sha256Digest>> HashFile(int fd) {
-  // A descriptor that only names the file (O_PATH) is opened anew, which root may do even where the agent may not read.
-  UniqueFd readable;
-  if ((fcntl(fd, F_GETFL) & O_PATH) != 0) {
-    readable = UniqueFd(open(("/proc/self/fd/" + std::to_string(fd)).c_str(), O_RDONLY | O_CLOEXEC));
-    if (!readable) return ErrnoError("read program", errno);
-    fd = readable.get();
-  }
-  ASSIGN_OR_RETURN(const FileKey before, KeyOf(fd));
+// One file, some of it at a time.
+struct ImageDigests::Job {
+  Job(UniqueFd file, Done answer) : fd(std::move(file)), done(std::move(answer)) {}
+  Status Begin();
+  // The next kMeasuredBytesPerTurn. Nullopt: there is more.
+  std::optional<Result<Sha256Digest>> Turn(std::vector<uint8_t>& buffer);
+
+  UniqueFd fd;
+  Done done;
+  std::optional<FileKey> before;  // once begun
   crypto::Sha256Hasher hasher;
-  std::vector<uint8_t> buffer(256 * 1024);
   off_t at = 0;
-  for (;;) {
-    const ssize_t n = pread(fd, buffer.data(), buffer.size(), at);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return ErrnoError("read program", errno);
-    if (n == 0) break;
-    hasher.Update(ByteView(buffer.data(), static_cast<size_t>(n)));
-    at += n;
+};
+
+Status ImageDigests::Job::Begin() {
+  // A descriptor that only names the file (O_PATH) is opened anew, which root may do even where the agent may not read.
+  if ((fcntl(fd.get(), F_GETFL) & O_PATH) != 0) {
+    fd = UniqueFd(open(("/proc/self/fd/" + std::to_string(fd.get())).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (!fd) return ErrnoError("read program", errno);
   }
-  ASSIGN_OR_RETURN(const FileKey after, KeyOf(fd));
-  if (before != after || at != after.size) return FailedPrecondition("the program changed while it was measured");
-  return std::make_pair(after, hasher.Finish());
+  ASSIGN_OR_RETURN(before, KeyOf(fd.get()));
+  // The hole of a sparse file costs its maker nothing and us as much as any bytes.
+  if (static_cast<uint64_t>(before->size) > limits::kMaxMeasuredFileBytes)
+    return ResourceExhausted("the program is larger than is measured");
+  return Ok();
+}
+
+std::optional<Result<Sha256Digest>> ImageDigests::Job::Turn(std::vector<uint8_t>& buffer) {
+  if (!before) {
+    if (const Status s = Begin(); !s.ok()) return Result<Sha256Digest>(s.error());
+  }
+  const off_t stop = at + static_cast<off_t>(limits::kMeasuredBytesPerTurn);
+  while (at < stop) {
+    const ssize_t n = pread(fd.get(), buffer.data(), buffer.size(), at);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Result<Sha256Digest>(ErrnoError("read program", errno));
+    at += n;
+    if (n > 0 && at <= before->size) {
+      hasher.Update(ByteView(buffer.data(), static_cast<size_t>(n)));
+      continue;
+    }
+    const Result<FileKey> after = KeyOf(fd.get());
+    if (!after.ok()) return Result<Sha256Digest>(after.error());
+    if (*before != *after || at != after->size)
+      return Result<Sha256Digest>(FailedPrecondition("the program changed while it was measured"));
+    return Result<Sha256Digest>(hasher.Finish());
+  }
+  return std::nullopt;
 }
 
 ImageDigests::ImageDigests(runtime::Loop& loop)
@@ -76,7 +101,7 @@ std::optional<Sha256Digest> ImageDigests::Known(int fd) const {
   return it == known_.end() ? std::nullopt : std::optional<Sha256Digest>(it->second);
 }
 
-void ImageDigests::Measure(UniqueFd fd, Done done) {
+void ImageDigests::Measure(const std::string& party, UniqueFd fd, Done done) {
   if (const auto known = Known(fd.get())) {
     loop_.Post([self = std::weak_ptr<ImageDigests*>(self_), digest = *known, done = std::move(done)]() mutable {
       if (self.lock()) done(digest);
@@ -85,8 +110,12 @@ void ImageDigests::Measure(UniqueFd fd, Done done) {
   }
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (jobs_.size() < limits::kMaxQueuedMeasurements) {
-      jobs_.push_back({std::move(fd), std::move(done)});
+    auto& own = jobs_[party];
+    const size_t bound = waiting_ < limits::kMaxQueuedMeasurements ? limits::kMaxQueuedMeasurementsOfOne : 1;
+    if (own.size() < bound) {
+      if (own.empty()) ring_.push_back(party);
+      own.push_back(std::make_unique<Job>(std::move(fd), std::move(done)));
+      ++waiting_;
       wake_.notify_one();
       return;
     }
@@ -96,46 +125,69 @@ void ImageDigests::Measure(UniqueFd fd, Done done) {
   });
 }
 
-void ImageDigests::MeasureImage(RunningProgram program, RunningProgram script, UniqueFunction<void(Image)> done) {
+void ImageDigests::MeasureImage(const std::string& party, RunningProgram program, RunningProgram script,
+                                UniqueFunction<void(Image)> done) {
   Image image{std::move(program.path), std::nullopt, std::move(script.path), std::nullopt};
-  Measure(std::move(program.fd), [this, image = std::move(image), script_fd = std::move(script.fd),
-                                  done = std::move(done)](Result<Sha256Digest> d) mutable {
-    if (d.ok()) image.exe_sha256 = *d;
-    if (!script_fd) return done(std::move(image));
-    Measure(std::move(script_fd), [image = std::move(image), done = std::move(done)](Result<Sha256Digest> s) mutable {
-      if (s.ok()) image.script_sha256 = *s;
-      done(std::move(image));
-    });
-  });
+  Measure(party, std::move(program.fd),
+          [this, party, image = std::move(image), script_fd = std::move(script.fd),
+           done = std::move(done)](Result<Sha256Digest> d) mutable {
+            if (d.ok()) image.exe_sha256 = *d;
+            if (!script_fd) return done(std::move(image));
+            Measure(party, std::move(script_fd),
+                    [image = std::move(image), done = std::move(done)](Result<Sha256Digest> s) mutable {
+                      if (s.ok()) image.script_sha256 = *s;
+                      done(std::move(image));
+                    });
+          });
+}
+
+// Waits for one. Null: the end. The job in work stays its party's first, as an empty place, so that it counts.
+std::unique_ptr<ImageDigests::Job> ImageDigests::NextJob(std::string& party) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  wake_.wait(lock, [this] { return stop_ || !ring_.empty(); });
+  if (stop_) return nullptr;
+  party = std::move(ring_.front());
+  ring_.pop_front();
+  return std::move(jobs_[party].front());
 }
 
 void ImageDigests::Work() {
   const std::weak_ptr<ImageDigests*> self = self_;
-  for (;;) {
-    Job job;
+  std::vector<uint8_t> buffer(256 * 1024);
+  std::string party;
+  while (std::unique_ptr<Job> job = NextJob(party)) {
+    std::optional<Result<Sha256Digest>> hashed = job->Turn(buffer);
     {
-      std::unique_lock<std::mutex> lock(mutex_);
-      wake_.wait(lock, [this] { return stop_ || !jobs_.empty(); });
-      if (stop_) return;
-      job = std::move(jobs_.front());
-      jobs_.pop_front();
+      const std::lock_guard<std::mutex> lock(mutex_);
+      const auto own = jobs_.find(party);
+      if (!hashed) {
+        own->second.front() = std::move(job);
+      } else {
+        own->second.pop_front();
+        --waiting_;
+      }
+      if (own->second.empty())
+        jobs_.erase(own);
+      else
+        ring_.push_back(party);
     }
-    Result<std::pair<FileKey, Sha256Digest>> hashed = HashFile(job.fd.get());
-    loop_.Post([self, hashed = std::move(hashed), done = std::move(job.done)]() mutable {
+    if (!hashed) continue;
+    loop_.Post([self, hashed = std::move(*hashed), job = std::move(job)]() mutable {
       const auto alive = self.lock();
       if (!alive) return;
-      if (!hashed.ok()) return done(hashed.error());
-      auto& known = (*alive)->known_;
-      if (known.size() >= limits::kMaxKnownImages) known.clear();
-      known[hashed->first] = hashed->second;
-      done(hashed->second);
+      if (hashed.ok()) {
+        auto& known = (*alive)->known_;
+        if (known.size() >= limits::kMaxKnownImages) known.clear();
+        known[*job->before] = *hashed;
+      }
+      job->done(std::move(hashed));
     });
   }
 }
 
 Result<RunningProgram> OpenRunningProgram(pid_t pid) {
   const std::string link = "/proc/" + std::to_string(pid) + "/exe";
-  RunningProgram p{LinkTarget(link), UniqueFd(open(link.c_str(), O_RDONLY | O_CLOEXEC))};
+  RunningProgram p{LinkTarget(link), UniqueFd(open(link.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK))};
   if (!p.fd) p.fd = UniqueFd(open(link.c_str(), O_PATH | O_CLOEXEC));
   if (!p.fd) return ErrnoError("open " + link, errno);
   return p;

@@ -48,8 +48,8 @@ struct FileKey {
   auto operator<=>(const FileKey&) const = default;
 };
 
-// Hashes files on one thread of its own, since a large interpreter takes longer than the loop may wait. Public
-// functions belong to the loop's thread.
+// Hashes files on one thread of its own, since a large interpreter takes longer than the loop may wait. Those for whom
+// files are hashed take turns (INV-SPAWN-15). Public functions belong to the loop's thread.
 class ImageDigests {
  public:
   explicit ImageDigests(runtime::Loop& loop);
@@ -59,19 +59,19 @@ class ImageDigests {
 
   // What is known without reading the file.
   std::optional<crypto::Sha256Digest> Known(int fd) const;
-  // `done` runs on the loop, never inside this call: the digest, RESOURCE_EXHAUSTED when too many wait already,
-  // FAILED_PRECONDITION when the file changed while it was read, or why it could not be read.
+  // `party`: for whom, an instance or a user; it waits for its own files, and for one turn of each other party.
+  // `done` runs on the loop, never inside this call: the digest, RESOURCE_EXHAUSTED when too many of the party's wait
+  // already or the file is larger than limits::kMaxMeasuredFileBytes, FAILED_PRECONDITION when it changed while it was
+  // read, or why it could not be read.
   using Done = UniqueFunction<void(Result<crypto::Sha256Digest>)>;
-  void Measure(runtime::UniqueFd fd, Done done);
+  void Measure(const std::string& party, runtime::UniqueFd fd, Done done);
   // Both files of an image. A file that cannot be measured is there without its digest.
-  void MeasureImage(RunningProgram program, RunningProgram script, UniqueFunction<void(Image)> done);
+  void MeasureImage(const std::string& party, RunningProgram program, RunningProgram script,
+                    UniqueFunction<void(Image)> done);
 
  private:
-  struct Job {
-    runtime::UniqueFd fd;
-    Done done;
-  };
-  struct Shared;
+  struct Job;
+  std::unique_ptr<Job> NextJob(std::string& party);
   void Work();
 
   runtime::Loop& loop_;
@@ -79,13 +79,12 @@ class ImageDigests {
   std::shared_ptr<ImageDigests*> self_;  // results that arrive after our end are dropped
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<Job> jobs_;
+  std::map<std::string, std::deque<std::unique_ptr<Job>>> jobs_;  // by party
+  std::deque<std::string> ring_;                                  // parties with jobs; the first is next
+  size_t waiting_ = 0;                                            // jobs of all, the one in work among them
   bool stop_ = false;
   std::thread worker_;
 };
-
-// The bytes of a regular file, hashed. For the worker and for tests.
-Result<std::pair<FileKey, crypto::Sha256Digest>> HashFile(int fd);
 
 // The program of a running process: /proc/PID/exe, open for reading (or O_PATH where it may not be read), and its path.
 Result<RunningProgram> OpenRunningProgram(pid_t pid);

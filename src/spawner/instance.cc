@@ -54,10 +54,11 @@ void FillImage(const Image& image, ::hexr::node::v1::Image& out) {
   if (image.script_sha256) out.set_script_sha256(image.script_sha256->data(), image.script_sha256->size());
 }
 
-Instance::Instance(runtime::Loop& loop, ImageDigests& images, Links& links, InstanceFacts facts, AgentHandles handles,
-                   ExecJournal journal, bool launching, OnEnded on_ended)
+Instance::Instance(runtime::Loop& loop, ImageDigests& images, OwnerTurns& owners, Links& links, InstanceFacts facts,
+                   AgentHandles handles, ExecJournal journal, bool launching, OnEnded on_ended)
     : loop_(loop),
       images_(images),
+      owners_(owners),
       links_(links),
       facts_(std::move(facts)),
       handles_(std::move(handles)),
@@ -74,6 +75,7 @@ Instance::Instance(runtime::Loop& loop, ImageDigests& images, Links& links, Inst
 }
 
 Instance::~Instance() {
+  owners_.Forget(facts_.id.value());
   for (Channel::Reply& r : sockets_) r.Fail(NotFound("the instance has ended"));
   if (session_) session_->Close();
 }
@@ -228,10 +230,10 @@ void Instance::Park() {
   links_.Park(facts_.id.value(), p.SerializeAsString(), std::move(fds));
 }
 
-Result<std::unique_ptr<Instance>> Instance::Adopt(runtime::Loop& loop, ImageDigests& images, Links& links,
-                                                  const Cgroups& cgroups, const std::vector<config::Role>& roles,
-                                                  const std::string& state, std::vector<UniqueFd> fds,
-                                                  OnEnded on_ended) {
+Result<std::unique_ptr<Instance>> Instance::Adopt(runtime::Loop& loop, ImageDigests& images, OwnerTurns& owners,
+                                                  Links& links, const Cgroups& cgroups,
+                                                  const std::vector<config::Role>& roles, const std::string& state,
+                                                  std::vector<UniqueFd> fds, OnEnded on_ended) {
   pb::ParkedInstance p;
   if (!p.ParseFromString(state)) return DataLoss("malformed parked instance");
   const size_t expected =
@@ -287,7 +289,7 @@ Result<std::unique_ptr<Instance>> Instance::Adopt(runtime::Loop& loop, ImageDige
     h.listeners.push_back(std::move(fds[next++]));
   }
   for (const auto& g : p.folders()) f.folders.push_back({g.path(), std::move(fds[next++]), g.writable()});
-  return std::make_unique<Instance>(loop, images, links, std::move(f), std::move(h), std::move(journal),
+  return std::make_unique<Instance>(loop, images, owners, links, std::move(f), std::move(h), std::move(journal),
                                     /*launching=*/false, std::move(on_ended));
 }
 
@@ -319,7 +321,7 @@ void Instance::OnExecStarting(UniqueFunction<void(bool)> answer, int attempt) {
 void Instance::OnExecSettled() {
   Result<RunningProgram> program = OpenRunningProgram(handles_.agent_pid);
   if (!program.ok()) return;  // it has ended meanwhile; its pidfd says so
-  images_.MeasureImage(std::move(*program), OpenRunningScript(handles_.agent_pid),
+  images_.MeasureImage(facts_.id.value(), std::move(*program), OpenRunningScript(handles_.agent_pid),
                        [weak = std::weak_ptr<Instance*>(self_)](Image image) {
                          const auto alive = weak.lock();
                          if (!alive) return;
@@ -463,12 +465,17 @@ void Instance::FindOwner(const ::hexr::node::v1::FindOwner& q, Channel::Reply re
   memcpy(c.remote.data(), q.remote_address().data(), size);
   c.local_port = static_cast<uint16_t>(q.local_port());
   c.remote_port = static_cast<uint16_t>(q.remote_port());
+  const Result<uint64_t> inode = SocketInode(handles_.diag.get(), c);
+  if (!inode.ok()) return OnHolder(inode.error(), std::move(reply));
+  HolderSearch search(handles_.init_pid, last_owner_ != 0 ? last_owner_ : handles_.agent_pid, *inode);
+  owners_.Find(facts_.id.value(), std::move(search),
+               [this, reply = std::move(reply)](Result<pid_t> holder) mutable { OnHolder(holder, std::move(reply)); });
+}
+
+// A look-up without an answer, for whatever reason, is a connection that belongs to nobody.
+void Instance::OnHolder(const Result<pid_t>& holder, Channel::Reply reply) {
   Envelope unknown;
   unknown.mutable_owner()->set_known(false);
-  const Result<uint64_t> inode = SocketInode(handles_.diag.get(), c);
-  if (!inode.ok()) return reply.Send(std::move(unknown));
-  const Result<pid_t> holder =
-      FindHolder(handles_.init_pid, last_owner_ != 0 ? last_owner_ : handles_.agent_pid, *inode);
   Result<RunningProgram> program = holder.ok() ? OpenRunningProgram(*holder) : Result<RunningProgram>(holder.error());
   if (!program.ok()) return reply.Send(std::move(unknown));
   last_owner_ = *holder;
@@ -482,7 +489,7 @@ void Instance::FindOwner(const ::hexr::node::v1::FindOwner& q, Channel::Reply re
     owner.set_exe_sha256(known->data(), known->size());
     return reply.Send(std::move(e));
   }
-  images_.Measure(std::move(program->fd),
+  images_.Measure(facts_.id.value(), std::move(program->fd),
                   [e = std::move(e), reply = std::move(reply)](Result<crypto::Sha256Digest> d) mutable {
                     if (d.ok()) e.mutable_owner()->set_exe_sha256(d->data(), d->size());
                     reply.Send(std::move(e));

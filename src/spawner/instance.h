@@ -17,6 +17,7 @@
 #include "spawner/launch.h"
 #include "spawner/launch_socket.h"
 #include "spawner/links.h"
+#include "spawner/owner.h"
 #include "spawner/roles.h"
 
 namespace hexr::spawner {
@@ -48,12 +49,13 @@ class Instance {
   using OnEnded = UniqueFunction<void(Instance& self, int wait_status)>;
 
   // `launching`: its first exec is still to come.
-  Instance(runtime::Loop& loop, ImageDigests& images, Links& links, InstanceFacts facts, AgentHandles handles,
-           ExecJournal journal, bool launching, OnEnded on_ended);
+  Instance(runtime::Loop& loop, ImageDigests& images, OwnerTurns& owners, Links& links, InstanceFacts facts,
+           AgentHandles handles, ExecJournal journal, bool launching, OnEnded on_ended);
   // From what a predecessor parked.
-  static Result<std::unique_ptr<Instance>> Adopt(runtime::Loop& loop, ImageDigests& images, Links& links,
-                                                 const Cgroups& cgroups, const std::vector<config::Role>& roles,
-                                                 const std::string& state, std::vector<UniqueFd> fds, OnEnded on_ended);
+  static Result<std::unique_ptr<Instance>> Adopt(runtime::Loop& loop, ImageDigests& images, OwnerTurns& owners,
+                                                 Links& links, const Cgroups& cgroups,
+                                                 const std::vector<config::Role>& roles, const std::string& state,
+                                                 std::vector<UniqueFd> fds, OnEnded on_ended);
   ~Instance();
   Instance(const Instance&) = delete;
   Instance& operator=(const Instance&) = delete;
@@ -93,10 +95,12 @@ class Instance {
   void OnInitEnded();
   void OnExecStarting(UniqueFunction<void(bool)> answer, int attempt);
   void OnExecSettled();
+  void OnHolder(const Result<pid_t>& holder, runtime::Channel::Reply reply);
   void FillRegistration(::hexr::node::v1::RegisterInstance& r) const;
 
   runtime::Loop& loop_;
   ImageDigests& images_;
+  OwnerTurns& owners_;
   Links& links_;
   InstanceFacts facts_;
   AgentHandles handles_;

@@ -357,10 +357,15 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     entry_ = std::move(*entry);
     UniqueFd script = OpenScript();
     RunningProgram file{launch_->program_path(), UniqueFd(fcntl(launch_->program_fd(), F_DUPFD_CLOEXEC, 0))};
-    host_.images().MeasureImage(std::move(file), {script ? script_path_ : "", std::move(script)},
+    host_.images().MeasureImage(Party(), std::move(file), {script ? script_path_ : "", std::move(script)},
                                 [self = shared_from_this()](Image image) {
                                   if (!self->done_) self->Register(std::move(image));
                                 });
+  }
+
+  // Who waits for what is done for this launch: an agent for its sub-agents, else a user.
+  std::string Party() const {
+    return parent_instance_ ? parent_instance_->value() : "uid:" + std::to_string(session_->caller().uid);
   }
 
   // The script argument, where it lies in a folder that was given: system folders hold no agent's script.
@@ -402,11 +407,11 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     facts.listeners = launch_->plan().listeners;
     facts.shares = std::move(shares_);
     facts.cgroup = launch_->handles().cgroup.path();
-    instance_ =
-        std::make_unique<Instance>(host_.loop(), host_.images(), host_.links(), std::move(facts), launch_->Take(),
-                                   std::move(*journal), /*launching=*/true, [weak = weak_from_this()](Instance&, int) {
-                                     if (const auto self = weak.lock()) self->EndedEarly();
-                                   });
+    instance_ = std::make_unique<Instance>(host_.loop(), host_.images(), host_.owners(), host_.links(),
+                                           std::move(facts), launch_->Take(), std::move(*journal), /*launching=*/true,
+                                           [weak = weak_from_this()](Instance&, int) {
+                                             if (const auto self = weak.lock()) self->EndedEarly();
+                                           });
     instance_->Register([self = shared_from_this()](Status s) {
       if (self->done_) return;
       if (!s.ok()) return self->Fail(Explained(s.error(), "the keeper"));

@@ -22,6 +22,7 @@ class LaunchHost {
   virtual const Clock& clock() const = 0;
   virtual Random& random() = 0;
   virtual ImageDigests& images() = 0;
+  virtual OwnerTurns& owners() = 0;
   virtual Links& links() = 0;
   virtual const config::Config& config() const = 0;
   virtual const config::Paths& paths() const = 0;

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "base/limits/agents.h"
+#include "base/limits/gateway.h"
 #include "spawner/testing/agent.h"
 
 namespace hexr::spawner {
@@ -135,6 +136,80 @@ TEST_P(OwnerTest, TheWalkEndsAtItsBound) {
     const auto owner = FindHolder(agent.handles().init_pid, 0, 1);
     ASSERT_FALSE(owner.ok());
     EXPECT_EQ(owner.error().code(), ErrorCode::kNotFound);
+  });
+}
+
+// However the processes and descriptors are spread, one search costs no more than its steps.
+TEST_P(OwnerTest, ASearchEndsAtItsStepsHoweverManyDescriptorsThereAre) {
+  As(GetParam(), [] {
+    Agent agent(
+        Connects("for i in range(400): os.dup(0)\n"
+                 "for i in range(250):\n"
+                 "  if os.fork()==0: time.sleep(1000)\n"
+                 "print('up',flush=True)\nsys.stdin.readline()"));
+    ASSERT_TRUE(agent.started().ok());
+    EXPECT_EQ(agent.Line(), "up");
+    HolderSearch search(agent.handles().init_pid, 0, 1);
+    constexpr size_t kPart = 1024;
+    size_t parts = 1;
+    while (!search.Advance(kPart)) ++parts;
+    EXPECT_LE(parts, limits::kMaxOwnerSteps / kPart + 1);
+    EXPECT_GE(parts, limits::kMaxOwnerSteps / kPart - 1) << "the agent was too small to reach the bound";
+  });
+}
+
+// INV-SPAWN-15
+TEST_P(OwnerTest, AnAgentThatIsSlowToSearchHoldsUpNobodyElse) {
+  As(GetParam(), [] {
+    Agent slow(
+        Connects("for i in range(400): os.dup(0)\n"
+                 "for i in range(200):\n"
+                 "  if os.fork()==0: time.sleep(1000)\n"
+                 "print('up',flush=True)\nsys.stdin.readline()"));
+    ASSERT_TRUE(slow.started().ok());
+    EXPECT_EQ(slow.Line(), "up");
+    Agent other(Connects("for i in range(" + std::to_string(limits::kOwnerStepsPerTurn / 4) +
+                         "):\n"
+                         "  if os.fork()==0: time.sleep(1000)\n"
+                         "if os.fork()==0:\n"
+                         "  s=socket.create_connection(('93.184.216.34',443)); time.sleep(1000)\n"
+                         "sys.stdin.readline()"));
+    ASSERT_TRUE(other.started().ok());
+    const Accepted a = Accept(other);
+    const auto inode = SocketInode(other.handles().diag.get(), a.address);
+    ASSERT_TRUE(inode.ok());
+
+    runtime::Loop loop;
+    ManualClock clock(WallTime{});
+    OwnerTurns turns(loop, clock);
+    size_t slow_done = 0, refused = 0;
+    for (size_t i = 0; i < limits::kMaxOwnerSearchesWaiting + 3; ++i) {
+      turns.Find("slow", HolderSearch(slow.handles().init_pid, 0, 1), [&](const Result<pid_t>& r) {
+        ASSERT_FALSE(r.ok());
+        ++(r.error().code() == ErrorCode::kResourceExhausted ? refused : slow_done);
+      });
+    }
+    EXPECT_EQ(refused, 3u);
+    std::optional<Result<pid_t>> found;
+    size_t before = 0;
+    turns.Find("other", HolderSearch(other.handles().init_pid, 0, *inode), [&](Result<pid_t> r) {
+      found = r;
+      before = slow_done;
+      loop.Stop();
+    });
+    EXPECT_FALSE(found.has_value()) << "it was near: nothing was shown";
+    loop.Run();
+    EXPECT_EQ(before, 0u) << "it had to wait for one that came before it";
+    ASSERT_TRUE(found.has_value() && found->ok());
+    EXPECT_NE(**found, other.handles().agent_pid);
+    // Whoever asked has given up by now: what is left costs nothing more.
+    clock.Advance(limits::kFindOwnerDeadline + std::chrono::milliseconds(1));
+    loop.RunReady();
+    EXPECT_EQ(slow_done, limits::kMaxOwnerSearchesWaiting);
+    // Searches of an instance that has ended are not answered, nor waited for.
+    turns.Find("slow", HolderSearch(slow.handles().init_pid, 0, 1), [](const Result<pid_t>&) { FAIL(); });
+    turns.Forget("slow");
+    loop.RunReady();
   });
 }
 

@@ -54,6 +54,7 @@ Spawner::Spawner(runtime::Loop& loop, const Clock& clock, Random& random, Spawne
       launch_listener_(std::move(launch_listener)),
       supervisor_(supervisor),
       images_(loop),
+      owners_(loop, clock),
       cgroups_(MakeCgroups(options_.paths.run_dir)) {}
 
 Spawner::~Spawner() = default;
@@ -195,8 +196,8 @@ void Spawner::OnSupervisor(Message m, Channel::Reply reply) {
     return reply.Ack();
   }
   if (m.body.has_park()) {
-    auto adopted = Instance::Adopt(loop_, images_, *this, *cgroups_, options_.config.roles, m.body.park().state(),
-                                   std::move(m.fds), OnEnded());
+    auto adopted = Instance::Adopt(loop_, images_, owners_, *this, *cgroups_, options_.config.roles,
+                                   m.body.park().state(), std::move(m.fds), OnEnded());
     if (!adopted.ok()) {
       Log(LogLevel::kError, "instance.lost", {{"instance", m.body.park().key()}, {"error", adopted.error()}});
       Unpark(m.body.park().key());

@@ -60,6 +60,7 @@ class Spawner final : private Links, private LaunchHost {
   const Clock& clock() const override { return clock_; }
   Random& random() override { return random_; }
   ImageDigests& images() override { return images_; }
+  OwnerTurns& owners() override { return owners_; }
   Links& links() override { return *this; }
   const config::Config& config() const override { return options_.config; }
   const config::Paths& paths() const override { return options_.paths; }
@@ -86,6 +87,7 @@ class Spawner final : private Links, private LaunchHost {
   UniqueFd launch_listener_;
   runtime::Channel& supervisor_;
   ImageDigests images_;
+  OwnerTurns owners_;
   Idmapper idmapper_;
   std::unique_ptr<Cgroups> cgroups_;
   std::map<std::string, uint32_t> tenants_;  // → uid base

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace hexr::limits {
 
@@ -18,14 +19,20 @@ inline constexpr unsigned kAgentMemoryPercent = 75;  // of the machine's: one ag
 inline constexpr size_t kMaxFoldersGiven = 48;       // to one agent
 inline constexpr size_t kMaxCrewRoles = 64;          // of one crew file
 inline constexpr size_t kMaxCrewFileBytes = 256 * 1024;
-inline constexpr size_t kMaxCrewLineBytes = 64 * 1024;  // of a role's output, before it is shown without its end
-inline constexpr size_t kMaxFoldersHidden = 96;         // from one agent, those of its parents among them
-inline constexpr size_t kMaxCallerGroups = 256;         // of a caller, that count for the folders he gives
-inline constexpr size_t kMaxKnownImages = 4096;         // digests remembered
-inline constexpr size_t kMaxQueuedMeasurements = 256;
+inline constexpr size_t kMaxCrewLineBytes = 64 * 1024;      // of a role's output, before it is shown without its end
+inline constexpr size_t kMaxFoldersHidden = 96;             // from one agent, those of its parents among them
+inline constexpr size_t kMaxCallerGroups = 256;             // of a caller, that count for the folders he gives
+inline constexpr size_t kMaxKnownImages = 4096;             // digests remembered
+inline constexpr size_t kMaxQueuedMeasurements = 256;       // of all; who has none waiting is let in beyond it
+inline constexpr size_t kMaxQueuedMeasurementsOfOne = 16;   // of one agent or user
+inline constexpr size_t kMeasuredBytesPerTurn = 4UL << 20;  // of one, before the next has its turn
+inline constexpr uint64_t kMaxMeasuredFileBytes = 1UL << 30;
 inline constexpr size_t kMaxProcessesWalked = 512;  // for the owner of one connection
 inline constexpr size_t kMaxThreadsWalked = 4096;
 inline constexpr size_t kMaxDescriptorsListed = 65536;
-inline constexpr int kMaxDescriptorsTried = 1024;  // by number, of a process that hides its list
+inline constexpr int kMaxDescriptorsTried = 1024;        // by number, of a process that hides its list
+inline constexpr size_t kMaxOwnerSteps = 65'536;        // looks of some microseconds for the owner of one connection
+inline constexpr size_t kOwnerStepsPerTurn = 128;        // of one agent's searches, before the next agent has its turn
+inline constexpr size_t kMaxOwnerSearchesWaiting = 256;  // of one agent
 
 }  // namespace hexr::limits
