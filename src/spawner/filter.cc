@@ -122,12 +122,20 @@ constexpr uint32_t kMakesFile = O_CREAT | (O_TMPFILE & ~O_DIRECTORY);
 constexpr uint32_t kUname26 = UNAME26, kLinux32 = PER_LINUX32;
 constexpr uint32_t kPersonalities[] = {0, kUname26, kLinux32, kUname26 | kLinux32, 0xffffffff};
 
+// SOCK_TYPE_MASK of linux/net.h.
+constexpr uint32_t kSocketTypeMask = 0xf;
+
 class Program {
  public:
   void Load(size_t offset) { Add(BPF_LD | BPF_W | BPF_ABS, static_cast<uint32_t>(offset)); }
   void LoadCall() { Load(offsetof(seccomp_data, nr)); }
   // The low half: every flag tested here is below 2^32, and the kernel itself ignores the high half of an int argument.
   void LoadArg(int n) { Load(offsetof(seccomp_data, args) + 8 * static_cast<size_t>(n)); }
+  // What of argument 1 of socket(2) is the type: the rest of it are flags.
+  void LoadSocketType() {
+    LoadArg(1);
+    Add(BPF_ALU | BPF_AND | BPF_K, kSocketTypeMask);
+  }
   void Return(uint32_t action) { Add(BPF_RET | BPF_K, action); }
   void Errno(int e) { Return(SECCOMP_RET_ERRNO | static_cast<uint32_t>(e)); }
   // The next `n` instructions run only when the loaded word is `value`.
@@ -226,18 +234,32 @@ std::vector<sock_filter> BuildAgentFilter(ExecCalls exec) {
     p.Errno(EPERM);
   });
   // AF_UNIX, TCP and UDP over IP, and netlink routes (getaddrinfo with AI_ADDRCONFIG, Go). AF_VSOCK is in no network
-  // namespace.
-  ForCall(p, SYS_socketpair, 3, [&] {
+  // namespace. Types too: what the kernel makes of an odd one is up to each family (AF_UNIX makes datagrams of
+  // SOCK_RAW).
+  const auto unix_type = [&] {  // 6 instructions
+    p.LoadSocketType();
+    p.IfNotEqual(SOCK_STREAM, 3);
+    p.IfNotEqual(SOCK_DGRAM, 2);
+    p.IfNotEqual(SOCK_SEQPACKET, 1);
+    p.Errno(ESOCKTNOSUPPORT);
+  };
+  ForCall(p, SYS_socketpair, 9, [&] {
     p.LoadArg(0);
     p.IfNotEqual(AF_UNIX, 1);
     p.Errno(EAFNOSUPPORT);
+    unix_type();
   });
   p.IfNotEqual(SYS_socket, 1);
   p.Return(SECCOMP_RET_ALLOW);
   p.LoadArg(0);
-  p.IfEqual(AF_UNIX, 1);
+  p.IfEqual(AF_UNIX, 7);
+  unix_type();
   p.Return(SECCOMP_RET_ALLOW);
-  p.IfEqual(AF_NETLINK, 4);
+  p.IfEqual(AF_NETLINK, 9);
+  p.LoadSocketType();
+  p.IfNotEqual(SOCK_RAW, 2);  // what the C library and Go open; the same as a datagram there
+  p.IfNotEqual(SOCK_DGRAM, 1);
+  p.Errno(ESOCKTNOSUPPORT);
   p.LoadArg(2);
   p.IfEqual(0, 1);  // NETLINK_ROUTE
   p.Return(SECCOMP_RET_ALLOW);
@@ -245,6 +267,10 @@ std::vector<sock_filter> BuildAgentFilter(ExecCalls exec) {
   p.IfNotEqual(AF_INET, 2);
   p.IfNotEqual(AF_INET6, 1);
   p.Errno(EAFNOSUPPORT);
+  p.LoadSocketType();
+  p.IfNotEqual(SOCK_STREAM, 2);
+  p.IfNotEqual(SOCK_DGRAM, 1);
+  p.Errno(ESOCKTNOSUPPORT);
   // By protocol, since MPTCP (262) passes a test of the family: it would open flows that no listener of ours sees.
   p.LoadArg(2);
   p.IfNotEqual(0, 5);
