@@ -93,6 +93,21 @@ Check Landlock() {
   return {"Landlock", Verdict::kGood, version, ""};
 }
 
+// Whether processes of one agent can read each other's memory, and with it keys that one of them alone was given.
+Check Yama() {
+  std::ifstream file("/proc/sys/kernel/yama/ptrace_scope");
+  int scope = 0;
+  if (!(file >> scope))
+    return {"Yama", Verdict::kWeaker,
+            "not in this kernel: a child of an agent's process can read its memory, unless it is not dumpable",
+            "boot with lsm=landlock,yama,…"};
+  if (scope == 0)
+    return {"Yama", Verdict::kWeaker,
+            "switched off: a child of an agent's process can read its memory, unless it is not dumpable",
+            "sysctl kernel.yama.ptrace_scope=1"};
+  return {"Yama", Verdict::kGood, "ptrace_scope " + std::to_string(scope), ""};
+}
+
 Check SecretMemory() {
   const auto fd = static_cast<int>(syscall(447, 0));  // memfd_secret
   if (fd >= 0) {
@@ -154,7 +169,8 @@ Check Node(const config::Paths& paths) {
 }  // namespace
 
 int RunDoctor(const Invocation& in) {
-  const std::vector<Check> checks = {Kernel(),          PeerEvidence(), UserNamespaces(), Landlock(), SecretMemory(),
+  const std::vector<Check> checks = {Kernel(),          PeerEvidence(), UserNamespaces(),
+                                     Landlock(),        Yama(),         SecretMemory(),
                                      Cgroups(in.paths), Tpm(),          Node(in.paths)};
   bool missing = false;
   wire::JsonArray json;

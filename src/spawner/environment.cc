@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <map>
 #include <set>
+
+#include "spawner/secret_shapes.h"
 
 namespace hexr::spawner {
 namespace {
@@ -23,20 +26,7 @@ std::string Upper(std::string_view s) {
   return out;
 }
 
-bool HoldsUrlPassword(std::string_view value) {
-  const size_t scheme = value.find("://");
-  if (scheme == std::string_view::npos) return false;
-  const std::string_view authority = value.substr(scheme + 3, value.find_first_of("/?#", scheme + 3) - scheme - 3);
-  const size_t at = authority.rfind('@');
-  if (at == std::string_view::npos) return false;
-  const size_t colon = authority.find(':');
-  return colon != std::string_view::npos && colon + 1 < at;
-}
-
-}  // namespace
-
-bool LooksLikeSecret(std::string_view name, std::string_view value) {
-  if (value.empty()) return false;
+bool NamesSecret(std::string_view name) {
   const std::string upper = Upper(name);
   if (std::find(kHarmless.begin(), kHarmless.end(), upper) != kHarmless.end()) return false;
   size_t begin = 0;
@@ -46,9 +36,14 @@ bool LooksLikeSecret(std::string_view name, std::string_view value) {
     if (std::find(kWords.begin(), kWords.end(), word) != kWords.end()) return true;
     begin = end + 1;
   }
-  if (std::any_of(kSuffixes.begin(), kSuffixes.end(), [&](std::string_view s) { return upper.ends_with(s); }))
-    return true;
-  return HoldsUrlPassword(value);
+  return std::any_of(kSuffixes.begin(), kSuffixes.end(), [&](std::string_view s) { return upper.ends_with(s); });
+}
+
+}  // namespace
+
+std::string_view SecretOf(std::string_view name, std::string_view value) {
+  if (value.empty()) return {};
+  return NamesSecret(name) ? "a secret" : SecretIn(value);
 }
 
 EnvironmentResult BuildEnvironment(const EnvironmentRequest& request) {
@@ -59,19 +54,21 @@ EnvironmentResult BuildEnvironment(const EnvironmentRequest& request) {
     out.variables.push_back(name + "=" + value);
   }
   const std::set<std::string, std::less<>> keep(request.keep.begin(), request.keep.end());
-  std::set<std::string> dropped;
+  std::map<std::string, std::string_view> dropped;
   for (const std::string& variable : request.caller) {
     const size_t equals = variable.find('=');
     if (equals == std::string::npos || equals == 0) continue;
     const std::string_view name = std::string_view(variable).substr(0, equals);
     if (ours.contains(name) || name.starts_with("HEXR_")) continue;
-    if (!keep.contains(name) && LooksLikeSecret(name, std::string_view(variable).substr(equals + 1))) {
-      dropped.emplace(name);
+    const std::string_view secret =
+        keep.contains(name) ? std::string_view() : SecretOf(name, std::string_view(variable).substr(equals + 1));
+    if (!secret.empty()) {
+      dropped.emplace(name, secret);
       continue;
     }
     out.variables.push_back(variable);
   }
-  out.dropped.assign(dropped.begin(), dropped.end());
+  for (const auto& [name, what] : dropped) out.dropped.push_back({name, std::string(what)});
   return out;
 }
 

@@ -17,13 +17,16 @@ struct EnvironmentRequest {
 
 struct EnvironmentResult {
   std::vector<std::string> variables;  // "NAME=value"
-  std::vector<std::string> dropped;    // names, sorted
+  struct Dropped {
+    std::string name, what;  // "GH", "a GitHub token": never the value
+  };
+  std::vector<Dropped> dropped;  // sorted by name
 };
 
 // Entries without "=" or with an empty name are left out, as is every HEXR_ name: those are ours to say.
 EnvironmentResult BuildEnvironment(const EnvironmentRequest& request);
 
-// True when a variable of this name usually holds a secret, or the value is a URL with a password in it.
-bool LooksLikeSecret(std::string_view name, std::string_view value);
+// What a variable holds, in words, when its name is usually a secret's or its value has the shape of one; else empty.
+std::string_view SecretOf(std::string_view name, std::string_view value);
 
 }  // namespace hexr::spawner

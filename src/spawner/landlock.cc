@@ -47,7 +47,7 @@ void PlanLandlock(int abi, const std::vector<std::string>& writable, ChildPlan& 
   plan.landlock.push_back({"/", read});
   const uint64_t use = kLandlockReadFile | kLandlockReadDir | kLandlockWriteFile | kLandlockTruncate;
   plan.landlock.push_back({"/dev", known & (use | kLandlockIoctlDev)});
-  plan.landlock.push_back({"/proc", known & use});
+  // /proc like all the rest: /proc/PID/mem, writable, is ptrace(2) by another name.
   for (const std::string& path : writable) plan.landlock.push_back({path, write});
 }
 

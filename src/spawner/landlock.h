@@ -13,7 +13,7 @@ namespace hexr::spawner {
 // The running kernel's ABI; 0 where Landlock is missing or switched off.
 int LandlockAbi();
 
-// Fills the plan's rules: everything readable and executable, `writable` writable, /dev and /proc usable, no signals
+// Fills the plan's rules: everything readable and executable, `writable` writable, /dev usable, no signals
 // and no abstract sockets to outside. Rights that `abi` does not know are left out.
 void PlanLandlock(int abi, const std::vector<std::string>& writable, ChildPlan& plan);
 

@@ -229,8 +229,8 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     e.set.emplace_back("HEXR_INSTANCE", id_->value());
     EnvironmentResult r = BuildEnvironment(e);
     plan_->env = std::move(r.variables);
-    for (const std::string& name : r.dropped) {
-      warnings_.push_back(name + " looks like a secret and was not passed on; --keep-env " + name + " passes it");
+    for (const auto& [name, what] : r.dropped) {
+      warnings_.push_back(name + " looks like " + what + " and was not passed on; --keep-env " + name + " passes it");
     }
   }
 

@@ -1,10 +1,9 @@
-// Roles and environments: pure decisions.
+// Roles: pure decisions.
 #include "spawner/roles.h"
 
 #include <gtest/gtest.h>
 
 #include "config/config.h"
-#include "spawner/environment.h"
 
 namespace hexr::spawner {
 namespace {
@@ -76,30 +75,6 @@ TEST(RolesTest, ASubAgentIsOnlyWhatItsParentMaySpawn) {
   EXPECT_FALSE(RolesForSubAgent(roles, Name("crew", "admin"), Name("crew", "lead"), allowed).ok());
   EXPECT_FALSE(RolesForSubAgent(roles, Name("crew", "writer", "other"), Name("crew", "lead"), allowed).ok());
   EXPECT_FALSE(RolesForSubAgent(roles, Name("crew", "writer"), Name("crew", "writer"), {}).ok());
-}
-
-TEST(EnvironmentTest, SecretsAreDroppedByNameAndByUrl) {
-  for (const char* name :
-       {"OPENAI_API_KEY", "gh_token", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "PGPASSWORD", "DB_PASS", "X_PAT"}) {
-    EXPECT_TRUE(LooksLikeSecret(name, "v")) << name;
-  }
-  for (const char* name :
-       {"PATH", "HOME", "PWD", "TOKENIZERS_PARALLELISM", "KEYBOARD", "PATTERN", "COMPASS_DIR", "SSH_AUTH_SOCK"}) {
-    EXPECT_FALSE(LooksLikeSecret(name, "v")) << name;
-  }
-  EXPECT_TRUE(LooksLikeSecret("DATABASE_URL", "postgres://u:pw@db/x"));
-  EXPECT_FALSE(LooksLikeSecret("DATABASE_URL", "postgres://u@db/x"));
-  EXPECT_FALSE(LooksLikeSecret("DOCS", "https://example.org/a:b@c"));
-}
-
-TEST(EnvironmentTest, OursReplaceTheCallersAndHexrNamesCannotBeForged) {
-  const EnvironmentResult r = BuildEnvironment(
-      {{"PATH=/bin", "HEXR_ROLE=admin", "HTTP_PROXY=http://evil", "A_TOKEN=t", "B_TOKEN=t", "=x", "junk"},
-       {"B_TOKEN"},
-       {{"HTTP_PROXY", "http://127.0.0.1:15001"}, {"HEXR_ROLE", "main"}}});
-  EXPECT_EQ(r.variables, (std::vector<std::string>{"HTTP_PROXY=http://127.0.0.1:15001", "HEXR_ROLE=main", "PATH=/bin",
-                                                   "B_TOKEN=t"}));
-  EXPECT_EQ(r.dropped, std::vector<std::string>{"A_TOKEN"});
 }
 
 }  // namespace

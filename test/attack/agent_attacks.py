@@ -31,6 +31,23 @@ def mptcp():
     socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
 
 
+def socket_types(which):
+    """Of "f,t,p;…": what becomes of each. A type of "pair:t" is made by socketpair."""
+    said = []
+    for one in which.split(";"):
+        family, kind, protocol = one.split(",")
+        try:
+            if kind.startswith("pair:"):
+                call(53, int(family), int(kind[5:]), int(protocol), ctypes.create_string_buffer(8))
+            else:
+                call(41, int(family), int(kind), int(protocol))
+            said.append(f"{one}: open")
+        except OSError as e:
+            said.append(f"{one}: {errno.errorcode.get(e.errno, e.errno)}")
+    print("; ".join(said))
+    sys.exit()
+
+
 def packet():
     socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 3)
 
@@ -133,6 +150,44 @@ def vm_readv_other(pid):
 
 def take_descriptor_of_other(pid):
     call(438, call(434, int(pid), 0), 0, 0)  # pidfd_getfd(pidfd_open(pid), 0)
+
+
+def write_memory_of_child():
+    mine = ctypes.create_string_buffer(b"before", 8)
+    here, there = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.read(here, 1)
+        os._exit(0 if mine.raw.startswith(b"after!") else 1)
+    try:
+        with open(f"/proc/{pid}/mem", "r+b", buffering=0) as memory:
+            memory.seek(ctypes.addressof(mine))
+            memory.write(b"after!")
+    finally:
+        os.write(there, b"x")
+        changed = os.waitpid(pid, 0)[1] == 0
+    if not changed:
+        raise OSError(errno.EIO, "it is as it was")
+
+
+def read_memory_of_parent(dumpable="1"):
+    """As a child that its role gives no identity would read the key of the process that has one."""
+    libc.prctl(4, int(dumpable), 0, 0, 0)
+    mine = ctypes.create_string_buffer(b"secret", 8)
+    here, there = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            with open(f"/proc/{os.getppid()}/mem", "rb", buffering=0) as memory:
+                memory.seek(ctypes.addressof(mine))
+                os.write(there, b"\0" if memory.read(6) == b"secret" else bytes([errno.EIO]))
+        except OSError as e:
+            os.write(there, bytes([e.errno]))
+        os._exit(0)
+    os.waitpid(pid, 0)
+    said = os.read(here, 1)[0]
+    if said:
+        raise OSError(said, "the child was refused")
 
 
 def environment_of_other(pid):

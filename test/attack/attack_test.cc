@@ -63,6 +63,68 @@ TEST_P(AttackTest, SocketsOfOtherFamiliesAndProtocols) {
   });
 }
 
+// "f,t,p" for each, as the attack takes them.
+std::string Listed(const std::vector<std::string>& sockets, const std::string& outcome = "") {
+  std::string text;
+  for (const std::string& s : sockets) text += (text.empty() ? "" : outcome.empty() ? ";" : "; ") + s + outcome;
+  return text;
+}
+
+TEST_P(AttackTest, TypesOfSockets) {
+  As(GetParam(), [] {
+    const auto all = [](const std::vector<std::string>& sockets, const std::string& outcome,
+                        Filter filter = Filter::kOn) {
+      EXPECT_EQ(Outcome({"socket_types", Listed(sockets), true, filter}), Listed(sockets, ": " + outcome));
+    };
+    // What programs live on: streams, datagrams and packets, with and without flags; netlink as libc opens it.
+    const std::string flags = std::to_string(SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK);
+    all({"1,1,0", "1,2,0", "1,5,0", "1," + flags + ",0", "1,pair:1,0", "1,pair:2,0", "1,pair:5,0", "2,1,0", "2,1,6",
+         "2," + flags + ",6", "2,2,0", "2,2,17", "10,1,0", "10,2,17", "16,3,0", "16,2,0"},
+        "open");
+    // Raw, reliably delivered, packets (SCTP), DCCP, the old SOCK_PACKET.
+    const std::string raw = std::to_string(SOCK_RAW | SOCK_CLOEXEC);
+    all({"1,3,0",    "1,4,0",           "1,6,0",   "1,10,0", "1,pair:3,0", "1,pair:4,0", "1,pair:" + raw + ",0",
+         "2,3,255",  "2,3,1",           "2,3,6",   "2,3,0",  "2,4,0",      "2,5,132",    "2,6,33",
+         "2,10,768", "2," + raw + ",1", "10,3,58", "10,4,0", "10,5,0",     "10,6,33",    "16,1,0",
+         "16,4,0",   "16,5,0"},
+        "ESOCKTNOSUPPORT");
+    // SCTP, UDP-Lite, MPTCP; netlink other than routes.
+    all({"2,1,132", "2,2,136", "2,1,262", "10,1,262", "10,2,136", "16,3,9", "16,2,16", "16,3,4"}, "EPROTONOSUPPORT");
+    std::vector<std::string> families, pairs;
+    for (int family = 0; family < AF_MAX + 2; ++family) {
+      if (family != AF_UNIX) pairs.push_back(std::to_string(family) + ",pair:1,0");
+      if (family == AF_UNIX || family == AF_INET || family == AF_INET6 || family == AF_NETLINK) continue;
+      for (const int type : {SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET})
+        families.push_back(std::to_string(family) + "," + std::to_string(type) + ",0");
+    }
+    all(families, "EAFNOSUPPORT");
+    all(pairs, "EAFNOSUPPORT");
+    // The kernel itself gives everybody these.
+    all({"1,3,0", "1,pair:3,0", "16,2,16", "2,1,262"}, "open", Filter::kOff);
+  });
+}
+
+// The claim of docs/launch.md: no process of an agent writes another's memory; reading is up to Yama, and to each
+// process.
+TEST_P(AttackTest, MemoryOfOneProcessOfAnAgentFromAnother) {
+  As(GetParam(), [] {
+    const auto writable_proc = [](AgentOptions& o) {
+      o.change = [](ChildPlan& p) {
+        std::erase_if(p.mounts,
+                      [](const MountStep& s) { return s.kind == MountStep::Kind::kReadOnly && s.target == "/proc"; });
+      };
+    };
+    EXPECT_EQ(Outcome({"write_memory_of_child", "", false}), "closed: EROFS");
+    EXPECT_EQ(Outcome({"write_memory_of_child", "", true, Filter::kOn, writable_proc}), "closed: EACCES");
+    EXPECT_EQ(Outcome({"write_memory_of_child", "", false, Filter::kOn, writable_proc}), "open");
+    std::ifstream yama("/proc/sys/kernel/yama/ptrace_scope");
+    int scope = 0;
+    yama >> scope;
+    EXPECT_EQ(Outcome({"read_memory_of_parent", ""}), scope == 0 ? "open" : "closed: EACCES");
+    EXPECT_EQ(Outcome({"read_memory_of_parent", "0"}), "closed: ENOENT") << "hidepid";
+  });
+}
+
 TEST_P(AttackTest, KernelInterfacesAndNamespaces) {
   As(GetParam(), [] {
     for (const char* name : {"io_uring", "clone3", "newer_call", "x32"})

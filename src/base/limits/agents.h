@@ -31,7 +31,7 @@ inline constexpr size_t kMaxProcessesWalked = 512;  // for the owner of one conn
 inline constexpr size_t kMaxThreadsWalked = 4096;
 inline constexpr size_t kMaxDescriptorsListed = 65536;
 inline constexpr int kMaxDescriptorsTried = 1024;        // by number, of a process that hides its list
-inline constexpr size_t kMaxOwnerSteps = 65'536;        // looks of some microseconds for the owner of one connection
+inline constexpr size_t kMaxOwnerSteps = 65'536;         // looks of some microseconds for the owner of one connection
 inline constexpr size_t kOwnerStepsPerTurn = 128;        // of one agent's searches, before the next agent has its turn
 inline constexpr size_t kMaxOwnerSearchesWaiting = 256;  // of one agent
 
