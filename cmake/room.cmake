@@ -1,6 +1,7 @@
 # hexr_room(NAME [DEPS …] [TEST_DEPS …] [EXCLUDE regex…])
 # One folder, one library, one test binary. Sources are found by name:
 #   x.cc → library hexr_NAME     x_test.cc → NAME_test     x_fuzz.cc → fuzz_x (corpus in fuzz/corpus/x)
+#   NAME_checks: the test binary and the fuzzers, which replay their corpora
 #   x_bench.cc → NAME_bench      main.cc is never picked up: programs say so themselves.
 # Sub-folders (policy/rego) belong to their room unless they have a CMakeLists.txt of their own.
 function(hexr_room NAME)
@@ -41,13 +42,16 @@ function(hexr_room NAME)
     target_link_libraries(hexr_${NAME} INTERFACE ${R_DEPS})
     target_include_directories(hexr_${NAME} INTERFACE ${CMAKE_SOURCE_DIR}/src)
   endif()
+  # All that a room is checked by: its tests, and the replays of its corpora. They carry its name as a label.
+  add_custom_target(${NAME}_checks)
   if(tests AND NOT HEXR_FUZZ)
+    add_dependencies(${NAME}_checks ${NAME}_test)
     add_executable(${NAME}_test ${tests})
     target_link_libraries(${NAME}_test PRIVATE hexr_${NAME} GTest::gmock GTest::gtest_main ${R_TEST_DEPS})
     # Optimising the tests themselves takes a third of their compile time and is worth nothing.
     target_compile_options(${NAME}_test PRIVATE -O0 -U_FORTIFY_SOURCE)
     add_test(NAME ${NAME} COMMAND ${NAME}_test)
-    set_tests_properties(${NAME} PROPERTIES LABELS "fast" TIMEOUT 600)
+    set_tests_properties(${NAME} PROPERTIES LABELS "fast;${NAME}" TIMEOUT 600)
   endif()
   foreach(f ${fuzzers})
     get_filename_component(stem ${f} NAME_WE)
@@ -59,7 +63,8 @@ function(hexr_room NAME)
     else()
       target_sources(fuzz_${stem} PRIVATE ${CMAKE_SOURCE_DIR}/fuzz/replay_main.cc)
       add_test(NAME corpus_${stem} COMMAND fuzz_${stem} ${CMAKE_SOURCE_DIR}/fuzz/corpus/${stem})
-      set_tests_properties(corpus_${stem} PROPERTIES LABELS "fast")
+      set_tests_properties(corpus_${stem} PROPERTIES LABELS "fast;${NAME}")
+      add_dependencies(${NAME}_checks fuzz_${stem})
     endif()
   endforeach()
   if(benches AND NOT HEXR_FUZZ)
