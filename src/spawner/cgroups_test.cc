@@ -192,7 +192,6 @@ TEST(CgroupDelegation, APlainUserGetsLeavesInAGroupOfItsOwn) {
     std::ofstream(group + "/cgroup.procs") << getpid();
     ASSERT_EQ(setresgid(kPlainUid, kPlainUid, kPlainUid), 0);
     ASSERT_EQ(setresuid(kPlainUid, kPlainUid, kPlainUid), 0);
-    prctl(PR_SET_DUMPABLE, 1);
     {
       Bounded b({"cat", "/proc/self/cgroup", "-"});
       ASSERT_TRUE(b.agent->started().ok()) << b.agent->started().error().ToString();

@@ -41,7 +41,15 @@ class ChildProcess {
     ResetSignals();
     EnterCgroups();
     CloseEverythingElse();
+    // We are a copy of a spawner that is not dumpable, so our entries of /proc belong to root: a spawner that is not
+    // root could not write our maps. Nobody else has our user's rights over a namespace that is not theirs, and the
+    // spawner's memory holds no keys.
+    if (plan_.asks_for_maps) {
+      if (prctl(PR_SET_DUMPABLE, 1) != 0) Fail(Stage::kIdentity, errno);
+      Send(kSyncBorn, nullptr, 0);
+    }
     if (!WaitForGo()) _exit(0);
+    if (prctl(PR_SET_DUMPABLE, 0) != 0) Fail(Stage::kIdentity, errno);
     // Inner uid 0 is not mapped, so capabilities survive this; without it the files of the host's root would be ours.
     // The bare calls: glibc's would signal threads that only the parent has.
     if (syscall(SYS_setresgid, plan_.gid, plan_.gid, plan_.gid) != 0 ||

@@ -65,9 +65,9 @@ const char* NetworkStep(uint32_t index) {
 
 Result<std::unique_ptr<Launch>> Launch::Start(std::unique_ptr<ChildPlan> plan, HostIds ids) {
   RETURN_IF_ERROR(Check(*plan, ids));
-  std::unique_ptr<Launch> launch(new Launch(std::move(plan)));
+  std::unique_ptr<Launch> launch(new Launch(std::move(plan), ids));
   launch->plan_->Seal();
-  RETURN_IF_ERROR(launch->Clone(ids));
+  RETURN_IF_ERROR(launch->Clone());
   return launch;
 }
 
@@ -83,7 +83,7 @@ void Launch::Abandon() {
   }
 }
 
-Status Launch::Clone(HostIds ids) {
+Status Launch::Clone() {
   int sync[2], errors[2], control[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sync) != 0) return ErrnoError("socketpair", errno);
   sync_ = UniqueFd(sync[0]);
@@ -103,6 +103,7 @@ Status Launch::Clone(HostIds ids) {
     if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0) return ErrnoError("O_NONBLOCK", errno);
   }
 
+  plan_->asks_for_maps = geteuid() != 0;
   int pidfd = -1;
   clone_args args{};
   args.flags = kNamespaces | CLONE_PIDFD;
@@ -124,19 +125,26 @@ Status Launch::Clone(HostIds ids) {
   for (UniqueFd& fd : plan_->stdio) fd.reset();
   for (MountStep& step : plan_->mounts) step.tree.reset();
 
+  return plan_->asks_for_maps ? Ok() : WriteMaps();
+}
+
+// The child stands at its first step, and waits.
+Status Launch::WriteMaps() {
+  const pid_t pid = handles_.init_pid;
   struct stat ns {};
   const std::string ns_path = "/proc/" + std::to_string(pid) + "/ns/pid_for_children";
   if (stat(ns_path.c_str(), &ns) == 0) handles_.pid_namespace = ns.st_ino;
   // A plain user may map its own gid only after giving up setgroups(2).
   if (geteuid() != 0) RETURN_IF_ERROR(WriteProcFile(pid, "setgroups", "deny"));
-  RETURN_IF_ERROR(WriteProcFile(pid, "gid_map", std::to_string(plan_->gid) + " " + std::to_string(ids.gid) + " 1"));
-  RETURN_IF_ERROR(WriteProcFile(pid, "uid_map", std::to_string(plan_->uid) + " " + std::to_string(ids.uid) + " 1"));
+  RETURN_IF_ERROR(WriteProcFile(pid, "gid_map", std::to_string(plan_->gid) + " " + std::to_string(ids_.gid) + " 1"));
+  RETURN_IF_ERROR(WriteProcFile(pid, "uid_map", std::to_string(plan_->uid) + " " + std::to_string(ids_.uid) + " 1"));
   return SendGo(sync_.get());
 }
 
 Status Launch::ReadMessage() {
   ASSIGN_OR_RETURN(runtime::Packet p, runtime::ReceivePacket(sync_.get()));
   const char kind = static_cast<char>(p.data[0]);
+  if (kind == kSyncBorn && std::exchange(plan_->asks_for_maps, false)) return WriteMaps();
   if (kind == kSyncBuilt && !built_) {
     const size_t listeners = plan_->listeners.size();
     if (p.fds.size() != listeners + 1 + (plan_->WantsTerminal() ? 1 : 0)) {

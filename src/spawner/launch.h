@@ -82,14 +82,16 @@ class Launch {
   AgentHandles Take();
 
  private:
-  explicit Launch(std::unique_ptr<ChildPlan> plan) : plan_(std::move(plan)) {}
-  Status Clone(HostIds ids);
+  Launch(std::unique_ptr<ChildPlan> plan, HostIds ids) : plan_(std::move(plan)), ids_(ids) {}
+  Status Clone();
+  Status WriteMaps();
   Status ReadMessage();
   State FailWith(Error e, int exit_code = 125);
   State FailFromChild();
   void Abandon();
 
   std::unique_ptr<ChildPlan> plan_;
+  HostIds ids_;
   AgentHandles handles_;
   UniqueFd sync_, errors_, program_;
   std::string program_path_;

@@ -93,9 +93,10 @@ struct ChildPlan {
   CgroupLeaf cgroup;
 
   // Descriptors of the child, besides stdio and trees: set by the parent.
-  UniqueFd sync;     // the parent's questions and ours
-  UniqueFd errors;   // write end, close-on-exec: ChildError, or end of file when exec has worked
-  UniqueFd control;  // PID 1's end
+  UniqueFd sync;               // the parent's questions and ours
+  UniqueFd errors;             // write end, close-on-exec: ChildError, or end of file when exec has worked
+  UniqueFd control;            // PID 1's end
+  bool asks_for_maps = false;  // a plain user's node: kSyncBorn; set by the parent as well
 
   // After the last change: fills the pointer arrays. The strings must not move afterwards.
   void Seal();
@@ -128,7 +129,8 @@ struct ChildError {
 };
 
 // Messages on `sync`, one byte each, with descriptors.
-inline constexpr char kSyncGo = 'g';  // parent → child: the maps are written / the agent is registered: exec
+inline constexpr char kSyncBorn = 'n';  // child → parent: its folder of /proc can be written to, for the maps
+inline constexpr char kSyncGo = 'g';    // parent → child: the maps are written / the agent is registered: exec
 inline constexpr char kSyncBuilt =
     'b';  // PID 1 → parent: listeners in order, SOCK_DIAG socket, terminal's master if any
 inline constexpr char kSyncReady = 'r';  // PID 2 → parent: filter's listener, program file; then the program's path

@@ -1,6 +1,7 @@
 """A node's life: up, down, restart of its processes, what it refuses."""
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import time
 import unittest
 
 from node import BIN, Node
+from web import free_port
 
 AGENTS = pathlib.Path(__file__).resolve().parent / "agents"
 
@@ -70,11 +72,25 @@ class NodeLife(unittest.TestCase):
                 if os.geteuid() == 0 and name.startswith("gateway"):
                     self.assertNotIn("0", status["Uid"].split())
                     self.assertEqual(int(status["CapEff"], 16), 0)
-            keeper = node.pids()["keeper"]
-            # Not dumpable: another process of the same user cannot look inside.
-            if os.geteuid() != 0:
-                with self.assertRaises(PermissionError):
-                    os.listdir(f"/proc/{keeper}/fd")
+
+    def test_no_process_shows_its_memory_to_its_own_user(self):
+        # Not dumpable: the kernel gives its entries in /proc to root, whoever it runs as.
+        with Node(extra=f'metrics: {{listen: "127.0.0.1:{free_port()}"}}') as node:
+            pids = node.pids()
+            keeper = pids["keeper"]
+            pids["images"] = int(pathlib.Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()[0])
+            pids["supervisor"] = int((node.home / "run/private/hexrd.pid").read_text())
+            for name, pid in pids.items():
+                with self.subTest(name):
+                    self.assertEqual(os.stat(f"/proc/{pid}/mem").st_uid, 0)
+                    own = int(re.search(r"^Uid:\t\d+\t(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)[1])
+                    if own != 0:  # as that user: root may look
+                        code = (f"import os; os.setgroups([]) if os.geteuid() == 0 else 0; os.setresuid({own}, {own}, {own})\n"
+                                f"for name in ('mem', 'environ', 'maps', 'fd/0'):\n"
+                                f"  try: os.open('/proc/{pid}/' + name, os.O_RDONLY); print(name)\n"
+                                f"  except PermissionError: pass")
+                        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+                        self.assertEqual(done.stdout, "")
 
     def test_a_service_is_matched_by_its_program(self):
         # The keeper may not look at other processes' programs: its helper does, also the next one.

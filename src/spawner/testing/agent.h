@@ -47,7 +47,6 @@ inline void As(Who caller, const std::function<void()>& body) {
           setresuid(kPlainUid, kPlainUid, kPlainUid) != 0) {
         _exit(99);
       }
-      prctl(PR_SET_DUMPABLE, 1);  // setresuid has cleared it: our own /proc entries would belong to root
     }
     body();
     fflush(nullptr);
