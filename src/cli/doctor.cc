@@ -160,6 +160,11 @@ Check Node(const config::Paths& paths) {
     return {"node", Verdict::kMissing, r.error().message(),
             r.error().code() == ErrorCode::kUnavailable ? "hexr up" : ""};
   const std::string key = Text(r->json, "machine_key");
+  if (const std::string unlocked = Text(r->json, "secret_memory_unlocked_bytes"); unlocked != "0") {
+    return {"node", Verdict::kWeaker,
+            "up, " + unlocked + " bytes of its secrets may be swapped: no more memory to lock",
+            "raise the limit of locked memory for the node (ulimit -l; systemd: LimitMEMLOCK=)"};
+  }
   const bool weak = key.starts_with("file");
   return {"node", weak ? Verdict::kWeaker : Verdict::kGood,
           "up, trust domain " + Text(r->json, "trust_domain") + ", machine key: " + key,

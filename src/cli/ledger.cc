@@ -69,6 +69,35 @@ Result<OpenLog> Open(const Invocation& in) {
   return OpenLog{std::move(storage), std::move(key)};
 }
 
+struct Witnesses {
+  std::vector<ledger::VerifierKey> keys;
+  std::vector<std::string> seen;
+};
+
+Result<Witnesses> ReadWitnesses(const Invocation& in) {
+  Witnesses out;
+  for (const std::string& file : in.All("--witness")) {
+    ASSIGN_OR_RETURN(const std::string text, ReadFile(file));
+    auto keys = ledger::ParseKeyFile(text);
+    if (!keys.ok()) return keys.error().WithContext(file);
+    for (auto& k : keys->keys) out.keys.push_back(std::move(k));
+    for (auto& c : keys->checkpoints) out.seen.push_back(std::move(c));
+  }
+  return out;
+}
+
+// What one `prove` printed, with the keys alone: no log and no node, unless the key is to come from one.
+Result<ledger::ProvenRecord> CheckProof(const Invocation& in, const std::vector<ledger::VerifierKey>& witnesses) {
+  ASSIGN_OR_RETURN(const std::string proof, ReadFile(in.Get("--proof")));
+  if (!in.Has("--key")) {
+    ASSIGN_OR_RETURN(const OpenLog log, Open(in));
+    return ledger::VerifyProof(proof, log.key, witnesses, witnesses.size());
+  }
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(in.Get("--key")));
+  ASSIGN_OR_RETURN(const ledger::VerifierKey key, OneKey(text, in.Get("--key")));
+  return ledger::VerifyProof(proof, key, witnesses, witnesses.size());
+}
+
 Result<uint64_t> Number(const Invocation& in, const char* name) {
   const std::string text = in.Get(name);
   uint64_t n = 0;
@@ -140,18 +169,38 @@ int RunLedgerShow(const Invocation& in) {
   return kYes;
 }
 
+int VerifyOneProof(const Invocation& in, const std::vector<ledger::VerifierKey>& witnesses) {
+  const auto proven = CheckProof(in, witnesses);
+  if (!proven.ok() && proven.error().code() == ErrorCode::kDataLoss) {  // an answer, and not a fault of ours
+    PrintError(proven.error());
+    return kNo;
+  }
+  if (!proven.ok()) return Fail(proven.error());
+  if (in.output == Output::kJson) {
+    const auto record = wire::ParseJson(proven->record.ToJson());
+    if (!record.ok()) return Fail(record.error());
+    wire::JsonArray names;
+    for (const std::string& name : proven->witnesses) names.push_back(name);
+    PrintJson(wire::JsonObject{{"origin", proven->checkpoint.origin},
+                               {"records", proven->checkpoint.size},
+                               {"witnesses", std::move(names)},
+                               {"record", *record}});
+    return kYes;
+  }
+  PrintRecord(in, proven->record);
+  PrintLine("is in the log " + proven->checkpoint.origin + " of " + std::to_string(proven->checkpoint.size) +
+            " records, cosigned by " + std::to_string(proven->witnesses.size()) + " witnesses");
+  return kYes;
+}
+
 int RunLedgerVerify(const Invocation& in) {
+  auto witnesses = ReadWitnesses(in);
+  if (!witnesses.ok()) return Fail(witnesses.error());
+  if (in.Has("--proof")) return VerifyOneProof(in, witnesses->keys);
   const auto log = Open(in);
   if (!log.ok()) return Fail(log.error());
-  ledger::VerifyOptions options{.log_key = log->key};
-  for (const std::string& file : in.All("--witness")) {
-    const auto text = ReadFile(file);
-    if (!text.ok()) return Fail(text.error());
-    auto keys = ledger::ParseKeyFile(*text);
-    if (!keys.ok()) return Fail(keys.error().WithContext(file));
-    for (auto& k : keys->keys) options.witnesses.push_back(std::move(k));
-    for (auto& c : keys->checkpoints) options.seen.push_back(std::move(c));
-  }
+  const ledger::VerifyOptions options{
+      .log_key = log->key, .witnesses = std::move(witnesses->keys), .seen = std::move(witnesses->seen)};
   const auto report = ledger::VerifyLog(log->storage, options);
   if (!report.ok()) return Fail(report.error());
   if (in.output == Output::kJson) {
@@ -229,9 +278,11 @@ std::vector<Command> LedgerCommands() {
        {{"N", "the record's number"}},
        RunLedgerShow},
       {"ledger verify",
-       "Check a whole log from its files alone",
-       "hexr ledger verify --log copy --key log.vkey --witness witness.vkey",
-       WhichLog({{"--witness", "FILE", "a witness's key, and checkpoints it has seen", "", false, true}}),
+       "Check a whole log from its files alone, or the proof of one record",
+       "hexr ledger verify --log copy --key log.vkey --witness witness.vkey\n"
+       "  hexr ledger verify --proof proof --key log.vkey",
+       WhichLog({{"--witness", "FILE", "a witness's key, and checkpoints it has seen", "", false, true},
+                 {"--proof", "FILE", "what `prove` printed: needs no log, and every witness has to have cosigned it"}}),
        {},
        RunLedgerVerify},
       {"ledger prove",

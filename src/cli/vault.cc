@@ -86,6 +86,16 @@ int RunVaultDelete(const Invocation& in) {
   return kYes;
 }
 
+int RunVaultRotate(const Invocation& in) {
+  const auto r = Admin(in.paths, "vault.rotate", {{"tenant", in.Get("--tenant")}});
+  if (!r.ok()) return Fail(r.error());
+  if (in.output == Output::kJson)
+    PrintJson(r->json);
+  else
+    PrintLine("the secrets of " + Text(r->json, "tenant") + " are under a new key");
+  return kYes;
+}
+
 }  // namespace
 
 std::vector<Command> VaultCommands() {
@@ -114,6 +124,12 @@ std::vector<Command> VaultCommands() {
        {{"--tenant", "NAME", "the node's own tenant"}},
        {{"NAME", "the secret"}},
        RunVaultDelete},
+      {"vault rotate",
+       "Put a tenant's secrets under a new key",
+       "hexr vault rotate --tenant acme",
+       {{"--tenant", "NAME", "the node's own tenant"}},
+       {},
+       RunVaultRotate},
   };
 }
 

@@ -8,8 +8,14 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cinttypes>
+#include <cstdio>
+#include <fstream>
+#include <iterator>
 #include <ostream>
 #include <set>
+#include <sstream>
+#include <string>
 #include <vector>
 
 namespace hexr::crypto {
@@ -68,6 +74,40 @@ TEST_P(SecretBackends, BackendIsReported) {
   const SecretArenaStatus status = arena.status();
   EXPECT_GE(status.best, GetParam());
   EXPECT_EQ(status.degraded(), status.best == SecretBackend::kUnlocked);
+}
+
+// The kernel's own word on a mapping: the VmFlags of smaps (proc_pid_smaps(5)).
+std::set<std::string> FlagsOf(const uint8_t* at) {
+  std::ifstream maps("/proc/self/smaps");
+  bool here = false;
+  for (std::string line; std::getline(maps, line);) {
+    uintptr_t from = 0, to = 0;
+    if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2) {
+      here = from <= reinterpret_cast<uintptr_t>(at) && reinterpret_cast<uintptr_t>(at) < to;
+    } else if (here && line.starts_with("VmFlags:")) {
+      std::istringstream words(line.substr(8));
+      return {std::istream_iterator<std::string>(words), {}};
+    }
+  }
+  return {};
+}
+
+TEST_P(SecretBackends, TheKernelKeepsItOutOfDumpsSwapAndChildren) {
+  SecretArena arena(GetParam());
+  for (const size_t size : {32U, 70000U}) {
+    const Secret s = Secret::Copy(Bytes(size, 1), arena);
+    const SecretBackend got = arena.status().unlocked_bytes > 0 ? SecretBackend::kUnlocked : arena.status().best;
+    const auto flags = FlagsOf(s.Reveal(kTest).data());
+    EXPECT_TRUE(flags.contains("dd")) << "MADV_DONTDUMP";
+    EXPECT_EQ(flags.contains("lo"), got != SecretBackend::kUnlocked) << "locked";
+    EXPECT_TRUE(flags.contains(got == SecretBackend::kMemfdSecret ? "dc" : "wf")) << "not in children";
+    // Nothing runs into it from either side.
+    const uint8_t* const begin = s.Reveal(kTest).data();
+    if (size > 4096) {
+      EXPECT_FALSE(FlagsOf(begin - 1).contains("rd"));
+      EXPECT_FALSE(FlagsOf(begin + (size + 4095) / 4096 * 4096).contains("rd"));
+    }
+  }
 }
 
 TEST(SecretArena, ThousandKeysShareTensOfPages) {

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "crypto/digest.h"
+#include "crypto/secret_arena.h"
 #include "keeper/keeper.h"
 #include "keeper/workload_door.h"
 
@@ -83,6 +84,7 @@ void AdminCommands::ServeOn(AdminServer& server) {
   Serve(server, "vault.put", &AdminCommands::VaultPut);
   Serve(server, "vault.list", &AdminCommands::VaultList);
   Serve(server, "vault.delete", &AdminCommands::VaultDelete);
+  Serve(server, "vault.rotate", &AdminCommands::VaultRotate);
   server.Serve("vault.get", [this](std::shared_ptr<AdminCall> call) { VaultGet(std::move(call)); });
 }
 
@@ -90,12 +92,15 @@ void AdminCommands::ServeOn(AdminServer& server) {
 
 Result<Json> AdminCommands::Status(const AdminCall&) {
   const auto& c = k_.options_.config;
+  const crypto::SecretArenaStatus memory = crypto::SecretArena::Process().status();
   return Json(JsonObject{{"trust_domain", c.trust_domain.name()},
                          {"tenant", c.tenant.value()},
                          {"pid", static_cast<int64_t>(getppid())},
                          {"started", FormatRfc3339(k_.started_, 0)},
                          {"machine_key", store::MachineKeyProviderName(k_.state_->machine_key().provider())},
                          {"machine_key_detail", k_.state_->machine_key().description()},
+                         {"secret_memory", crypto::SecretBackendName(memory.best)},
+                         {"secret_memory_unlocked_bytes", memory.unlocked_bytes},
                          {"instances", k_.core_->registry().size()},
                          {"tenants", k_.tenants_->all().size()},
                          {"streams", k_.core_->subscribers()},
@@ -304,6 +309,12 @@ Result<Json> AdminCommands::VaultDelete(const AdminCall& call) {
   ASSIGN_OR_RETURN(const credentials::VaultName name, credentials::VaultName::Parse(text));
   RETURN_IF_ERROR(k_.vault_->Delete(tenant, name));
   return Json(JsonObject{{"name", name.value()}});
+}
+
+Result<Json> AdminCommands::VaultRotate(const AdminCall& call) {
+  ASSIGN_OR_RETURN(const IdSegment tenant, VaultTenant(call));
+  RETURN_IF_ERROR(k_.vault_->RotateTenantKey(tenant));
+  return Json(JsonObject{{"tenant", tenant.value()}});
 }
 
 }  // namespace hexr::keeper

@@ -66,6 +66,7 @@ class AdminCommands {
   void VaultGet(std::shared_ptr<AdminCall> call);
   Result<wire::Json> VaultList(const AdminCall& call);
   Result<wire::Json> VaultDelete(const AdminCall& call);
+  Result<wire::Json> VaultRotate(const AdminCall& call);
 
   Keeper& k_;
 };

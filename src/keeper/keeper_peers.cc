@@ -1,4 +1,5 @@
 // What gateways and the courier ask of the keeper.
+#include "crypto/secret_arena.h"
 #include "keeper/keeper.h"
 #include "keeper/metrics.h"
 
@@ -94,6 +95,8 @@ void Keeper::CollectMetrics(Channel::Reply reply) {
   const auto unix_time = [](WallTime t) {
     return std::chrono::duration<double>(std::chrono::floor<std::chrono::milliseconds>(t.time_since_epoch())).count();
   };
+  g->Add("hexr_secret_memory_unlocked_bytes", "Memory of secrets that may reach swap: 0 where all is well.", false,
+         number(crypto::SecretArena::Process().status().unlocked_bytes));
   g->Add("hexr_svids_issued_total", "SVIDs of all kinds issued.", true, number(core_->svids().issued()));
   g->Add("hexr_workload_streams", "Open streams of the Workload API and SDS.", false, number(core_->subscribers()));
   for (const Evidence::LogInfo& log : evidence_->logs()) {
