@@ -163,7 +163,10 @@ class Demo {
           Type(Agent(role, {hexr_, "svid", "fetch"}), kYes, "the process asked, and the kernel said who it is");
       Check(o.text.find("spiffe://demo.hexr/agent/default/crew/" + role) != std::string::npos, "it is the " + role);
     }
-    Type(Agent("researcher", {"bash", "-c", hexr_ + " svid fetch; exit $?"}), kNo, "a child process gets none of it");
+    // A child that is another program than the agent's: its folder is not the agent's unless it is given.
+    std::vector<std::string> child = Agent("researcher", {"bash", "-c", hexr_ + " svid fetch; exit $?"});
+    child.insert(child.begin() + 1, {"--ro", FolderOfThisProgram()});
+    Type(child, kNo, "a child process gets none of it");
     Type(Agent("admin", {"true"}), kRunRefused, "a role that nobody granted is not started");
   }
 
