@@ -8,6 +8,7 @@
 #include "crypto/csr.h"
 #include "crypto/openssl_ptr.h"
 #include "crypto/svid.h"
+#include "crypto/testing/broken_signer.h"
 #include "crypto/testing/test_certificates.h"
 
 namespace hexr::crypto {
@@ -38,6 +39,18 @@ class Authority : public ::testing::TestWithParam<KeyType> {
   }
 };
 INSTANTIATE_TEST_SUITE_P(All, Authority, ::testing::Values(KeyType::kP256, KeyType::kP384, KeyType::kRsa));
+
+// A signature that does not verify never leaves, whatever made it wrong.
+TEST_P(Authority, WhatABrokenSignerMakesIsWithheld) {
+  const PrivateKey key = PrivateKey::Generate(GetParam());
+  const CertificateAuthority ca = CertificateAuthority::CreateRoot(Td(), key, kNow, hours(24), random_).value();
+  const SvidRequest request{Id("spiffe://example.org/agent/t/a/r"), PrivateKey::Generate(KeyType::kP256).public_key(),
+                            minutes(15)};
+  ASSERT_TRUE(ca.IssueSvid(request, kNow, random_).ok());
+  testing::BreakSigner(key);
+  EXPECT_EQ(ca.IssueSvid(request, kNow, random_).error().code(), ErrorCode::kInternal);
+  EXPECT_EQ(ca.IssueAuthority(request.key, kNow, minutes(15), 0, random_).error().code(), ErrorCode::kInternal);
+}
 
 TEST_P(Authority, LeafKeepsEveryRule) {
   for (const KeyType type : {KeyType::kP256, KeyType::kRsa}) {

@@ -190,6 +190,51 @@ TEST_F(SupervisorTest, RestartsWhatDiesAndGivesBackWhatItParked) {
   ASSERT_TRUE(RunUntil([&] { return ready == 3; }));
 }
 
+TEST_F(SupervisorTest, WhatDiesAtOnceIsStartedLessAndLessOften) {
+  options_.child_argv = {"/bin/false"};
+  options_.first_backoff = milliseconds(10);
+  options_.longest_backoff = milliseconds(160);
+  const ManualClock frozen{WallTime{}};
+  Supervisor s(loop_, frozen, options_);
+  const MonoTime begin = clock_.Mono();
+  ASSERT_TRUE(s.Start([] {}).ok());
+  const auto starts = [&] { return s.children()[0].starts; };
+  ASSERT_TRUE(RunUntil([&] { return starts() >= 7; }));  // it is tried again and again…
+  loop_.RunFor(milliseconds(300));
+  // …after 10, 20, 40, 80 and then 160 ms: never more often than that, however slow this machine is.
+  const auto passed = std::chrono::duration_cast<milliseconds>(clock_.Mono() - begin);
+  EXPECT_LE(starts(), 5 + static_cast<uint64_t>((passed + milliseconds(10)) / options_.longest_backoff));
+}
+
+TEST_F(SupervisorTest, WhatHasLivedForAWhileStartsAgainAtOnceAndThenWaitsAgain) {
+  options_.first_backoff = options_.longest_backoff = std::chrono::hours(1);
+  ManualClock clock{WallTime{}};
+  Supervisor s(loop_, clock, options_);
+  int ready = 0;
+  ASSERT_TRUE(s.Start([&] { ++ready; }).ok());
+  ASSERT_TRUE(RunUntil([&] { return ready == 1; }));
+  const auto starts = [&](const std::string& name) -> uint64_t {
+    for (const auto& c : s.children()) {
+      if (c.name == name) return c.starts;
+    }
+    return 0;
+  };
+  const auto end = [&](const std::string& name) {
+    ASSERT_EQ(kill(PidOf(s, name), SIGKILL), 0);
+    ASSERT_TRUE(RunUntil([&] { return PidOf(s, name) == -1 || starts(name) > 1; }));
+  };
+  clock.Advance(options_.stable_after - milliseconds(1));
+  end("gateway/default");  // a moment too young
+  clock.Advance(milliseconds(1));
+  end("spawner");
+  ASSERT_TRUE(RunUntil([&] { return starts("spawner") == 2 && PidOf(s, "spawner") != -1; }));
+  EXPECT_EQ(starts("gateway/default"), 1U);
+  ASSERT_EQ(kill(PidOf(s, "spawner"), SIGKILL), 0);
+  ASSERT_TRUE(RunUntil([&] { return PidOf(s, "spawner") == -1; }));
+  loop_.RunFor(milliseconds(200));
+  EXPECT_EQ(starts("spawner"), 2U) << "it was young again";
+}
+
 TEST_F(SupervisorTest, TheCourierKnowsTheKeeperAloneAndItsSocketsOutliveIt) {
   const runtime::UniqueFd probe = *net::BindTcp("127.0.0.1", 0);
   options_.courier = true;

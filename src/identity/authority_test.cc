@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/limits/identity.h"
 #include "crypto/svid.h"
+#include "crypto/testing/broken_signer.h"
 #include "identity/bundle_set.h"
 #include "identity/svid_keeper.h"
 #include "identity/testing/memory_store.h"
@@ -66,6 +67,19 @@ class AuthorityTest : public ::testing::Test {
   int revocations_ = 0;
   std::vector<std::string> voided_;
 };
+
+// Whoever verifies does so with the published keys; what they would refuse is withheld here, where somebody sees it.
+TEST_F(AuthorityTest, WhatThePublishedKeysDoNotVerifyIsWithheld) {
+  ASSERT_TRUE(Issue().ok());
+  ASSERT_TRUE(authority_->IssueJwt(identity_, {"db"}, minutes(1)).ok());
+  ASSERT_TRUE(authority_->IssueWit(identity_, key_.public_key(), minutes(1)).ok());
+  for (const SigningUse use : {SigningUse::kX509, SigningUse::kJwt, SigningUse::kWit}) {
+    for (const SigningSlot& s : authority_->Slots(use)) crypto::testing::BreakSigner(*s.private_key);
+  }
+  EXPECT_EQ(Issue().error().code(), ErrorCode::kInternal);
+  EXPECT_EQ(authority_->IssueJwt(identity_, {"db"}, minutes(1)).error().code(), ErrorCode::kInternal);
+  EXPECT_EQ(authority_->IssueWit(identity_, key_.public_key(), minutes(1)).error().code(), ErrorCode::kInternal);
+}
 
 TEST_F(AuthorityTest, IssuesWhatItsBundleVerifies) {
   const auto svid = Issue();
