@@ -2,7 +2,9 @@
 // control.
 #include <gtest/gtest.h>
 #include <linux/seccomp.h>
+#include <sys/ipc.h>
 #include <sys/mount.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -10,6 +12,7 @@
 
 #include <fstream>
 
+#include "spawner/netns.h"
 #include "spawner/testing/agent.h"
 
 namespace hexr::spawner {
@@ -47,6 +50,32 @@ std::string Outcome(const Attack& attack) {
   std::string out = agent.Finish().first;
   while (!out.empty() && out.back() == '\n') out.pop_back();
   return out;
+}
+
+// The script as an ordinary process of that user: what it does there without hexr.
+std::string OutcomeOutside(uid_t uid, const Attack& attack) {
+  int out[2];
+  EXPECT_EQ(pipe2(out, O_CLOEXEC), 0);
+  const UniqueFd read_end(out[0]);
+  UniqueFd write_end(out[1]);
+  const pid_t pid = fork();
+  if (pid == 0) {
+    const std::string script = std::string(HEXR_SOURCE_DIR) + "/test/attack/agent_attacks.py";
+    dup2(open(script.c_str(), O_RDONLY), 0);  // by descriptor: the folder may be closed to that user
+    dup2(write_end.get(), 1);
+    if (geteuid() == 0 && (setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0)) _exit(1);
+    execl("/usr/bin/python3", "python3", "-I", "-", attack.name.c_str(),
+          attack.argument.empty() ? nullptr : attack.argument.c_str(), nullptr);
+    _exit(1);
+  }
+  write_end.reset();
+  std::string text;
+  char buffer[256];
+  for (ssize_t n = 0; (n = read(read_end.get(), buffer, sizeof buffer)) > 0;)
+    text.append(buffer, static_cast<size_t>(n));
+  waitpid(pid, nullptr, 0);
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
 }
 
 class AttackTest : public ::testing::TestWithParam<Who> {};
@@ -134,8 +163,41 @@ TEST_P(AttackTest, KernelInterfacesAndNamespaces) {
     }
     for (const char* name : {"userns", "ptrace_sibling", "keyring"})
       EXPECT_EQ(Outcome({name, "", true, Filter::kOff}), "open") << name;
-    // A user namespace of its own gives no mounts even without the filter: Landlock holds.
-    EXPECT_EQ(Outcome({"mount", "", true, Filter::kOff}), "closed: EPERM");
+    EXPECT_EQ(Outcome({"mount", "", true, Filter::kOff}), "closed: EPERM") << "no capability either";
+    // A user namespace of its own gives the right to mount, and even without the filter Landlock holds.
+    EXPECT_EQ(Outcome({"mount_in_userns", ""}), "closed: EPERM");
+    EXPECT_EQ(Outcome({"mount_in_userns", "", true, Filter::kOff}), "closed: EPERM");
+    EXPECT_EQ(Outcome({"mount_in_userns", "", false, Filter::kOff}), "open");
+  });
+}
+
+// What the filter takes away and this kernel has: without it the agent can do what anybody outside can.
+TEST_P(AttackTest, WithoutTheFilterAnAgentHasWhatTheKernelHas) {
+  As(GetParam(), [] {
+    const uid_t uid = geteuid() == 0 ? kTenantUid : geteuid();
+    int there = 0;
+    for (const char* name : {"vsock", "netlink", "io_uring", "clone3", "x32", "mptcp", "keyring"}) {
+      const std::string outside = OutcomeOutside(uid, {name, ""});
+      EXPECT_EQ(Outcome({name, "", true, Filter::kOff}), outside) << name;
+      EXPECT_NE(Outcome({name, ""}), "open") << name;
+      there += outside == "open" ? 1 : 0;
+    }
+    EXPECT_GE(there, 4) << "a kernel that has so little of it shows nothing";
+  });
+}
+
+// A key of System V is the same for everybody in an IPC namespace.
+TEST_P(AttackTest, SharedMemoryOfTheHost) {
+  As(GetParam(), [] {
+    const auto key = static_cast<key_t>(0x68780000 + getpid());
+    const int segment = shmget(key, 4096, IPC_CREAT | IPC_EXCL | 0666);
+    ASSERT_GE(segment, 0) << errno;
+    const std::string name = std::to_string(key);
+    const uid_t uid = geteuid() == 0 ? kTenantUid : geteuid();
+    EXPECT_EQ(OutcomeOutside(uid, {"shared_memory", name}), "open");
+    EXPECT_EQ(Outcome({"shared_memory", name}), "closed: ENOENT");
+    EXPECT_EQ(Outcome({"shared_memory", name, false, Filter::kOff}), "closed: ENOENT");
+    EXPECT_EQ(shmctl(segment, IPC_RMID, nullptr), 0);
   });
 }
 
@@ -147,31 +209,6 @@ TEST_P(AttackTest, TheInitThatHoldsTheAgent) {
     EXPECT_EQ(Outcome({"prlimit_init", ""}), "closed: EPERM");
     EXPECT_EQ(Outcome({"prlimit_init", "", true, Filter::kOff}), "open");
   });
-}
-
-// The script as an ordinary process of that user: what it does there without hexr.
-std::string OutcomeOutside(uid_t uid, const Attack& attack) {
-  int out[2];
-  EXPECT_EQ(pipe2(out, O_CLOEXEC), 0);
-  const UniqueFd read_end(out[0]);
-  UniqueFd write_end(out[1]);
-  const pid_t pid = fork();
-  if (pid == 0) {
-    const std::string script = std::string(HEXR_SOURCE_DIR) + "/test/attack/agent_attacks.py";
-    dup2(open(script.c_str(), O_RDONLY), 0);  // by descriptor: the folder may be closed to that user
-    dup2(write_end.get(), 1);
-    if (geteuid() == 0 && (setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0)) _exit(1);
-    execl("/usr/bin/python3", "python3", "-I", "-", attack.name.c_str(), attack.argument.c_str(), nullptr);
-    _exit(1);
-  }
-  write_end.reset();
-  std::string text;
-  char buffer[256];
-  for (ssize_t n = 0; (n = read(read_end.get(), buffer, sizeof buffer)) > 0;)
-    text.append(buffer, static_cast<size_t>(n));
-  waitpid(pid, nullptr, 0);
-  while (!text.empty() && text.back() == '\n') text.pop_back();
-  return text;
 }
 
 // Another agent, and a process of the user that the agent runs as (which a node that is not root shares with its
@@ -283,6 +320,8 @@ TEST_P(AttackTest, WaysAroundTheListeners) {
     EXPECT_EQ(Outcome({"privileged_port", ""}), "closed: EACCES");
     EXPECT_EQ(Outcome({"self_connect", ""}), "closed: ECONNREFUSED");
     EXPECT_EQ(Outcome({"self_connect_v6", ""}), "closed: ECONNREFUSED");
+    // What keeps a connection from meeting itself is that its source is another address: with that one, it does.
+    EXPECT_EQ(Outcome({"self_connect", kAgentIpv4}), "open");
   });
 }
 
