@@ -22,6 +22,23 @@ BANNED = [
     (re.compile(r"using namespace (?!std::(chrono|string)_literals)"), "name what you use", set()),
     (re.compile(r"\bthrow\b(?!\(\))"), "return a Result", set()),
 ]
+# Rooms whose README speaks of all of their headers at once.
+ONE_FOR_ALL = {"src/base/limits"}
+# What reads bytes from outside: its fuzzer x_fuzz.cc, with a corpus in fuzz/corpus/x. A new parser gets its line.
+FUZZED = {
+    "src/base/spiffe_id.cc": "spiffe_id", "src/cli/backup": "backup", "src/config/crew.cc": "crew", "src/config/parse.cc": "config",
+    "src/crypto/csr.cc": "csr", "src/crypto/jws.cc": "jws", "src/crypto/pem.cc": "pem", "src/crypto/x509.cc": "x509",
+    "src/identity/bundle.cc": "bundle", "src/identity/selector.cc": "selector", "src/identity/token.cc": "token",
+    "src/identity/workload_api.cc": "services", "src/keeper/admin_server.cc": "admin_request", "src/ledger/checkpoint.cc": "checkpoint",
+    "src/ledger/journal.cc": "journal", "src/ledger/record_scan.cc": "record", "src/ledger/tiles.cc": "tile",
+    "src/ledger/witness.cc": "add_checkpoint", "src/policy/bundle": "policy_bundle", "src/policy/rego/syntax/parser.cc": "rego_parser",
+    "src/runtime/channel.cc": "channel", "src/spawner/launch_message.cc": "launch_message", "src/wire/client_hello.cc": "client_hello",
+    "src/wire/dns.cc": "dns", "src/wire/grpc_framing.cc": "grpc_framing", "src/wire/http1.cc": "http1",
+    "src/wire/http2_server.cc": "http2_server", "src/wire/json.cc": "json",
+}
+# Pages that a program of ours writes.
+WRITTEN = {"docs/benchmarks.md"}
+INVARIANT = re.compile(r"\bINV-[A-Z]+-\d+\b")
 TEST_OK = re.compile(r"(_test|_bench|_fuzz)\.cc$|^test/|^src/.*/testing/")
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 
@@ -78,8 +95,47 @@ def check(root: Path, files: list[str]) -> list[str]:
     return bad
 
 
+def check_readmes(root: Path, files: list[str]) -> list[str]:
+    """What stands in READMEs is there, once, and what is there stands in them."""
+    bad, defined, cited = [], {}, []
+    there = set(files) | {str(p) for f in files for p in Path(f).parents}
+    tops = {f.split("/")[0] for f in files if "/" in f}
+    for name in files:
+        text = (root / name).read_text(errors="replace") if name.endswith((".md", ".h", ".cc", ".py", ".proto")) else ""
+        for number, line in enumerate(text.splitlines(), 1):
+            defines = re.match(r"- (INV-[A-Z]+-\d+):", line) if name.endswith("README.md") else None
+            if defines and defines[1] in defined:
+                bad.append(f"{name}:{number}: {defines[1]} stands at {defined[defines[1]]} already; take the next number")
+            if defines:
+                defined.setdefault(defines[1], f"{name}:{number}")
+            if name != "tools/tidy_test.py":
+                cited += [(name, number, i) for i in INVARIANT.findall(line)]
+            if name.endswith(".md"):
+                for path in re.findall(r"`([\w./-]+?)/?`", line):
+                    if path.split("/")[0] in tops and "/" in path and path not in there | WRITTEN:
+                        bad.append(f"{name}:{number}: there is no {path}")
+        if name.startswith("src/") and name.endswith(".h") and "/testing/" not in name:
+            folder, readme = str(Path(name).parent), root / Path(name).parent / "README.md"
+            stem = re.compile(rf"(?<!\w){re.escape(Path(name).stem)}(?!\w)")
+            if folder not in ONE_FOR_ALL and readme.exists() and not stem.search(readme.read_text(errors="replace")):
+                bad.append(f"{name}: its folder's README does not say what it holds")
+    bad += [f"{name}:{number}: {i} stands in no README" for name, number, i in cited if i not in defined]
+    return bad
+
+
+def check_fuzzers(files: list[str], fuzzed: dict[str, str]) -> list[str]:
+    """Every parser of bytes from outside has a fuzzer, and every fuzzer a corpus."""
+    there = set(files) | {str(p) for f in files for p in Path(f).parents}
+    fuzzers = {Path(f).name.removesuffix("_fuzz.cc"): f for f in files if f.endswith("_fuzz.cc")}
+    corpora = {Path(f).parts[2] for f in files if f.startswith("fuzz/corpus/")}
+    bad = [f"{parser}: its fuzzer {stem}_fuzz.cc is missing" for parser, stem in fuzzed.items() if stem not in fuzzers]
+    bad += [f"tools/tidy.py: there is no {parser} to fuzz" for parser in fuzzed if parser not in there]
+    bad += [f"{f}: its corpus fuzz/corpus/{stem} is missing" for stem, f in fuzzers.items() if stem not in corpora]
+    return bad + [f"fuzz/corpus/{stem}: nothing fuzzes it" for stem in sorted(corpora - fuzzers.keys())]
+
+
 if __name__ == "__main__":
     top = Path(sys.argv[1])
-    problems = check(top, tracked(top))
+    problems = check(top, tracked(top)) + check_readmes(top, tracked(top)) + check_fuzzers(tracked(top), FUZZED)
     print("\n".join(problems) if problems else "tidy: nothing to say")
     sys.exit(1 if problems else 0)

@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from tidy import check
+from tidy import check, check_fuzzers, check_readmes
 
 CASES = [
     ("src/net/a.h", "int x;\n", "#pragma once"),
@@ -30,4 +30,29 @@ for name, text, expected in CASES:
         found = check(root, [name])
         assert bool(found) == bool(expected), (name, found)
         assert expected is None or any(expected in f for f in found), (name, expected, found)
-print(f"tidy check: {len(CASES)} trees judged right")
+
+README_CASES = [
+    ({"src/net/README.md": "# net\n`a.h`\n- INV-NET-01: x\n", "src/net/a.h": "// INV-NET-01\n"}, None),
+    ({"src/net/README.md": "# net\n- INV-NET-01: x\n- INV-NET-01: y\n"}, "next number"),
+    ({"src/net/README.md": "# net\n- INV-NET-01: x\n", "src/io/README.md": "# io\n- INV-NET-01: y\n"}, "next number"),
+    ({"src/net/README.md": "# net\n", "src/net/a.cc": "// INV-NET-02\n"}, "stands in no README"),
+    ({"src/net/README.md": "# net\n`ab.h`\n", "src/net/a.h": "\n"}, "does not say"),
+    ({"src/net/README.md": "# net\n", "src/net/testing/a.h": "\n"}, None),
+    ({"src/net/README.md": "# net\n`src/net` `src/net/README.md` `a/b`\n"}, None),
+    ({"src/net/README.md": "# net\n", "docs/a.md": "# A\nsee `src/net/gone.cc`\n"}, "there is no src/net/gone.cc"),
+]
+for tree, expected in README_CASES:
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in tree.items():
+            (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
+            (Path(folder) / name).write_text(text)
+        found = check_readmes(Path(folder), list(tree))
+        assert bool(found) == bool(expected), (tree, found)
+        assert expected is None or any(expected in f for f in found), (tree, expected, found)
+
+PARSER = ["src/net/a.cc", "src/net/a_fuzz.cc", "fuzz/corpus/a/x"]
+assert check_fuzzers(PARSER, {"src/net/a.cc": "a"}) == []
+for without, expected in zip(PARSER, ("no src/net/a.cc", "a_fuzz.cc is missing", "corpus"), strict=True):
+    assert expected in check_fuzzers([f for f in PARSER if f != without], {"src/net/a.cc": "a"})[0], without
+assert "nothing fuzzes it" in check_fuzzers([*PARSER, "fuzz/corpus/b/x"], {"src/net/a.cc": "a"})[0]
+print(f"tidy check: {len(CASES) + len(README_CASES) + 5} trees judged right")
