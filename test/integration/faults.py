@@ -1,4 +1,5 @@
 """What the tests of faults share: waiting, a server to be called, long-lived agents, a log that is read on as it grows."""
+import http.client
 import http.server
 import json
 import os
@@ -9,6 +10,7 @@ import threading
 import time
 
 from node import BIN, Node
+from web import free_port, get
 
 AGENTS = pathlib.Path(__file__).resolve().parent / "agents"
 
@@ -62,12 +64,14 @@ class FaultNode(Node):
 
     def __init__(self, extra=""):
         self.echo = Echo()
+        self.metrics_port = free_port()
         super().__init__(extra=f"""\
 egress:
   allow: ["calls.test:80"]
   resolve: {{calls.test: "127.0.0.1:{self.echo.port}"}}
   allow_private: ["127.0.0.0/8"]
 {extra or "ledger: {checkpoint_interval: 100ms}"}
+metrics: {{listen: "127.0.0.1:{self.metrics_port}"}}
 """)
         self.work = self.home / "work"
         self.work.mkdir()
@@ -87,6 +91,18 @@ egress:
 
     def supervisor(self):
         return int((self.home / "run/private/hexrd.pid").read_text(encoding="utf-8"))
+
+    def helper(self):
+        """The keeper's own child, which looks at programs."""
+        keeper = self.pids()["keeper"]
+        return int(pathlib.Path(f"/proc/{keeper}/task/{keeper}/children").read_text(encoding="utf-8").split()[0])
+
+    def scrape(self):
+        """Asks the courier for what the node counts; None where it does not answer."""
+        try:
+            return get(f"http://127.0.0.1:{self.metrics_port}/metrics")[2]
+        except (OSError, http.client.HTTPException):
+            return None
 
     def ready(self):
         return self.hexr("status", check=False).returncode == 0 and all(alive(p) for p in self.pids().values())

@@ -15,7 +15,7 @@ from faults import Agent, FaultNode, Log, alive, wait_for
 
 ROUNDS = int(os.environ.get("HEXR_ROUNDS", "50"))
 SEED = int(os.environ.get("HEXR_SEED", "1"))
-CHILDREN = ("gateway/default", "spawner", "keeper")
+CHILDREN = ("gateway/default", "spawner", "keeper", "courier", "helper")  # the last is the keeper's own child
 LONG_LIVED = ("calls", "svids", "watch", "execs")
 
 
@@ -53,13 +53,15 @@ class KillRounds(unittest.TestCase):
             wait_for(lambda a=a: a.works_since(begun), what=f"{a.what} is answered")
 
     def round(self, victim):
+        self.ended = set()
         doomed = Agent(self.node, "svids", role="doomed")
         wait_for(lambda: doomed.works_since(0), what="the doomed agent is answered")
         running = {i["spiffe_id"].rsplit("/", 1)[1]: i for i in self.node.json("ps")["instances"]}
         before = self.node.pids()
-        self.launches = []
-        meanwhile = threading.Thread(target=self.launch_some)
-        meanwhile.start()
+        self.launches, self.scrapes = [], []
+        meanwhile = [threading.Thread(target=self.launch_some), threading.Thread(target=self.scrape_some)]
+        for m in meanwhile:
+            m.start()
         kill_first = self.random.random() < 0.3
         if kill_first:
             self.node.hexr("kill", running["doomed"]["instance"])
@@ -70,23 +72,25 @@ class KillRounds(unittest.TestCase):
             os.kill(self.node.supervisor(), signal.SIGKILL)
             self.after_the_end_of_all(before, running)
         else:
-            os.kill(before[victim], signal.SIGKILL)
+            ends = "keeper" if victim == "helper" else victim
+            os.kill(self.node.helper() if victim == "helper" else before[victim], signal.SIGKILL)
             if not kill_first:
                 wait_for(lambda: self.node.hexr("kill", running["doomed"]["instance"], check=False).returncode == 0,
                          what="an agent can be ended")
-            wait_for(lambda: self.node.pids()[victim] != before[victim], what=f"{victim} is started again")
+            wait_for(lambda: self.node.pids()[ends] != before[ends], what=f"{ends} is started again")
             wait_for(self.node.ready, what="the node is ready again")
-        meanwhile.join()
+        for m in meanwhile:
+            m.join()
         self.assertTrue(set(self.launches) <= {0, 125, -signal.SIGKILL}, self.launches)
         for a in self.agents:
-            if a.what != "watch" or victim in ("keeper", "supervisor"):  # else its stream has seen nothing of it
+            if a.what != "watch" or victim in ("keeper", "helper", "supervisor"):  # else its stream has seen nothing of it
                 wait_for(lambda a=a: a.works_since(moment), what=lambda a=a: f"{a.what} is answered again; it said {a.peek()[-3:]}")
 
         doomed.process.wait(timeout=20)
         self.assertFalse(alive(running["doomed"]["pid"]))
         self.check_records([*self.agents, doomed])
-        if victim != "supervisor":
-            wait_for(lambda: self.are_revoked(doomed.serials), what="the doomed agent's SVIDs are revoked")
+        wait_for(lambda: self.are_revoked(doomed.serials | self.ended), what="the SVIDs of who has ended are revoked")
+        self.assertIn("hexr_process_ready", wait_for(self.node.scrape, what="the courier answers"))
         doomed.end()
         if self.n < 50 or self.n % 20 == 0 or self.n == ROUNDS - 1:  # all of the log each time
             self.log.verify()
@@ -100,6 +104,11 @@ class KillRounds(unittest.TestCase):
             done = self.node.hexr("run", "--agent", "crew", "--role", "short", "--", "true", check=False, cwd=self.node.work, timeout=30)
             self.launches.append(done.returncode)
 
+    def scrape_some(self):
+        """Calls to the courier, and by it to every other process, while they die: each is answered or ends, none hangs."""
+        for _ in range(12):
+            self.scrapes.append(self.node.scrape() is not None)
+
     def after_the_end_of_all(self, before, running):
         wait_for(lambda: not any(alive(p) for p in before.values()), what="every process ends with the supervisor")
         wait_for(lambda: not any(alive(i["pid"]) for i in running.values()), what="every agent ends with the supervisor")
@@ -107,6 +116,8 @@ class KillRounds(unittest.TestCase):
             self.assertEqual(a.process.wait(timeout=20), 125, a.what)
         self.node.up()
         self.check_records(self.agents)
+        # The next node's keeper knows whom the last one gave something to.
+        self.ended = set().union(*(a.serials for a in self.agents))
         self.start_agents()
 
     def are_revoked(self, serials):
