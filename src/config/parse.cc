@@ -220,7 +220,8 @@ void ReadRoot(MapReader& m, Config& c) {
                         {"file", MachineKey::kFile}});
   m.String("passphrase_file", c.passphrase_file);
   if (c.machine_key == MachineKey::kPassphrase && c.passphrase_file.empty()) {
-    m.Fail("passphrase_file", "is needed with machine_key: passphrase; give a file of the node's user alone (chmod 600) that holds it");
+    m.Fail("passphrase_file",
+           "is needed with machine_key: passphrase; give a file of the node's user alone (chmod 600) that holds it");
   }
   m.Map("identity", [&](MapReader& i) {
     i.Duration("svid_ttl", c.identity.svid_ttl, minutes(1), hours(1));
