@@ -76,6 +76,11 @@ void LetGoOfTerminal(int terminal) {
   if (terminal >= 0) ioctl(terminal, TIOCNOTTY);
 }
 
+[[noreturn]] void End(int terminal) {
+  LetGoOfTerminal(terminal);
+  _exit(kDone);
+}
+
 void Obey(pid_t agent, int control, const InitMessage& m) {
   if (m.kind == InitMessage::Kind::kSignal && m.value > 0 && m.value < NSIG) {
     if (ForGroup(m.value))
@@ -101,16 +106,16 @@ void RunInit(pid_t agent, int control, int terminal) {
   sigaddset(&child, SIGCHLD);
   const int children = signalfd(-1, &child, SFD_CLOEXEC);
   if (children < 0) _exit(kNodeGone);
+  // An agent that ended before SIGCHLD was blocked sent none that anybody keeps: the kernel drops what its default
+  // ignores. Whatever ends from here on is queued.
+  if (Reap(agent, control)) End(terminal);
   for (;;) {
     pollfd ready[2] = {{control, POLLIN, 0}, {children, POLLIN, 0}};
     if (poll(ready, 2, -1) < 0 && errno != EINTR) _exit(kNodeGone);
     if ((ready[1].revents & POLLIN) != 0) {
       signalfd_siginfo info;
       (void)!read(children, &info, sizeof info);
-      if (Reap(agent, control)) {
-        LetGoOfTerminal(terminal);
-        _exit(kDone);
-      }
+      if (Reap(agent, control)) End(terminal);
     }
     if (ready[0].revents != 0) {
       InitMessage m{};
