@@ -1,7 +1,6 @@
 // hexrd: the supervisor of a node, or one of its processes when the supervisor starts it with --role.
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -21,6 +20,7 @@
 #include "daemon/roles.h"
 #include "daemon/supervisor.h"
 #include "runtime/confine.h"
+#include "runtime/process.h"
 
 namespace hexr::daemon {
 namespace {
@@ -110,12 +110,6 @@ int RunSupervisor(const Arguments& args) {
   }
   signal(SIGPIPE, SIG_IGN);
   (void)umask(0077);
-  // A gateway holds two descriptors for each connection of each agent. Agents get their caller's limit.
-  rlimit files{};
-  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    files.rlim_cur = files.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &files);
-  }
   if (chdir("/") != 0) return Fail(kExitFault, std::string("chdir /: ") + std::strerror(errno));
   // The filter is inherited by every process below, agents too: it takes the kernel's dangerous interfaces away from
   // all.
@@ -173,6 +167,8 @@ int main(int argc, char** argv) {
       return hexr::daemon::kExitUsage;
     }
   }
+  // A gateway holds two descriptors for each connection of each agent. Agents get their caller's limit.
+  (void)!hexr::runtime::RaiseFileLimit().ok();
   if (args.ready_fd >= 0) (void)fcntl(args.ready_fd, F_SETFD, FD_CLOEXEC);
   if (!args.role.empty())
     return hexr::daemon::RunRole(hexr::runtime::UniqueFd(3), hexr::daemon::MakeRoleFor(args.role));

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -190,6 +191,14 @@ Result<std::optional<int>> ReapChild(int pidfd) {
   const int status = info.si_status;
   return std::optional<int>(info.si_code == CLD_EXITED ? (status & 0xFF) << 8
                                                        : (status & 0x7F) | (info.si_code == CLD_DUMPED ? 0x80 : 0));
+}
+
+Result<uint64_t> RaiseFileLimit() {
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return ErrnoError("limit of open files", errno);
+  files.rlim_cur = files.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &files) != 0) return ErrnoError("limit of open files", errno);
+  return files.rlim_cur;
 }
 
 std::string DescribeWaitStatus(int status) {

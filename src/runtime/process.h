@@ -55,6 +55,9 @@ struct Child {
 Result<Child> SpawnChild(const ChildSpec& spec);
 // Reaps without waiting: nullopt while it runs, else the wait(2) status.
 Result<std::optional<int>> ReapChild(int pidfd);
+// Lets this process and its children open as many files as this user may at all: the soft limit is for programs that
+// use select(2). Returns that many.
+Result<uint64_t> RaiseFileLimit();
 // "exit code 3" or "signal 9 (Killed)".
 std::string DescribeWaitStatus(int status);
 

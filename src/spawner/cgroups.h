@@ -53,6 +53,8 @@ class CgroupLeaf {
   int folder() const { return folder_.get(); }
   // The version 1 `tasks` files. A process that writes "0" moves itself, which takes no lock of the whole machine.
   const std::vector<UniqueFd>& tasks() const { return tasks_; }
+  // Its first process is in all of them.
+  void Entered() { tasks_.clear(); }
   // As /proc/PID/cgroup names it; empty where there is no version 2 leaf.
   const std::string& path() const { return path_; }
   // Ends everything in it. UNIMPLEMENTED before kernel 5.14 and without a version 2 leaf.

@@ -4,11 +4,13 @@
 #include <time.h>
 
 #include <charconv>
+#include <filesystem>
 #include <memory>
 
 #include "base/clock.h"
 #include "cli/bench/bench_agent.h"
 #include "cli/bench/private_node.h"
+#include "runtime/process.h"
 
 namespace hexr::cli::bench {
 namespace {
@@ -17,6 +19,7 @@ using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
 constexpr milliseconds kPatience{30'000};
+constexpr size_t kFilesToSpare = 64;  // fewer left than one more launch takes
 // Below the 100 requests a second that one process may make: what is measured is an answer, not a wait.
 constexpr int64_t kPaceUs = 12'500;
 
@@ -94,12 +97,33 @@ Status MeasureFirst(const PrivateNode& node, const Options& options, Findings& o
   return Ok();
 }
 
+size_t OpenFilesOf(pid_t pid) {
+  std::error_code e;
+  const std::filesystem::directory_iterator all("/proc/" + std::to_string(pid) + "/fd", e);
+  return e ? 0 : static_cast<size_t>(std::distance(begin(all), end(all)));
+}
+
+// Where one of the node's processes has as many files open as it may, that is what has to change.
+Error Why(const PrivateNode& node, const Error& error, size_t agent, size_t count) {
+  rlimit files{};
+  (void)getrlimit(RLIMIT_NOFILE, &files);
+  const std::string which = "agent " + std::to_string(agent) + " of " + std::to_string(count);
+  for (const PrivateNode::Process& p : node.Processes()) {
+    const size_t open = OpenFilesOf(p.pid);
+    if (open + kFilesToSpare < files.rlim_max) continue;
+    return FailedPrecondition(which + ": " + p.name + " has " + std::to_string(open) +
+                              " files open, and this user may open " + std::to_string(files.rlim_max) +
+                              " in one process; raise the hard limit (`ulimit -Hn " +
+                              std::to_string(files.rlim_max / agent * count * 5 / 4) + "` as root) and measure again");
+  }
+  return error.WithContext(which);
+}
+
 Result<std::vector<BenchAgent>> LaunchWatchers(const PrivateNode& node, size_t count) {
   std::vector<BenchAgent> agents;
   for (size_t i = 0; i < count; ++i) {
     auto agent = BenchAgent::Launch(node, "watch", {"watch"});
-    if (!agent.ok())
-      return agent.error().WithContext("agent " + std::to_string(i + 1) + " of " + std::to_string(count));
+    if (!agent.ok()) return Why(node, agent.error(), i + 1, count);
     agents.push_back(std::move(*agent));
   }
   for (BenchAgent& a : agents) {
@@ -188,12 +212,9 @@ Status MeasureLive(const PrivateNode& node, const Options& options, Findings& ou
 }  // namespace
 
 Result<Findings> MeasureIdentity(const Options& options) {
-  // Three descriptors for each live agent.
-  rlimit files{};
-  getrlimit(RLIMIT_NOFILE, &files);
-  files.rlim_cur = files.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &files);
   Findings out;
+  ASSIGN_OR_RETURN(const uint64_t files, runtime::RaiseFileLimit());  // three for each live agent
+  out.conditions["open_files"] = std::to_string(files) + " at most in one process";
   RETURN_IF_ERROR(MeasureStart(options, out));
   ASSIGN_OR_RETURN(const PrivateNode node, PrivateNode::Start(kConfig));
   Rest(milliseconds(1500));
