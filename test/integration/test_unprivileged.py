@@ -1,5 +1,6 @@
 """A whole node of a plain user: what test_node and the attacks from inside show as root, shown again as somebody without any right,
 with programs and tests in a folder of their own. (Who runs the tests as a plain user has seen it without this.)"""
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -33,15 +34,16 @@ class Unprivileged(unittest.TestCase):
         done = subprocess.run(["setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all",
                                "/usr/bin/python3", "-B", self.folder / "test" / test, "-v"],
                               env=env, cwd="/", text=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=400, check=False)
-        self.assertEqual(done.returncode, 0, done.stderr + done.stdout)
-        self.assertGreater(int(re.search(r"Ran (\d+) tests", done.stderr)[1]), 5)
-        self.assertNotIn("skipped", done.stderr)
+        return done
 
-    def test_a_nodes_life(self):
-        self.run_as_plain_user("integration/test_node.py")
-
-    def test_attacks_from_inside(self):
-        self.run_as_plain_user("attack/test_from_inside.py")
+    def test_a_nodes_life_and_attacks_from_inside(self):
+        tests = ("integration/test_node.py", "attack/test_from_inside.py")
+        with concurrent.futures.ThreadPoolExecutor() as both:
+            for test, done in zip(tests, both.map(self.run_as_plain_user, tests), strict=True):
+                with self.subTest(test):
+                    self.assertEqual(done.returncode, 0, done.stderr + done.stdout)
+                    self.assertGreater(int(re.search(r"Ran (\d+) tests", done.stderr)[1]), 5)
+                    self.assertNotIn("skipped", done.stderr)
 
 
 if __name__ == "__main__":
