@@ -12,7 +12,7 @@ UNTESTED: set[str] = {
     # agents
     "kAgentListenBacklog", "kAgentMemoryPercent", "kMaxAgentProcesses", "kMaxCallerGroups", "kMaxCrewLineBytes",
     "kMaxDescriptorsListed", "kMaxDescriptorsTried", "kMaxEtcFileBytes", "kMaxFoldersGiven", "kMaxFoldersHidden",
-    "kMaxKnownImages", "kMaxLaunchSessions", "kMaxOwnerMaps", "kMaxQueuedSockets", "kMaxThreadsWalked",
+    "kMaxKnownImages", "kMaxOwnerMaps", "kMaxQueuedSockets", "kMaxThreadsWalked",
     "kMaxUnheardEnds",
     # courier
     "kEndpointRequestTimeout", "kMaxFetchTime", "kMetricsFreshness",

@@ -116,6 +116,28 @@ Result<uint64_t> ProcessStartTime(pid_t pid) {
   return start;
 }
 
+Result<Restrictions> RestrictionsOf(pid_t pid) {
+  ASSIGN_OR_RETURN(const std::string status, ReadSmallFile("/proc/" + std::to_string(pid) + "/status"));
+  const auto line = [&](const std::string& key) -> std::string_view {
+    const size_t at = status.find("\n" + key + ":\t");
+    if (at == std::string::npos) return {};
+    const size_t from = at + key.size() + 3;
+    return std::string_view(status).substr(from, status.find('\n', from) - from);
+  };
+  Restrictions c;
+  const std::string_view filters = line("Seccomp_filters");
+  if (filters.empty())
+    c.filters = line("Seccomp") == "2" ? 1 : 0;  // SECCOMP_MODE_FILTER
+  else
+    std::from_chars(filters.data(), filters.data() + filters.size(), c.filters);
+  c.no_new_privs = line("NoNewPrivs") == "1";
+  const std::string_view pids = line("NSpid");
+  if (pids.empty()) return DataLoss("malformed /proc/PID/status");
+  c.pid_namespaces = 1 + static_cast<size_t>(std::count(pids.begin(), pids.end(), '\t'));
+  c.namespace_init = c.pid_namespaces > 1 && pids.ends_with("\t1");
+  return c;
+}
+
 Result<std::string> BootId() {
   ASSIGN_OR_RETURN(std::string id, ReadSmallFile("/proc/sys/kernel/random/boot_id"));
   while (!id.empty() && id.back() == '\n') id.pop_back();

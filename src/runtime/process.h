@@ -37,6 +37,16 @@ Result<pid_t> PidfdPid(int pidfd);
 
 // /proc/PID/stat, field 22: clock ticks since boot. With the pid it names one process on one boot.
 Result<uint64_t> ProcessStartTime(pid_t pid);
+// What a process cannot take off again, from /proc/PID/status, which asks for no rights over it.
+struct Restrictions {
+  unsigned filters = 0;  // of system calls, on top of each other; at most 1 is told before kernel 5.9
+  bool no_new_privs = false;
+  size_t pid_namespaces = 1;    // that see it, the reader's among them
+  bool namespace_init = false;  // PID 1 of the innermost, below the reader's
+};
+// Of whichever process has this number now. NOT_FOUND when none has.
+Result<Restrictions> RestrictionsOf(pid_t pid);
+
 // /proc/sys/kernel/random/boot_id.
 Result<std::string> BootId();
 

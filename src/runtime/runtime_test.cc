@@ -1,7 +1,10 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -412,6 +415,35 @@ TEST(Process, PidfdFactsAgree) {
     EXPECT_EQ(info.error().code(), ErrorCode::kUnimplemented);
   }
   EXPECT_FALSE(OpenPidfd(0x3fffffff).ok());
+}
+
+TEST(Process, RestrictionsAreWhatAProcessCannotTakeOff) {
+  const Restrictions mine = RestrictionsOf(getpid()).value();
+  EXPECT_EQ(mine.pid_namespaces, 1u);
+  EXPECT_FALSE(mine.namespace_init);
+  int ready[2];
+  ASSERT_EQ(pipe2(ready, O_CLOEXEC), 0);
+  const pid_t pid = fork();
+  if (pid == 0) {
+    sock_filter allow[] = {{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW}};
+    const sock_fprog program{1, allow};
+    const bool done =
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+    (void)!write(ready[1], done ? "y" : "n", 1);
+    pause();
+    _exit(0);
+  }
+  char c = 0;
+  ASSERT_EQ(read(ready[0], &c, 1), 1);
+  EXPECT_EQ(c, 'y');
+  const Restrictions its = RestrictionsOf(pid).value();
+  EXPECT_EQ(its.filters, mine.filters + 1);
+  EXPECT_TRUE(its.no_new_privs);
+  kill(pid, SIGKILL);
+  waitpid(pid, nullptr, 0);
+  EXPECT_FALSE(RestrictionsOf(pid).ok());
+  close(ready[0]);
+  close(ready[1]);
 }
 
 }  // namespace

@@ -1,17 +1,20 @@
 #include "spawner/caller.h"
 
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <pwd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <vector>
 
 #include "base/limits/agents.h"
 #include "runtime/process.h"
+#include "spawner/cgroups.h"
 #include "spawner/sys.h"
 
 namespace hexr::spawner {
@@ -67,25 +70,49 @@ Result<Caller> IdentifyCaller(int socket) {
       return Unauthenticated("the caller has changed");
     }
   }
-  const Result<uint64_t> ns = PidNamespaceOf(c.pidfd.get(), c.pid);
-  if (!ns.ok()) return Unauthenticated("the caller cannot be told: " + ns.error().message());
-  c.pid_namespace = *ns;
+  Result<std::vector<uint64_t>> namespaces = PidNamespacesOf(c.pidfd.get(), c.pid);
+  if (!namespaces.ok()) return Unauthenticated("the caller cannot be told: " + namespaces.error().message());
+  c.pid_namespaces = std::move(*namespaces);
   return c;
 }
 
-Result<uint64_t> PidNamespaceOf(int pidfd, pid_t pid) {
-  const UniqueFd ns(ioctl(pidfd, kPidfdGetPidNamespace, 0));
-  if (ns) {
+Result<std::vector<uint64_t>> PidNamespacesOf(int pidfd, pid_t pid) {
+  ASSIGN_OR_RETURN(const uint64_t own, InodeOf("/proc/self/ns/pid"));
+  UniqueFd ns(ioctl(pidfd, kPidfdGetPidNamespace, 0));
+  if (!ns) {
+    const std::string path = "/proc/" + std::to_string(pid) + "/ns/pid";
+    ns = UniqueFd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!ns) return ErrnoError("open " + path, errno);
+    RETURN_IF_ERROR(runtime::SignalPidfd(pidfd, 0));  // still there, so the number was its own all the time
+  }
+  std::vector<uint64_t> chain;
+  for (;;) {  // the kernel nests 32 (MAX_PID_NS_LEVEL)
     struct stat st {};
     if (fstat(ns.get(), &st) != 0) return ErrnoError("stat PID namespace", errno);
-    return uint64_t{st.st_ino};
+    if (st.st_ino == own) return chain;
+    chain.push_back(st.st_ino);
+    UniqueFd parent(ioctl(ns.get(), NS_GET_PARENT));  // EPERM: above ours
+    if (!parent) return FailedPrecondition("its PID namespace is not below this node's");
+    ns = std::move(parent);
   }
-  ASSIGN_OR_RETURN(const uint64_t inode, InodeOf("/proc/" + std::to_string(pid) + "/ns/pid"));
-  RETURN_IF_ERROR(runtime::SignalPidfd(pidfd, 0));  // still there, so the number was its own all the time
-  return inode;
 }
 
-Result<uint64_t> OwnPidNamespace() { return InodeOf("/proc/self/ns/pid"); }
+Status CheckLaunched(const Caller& caller, const std::string& cgroup) {
+  const Error refused =
+      PermissionDenied("this process entered the agent's namespaces from outside: it is no part of the agent");
+  // This process's own filters are its agents' too, and may be everybody's in a container of the machine.
+  const auto confined = runtime::RestrictionsOf(caller.pid);
+  const auto ours = runtime::RestrictionsOf(getpid());
+  if (!confined.ok() || !ours.ok() || confined->filters <= ours->filters || !confined->no_new_privs) return refused;
+  if (!cgroup.empty()) {
+    const auto places = CgroupPlacesOf(caller.pid);
+    if (!places.ok() || std::none_of(places->begin(), places->end(),
+                                     [&](const CgroupPlace& p) { return p.unified && p.name == cgroup; })) {
+      return refused;
+    }
+  }
+  return runtime::SignalPidfd(caller.pidfd.get(), 0);  // all of it was said of this process
+}
 
 std::string UserName(uid_t uid) {
   passwd entry{};

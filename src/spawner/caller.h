@@ -18,18 +18,23 @@ struct Caller {
   gid_t gid = 0;
   std::vector<gid_t> groups;  // gid first, then its other ones
   runtime::UniqueFd pidfd;
-  uint64_t pid_namespace = 0;  // inode
+  // Inodes of the PID namespaces that it is in below this process's own, the innermost first. None: it is in ours.
+  std::vector<uint64_t> pid_namespaces;
 };
 
 // SO_PEERCRED and SO_PEERPIDFD (or pidfd_open and a second look, before 6.5). UNAUTHENTICATED when the caller has gone
 // or cannot be told.
 Result<Caller> IdentifyCaller(int socket);
 
-// The inode of a process's PID namespace. `pidfd` proves that the answer is about this process and no later one of its
-// number.
-Result<uint64_t> PidNamespaceOf(int pidfd, pid_t pid);
-// Of this process.
-Result<uint64_t> OwnPidNamespace();
+// As Caller::pid_namespaces. `pidfd` proves that the answer is about this process and no later one of its number.
+// FAILED_PRECONDITION when they do not lead up to ours: nothing can be said of such a process.
+Result<std::vector<uint64_t>> PidNamespacesOf(int pidfd, pid_t pid);
+
+// Whether a process in the PID namespace of an agent was launched with it, or is a child of one that was, and did not
+// come from outside: whoever owns the agent's user namespace can enter it (setns(2)), and is no part of it for that.
+// By what the launch gives to all of its processes for good: the filter, no_new_privs, and the control group `cgroup`
+// (empty: it has none of its own). PERMISSION_DENIED when it was not.
+Status CheckLaunched(const Caller& caller, const std::string& cgroup);
 
 // The local name of a uid, or "uid:N".
 std::string UserName(uid_t uid);

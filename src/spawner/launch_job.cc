@@ -128,12 +128,13 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     if (request_.folders_size() > static_cast<int>(limits::kMaxFoldersGiven))
       return ResourceExhausted("too many folders for one agent");
     for (int i = 0; i < 3; ++i) RETURN_IF_ERROR(CheckStdio(fds_[static_cast<size_t>(i)].get()));
-    ASSIGN_OR_RETURN(const uint64_t own, OwnPidNamespace());
-    // By the namespace that the kernel sees it in, never by what it says.
-    if (caller.pid_namespace != own) {
-      parent_ = host_.FindByPidNamespace(caller.pid_namespace);
+    // By the namespaces that the kernel sees it in, never by what it says. One that is in a container of the machine,
+    // whatever it calls itself there, is nobody that a launch could be answered for.
+    if (!caller.pid_namespaces.empty()) {
+      parent_ = host_.FindByPidNamespace(caller.pid_namespaces);
       if (parent_ == nullptr)
         return PermissionDenied("the caller is in a PID namespace that is no agent's of this node");
+      RETURN_IF_ERROR(CheckLaunched(caller, parent_->facts().cgroup));
       parent_instance_ = parent_->facts().id;
       if (parent_->quarantined) return PermissionDenied("this agent is quarantined; an operator can release it");
     }
@@ -357,16 +358,14 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     entry_ = std::move(*entry);
     UniqueFd script = OpenScript();
     RunningProgram file{launch_->program_path(), UniqueFd(fcntl(launch_->program_fd(), F_DUPFD_CLOEXEC, 0))};
-    host_.images().MeasureImage(Party(), std::move(file), {script ? script_path_ : "", std::move(script)},
+    host_.images().MeasureImage(party(), std::move(file), {script ? script_path_ : "", std::move(script)},
                                 [self = shared_from_this()](Image image) {
                                   if (!self->done_) self->Register(std::move(image));
                                 });
   }
 
   // Who waits for what is done for this launch: an agent for its sub-agents, else a user.
-  std::string Party() const {
-    return parent_instance_ ? parent_instance_->value() : "uid:" + std::to_string(session_->caller().uid);
-  }
+  const std::string& party() const { return session_->party().name; }
 
   // The script argument, where it lies in a folder that was given: system folders hold no agent's script.
   UniqueFd OpenScript() {
@@ -491,6 +490,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
 
   void Finish() {
     done_ = true;
+    session_->Settled();
     deadline_ = runtime::Timer();
     event_watch_ = runtime::FdWatch();
     error_watch_ = runtime::FdWatch();
@@ -500,13 +500,12 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     if (done_) return;
     const auto self = shared_from_this();
     Finish();
-    Log(LogLevel::kWarn, "launch.refused", {{"caller", caller_user_}, {"agent", request_.agent()}, {"error", e}});
     for (const std::string& w : warnings_) {
       pb::ServerMessage m;
       m.mutable_warning()->set_text(w);
       session_->Send(m);
     }
-    session_->Refuse(exit_code, e.message());
+    session_->Refuse(exit_code, e.message(), request_.agent());
     if (instance_) {
       // Its own end says so to keeper and gateway; it is kept until then.
       instance_->Kill(e.message());

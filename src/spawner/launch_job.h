@@ -29,7 +29,7 @@ class LaunchHost {
   virtual const Cgroups& cgroups() const = 0;
   virtual Idmapper* idmapper() = 0;                                  // null: the node does not run as root
   virtual Result<HostIds> IdsOf(const IdSegment& tenant) const = 0;  // NOT_FOUND: no such tenant
-  virtual Instance* FindByPidNamespace(uint64_t inode) = 0;
+  virtual Instance* FindByPidNamespace(const std::vector<uint64_t>& inodes) = 0;
   virtual std::vector<std::string> Sharing(const std::vector<Given>& folders) const = 0;
   virtual size_t instances() const = 0;
   virtual Instance::OnEnded OnEnded() = 0;

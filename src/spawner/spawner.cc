@@ -80,8 +80,17 @@ void Spawner::OpenLaunchSocket() {
     if (draining_) return session->Refuse(125, "the node is going down");
     BeginLaunch(*this, std::move(session), std::move(request), std::move(fds));
   };
+  events.party = [this](const Caller& caller) {
+    if (!caller.pid_namespaces.empty()) {
+      if (const Instance* inside = FindByPidNamespace(caller.pid_namespaces))
+        return Party{Party::Kind::kAgent, inside->facts().id.value()};
+    }
+    const bool owner = caller.uid == geteuid() || caller.uid == 0;
+    return Party{owner && caller.pid_namespaces.empty() ? Party::Kind::kOwner : Party::Kind::kUser,
+                 "uid:" + std::to_string(caller.uid)};
+  };
   events.attach = [this](std::shared_ptr<LaunchSession> session, pb::Attach request) { Attach(session, request); };
-  socket_ = std::make_unique<LaunchSocket>(loop_, std::move(launch_listener_), std::move(events));
+  socket_ = std::make_unique<LaunchSocket>(loop_, clock_, std::move(launch_listener_), std::move(events));
 }
 
 // ---- instances
@@ -95,9 +104,10 @@ Result<HostIds> Spawner::IdsOf(const IdSegment& tenant) const {
   return HostIds{it->second, it->second};
 }
 
-Instance* Spawner::FindByPidNamespace(uint64_t inode) {
+Instance* Spawner::FindByPidNamespace(const std::vector<uint64_t>& inodes) {
   for (const auto& [id, instance] : instances_) {
-    if (instance->handles().pid_namespace == inode && inode != 0) return instance.get();
+    const uint64_t of = instance->handles().pid_namespace;
+    if (of != 0 && std::find(inodes.begin(), inodes.end(), of) != inodes.end()) return instance.get();
   }
   return nullptr;
 }

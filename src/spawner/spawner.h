@@ -67,7 +67,7 @@ class Spawner final : private Links, private LaunchHost {
   const Cgroups& cgroups() const override { return *cgroups_; }
   Idmapper* idmapper() override { return options_.privileged ? &idmapper_ : nullptr; }
   Result<HostIds> IdsOf(const IdSegment& tenant) const override;
-  Instance* FindByPidNamespace(uint64_t inode) override;
+  Instance* FindByPidNamespace(const std::vector<uint64_t>& inodes) override;
   std::vector<std::string> Sharing(const std::vector<Given>& folders) const override;
   Instance::OnEnded OnEnded() override;
   void Adopt(std::unique_ptr<Instance> instance) override;

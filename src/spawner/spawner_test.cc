@@ -1,7 +1,10 @@
 // The spawner as a whole, with stand-ins for supervisor, keeper and gateway at the other ends of its channels.
 #include "spawner/spawner.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -165,6 +168,83 @@ TEST_P(SpawnerTest, RolesDecideWhoStartsWhat) {
       EXPECT_EQ(outcome("main", {"sh", "-c", "true"}), "ok");
     else
       EXPECT_NE(outcome("main", {"sh", "-c", "true"}).find("may not start"), std::string::npos);
+  });
+}
+
+// A process of whoever owns the agent's user namespace (root, or the user of a node of one's own) enters the agent's
+// PID namespace, and asks as if it were a part of it. `levels`: PID namespaces that it makes below it.
+std::string AskFromOutside(Node& node, pid_t agent, const std::string& folder, int levels, bool filtered) {
+  int out[2];
+  EXPECT_EQ(pipe2(out, O_CLOEXEC | O_NONBLOCK), 0);
+  const UniqueFd read_end(out[0]);
+  UniqueFd write_end(out[1]);
+  const auto pidfd = runtime::OpenPidfd(agent);
+  EXPECT_TRUE(pidfd.ok());
+  const pid_t pid = fork();
+  if (pid == 0) {
+    const auto say = [&](const std::string& text) {
+      (void)!write(write_end.get(), (text + "\n").c_str(), text.size() + 1);
+      _exit(0);
+    };
+    if ((geteuid() != 0 || levels > 0) && setns(pidfd->get(), CLONE_NEWUSER) != 0)
+      say("setns user: " + std::string(strerror(errno)));
+    if (setns(pidfd->get(), CLONE_NEWPID) != 0) say("setns pid: " + std::string(strerror(errno)));
+    const auto next = [] {
+      const pid_t child = fork();
+      if (child == 0) return;
+      waitpid(child, nullptr, 0);
+      _exit(0);
+    };
+    next();
+    for (int i = 0; i < levels; ++i) {
+      if (unshare(CLONE_NEWPID) != 0) say("unshare: " + std::string(strerror(errno)));
+      next();
+    }
+    if (filtered) {
+      sock_filter allow[] = {{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW}};
+      const sock_fprog program{1, allow};
+      if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        say("seccomp: " + std::string(strerror(errno)));
+    }
+    Client c(node.path());
+    c.Launch(folder, {"sleep", "1000"});
+    for (int i = 0; i < 10'000 && !c.started && !c.refused && !c.closed; ++i) {
+      c.Poll();
+      usleep(1000);
+    }
+    say(c.started ? "started" : c.refused ? c.refused->message() : "closed");
+  }
+  write_end.reset();
+  std::string text;
+  EXPECT_TRUE(node.Until([&] {
+    char buffer[512];
+    const ssize_t n = read(read_end.get(), buffer, sizeof buffer);
+    if (n > 0) text.append(buffer, static_cast<size_t>(n));
+    return text.ends_with('\n');
+  }));
+  waitpid(pid, nullptr, 0);
+  return text;
+}
+
+TEST_P(SpawnerTest, WhoEntersAnAgentFromOutsideIsNoPartOfIt) {
+  As(GetParam(), [] {
+    Node node("roles:\n  - {agent: crew, role: main, exe: '*', user: '*', spawn: [crew/main]}\n");
+    const TempFolder folder;
+    Client c(node.path());
+    c.Launch(folder.path(), {"python3", "-c", "import sys\nsys.stdin.readline()"});
+    ASSERT_TRUE(node.UntilStarted(c));
+    ASSERT_TRUE(c.started.has_value());
+    const auto agent = static_cast<pid_t>(node.up.at(0).pid());
+    for (const int levels : {0, 1}) {
+      const std::string said = AskFromOutside(node, agent, folder.path(), levels, /*filtered=*/false);
+      EXPECT_NE(said.find("no part of the agent"), std::string::npos) << levels << ": " << said;
+    }
+    // With a filter of its own it still is not in the agent's control group, where there is one.
+    const std::string said = AskFromOutside(node, agent, folder.path(), 0, /*filtered=*/true);
+    if (!node.registered.at(0).cgroup().empty()) {
+      EXPECT_NE(said.find("no part of the agent"), std::string::npos) << said;
+      EXPECT_EQ(node.registered.size(), 1u);
+    }
   });
 }
 

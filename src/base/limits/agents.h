@@ -1,6 +1,7 @@
 // Agent processes, as the spawner makes and watches them.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -11,13 +12,23 @@ inline constexpr int kAgentListenBacklog = 512;
 inline constexpr size_t kMaxOwnerMaps = 256;  // id map namespaces kept for the next launch
 inline constexpr size_t kMaxEtcFileBytes = 512 * 1024;
 inline constexpr size_t kMaxLaunchMessageBytes = 4 * 1024 * 1024;  // arguments and environment of one launch
-inline constexpr size_t kMaxLaunchSessions = 4096;                 // connections of `hexr run`
-inline constexpr size_t kMaxUnheardEnds = 256;                     // kept for starters that come back
-inline constexpr size_t kMaxQueuedSockets = 64;                    // asked of one agent's PID 1 and not made yet
-inline constexpr unsigned long kMaxAgentProcesses = 4096;          // RLIMIT_NPROC and pids.max of one agent
-inline constexpr unsigned kAgentMemoryPercent = 75;  // of the machine's: one agent never takes the node with it
-inline constexpr size_t kMaxFoldersGiven = 48;       // to one agent
-inline constexpr size_t kMaxCrewRoles = 64;          // of one crew file
+inline constexpr size_t kMaxLaunchSessions = 4096;  // connections of `hexr run`; a quarter is the node's owner's
+inline constexpr size_t kMaxLaunchSessionsPerUser = 1024;
+inline constexpr size_t kMaxLaunchSessionsPerAgent = 128;  // for its sub-agents
+inline constexpr size_t kMaxLaunchesUnderWay = 512;        // asked for and neither running nor refused; as above
+inline constexpr size_t kMaxLaunchesUnderWayOfOne = 96;    // of one user or agent
+inline constexpr std::chrono::milliseconds kLaunchRequestDeadline{10'000};  // from connecting to saying what to start
+inline constexpr std::chrono::milliseconds kLaunchLinger{5000};             // from our last word to hanging up
+inline constexpr double kRefusalsLoggedPerSecond = 1;  // of one user or agent; what goes beyond is counted
+inline constexpr double kRefusalsLoggedBurst = 16;
+inline constexpr size_t kMaxRefusalParties = 256;          // told apart in the log
+inline constexpr size_t kMaxUnheardEnds = 256;             // kept for starters that come back
+inline constexpr size_t kMaxQueuedSockets = 64;            // asked of one agent's PID 1 and not made yet
+inline constexpr unsigned long kMaxAgentProcesses = 4096;  // RLIMIT_NPROC and pids.max of one agent
+inline constexpr unsigned kAgentMemoryPercent = 75;        // of the machine's: one agent never takes the node with it
+inline constexpr size_t kMaxFoldersGiven = 48;             // to one agent
+inline constexpr size_t kMaxLaunchFds = 3 + kMaxFoldersGiven;
+inline constexpr size_t kMaxCrewRoles = 64;  // of one crew file
 inline constexpr size_t kMaxCrewFileBytes = 256 * 1024;
 inline constexpr size_t kMaxCrewLineBytes = 64 * 1024;      // of a role's output, before it is shown without its end
 inline constexpr size_t kMaxFoldersHidden = 96;             // from one agent, those of its parents among them
