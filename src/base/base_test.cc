@@ -73,6 +73,74 @@ TEST(Clock, Durations) {
   }
 }
 
+// SPIFFE-ID.md 2.1 and 2.2, character by character: what else a URI may hold (RFC 3986) has no place in one.
+TEST(SpiffeId, TheCharactersOfTheStandardAndNoOthers) {
+  const auto one_of = [](char c, std::string_view set) { return set.find(c) != std::string_view::npos; };
+  for (int i = 0; i < 256; ++i) {
+    const char c = static_cast<char>(i);
+    const bool digit = c >= '0' && c <= '9', lower = c >= 'a' && c <= 'z', upper = c >= 'A' && c <= 'Z';
+    const bool mark = one_of(c, ".-_");
+    const std::string td = std::string("a") + c + "b";
+    EXPECT_EQ(TrustDomain::Parse(td).ok(), digit || lower || mark) << i;
+    EXPECT_EQ(SpiffeId::Parse("spiffe://" + td).ok(), digit || lower || mark || c == '/') << i;
+    EXPECT_EQ(SpiffeId::Parse("spiffe://td/" + td).ok(), digit || lower || upper || mark || c == '/') << i;
+    EXPECT_EQ(IdSegment::Parse(td).ok(), digit || lower || upper || mark) << i;
+    // Alone in its segment: one dot is none.
+    EXPECT_EQ(SpiffeId::Parse(std::string("spiffe://td/a/") + c).ok(), digit || lower || upper || one_of(c, "-_")) << i;
+  }
+}
+
+// What go-spiffe's documentation of spiffeid.FromString says, case by case.
+TEST(SpiffeId, TheCasesOfGoSpiffe) {
+  struct Case {
+    std::string text, trust_domain, path;
+  };
+  for (const Case& c : std::initializer_list<Case>{
+           {"spiffe://trustdomain", "trustdomain", ""},
+           {"spiffe://trustdomain/path", "trustdomain", "/path"},
+           {"spiffe://trustdomain/path/element", "trustdomain", "/path/element"},
+           {"spiffe://trustdomain/path.-_A0", "trustdomain", "/path.-_A0"},
+           {"spiffe://trustdomain/.../.a/a./..a", "trustdomain", "/.../.a/a./..a"},
+           {"spiffe://trust-domain.test_1/a", "trust-domain.test_1", "/a"},
+           {"spiffe://-", "-", ""},
+           {"spiffe://10.0.0.1/a", "10.0.0.1", "/a"},
+       }) {
+    const auto id = SpiffeId::Parse(c.text);
+    ASSERT_TRUE(id.ok()) << c.text;
+    EXPECT_EQ((std::pair{id->trust_domain().name(), std::string(id->path())}), (std::pair{c.trust_domain, c.path}));
+  }
+  for (const char* bad : {"path",
+                          "/path",
+                          "trustdomain/path",
+                          "sparfe://trustdomain/path",
+                          "spiffe:/trustdomain/path",
+                          "spiffe:trustdomain",
+                          "spiffe:///path",
+                          "spiffe://trustdomain/path//element",
+                          "spiffe://trustdomain//",
+                          "spiffe://trustdomain/.",
+                          "spiffe://trustdomain/..",
+                          "spiffe://trustdomain/path/.",
+                          "spiffe://trustdomain/path/..",
+                          "spiffe://trustdomain/./path",
+                          "spiffe://trustdomain/../path",
+                          "spiffe://trustdomain/%2e%2e/path",
+                          "spiffe://trustDomain/path",
+                          "spiffe://trustdomain/path element",
+                          "spiffe://trustdomain/path\\element",
+                          "spiffe://trustdomain:80",
+                          "spiffe://user:password@trustdomain/path",
+                          "spiffe://trustdomain?query",
+                          "spiffe://trustdomain/path?",
+                          "spiffe://trustdomain/path#",
+                          "spiffe://t%72ustdomain/path",
+                          " spiffe://trustdomain",
+                          "spiffe://trustdomain\n",
+                          "spiffe://trustdomain/path\t"}) {
+    EXPECT_FALSE(SpiffeId::Parse(bad).ok()) << bad;
+  }
+}
+
 TEST(SpiffeId, ParsesAndRoundTrips) {
   const std::string longest = "spiffe://td/" + std::string(limits::kMaxSpiffeIdBytes - 12, 'a');
   for (const std::string& good : {std::string("spiffe://example.org"), std::string("spiffe://example.org/agent/t/a/r"),

@@ -10,6 +10,7 @@
 #include "base/limits/keys.h"
 #include "base/random.h"
 #include "crypto/authority.h"
+#include "crypto/digest.h"
 #include "identity/bundle_set.h"
 #include "wire/json.h"
 
@@ -77,6 +78,66 @@ TEST(TrustBundle, AnEmptyListIsValidAndTrustsNobody) {
   EXPECT_TRUE(bundle->x509_authorities.empty());
   EXPECT_EQ(bundle->refresh_hint, kDefaultRefreshHint);
   EXPECT_FALSE(bundle->sequence.has_value());
+}
+
+// A document in the form that SPIRE publishes (SPIFFE_Trust_Domain_and_Bundle.md 4), from other hands than ours: the
+// certificate is openssl(1)'s, the keys' coordinates were taken apart by a script.
+constexpr char kCertificate[] =
+    "MIIBtzCCAV2gAwIBAgIFGis8TV4wCgYIKoZIzj0EAwIwHjELMAkGA1UEBhMCVVMxDzANBgNVBAoMBlNQSUZGRTAgFw0yNjExMzAy"
+    "MTA1MjRaGA8yMTI2MTEwNjIxMDUyNFowHjELMAkGA1UEBhMCVVMxDzANBgNVBAoMBlNQSUZGRTBZMBMGByqGSM49AgEGCCqGSM49"
+    "AwEHA0IABGzRrbkUBVEJz3LXVSxgw+s3SgTFfcGeHP+dpnmrImbS9nCMIiTer0WagQNg8Z6ietjITG269e3l0f4Jsjvt056jgYUw"
+    "gYIwHQYDVR0OBBYEFBFRTyXqEAROELUSg4tF4K9MWebKMB8GA1UdIwQYMBaAFBFRTyXqEAROELUSg4tF4K9MWebKMA8GA1UdEwEB"
+    "/wQFMAMBAf8wDgYDVR0PAQH/BAQDAgEGMB8GA1UdEQQYMBaGFHNwaWZmZTovL2RvbWFpbi50ZXN0MAoGCCqGSM49BAMCA0gAMEUC"
+    "IQCt+45py72ZDESNDTYtdPZRhMYqwnAHE1cxqoRO3n6qmwIgGC4v13Rx8JCL/ioRxrhWQOZ2P8nfaBS2nephDoTkVrk=";
+constexpr char kModulus[] =
+    "7eA9z20pkBMLPZYMstZctyFbTmOk02JCFUrF-NwNJ2jfb48coXRNU5XfLDlkMESRvI419FF2vyR9URmi306kDXdeUpdSHnt_9w4I"
+    "GF310DnNRnmaNDAqRlqvHjHMnWAVnrdSS8esWm7QU9SeZVvHSkjzpxqWwJ6ObgqcntJVssrHfz99SHpBL1I5Eoq_N7Y_nQpAHMzl"
+    "ZSgXubSo_hJknrdvgvkz97jDxs5o458kNnhSXs0OuOXk_EyjOoq80dXX0yW8DrvCdUK4zpjiw0MC0I4_ia-4ll86zuOgYA9bU-fv"
+    "Qg5cB8NIJiCp6NDgyO8LkCbc9qxiEOmq1WBx6dFClQ";
+
+std::string Published(const std::string& x509_use = "x509-svid", const std::string& jwt_use = "jwt-svid") {
+  return R"({
+    "keys": [
+        {"use": ")" +
+         x509_use + R"(", "kty": "EC", "crv": "P-256",
+         "x": "bNGtuRQFUQnPctdVLGDD6zdKBMV9wZ4c_52measiZtI", "y": "9nCMIiTer0WagQNg8Z6ietjITG269e3l0f4Jsjvt054",
+         "x5c": [")" +
+         std::string(kCertificate) + R"("]},
+        {"use": ")" +
+         jwt_use + R"(", "kty": "EC", "kid": "C6vs25welZOx6WksNYfbMfiw9l96pMnD", "crv": "P-256",
+         "x": "g9mkXNHO8aOfsqGom3Z7yk7uskNpYuyZ1Ue_tF-10q4", "y": "AuB70kZt7s-SZtQfMa-vk4qwYJD31M97UpdPhojQ2LU"},
+        {"use": ")" +
+         jwt_use + R"(", "kty": "RSA", "kid": "rsa-1", "e": "AQAB", "n": ")" + std::string(kModulus) + R"("}
+    ],
+    "spiffe_sequence": 12035488,
+    "spiffe_refresh_hint": 2419200
+})";
+}
+
+TEST(TrustBundle, ReadsADocumentOfTheStandard) {
+  const auto bundle = TrustBundle::Parse(kOurs, Published());
+  ASSERT_TRUE(bundle.ok()) << bundle.error().ToString();
+  ASSERT_THAT(bundle->x509_authorities, SizeIs(1));
+  EXPECT_EQ(HexEncode(crypto::Sha256(bundle->x509_authorities[0].der())),
+            "4dd05b337717156011166b3286d192b26b6839696cc249d60191c544c6a9b3a2");
+  ASSERT_THAT(bundle->jwt_keys, SizeIs(2));
+  EXPECT_EQ(bundle->jwt_keys[0].key_id, "C6vs25welZOx6WksNYfbMfiw9l96pMnD");
+  EXPECT_EQ(bundle->jwt_keys[0].key.type(), crypto::KeyType::kP256);
+  EXPECT_EQ(bundle->jwt_keys[1].key.type(), crypto::KeyType::kRsa);
+  EXPECT_EQ(bundle->sequence, 12035488U);
+  EXPECT_EQ(bundle->refresh_hint, std::chrono::hours(24)) << "a hint of four weeks is cut";
+  // Section 4.2.2: keys of a use that is not known, and those that name none, are passed over.
+  EXPECT_THAT(TrustBundle::Parse(kOurs, Published("x509-svid", "another"))->jwt_keys, SizeIs(0));
+  EXPECT_THAT(TrustBundle::Parse(kOurs, Published("", "jwt-svid"))->x509_authorities, SizeIs(0));
+}
+
+// A key stands for its certificate: other coordinates beside it are somebody's mistake, or somebody's attempt.
+TEST(TrustBundle, ACertificateIsTheOneOfItsKey) {
+  std::string json = Published();
+  json.replace(json.find("bNGtuRQF"), 43, "g9mkXNHO8aOfsqGom3Z7yk7uskNpYuyZ1Ue_tF-10q4");
+  json.replace(json.find("9nCMIiTe"), 43, "AuB70kZt7s-SZtQfMa-vk4qwYJD31M97UpdPhojQ2LU");
+  const auto bundle = TrustBundle::Parse(kOurs, json);
+  EXPECT_TRUE(!bundle.ok() || bundle->x509_authorities.empty());
 }
 
 TEST(TrustBundle, PassesOverWhatItDoesNotKnow) {
