@@ -123,8 +123,8 @@ Status Authority::Restore(const Secret& state) {
     slots_[static_cast<size_t>(use)].Restore(std::move(*slot));
   }
   for (const pb::RevokedSerial& r : stored.message.revoked()) {
-    revoked_.emplace(ToBytes(r.serial()),
-                     Revocation{r.authority(), FromUnix(r.revoked_at_unix()), FromUnix(r.not_after_unix())});
+    AddRevoked(ToBytes(r.serial()),
+               Revocation{r.authority(), FromUnix(r.revoked_at_unix()), FromUnix(r.not_after_unix())});
   }
   return Ok();
 }
@@ -195,8 +195,8 @@ Status Authority::Tick() {
   const WallTime now = clock_.Wall();
   std::vector<SigningSlots> slots = slots_;
   Change change;
-  bool changed =
-      std::erase_if(revoked_, [now](const auto& r) { return r.second.not_after <= now; }) > 0 || revoked_unsaved_;
+  bool changed = revoked_unsaved_;
+  for (; !revoked_until_.empty() && revoked_until_.begin()->first <= now; changed = true) DropRevokedFirst();
   if (changed) crls_stale_ = true;
   std::vector<std::string> voided;
   for (SigningSlots& set : slots) {
@@ -289,17 +289,23 @@ Result<Authority::IssuedToken> Authority::IssueWit(const Identity& identity, con
   return IssuedToken{std::move(token), now, expires, slot->id};
 }
 
+bool Authority::AddRevoked(Bytes serial, Revocation revocation) {
+  const auto [it, added] = revoked_.emplace(std::move(serial), std::move(revocation));
+  if (added) revoked_until_.emplace(it->second.not_after, it->first);
+  return added;
+}
+
+// The one whose certificate ends first.
+void Authority::DropRevokedFirst() {
+  const auto first = revoked_until_.extract(revoked_until_.begin());
+  revoked_.erase(first.value().second);
+}
+
 void Authority::RevokeSerial(ByteView serial, WallTime not_after, std::string_view authority_id) {
   const WallTime now = clock_.Wall();
   if (not_after <= now || SlotsOf(SigningUse::kX509).Find(authority_id) == nullptr) return;
-  if (!revoked_.emplace(Bytes(serial.begin(), serial.end()), Revocation{std::string(authority_id), now, not_after})
-           .second)
-    return;
-  if (revoked_.size() > limits::kMaxRevocations) {
-    revoked_.erase(std::min_element(revoked_.begin(), revoked_.end(), [](const auto& a, const auto& b) {
-      return a.second.not_after < b.second.not_after;
-    }));
-  }
+  if (!AddRevoked(Bytes(serial.begin(), serial.end()), {std::string(authority_id), now, not_after})) return;
+  if (revoked_.size() > limits::kMaxRevocations) DropRevokedFirst();
   revoked_unsaved_ = true;
   crls_stale_ = true;
   on_change_({false, true, ""});

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -112,6 +113,8 @@ class Authority {
   Result<SigningSlot> MakeSlot(SigningUse use, WallTime now);
   Result<const SigningSlot*> SlotForSigning(SigningUse use);
   const SigningSlots& SlotsOf(SigningUse use) const { return slots_[static_cast<size_t>(use)]; }
+  bool AddRevoked(Bytes serial, Revocation revocation);
+  void DropRevokedFirst();
   void RebuildBundle();
 
   AuthorityOptions options_;
@@ -122,7 +125,8 @@ class Authority {
   std::vector<SigningSlots> slots_;  // by SigningUse
   uint64_t sequence_ = 0;
   uint64_t crl_number_ = 0;
-  std::map<Bytes, Revocation> revoked_;  // by serial
+  std::map<Bytes, Revocation> revoked_;                 // by serial
+  std::set<std::pair<WallTime, Bytes>> revoked_until_;  // the same by their certificates' ends
   bool revoked_unsaved_ = false;
   TrustBundle bundle_;
   std::vector<Bytes> crls_;

@@ -1,5 +1,6 @@
 #include "identity/core.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/limits/identity.h"
@@ -13,6 +14,12 @@ namespace {
 constexpr std::chrono::hours kCrlRenewal{12};
 // Streams in one turn of the loop: about a millisecond, and what they are sent is small enough to stay in the cache.
 constexpr size_t kRefreshedPerTurn = 16;
+// A round of MarkSlice, and a number that is not worth dividing. What else a matched process may lose takes effect at
+// once: its end, its entry's removal.
+constexpr size_t kRecheckRound = 5;
+constexpr size_t kSmallestSlice = 16;
+// More than clocks that are disciplined drift apart in a second.
+constexpr std::chrono::seconds kClockStep{1};
 // Who held certificates before this process started is back by then, or gone: seccomp holds an exec for five seconds.
 constexpr std::chrono::seconds kReturnGrace{10};
 
@@ -110,14 +117,16 @@ Status Core::WatchProcess(const std::string& process, const ProcessEvidence& evi
 void Core::OnProcessExit(std::string process) {
   watched_.erase(process);
   svids_->Drop(process);
-  RefreshIf([&process](const Subscriber& s) { return s.Concerns(process, std::nullopt); });
+  if (const auto streams = by_process_.find(process); streams != by_process_.end()) RefreshNow(streams->second);
 }
 
-Status Core::Subscribe(Subscriber& s, const std::string& process) {
-  size_t& streams = streams_[process];
-  if (streams >= limits::kMaxStreamsPerProcess) return ResourceExhausted("too many open streams of one process");
-  ++streams;
-  subscribers_.emplace(&s, process);
+Status Core::Subscribe(Subscriber& s, const std::string& process, const std::optional<InstanceId>& instance) {
+  Subscribers& streams = by_process_[process];
+  if (streams.size() >= limits::kMaxStreamsPerProcess) return ResourceExhausted("too many open streams of one process");
+  streams.insert(&s);
+  if (instance) by_instance_[instance->value()].insert(&s);
+  if (!instance || instance->value() != process) matched_.insert(&s);
+  subscribers_.emplace(&s, Shown{process, instance ? instance->value() : ""});
   return Ok();
 }
 
@@ -125,8 +134,15 @@ void Core::Unsubscribe(Subscriber& s) {
   const auto it = subscribers_.find(&s);
   if (it == subscribers_.end()) return;
   stale_.erase(&s);
-  const auto streams = streams_.find(it->second);
-  if (--streams->second == 0) streams_.erase(streams);
+  matched_.erase(&s);
+  const auto forget = [&s](SubscribersBy& by, const std::string& key) {
+    const auto at = by.find(key);
+    if (at == by.end()) return;
+    at->second.erase(&s);
+    if (at->second.empty()) by.erase(at);
+  };
+  forget(by_process_, it->second.process);
+  forget(by_instance_, it->second.instance);
   subscribers_.erase(it);
 }
 
@@ -158,24 +174,50 @@ void Core::OnInstance(const Instance& instance, InstanceChange change) {
                         (change == InstanceChange::kWithheld && instance.quarantined);
   if (void_now) svids_->Drop(instance.id().value());
   if (change != InstanceChange::kRegistered) {
-    RefreshIf([&instance](const Subscriber& s) { return s.Concerns(instance.id().value(), instance.id()); });
+    if (const auto streams = by_instance_.find(instance.id().value()); streams != by_instance_.end())
+      RefreshNow(streams->second);
   }
   if (events_.instance) events_.instance(instance, change);
 }
 
-void Core::RefreshIf(const std::function<bool(const Subscriber&)>& wanted) {
+void Core::RefreshNow(const Subscribers& these) {
   // Refreshing one may end another: look again before each.
-  std::vector<Subscriber*> now;
-  now.reserve(subscribers_.size());
-  for (const auto& [s, process] : subscribers_) now.push_back(s);
+  const std::vector<Subscriber*> now(these.begin(), these.end());
   for (Subscriber* s : now) {
-    if (subscribers_.contains(s) && wanted(*s)) s->Refresh();
+    if (subscribers_.contains(s)) s->Refresh();
   }
 }
 
 void Core::RefreshAll() {
-  for (const auto& [s, process] : subscribers_) stale_.insert(s);
+  for (const auto& [s, shown] : subscribers_) stale_.insert(s);
   PostRefresh();
+}
+
+void Core::MarkDue() {
+  const auto streams_of = [this](const std::string& process) {
+    const auto it = by_process_.find(process);
+    return it == by_process_.end() ? nullptr : &it->second;
+  };
+  // Who has no stream is not due: what it asks for next is made then.
+  for (const std::string& process : svids_->TakeDue([&](const std::string& p) { return streams_of(p) != nullptr; })) {
+    if (const Subscribers* streams = streams_of(process)) stale_.insert(streams->begin(), streams->end());
+  }
+}
+
+void Core::MarkSlice() {
+  size_t left = std::max(kSmallestSlice, matched_.size() / kRecheckRound + 1);
+  left = std::min(left, matched_.size());
+  for (auto it = matched_.upper_bound(last_slice_); left > 0; --left, ++it) {
+    if (it == matched_.end()) it = matched_.begin();
+    last_slice_ = *it;
+    stale_.insert(*it);
+  }
+}
+
+bool Core::ClockWasStepped() {
+  const std::chrono::nanoseconds apart = deps_.clock.Wall().time_since_epoch() - deps_.clock.Mono().time_since_epoch();
+  const auto before = std::exchange(clocks_apart_, apart);
+  return before && std::chrono::abs(apart - *before) >= kClockStep;
 }
 
 void Core::PostRefresh() {
@@ -208,6 +250,18 @@ void Core::TakeCrls() {
   if (crls_ == *lists) return;
   crls_ = std::move(*lists);
   ++crl_version_;
+  RefreshAll();
+}
+
+void Core::PushCrls() {
+  // Once for all whom one command ends.
+  if (!crls_waiting_ || std::exchange(crls_posted_, true)) return;
+  deps_.loop.Post([weak = std::weak_ptr<Core*>(self_)] {
+    const auto self = weak.lock();
+    if (self == nullptr) return;
+    (*self)->crls_posted_ = false;
+    (*self)->TakeCrls();
+  });
 }
 
 void Core::DropAbsent(const std::vector<std::string>& processes) {
@@ -223,7 +277,9 @@ void Core::Tick() {
   if (!rotated.ok()) Log(LogLevel::kError, "authority.rotation_failed", {{"error", rotated.error()}});
   const auto age = deps_.clock.Mono() - crls_taken_at_;
   if ((crls_waiting_ && age >= options_.crl_push_interval) || age >= kCrlRenewal) TakeCrls();
-  RefreshAll();
+  MarkDue();
+  MarkSlice();
+  if (ClockWasStepped()) RefreshAll();  // every renewal is another one now
   RefreshSome();
 }
 

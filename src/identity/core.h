@@ -38,14 +38,13 @@ class Subscriber {
   virtual ~Subscriber() = default;
   // Something that this process sees may have changed, its right to see anything included.
   virtual void Refresh() = 0;
-  // SvidKeeper's name of the process, or the instance's ID that it belongs to.
-  virtual bool Concerns(const std::string& process, const std::optional<InstanceId>& instance) const = 0;
 };
 
 struct CoreOptions {
   AuthorityOptions authority;
   RateLimiter::Options rate{};
-  // How long revocations wait for others before they are pushed together. The gateway hears of each at once.
+  // How long the revocations of processes that ended by themselves wait for others: every stream is sent the whole list
+  // again. Those of a kill or a quarantine go out at once, and the gateway hears of each at once.
   std::chrono::milliseconds crl_push_interval{1000};
 };
 
@@ -95,8 +94,9 @@ class Core {
   // For a key that the instance's gateway made. NOT_FOUND, PERMISSION_DENIED while the identity is withheld.
   Result<GatewaySvid> IssueForGateway(const InstanceId& instance, ByteView spki_der);
 
-  // RESOURCE_EXHAUSTED over limits::kMaxStreamsPerProcess. Unsubscribe is harmless without Subscribe.
-  Status Subscribe(Subscriber& s, const std::string& process);
+  // For a stream of this process, which belongs to `instance` where there is one. RESOURCE_EXHAUSTED over
+  // limits::kMaxStreamsPerProcess. Unsubscribe is harmless without Subscribe.
+  Status Subscribe(Subscriber& s, const std::string& process, const std::optional<InstanceId>& instance);
   void Unsubscribe(Subscriber& s);
   size_t subscribers() const { return subscribers_.size(); }
   // The revocation lists to show, and a number that changes with them: made anew at most once an interval, however many
@@ -104,6 +104,8 @@ class Core {
   const std::vector<Bytes>& crls() const { return crls_; }
   uint64_t crl_version() const { return crl_version_; }
 
+  // The revocations so far are those of a kill or a quarantine: shown in the loop's next turn, not after the interval.
+  void PushCrls();
   // Rotation, expiry, and what waits to be pushed. Start calls it every second.
   void Tick();
   void Start();
@@ -119,7 +121,13 @@ class Core {
   Result<Caller> Resolve(const ProcessEvidence& evidence);
   Status WatchProcess(const std::string& process, const ProcessEvidence& evidence);
   void OnProcessExit(std::string process);
-  void RefreshIf(const std::function<bool(const Subscriber&)>& wanted);
+  using Subscribers = std::set<Subscriber*>;
+  using SubscribersBy = std::map<std::string, Subscribers, std::less<>>;
+  void RefreshNow(const Subscribers& these);
+  // Those whose key or certificate is due; those whose rights come from facts that nothing tells of, a slice a second.
+  void MarkDue();
+  void MarkSlice();
+  bool ClockWasStepped();
   // Every stream, a few in each turn of the loop: what they are sent leaves in between, and who asks does not wait.
   void RefreshAll();
   void RefreshSome();
@@ -135,8 +143,15 @@ class Core {
   CoreOptions options_;
   CoreDependencies deps_;
   Events events_;
-  std::map<Subscriber*, std::string> subscribers_;  // with the process that each shows something to
-  std::map<std::string, size_t> streams_;           // of each process
+  struct Shown {
+    std::string process;
+    std::string instance;  // empty: none
+  };
+  std::map<Subscriber*, Shown> subscribers_;
+  SubscribersBy by_process_, by_instance_;
+  Subscribers matched_;               // not an instance's own process: exec and entries that end change their rights
+  Subscriber* last_slice_ = nullptr;  // the last that MarkSlice took; compared, never used
+  std::optional<std::chrono::nanoseconds> clocks_apart_;  // wall and monotonic, at the last Tick
   std::unique_ptr<Registry> registry_;
   EntryTable entries_;
   DigestCache digests_;
@@ -149,9 +164,9 @@ class Core {
   std::map<std::string, Watched> watched_;  // processes with SVIDs that are no instances
   std::vector<Bytes> crls_;
   MonoTime crls_taken_at_{};
-  bool crls_waiting_ = false;
+  bool crls_waiting_ = false, crls_posted_ = false;
   uint64_t crl_version_ = 0;
-  std::set<Subscriber*> stale_;  // to be refreshed by RefreshSome
+  Subscribers stale_;  // to be refreshed by RefreshSome
   bool refresh_posted_ = false;
   runtime::Timer timer_, absent_timer_;
   std::shared_ptr<Core*> self_;  // what posted work holds weakly

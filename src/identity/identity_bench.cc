@@ -183,6 +183,28 @@ void RevocationToClosedStream(benchmark::State& state) {
 }
 BENCHMARK(RevocationToClosedStream)->Iterations(2000);
 
+// What a second costs in which nothing changes, with so many open streams of instances' own processes.
+void IdleSecond(benchmark::State& state) {
+  World w;
+  constexpr int kStreamsEach = 10;
+  std::vector<std::unique_ptr<testing::Puppet>> puppets;
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < state.range(0) / kStreamsEach; ++i) {
+    puppets.push_back(std::make_unique<testing::Puppet>());
+    w.Launch(puppets.back()->pid());
+    for (int n = 0; n < kStreamsEach; ++n) {
+      clients.push_back(std::make_unique<Client>(w, puppets.back()->pid()));
+      clients.back()->Fetch();
+    }
+  }
+  if (static_cast<int64_t>(w.core->subscribers()) != state.range(0)) state.SkipWithError("streams");
+  for (auto _ : state) {
+    w.core->Tick();
+    for (int turn = 0; turn < 100; ++turn) w.loop.RunReady();
+  }
+}
+BENCHMARK(IdleSecond)->ArgName("streams")->Arg(0)->Arg(1000)->Unit(benchmark::kMillisecond);
+
 // Heap of one live instance with an open stream: registry, SVID, stream, and the server's connection.
 void MemoryPerInstance(benchmark::State& state) {
   World w;

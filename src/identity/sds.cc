@@ -1,5 +1,6 @@
 #include "identity/sds.h"
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <set>
@@ -34,10 +35,21 @@ void AddError(discovery::ResourceError& out, const std::string& name, const Erro
   out.mutable_error_detail()->set_message(why.message());
 }
 
-void PackSecret(SdsResource& resource, google::protobuf::Any& out) {
+google::protobuf::Any& PackedIn(google::protobuf::Any& resource) { return resource; }
+google::protobuf::Any& PackedIn(discovery::Resource& resource) { return *resource.mutable_resource(); }
+
+// A response with private keys in it is overwritten whichever way it goes.
+template <class Response>
+struct WipedAtEnd {
+  Response& response;
+  ~WipedAtEnd() {
+    for (auto& resource : *response.mutable_resources()) WipeText(*PackedIn(resource).mutable_value());
+  }
+};
+
+void PackSecret(const SdsResource& resource, google::protobuf::Any& out) {
   out.set_type_url(std::string(kSecretType));
   resource.secret.SerializeToString(out.mutable_value());
-  WipeSecret(resource.secret);
 }
 
 // What both kinds of stream share: whose it is, and when to look again.
@@ -53,7 +65,7 @@ class SdsStream : public wire::GrpcCall, private Subscriber {
         instance_(caller.instance),
         images_(caller.images) {}
   ~SdsStream() override { core_.Unsubscribe(*this); }
-  Status Subscribe() { return core_.Subscribe(*this, process_); }
+  Status Subscribe() { return core_.Subscribe(*this, process_, instance_); }
   void OnHalfClose() override { stream_->Finish(Ok()); }
 
  protected:
@@ -90,9 +102,6 @@ class SdsStream : public wire::GrpcCall, private Subscriber {
   void Refresh() override {
     if (begun_) LookAgain();
   }
-  bool Concerns(const std::string& process, const std::optional<InstanceId>& instance) const override {
-    return process_ == process || (instance.has_value() && instance_ == instance);
-  }
 
   ProcessEvidence evidence_;
   std::string process_;
@@ -102,12 +111,6 @@ class SdsStream : public wire::GrpcCall, private Subscriber {
 };
 
 // ---- State of the world
-
-struct Served {
-  std::vector<SdsResource> resources;
-  std::vector<std::pair<std::string, Error>> errors;
-  std::string version;
-};
 
 class WorldStream final : public SdsStream {
  public:
@@ -144,34 +147,36 @@ class WorldStream final : public SdsStream {
 
  private:
   Status Update(const Caller& caller) override {
-    std::vector<SdsResource> found;
     std::vector<std::pair<std::string, Error>> errors;
+    std::set<std::string> gone;  // bundles that were sent
     std::string version;
     for (const std::string& name : wanted_) {
-      auto resource = resources_.Make(caller, name, validation_);
-      if (!resource.ok() && resource.error().code() == ErrorCode::kUnavailable) return resource.error();
-      if (!resource.ok()) errors.emplace_back(name, resource.error());
-      if (!resource.ok() && sent_bundles_.contains(name)) resource = resources_.Tombstone(name, validation_);
-      version += "," + (resource.ok() ? resource->version : "-");
-      if (resource.ok()) found.push_back(std::move(*resource));
+      auto one = resources_.Version(caller, name, validation_);
+      if (!one.ok() && one.error().code() == ErrorCode::kUnavailable) return one.error();
+      if (!one.ok()) errors.emplace_back(name, one.error());
+      if (!one.ok() && sent_bundles_.contains(name)) gone.insert(name);
+      version += "," + (one.ok() ? *one : gone.contains(name) ? "gone" : "-");
     }
     version = HexEncode(crypto::Sha256(version)).substr(0, 16);
     // With nothing to show there is nothing to say: clients take a response without resources for a fault.
-    if (found.empty() || version == sent_version_) return Ok();
+    if (version == sent_version_ || (errors.size() == wanted_.size() && gone.empty())) return Ok();
 
     discovery::DiscoveryResponse response;
+    const WipedAtEnd<discovery::DiscoveryResponse> wiped{response};
     response.set_version_info(version);
     response.set_type_url(std::string(kSecretType));
-    response.set_nonce(NextNonce());
-    for (SdsResource& resource : found) {
-      if (resource.secret.has_validation_context()) sent_bundles_.insert(resource.secret.name());
+    for (const std::string& name : wanted_) {
+      if (std::ranges::any_of(errors, [&](const auto& e) { return e.first == name; }) && !gone.contains(name)) continue;
+      ASSIGN_OR_RETURN(const SdsResource resource, gone.contains(name) ? resources_.Tombstone(name, validation_)
+                                                                       : resources_.Make(caller, name, validation_));
+      if (resource.secret.has_validation_context()) sent_bundles_.insert(name);
       PackSecret(resource, *response.add_resources());
     }
     for (const auto& [name, why] : errors) AddError(*response.add_resource_errors(), name, why);
+    response.set_nonce(NextNonce());
     std::string out = response.SerializeAsString();
     const Status sent = stream_->Send(AsBytes(out), wire::GrpcBacklog::kKeepNewest);
     WipeText(out);
-    for (auto& any : *response.mutable_resources()) WipeText(*any.mutable_value());
     RETURN_IF_ERROR(sent);
     sent_version_ = std::move(version);
     return Ok();
@@ -219,23 +224,25 @@ class DeltaStream final : public SdsStream {
 
   Status Update(const Caller& caller) override {
     discovery::DeltaDiscoveryResponse response;
+    const WipedAtEnd<discovery::DeltaDiscoveryResponse> wiped{response};
     std::map<std::string, std::string> news;
     for (const auto& [name, version] : known_) {
-      auto resource = resources_.Make(caller, name, validation_);
-      if (!resource.ok() && resource.error().code() == ErrorCode::kUnavailable) return resource.error();
-      if (!resource.ok()) {
+      const auto now = resources_.Version(caller, name, validation_);
+      if (!now.ok() && now.error().code() == ErrorCode::kUnavailable) return now.error();
+      if (!now.ok()) {
         if (version == kAbsent) continue;
         response.add_removed_resources(name);
-        AddError(*response.add_resource_errors(), name, resource.error());
+        AddError(*response.add_resource_errors(), name, now.error());
         news[name] = kAbsent;
         continue;
       }
-      if (version == resource->version) continue;
+      if (version == *now) continue;
+      ASSIGN_OR_RETURN(const SdsResource resource, resources_.Make(caller, name, validation_));
       discovery::Resource& out = *response.add_resources();
       out.set_name(name);
-      out.set_version(resource->version);
-      news[name] = resource->version;
-      PackSecret(*resource, *out.mutable_resource());
+      out.set_version(resource.version);
+      news[name] = resource.version;
+      PackSecret(resource, *out.mutable_resource());
     }
     if (news.empty()) return Ok();
     response.set_type_url(std::string(kSecretType));
@@ -245,7 +252,6 @@ class DeltaStream final : public SdsStream {
     // Differences add up: none may be dropped.
     const Status sent = stream_->Send(AsBytes(out), wire::GrpcBacklog::kKeepAll);
     WipeText(out);
-    for (auto& r : *response.mutable_resources()) WipeText(*r.mutable_resource()->mutable_value());
     RETURN_IF_ERROR(sent);
     for (auto& [name, version] : news) known_[name] = std::move(version);
     return Ok();
@@ -265,6 +271,7 @@ Result<std::string> FetchSecrets(Core& core, SdsResources& resources, const Proc
     return ResourceExhausted("too many resource names");
   ASSIGN_OR_RETURN(const Caller caller, core.Authenticate(who));
   discovery::DiscoveryResponse response;
+  const WipedAtEnd<discovery::DiscoveryResponse> wiped{response};
   std::string version;
   for (const std::string& name : request.resource_names()) {
     RETURN_IF_ERROR(CheckName(name));
@@ -282,9 +289,7 @@ Result<std::string> FetchSecrets(Core& core, SdsResources& resources, const Proc
   }
   response.set_version_info(HexEncode(crypto::Sha256(version)).substr(0, 16));
   response.set_type_url(std::string(kSecretType));
-  std::string out = response.SerializeAsString();
-  for (auto& any : *response.mutable_resources()) WipeText(*any.mutable_value());
-  return out;
+  return response.SerializeAsString();
 }
 
 }  // namespace

@@ -26,32 +26,58 @@ SdsResources::Validation SdsResources::ValidationOf(const envoy::config::core::v
   return it->second.bool_value() || it->second.string_value() == "true" ? Validation::kPlain : Validation::kSpiffe;
 }
 
-Result<SdsResource> SdsResources::Make(const Caller& caller, const std::string& name, Validation validation) {
+Result<SdsResources::Meaning> SdsResources::MeaningOf(const Caller& caller, const std::string& name,
+                                                      Validation validation) const {
   const BundleSet& bundles = core_.bundles();
-  if (name == "default") return Svid(caller, caller.grants.front(), name);
-  if (name == "ROOTCA") return Bundles(name, {&bundles.own()}, validation);
+  if (name == "default") return Meaning{&caller.grants.front(), {}};
+  if (name == "ROOTCA") return Meaning{nullptr, {&bundles.own()}};
   if (name == "ALL") {
     if (validation == Validation::kPlain)
       return FailedPrecondition("ALL needs Envoy's SPIFFE validator, which this node has disabled");
-    std::vector<const TrustBundle*> all{&bundles.own()};
-    for (const auto& [td, bundle] : bundles.federated()) all.push_back(&bundle);
-    return Bundles(name, all, validation);
+    Meaning all{nullptr, {&bundles.own()}};
+    for (const auto& [td, bundle] : bundles.federated()) all.bundles.push_back(&bundle);
+    return all;
   }
   const auto id = SpiffeId::Parse(name);
   if (!id.ok()) return NotFound("no secret of that name; there are default, ROOTCA, ALL, SPIFFE IDs and trust domains");
   if (id->has_path()) {
     for (const Grant& grant : caller.grants) {
-      if (grant.identity.id == *id) return Svid(caller, grant, name);
+      if (grant.identity.id == *id) return Meaning{&grant, {}};
     }
     return PermissionDenied("this process has not that identity");
   }
   const TrustBundle* bundle = bundles.Find(id->trust_domain());
   if (bundle == nullptr) return NotFound("not federated with " + id->trust_domain().name());
-  return Bundles(name, {bundle}, validation);
+  return Meaning{nullptr, {bundle}};
+}
+
+Result<SdsResource> SdsResources::Make(const Caller& caller, const std::string& name, Validation validation) {
+  ASSIGN_OR_RETURN(const Meaning meaning, MeaningOf(caller, name, validation));
+  return meaning.svid != nullptr ? Svid(caller, *meaning.svid, name) : Bundles(name, meaning.bundles, validation);
+}
+
+Result<std::string> SdsResources::Version(const Caller& caller, const std::string& name, Validation validation) {
+  ASSIGN_OR_RETURN(const Meaning meaning, MeaningOf(caller, name, validation));
+  if (meaning.svid != nullptr) {
+    ASSIGN_OR_RETURN(const HeldX509* held, Held(caller, *meaning.svid));
+    return HexEncode(held->serial);
+  }
+  if (versions_of_ != core_.bundles().version()) bundle_versions_.clear();
+  versions_of_ = core_.bundles().version();
+  std::string& version = bundle_versions_[{name, validation}];
+  if (version.empty()) {
+    ASSIGN_OR_RETURN(const SdsResource made, Bundles(name, meaning.bundles, validation));
+    version = made.version;
+  }
+  return version;
+}
+
+Result<const HeldX509*> SdsResources::Held(const Caller& caller, const Grant& grant) {
+  return core_.svids().X509(caller.process, grant.identity, grant.x509_ttl);
 }
 
 Result<SdsResource> SdsResources::Svid(const Caller& caller, const Grant& grant, const std::string& name) {
-  ASSIGN_OR_RETURN(const HeldX509* held, core_.svids().X509(caller.process, grant.identity, grant.x509_ttl));
+  ASSIGN_OR_RETURN(const HeldX509* held, Held(caller, grant));
   ASSIGN_OR_RETURN(const auto chain, crypto::Certificate::ParseChain(held->chain_der));
   SdsResource out;
   out.secret.set_name(name);

@@ -32,7 +32,7 @@ std::unique_ptr<StateStream> StateStream::Open(Core& core, std::shared_ptr<wire:
   const auto caller = core.Authenticate(*evidence);
   if (!caller.ok()) return refuse(caller.error());
   std::unique_ptr<StateStream> call(new StateStream(core, stream, std::move(*evidence), *caller, std::move(render)));
-  const Status subscribed = core.Subscribe(*call, caller->process);
+  const Status subscribed = core.Subscribe(*call, caller->process, caller->instance);
   if (!subscribed.ok()) return refuse(subscribed.error());
   const Status shown = call->Show(*caller);
   if (!shown.ok()) return refuse(shown.error());

@@ -52,9 +52,6 @@ class StateStream final : public wire::GrpcCall, private Subscriber {
         images_(caller.images),
         render_(std::move(render)) {}
   void Refresh() override;
-  bool Concerns(const std::string& process, const std::optional<InstanceId>& instance) const override {
-    return process_ == process || (instance.has_value() && instance_ == instance);
-  }
   Status Show(const Caller& caller);
 
   Core& core_;

@@ -84,6 +84,7 @@ Result<const HeldX509*> SvidKeeper::X509(const std::string& process, const Ident
   RETURN_IF_ERROR(Remember(process, identity.id, serial_copy, issued));
   held.x509 = HeldX509{crypto::EncodeChain(issued.chain), key.ToPkcs8(), std::move(serial_copy),
                        RenewalFor(issued.not_before(), issued.not_after(), issued.authority_id)};
+  look_at_.emplace(held.x509->renewal.at_mono, process);
   return &*held.x509;
 }
 
@@ -96,6 +97,7 @@ Result<const HeldWit*> SvidKeeper::Wit(const std::string& process, const Identit
   RETURN_IF_ERROR(Issuing(identity, "wit", {}, issued.expires_at));
   held.wit = HeldWit{std::move(issued.token), std::move(jwk),
                      RenewalFor(issued.issued_at, issued.expires_at, issued.authority_id)};
+  look_at_.emplace(held.wit->renewal.at_mono, process);
   return &*held.wit;
 }
 
@@ -144,6 +146,28 @@ bool SvidKeeper::WitDue(const std::string& process, const SpiffeId& id) const {
   const auto i = p->second.find(id);
   return i != p->second.end() && i->second.wit.has_value() &&
          Due(i->second.wit->renewal, authority_.options().svid_ttl);
+}
+
+bool SvidKeeper::AnyDue(const std::string& process) const {
+  const auto p = held_.find(process);
+  if (p == held_.end()) return false;
+  const seconds ttl = authority_.options().svid_ttl;
+  return std::ranges::any_of(p->second, [&](const auto& of) {
+    const PerIdentity& held = of.second;
+    return (held.x509 && Due(held.x509->renewal, ttl)) || (held.wit && Due(held.wit->renewal, ttl));
+  });
+}
+
+std::vector<std::string> SvidKeeper::TakeDue(const std::function<bool(const std::string&)>& wanted) {
+  std::set<std::string> due;
+  const MonoTime now = clock_.Mono();
+  while (!look_at_.empty() && look_at_.begin()->first <= now) {
+    std::string process = look_at_.extract(look_at_.begin()).value().second;
+    if (wanted(process) && AnyDue(process)) due.insert(std::move(process));
+  }
+  // A key that cannot be saved now may be saved in a second.
+  for (const std::string& process : due) look_at_.emplace(now + seconds(1), process);
+  return {due.begin(), due.end()};
 }
 
 void SvidKeeper::RevokeAll(const PerIdentity& held) {

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -101,6 +102,9 @@ class SvidKeeper {
   // Whether the X.509 or WIT SVID of this identity is due. False when none is out.
   bool X509Due(const std::string& process, const SpiffeId& id) const;
   bool WitDue(const std::string& process, const SpiffeId& id) const;
+  // The processes that have an X.509 or WIT SVID that has become due by the monotonic clock, each again a second later
+  // while it stays due. Those that are not `wanted` are left out for good: what they ask for next is made new.
+  std::vector<std::string> TakeDue(const std::function<bool(const std::string& process)>& wanted);
 
   // Forgets the process, its keys with it, and revokes every certificate it got.
   void Drop(const std::string& process);
@@ -131,6 +135,7 @@ class SvidKeeper {
 
   Renewal RenewalFor(WallTime begin, WallTime end, std::string authority_id);
   bool Due(const Renewal& renewal, std::chrono::seconds longest) const;
+  bool AnyDue(const std::string& process) const;
   Status Remember(const std::string& process, const SpiffeId& id, Bytes serial, const IssuedX509& issued);
   void Revoke(const Revocable& r);
   void RevokeAll(const PerIdentity& held);
@@ -144,6 +149,8 @@ class SvidKeeper {
   OnIssuing on_issuing_;
   OutStore* const out_;
   std::map<std::string, std::map<SpiffeId, PerIdentity>, std::less<>> held_;
+  // When to look whether something of a process is due. An entry says only that: what it was for may be replaced.
+  std::set<std::pair<MonoTime, std::string>> look_at_;
   uint64_t issued_ = 0;
 };
 

@@ -1,6 +1,7 @@
 #include "identity/workload_api.h"
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -22,9 +23,41 @@ std::string Text(ByteView bytes) { return std::string(AsText(bytes)); }
 
 // ---- X.509
 
-std::string EncodeX509(Core& core, const std::vector<std::pair<const Grant*, const HeldX509*>>& svids) {
+// The part of an X509SVIDResponse that is the same for everybody, written once for each version of it: fields of a
+// message may follow one another in any order, and in pieces.
+class SharedX509 {
+ public:
+  explicit SharedX509(Core& core) : core_(core) {}
+  const std::string& bundle() {
+    BringUpToDate();
+    return bundle_;
+  }
+  const std::string& fields() {
+    BringUpToDate();
+    return fields_;
+  }
+
+ private:
+  void BringUpToDate() {
+    const std::pair now(core_.bundles().version(), core_.crl_version());
+    if (now == made_for_) return;
+    made_for_ = now;
+    bundle_ = Text(core_.bundles().own().X509Der());
+    X509SVIDResponse shared;
+    for (const Bytes& crl : core_.crls()) shared.add_crl(Text(crl));
+    for (const auto& [td, federated] : core_.bundles().federated())
+      (*shared.mutable_federated_bundles())[td.Uri()] = Text(federated.X509Der());
+    fields_ = shared.SerializeAsString();
+  }
+
+  Core& core_;
+  std::optional<std::pair<uint64_t, uint64_t>> made_for_;
+  std::string bundle_, fields_;
+};
+
+std::string EncodeX509(SharedX509& shared, const std::vector<std::pair<const Grant*, const HeldX509*>>& svids) {
   X509SVIDResponse response;
-  const std::string bundle = Text(core.bundles().own().X509Der());
+  const std::string& bundle = shared.bundle();
   for (const auto& [grant, held] : svids) {
     X509SVID& svid = *response.add_svids();
     svid.set_spiffe_id(grant->identity.id.ToString());
@@ -33,16 +66,15 @@ std::string EncodeX509(Core& core, const std::vector<std::pair<const Grant*, con
     svid.set_bundle(bundle);
     svid.set_hint(grant->identity.hint);
   }
-  for (const Bytes& crl : core.crls()) response.add_crl(Text(crl));
-  for (const auto& [td, federated] : core.bundles().federated()) {
-    (*response.mutable_federated_bundles())[td.Uri()] = Text(federated.X509Der());
-  }
-  std::string out = response.SerializeAsString();
+  std::string out;
+  out.reserve(response.ByteSizeLong() + shared.fields().size());  // keys are not left behind by growing
+  response.AppendToString(&out);
+  out += shared.fields();
   for (X509SVID& svid : *response.mutable_svids()) WipeText(*svid.mutable_x509_svid_key());
   return out;
 }
 
-Result<StateStream::State> RenderX509(Core& core, const Caller& caller) {
+Result<StateStream::State> RenderX509(Core& core, SharedX509& shared, const Caller& caller) {
   std::string version = std::to_string(core.bundles().version()) + "," + std::to_string(core.crl_version());
   std::vector<std::pair<const Grant*, const HeldX509*>> svids;
   for (const Grant& grant : caller.grants) {
@@ -50,7 +82,8 @@ Result<StateStream::State> RenderX509(Core& core, const Caller& caller) {
     version += "," + grant.identity.hint + HexEncode(held->serial);
     svids.emplace_back(&grant, held);
   }
-  return StateStream::State{std::move(version), [&core, svids = std::move(svids)] { return EncodeX509(core, svids); }};
+  return StateStream::State{std::move(version),
+                            [&shared, svids = std::move(svids)] { return EncodeX509(shared, svids); }};
 }
 
 Result<StateStream::State> RenderX509Bundles(Core& core, const Caller&) {
@@ -193,7 +226,8 @@ Result<StateStream::State> RenderWitBundles(Core& core, const Caller&) {
 void AddWorkloadApi(wire::GrpcRouter& router, Core& core, const EvidenceSource& evidence) {
   using Stream = std::shared_ptr<GrpcStream>;
   using Call = std::unique_ptr<GrpcCall>;
-  const auto add_stream = [&](const char* name, Result<StateStream::State> (*render)(Core&, const Caller&)) {
+  using Render = std::function<Result<StateStream::State>(Core&, const Caller&)>;
+  const auto add_stream = [&](const char* name, const Render& render) {
     router.AddOneMessage(name, [&core, &evidence, render](Stream stream, const GrpcRequest& request, ByteView) -> Call {
       return StateStream::Open(core, std::move(stream), WriterOf(request, evidence),
                                [&core, render](const Caller& caller) { return render(core, caller); });
@@ -212,7 +246,10 @@ void AddWorkloadApi(wire::GrpcRouter& router, Core& core, const EvidenceSource& 
         });
   };
 
-  add_stream("/SpiffeWorkloadAPI/FetchX509SVID", RenderX509);
+  add_stream("/SpiffeWorkloadAPI/FetchX509SVID",
+             [shared = std::make_shared<SharedX509>(core)](Core& c, const Caller& caller) {
+               return RenderX509(c, *shared, caller);
+             });
   add_stream("/SpiffeWorkloadAPI/FetchX509Bundles", RenderX509Bundles);
   add_stream("/SpiffeWorkloadAPI/FetchJWTBundles", RenderJwtBundles);
   add_stream("/SpiffeWorkloadAPI/FetchWITBundles", RenderWitBundles);

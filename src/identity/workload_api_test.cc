@@ -531,6 +531,92 @@ TEST_F(WorkloadApi, ManyStreamsAreToldInTurnsSoThatNobodyWaitsForAllOfThem) {
   EXPECT_EQ(told(), 50);
 }
 
+struct Counted final : Subscriber {
+  explicit Counted(Core& c) : core(c) {}
+  ~Counted() override { core.Unsubscribe(*this); }
+  void Refresh() override { ++refreshed; }
+  Core& core;
+  int refreshed = 0;
+};
+
+TEST_F(WorkloadApi, AStreamIsLookedAtWhenItsTimeHasComeAndNotBefore) {
+  Puppet agent;
+  const Instance* instance = Launch(agent);
+  const std::string process = instance->id().value();
+  Counted one(*core);
+  ASSERT_TRUE(core->Subscribe(one, process, instance->id()).ok());
+  const auto renew = [&] { ASSERT_TRUE(core->svids().X509(process, instance->identity, minutes(15)).ok()); };
+  const auto tick = [&] {
+    one.refreshed = 0;
+    core->Tick();
+    Settle();
+    return one.refreshed;
+  };
+  renew();
+  for (int i = 0; i < 60; ++i) {
+    clock.Advance(seconds(1));
+    EXPECT_EQ(tick(), 0);
+  }
+  clock.Advance(minutes(8));
+  EXPECT_EQ(tick(), 1) << "half of its life is over";
+  clock.Advance(seconds(1));
+  EXPECT_EQ(tick(), 1) << "nothing was made anew: again";
+  renew();
+  clock.Advance(seconds(1));
+  EXPECT_EQ(tick(), 0);
+  clock.StepWall(-minutes(30));
+  EXPECT_EQ(tick(), 1) << "a stepped clock makes every life another one";
+  clock.Advance(seconds(1));
+  EXPECT_EQ(tick(), 0);
+}
+
+// Nothing tells of an exec or of another uid: everybody is looked at again within five seconds, a part in each.
+TEST_F(WorkloadApi, MatchedProcessesAreLookedAtInTurns) {
+  std::vector<std::unique_ptr<Counted>> many;
+  for (int i = 0; i < 200; ++i) {
+    many.push_back(std::make_unique<Counted>(*core));
+    ASSERT_TRUE(core->Subscribe(*many.back(), "process:" + std::to_string(i), std::nullopt).ok());
+  }
+  const auto total = [&] {
+    int n = 0;
+    for (const auto& m : many) n += m->refreshed;
+    return n;
+  };
+  core->Tick();
+  Settle();
+  EXPECT_GT(total(), 0);
+  EXPECT_LT(total(), 50);
+  for (int i = 0; i < 4; ++i) {
+    core->Tick();
+    Settle();
+  }
+  for (const auto& m : many) EXPECT_GE(m->refreshed, 1);
+  EXPECT_LT(total(), 250);
+}
+
+TEST_F(WorkloadApi, RevocationsOfAKillDoNotWait) {
+  Puppet agent;
+  Launch(agent);
+  Connection c(*router, clock, agent.pid());
+  Outcome o;
+  c.Open(kX509, X509SVIDRequest(), o);
+  for (int i = 0; i < 3; ++i) {
+    Puppet other;
+    const InstanceId id = Launch(other, "editor")->id();
+    Outcome theirs;
+    Connection(*router, clock, other.pid()).Open(kX509, X509SVIDRequest(), theirs);
+    core->registry().End(id, "test");
+    core->PushCrls();
+  }
+  EXPECT_THAT(o.messages, SizeIs(1));
+  Settle();
+  c.Pump();
+  ASSERT_THAT(o.messages, SizeIs(2)) << "three ends, one message";
+  const auto last = o.Last<X509SVIDResponse>();
+  EXPECT_THAT(last.crl(), SizeIs(1));
+  EXPECT_EQ(last.svids(0).bundle(), AsText(core->bundles().own().X509Der()));
+}
+
 TEST_F(WorkloadApi, TheGatewayGetsACertificateForItsOwnKey) {
   Puppet agent;
   const InstanceId id = Launch(agent)->id();
