@@ -227,7 +227,10 @@ void Keeper::OnSpawner(Message m, Channel::Reply reply) {
     case Envelope::kExecStarting: {
       const auto id = InstanceId::Parse(m.body.exec_starting().instance());
       if (!id.ok()) return reply.Fail(id.error());
+      exec_waits_ = &reply;
       const Status s = core_->registry().ExecStarting(*id);
+      exec_waits_ = nullptr;
+      if (!reply.wanted()) return;
       return s.ok() ? reply.Ack() : reply.Fail(s.error());
     }
     case Envelope::kExecDone: return ExecDone(m.body.exec_done(), std::move(reply));
@@ -410,6 +413,8 @@ Status Keeper::RecordIssued(const identity::Identity& identity, std::string_view
 }
 
 void Keeper::OnInstanceChange(const Instance& i, InstanceChange change) {
+  // Its identity has gone. What is on record of that does not depend on the process, which stands still until then.
+  if (exec_waits_ != nullptr) exec_waits_->Ack();
   Channel* gateway = GatewayOf(i.facts.tenant);
   Body body;
   switch (change) {
