@@ -179,7 +179,9 @@ Result<uint32_t> Vault::Put(const IdSegment& tenant, const VaultName& name, cons
                    db_.Prepare("DELETE FROM secret WHERE tenant = ?1 AND digest = ?2 AND version <= ?3"));
   RETURN_IF_ERROR(
       trim.Bind(1, t.digest).Bind(2, digest).Bind(3, version - static_cast<int64_t>(limits::kMaxVaultVersions)).Run());
+  const bool trimmed = db_.changes() > 0;
   RETURN_IF_ERROR(transaction.Commit());
+  if (trimmed) RETURN_IF_ERROR(db_.ForgetDeleted());
   return number;
 }
 
@@ -231,7 +233,7 @@ Status Vault::Delete(const IdSegment& tenant, const VaultName& name) {
   ASSIGN_OR_RETURN(Statement s, db_.Prepare("DELETE FROM secret WHERE tenant = ?1 AND digest = ?2"));
   RETURN_IF_ERROR(s.Bind(1, t.digest).Bind(2, NameDigest(t.name_key, name.value())).Run());
   if (db_.changes() == 0) return NotFound("vault: no such secret");
-  return Ok();
+  return db_.ForgetDeleted();
 }
 
 Status Vault::DeleteTenant(const IdSegment& tenant) {
@@ -241,7 +243,8 @@ Status Vault::DeleteTenant(const IdSegment& tenant) {
     ASSIGN_OR_RETURN(Statement s, db_.Prepare(sql));
     RETURN_IF_ERROR(s.Bind(1, digest).Run());
   }
-  return transaction.Commit();
+  RETURN_IF_ERROR(transaction.Commit());
+  return db_.ForgetDeleted();
 }
 
 Status Vault::RotateTenantKey(const IdSegment& tenant) {

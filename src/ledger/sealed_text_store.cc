@@ -71,9 +71,7 @@ Result<uint64_t> SealedTextStore::RunErase(store::Statement& statement) {
   RETURN_IF_ERROR(statement.Run());
   const int64_t erased = db_.changes();
   if (erased > 0) {
-    // What was erased is still in the write-ahead log until it is folded into the file and cut.
-    ASSIGN_OR_RETURN(store::Statement checkpoint, db_.Prepare("PRAGMA wal_checkpoint(TRUNCATE)"));
-    RETURN_IF_ERROR(checkpoint.Run());
+    RETURN_IF_ERROR(db_.ForgetDeleted());
   }
   return static_cast<uint64_t>(erased);
 }

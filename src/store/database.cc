@@ -232,6 +232,13 @@ Result<Transaction> Database::Begin() {
 
 int64_t Database::changes() const { return sqlite3_changes64(db_); }
 
+Status Database::ForgetDeleted() {
+  ASSIGN_OR_RETURN(Statement checkpoint, Prepare("PRAGMA wal_checkpoint(TRUNCATE)"));
+  ASSIGN_OR_RETURN(const bool row, checkpoint.Step());
+  if (!row || checkpoint.Int(0) != 0) return Unavailable("database: deleted, but its write-ahead log is in use");
+  return Ok();
+}
+
 Status Database::CopyTo(const std::string& path) {
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd < 0) return ErrnoError("make " + path, errno);

@@ -101,6 +101,8 @@ class Database {
   // Rows that the last INSERT, UPDATE or DELETE changed.
   int64_t changes() const;
   int schema_version() const { return version_; }
+  // After a deletion: folds the write-ahead log, where what was deleted still stands, into the file and cuts it.
+  Status ForgetDeleted();
   // A consistent copy of the whole database, mode 0600, while this one stays open. ALREADY_EXISTS when `path` exists.
   Status CopyTo(const std::string& path);
 
