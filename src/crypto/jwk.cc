@@ -47,11 +47,16 @@ Result<PublicKey> ParseKey(const JsonObject& o) {
   return PublicKey::FromRsa(n, e);
 }
 
+bool HoldsPrivateKey(const JsonObject& o) {
+  for (const char* name : {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}) {
+    if (o.Find(name) != nullptr) return true;
+  }
+  return false;
+}
+
 Result<Jwk> FromObject(const JsonObject& o) {
   // A private half in a public document is somebody's accident; keeping the key would make it ours.
-  for (const char* name : {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}) {
-    if (o.Find(name) != nullptr) return Bad("holds a private key");
-  }
+  if (HoldsPrivateKey(o)) return Bad("holds a private key");
   ASSIGN_OR_RETURN(PublicKey key, ParseKey(o));
   Jwk jwk{std::move(key)};
   ASSIGN_OR_RETURN(const std::string* const kid, o.FindString("kid"));
@@ -113,6 +118,7 @@ Result<JwkSet> ParseJwkSet(std::string_view json) {
   for (const JsonValue& entry : entries) {
     if (entry.kind != JsonKind::kObject) return InvalidArgument("JWK set: a key is an object");
     ASSIGN_OR_RETURN(const JsonObject key, JsonObject::Parse(entry.raw));
+    if (HoldsPrivateKey(key)) ++set.private_keys;
     Result<Jwk> jwk = FromObject(key);
     if (jwk.ok()) {
       set.keys.push_back(std::move(jwk).value());

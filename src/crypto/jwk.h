@@ -26,6 +26,7 @@ struct JwkSet {
   std::vector<Jwk> keys;
   // Keys of kinds that we do not use, and such as are unusable (RFC 7517 5): they are passed over, and counted.
   size_t skipped = 0;
+  size_t private_keys = 0;  // of those: with a private half, which no public document should show
   // Of a SPIFFE trust bundle; absent when not given.
   std::optional<uint64_t> sequence;
   std::optional<uint64_t> refresh_hint_seconds;

@@ -60,6 +60,12 @@ bool SameKeySet(const KeySet& a, const KeySet& b) {
 
 Result<TrustBundle> TrustBundle::Parse(const TrustDomain& td, std::string_view json) {
   ASSIGN_OR_RETURN(JwkSet set, crypto::ParseJwkSet(json));
+  // Whoever has read the document before us can sign for this trust domain: nothing in it is worth believing.
+  if (set.private_keys > 0) {
+    return InvalidArgument(
+        "bundle of " + td.name() +
+        ": holds a private key (\"d\" or its like): replace that key, then publish public ones only");
+  }
   TrustBundle bundle(td);
   for (Jwk& jwk : set.keys) {
     if (jwk.use == kX509Use)

@@ -55,6 +55,19 @@ TEST(TrustBundle, RoundTrips) {
   EXPECT_EQ(parsed->refresh_hint, bundle.refresh_hint);
 }
 
+TEST(TrustBundle, ADocumentWithAPrivateKeyIsRefusedAsAWhole) {
+  const std::string whole = FullBundle(kTheirs).ToJson();
+  for (const std::string leak : {R"({"kty":"EC","crv":"P-256","use":"jwt-svid","kid":"z","x":"AA","y":"AA","d":"AA"})",
+                                 R"({"kty":"oct","kid":"z","k":"c2VjcmV0"})",
+                                 R"({"kty":"RSA","use":"x509-svid","n":"AA","e":"AQAB","q":"AA"})"}) {
+    std::string json = whole;
+    json.insert(json.find('[') + 1, leak + ",");
+    const auto parsed = TrustBundle::Parse(kTheirs, json);
+    ASSERT_FALSE(parsed.ok()) << leak;
+    EXPECT_THAT(parsed.error().message(), HasSubstr("private key"));
+  }
+}
+
 TEST(TrustBundle, TheKeysOfOneUseAreAPlainJwkSet) {
   const TrustBundle bundle = FullBundle(kOurs);
   const auto jwks = wire::ParseJson(bundle.JwtJwks());
