@@ -5,9 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <semaphore>
 #include <thread>
 
 #include "base/limits/ledger.h"
@@ -386,8 +388,36 @@ TEST_F(JournalTest, RotationMovesOnWithoutLoss) {
   const RecordView view = ScanRecord(reader.Next().value()->record, SeqField::kAbsent).value();
   EXPECT_EQ(view.writer, name);
   EXPECT_EQ(view.instance_seq, 1u);
-  EXPECT_TRUE(Reader().WriterGone());
   EXPECT_FALSE(reader.WriterGone());
+  ASSERT_TRUE(writer->Close().ok());  // the old one is closed by then
+  EXPECT_TRUE(Reader().WriterGone());
+}
+
+// A disk that hangs holds up whoever waits for it, and nobody else.
+TEST_F(JournalTest, ASlowDiskHoldsUpNoCaller) {
+  std::binary_semaphore disk{0};
+  std::atomic<int> syncs = 0;
+  NewJournal journal = Create();
+  auto writer =
+      JournalWriter::Open(std::move(journal.fd), std::move(journal.ticket), SyncPolicy::kDurable, {}, [&](int fd) {
+        if (++syncs == 1) disk.acquire();
+        return ::fdatasync(fd);
+      }).value();
+  std::atomic<int> acknowledged = 0;
+  const auto append = [&](uint64_t n) {
+    writer->Append(TestEvent(1, n), [&](const Status& s) { acknowledged += s.ok() ? 1 : 100; });
+  };
+  append(0);
+  while (syncs == 0) std::this_thread::yield();
+  append(1);
+  NewJournal next = Create(folder_.path() + "/next.journal");
+  EXPECT_TRUE(writer->Rotate(std::move(next.fd), std::move(next.ticket)).ok()) << "returns while the disk hangs";
+  append(2);
+  EXPECT_EQ(acknowledged, 0);
+  disk.release();
+  EXPECT_TRUE(writer->Close().ok());
+  EXPECT_EQ(acknowledged, 3);
+  EXPECT_EQ(ReadAll().numbers.size(), 2u);
 }
 
 // INV-LEDGER-06: a process that is killed at any moment has lost nothing that it acknowledged.

@@ -52,13 +52,18 @@ Result<JournalWriter::File> JournalWriter::MakeFile(runtime::UniqueFd fd, Journa
 }
 
 Result<std::unique_ptr<JournalWriter>> JournalWriter::Open(runtime::UniqueFd fd, JournalTicket ticket,
-                                                           SyncPolicy policy, SpaceProbe space) {
+                                                           SyncPolicy policy, SpaceProbe space, SyncFile sync) {
   ASSIGN_OR_RETURN(File file, MakeFile(std::move(fd), std::move(ticket)));
-  return std::unique_ptr<JournalWriter>(new JournalWriter(std::move(file), policy, std::move(space)));
+  if (!sync) sync = ::fdatasync;
+  return std::unique_ptr<JournalWriter>(new JournalWriter(std::move(file), policy, std::move(space), std::move(sync)));
 }
 
-JournalWriter::JournalWriter(File file, SyncPolicy policy, SpaceProbe space)
-    : policy_(policy), space_(std::move(space)), file_(std::move(file)), nearly_full_(space_ != nullptr) {
+JournalWriter::JournalWriter(File file, SyncPolicy policy, SpaceProbe space, SyncFile sync)
+    : policy_(policy),
+      space_(std::move(space)),
+      sync_(std::move(sync)),
+      file_(std::move(file)),
+      nearly_full_(space_ != nullptr) {
   syncer_ = std::thread([this] { SyncLoop(); });
 }
 
@@ -191,54 +196,87 @@ bool JournalWriter::WantsRotation() const {
   return broken_.has_value() || file_.size >= limits::kRotateJournalBytes;
 }
 
-Status JournalWriter::FinishFile(std::optional<File> next) {
-  // Both locks are held across the sync: nothing may be written between the end frame and the next file.
+bool JournalWriter::broken() const {
+  const MutexLock lock(mutex_);
+  return broken_.has_value();
+}
+
+Status JournalWriter::Rotate(runtime::UniqueFd fd, JournalTicket ticket) {
+  ASSIGN_OR_RETURN(File next, MakeFile(std::move(fd), std::move(ticket)));
+  Status ended;
+  {
+    const MutexLock lock(mutex_);
+    const uint8_t end = static_cast<uint8_t>(FrameType::kEnd);
+    ended = WriteFrame(ByteView(&end, 1));
+    retired_.push_back({std::move(file_.fd), std::exchange(waiters_, {}), ended});
+    // A broken file keeps its end open, and the reader will say so. It must not keep the next one from being used.
+    broken_.reset();
+    file_ = std::move(next);
+    ++rotations_;
+  }
+  work_.release();
+  return ended;
+}
+
+Status JournalWriter::Close() {
+  // Both locks are held across the sync: nothing may be written after the end frame.
   const MutexLock one(sync_mutex_);
+  SyncRetired();
   std::vector<Waiter> done;
   Status ended;
   {
     const MutexLock lock(mutex_);
     const uint8_t end = static_cast<uint8_t>(FrameType::kEnd);
     ended = WriteFrame(ByteView(&end, 1));
-    if (ended.ok() && ::fdatasync(file_.fd.get()) != 0) ended = Break(ErrnoError("sync journal", errno));
+    if (ended.ok() && sync_(file_.fd.get()) != 0) ended = Break(ErrnoError("sync journal", errno));
     done.swap(waiters_);
-    // A broken file keeps its end open, and the reader will say so. It must not keep the next one from being used.
-    broken_.reset();
-    if (next)
-      file_ = std::move(*next);
-    else
-      broken_ = Unavailable("this journal is closed");
+    broken_ = Unavailable("this journal is closed");
   }
   for (Waiter& waiter : done) waiter.done(ended);
   return ended;
 }
 
-Status JournalWriter::Rotate(runtime::UniqueFd fd, JournalTicket ticket) {
-  ASSIGN_OR_RETURN(File next, MakeFile(std::move(fd), std::move(ticket)));
-  return FinishFile(std::move(next));
+void JournalWriter::SyncRetired() {
+  std::vector<Retired> retired;
+  {
+    const MutexLock lock(mutex_);
+    retired.swap(retired_);
+  }
+  for (Retired& r : retired) {
+    if (r.status.ok() && sync_(r.fd.get()) != 0) r.status = Unavailable(ErrnoError("sync journal", errno).message());
+    r.fd.reset();
+    for (Waiter& waiter : r.waiters) waiter.done(r.status);
+  }
 }
-
-Status JournalWriter::Close() { return FinishFile(std::nullopt); }
 
 void JournalWriter::SyncOnce() {
   const MutexLock one(sync_mutex_);
+  SyncRetired();
   int fd = -1;
-  uint64_t covered = 0;
+  uint64_t covered = 0, rotations = 0;
   {
     const MutexLock lock(mutex_);
     fd = file_.fd.get();
     covered = written_;
+    rotations = rotations_;
     sync_asked_ = false;
   }
-  const int failed = ::fdatasync(fd) == 0 ? 0 : errno;
+  const int failed = sync_(fd) == 0 ? 0 : errno;
   const bool nearly_full = space_ && IsNearlyFull(fd);
   std::vector<Waiter> done;
   Status status;
   {
     const MutexLock lock(mutex_);
+    nearly_full_ = nearly_full;
+    if (rotations != rotations_) {
+      // It is a retired file by now, and its waiters are with it. A failure is told once: by no later sync.
+      for (Retired& r : retired_) {
+        if (failed != 0 && r.fd.get() == fd) r.status = Unavailable(ErrnoError("sync journal", failed).message());
+      }
+      return;
+    }
     // After a failed sync the kernel may have dropped the pages: nothing says what is on disk, so nothing is trusted.
     if (failed != 0) status = Break(ErrnoError("sync journal", failed));
-    nearly_full_ = nearly_full;
     std::vector<Waiter> later;
     for (Waiter& waiter : waiters_) {
       (waiter.frame <= covered || failed != 0 ? done : later).push_back(std::move(waiter));

@@ -41,11 +41,12 @@ class JournalWriter {
  public:
   using Done = UniqueFunction<void(Status)>;
   using SpaceProbe = std::function<Result<DiskSpace>(int fd)>;  // called on any thread
+  using SyncFile = std::function<int(int fd)>;                  // as fdatasync(2)
 
   // `fd` and `ticket` as CreateJournal made them, not used before. Where `space` is given (DiskSpaceOf), records are
   // refused while the disk has no more than limits::kDiskKeptBack free: the keeper's own come in after that.
   static Result<std::unique_ptr<JournalWriter>> Open(runtime::UniqueFd fd, JournalTicket ticket, SyncPolicy policy,
-                                                     SpaceProbe space = {});
+                                                     SpaceProbe space = {}, SyncFile sync = {});
   // Syncs what is written; the journal then looks like that of a process that was killed. See Close.
   ~JournalWriter();
   JournalWriter(const JournalWriter&) = delete;
@@ -65,8 +66,10 @@ class JournalWriter {
 
   // True when the file has grown beyond limits::kRotateJournalBytes or is broken: time to ask for a new one.
   bool WantsRotation() const;
+  bool broken() const;
   // Ends this file and goes on in a new one, whatever the answer: an error is the old file's, whose end stays open.
-  // Counters begin again at 1 under the new writer's name.
+  // Waits for no disk: the old file is synced, and closed, by the syncing thread. Counters begin again at 1 under the
+  // new writer's name.
   Status Rotate(runtime::UniqueFd fd, JournalTicket ticket);
   // Ends the file, synced: nothing follows. Later calls fail.
   Status Close();
@@ -87,7 +90,14 @@ class JournalWriter {
     std::map<std::string, uint64_t, std::less<>> counts;  // instance → its records
   };
 
-  JournalWriter(File file, SyncPolicy policy, SpaceProbe space);
+  // A file that Rotate has ended, until it is synced.
+  struct Retired {
+    runtime::UniqueFd fd;
+    std::vector<Waiter> waiters;
+    Status status;  // an error: nothing says what of it is on disk
+  };
+
+  JournalWriter(File file, SyncPolicy policy, SpaceProbe space, SyncFile sync);
   static Result<File> MakeFile(runtime::UniqueFd fd, JournalTicket ticket);
   Status WriteRecord(const Event& event) HEXR_REQUIRES(mutex_);
   Status WriteFrame(ByteView plaintext) HEXR_REQUIRES(mutex_);
@@ -95,25 +105,27 @@ class JournalWriter {
   Status CheckFile() HEXR_REQUIRES(mutex_);
   Status Break(Error error) HEXR_REQUIRES(mutex_);
   bool IsNearlyFull(int fd) const;
-  // Ends and syncs the file, then takes the next one or refuses all that follows.
-  Status FinishFile(std::optional<File> next);
   void SyncLoop();
   void SyncOnce();
+  void SyncRetired() HEXR_REQUIRES(sync_mutex_);
 
   const SyncPolicy policy_;
   const SpaceProbe space_;
+  const SyncFile sync_;
   mutable Mutex mutex_;
   File file_ HEXR_GUARDED_BY(mutex_);
   uint64_t written_ HEXR_GUARDED_BY(mutex_) = 0;  // frames, over all files
   std::optional<Error> broken_ HEXR_GUARDED_BY(mutex_);
   std::vector<Waiter> waiters_ HEXR_GUARDED_BY(mutex_);
+  std::vector<Retired> retired_ HEXR_GUARDED_BY(mutex_);
+  uint64_t rotations_ HEXR_GUARDED_BY(mutex_) = 0;
   bool sync_asked_ HEXR_GUARDED_BY(mutex_) = false;
   bool nearly_full_ HEXR_GUARDED_BY(mutex_);  // as of the last sync; looked at again before a record is refused
   Bytes plaintext_ HEXR_GUARDED_BY(mutex_);
   Bytes frame_ HEXR_GUARDED_BY(mutex_);
   std::string json_ HEXR_GUARDED_BY(mutex_);
 
-  Mutex sync_mutex_;  // one sync at a time, so that a descriptor is not replaced under one
+  Mutex sync_mutex_;  // one sync at a time, so that no descriptor is closed under one
   std::atomic<bool> stopping_ = false;
   std::counting_semaphore<> work_{0};
   std::binary_semaphore stop_{0};
