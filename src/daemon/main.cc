@@ -21,6 +21,7 @@
 #include "daemon/supervisor.h"
 #include "runtime/confine.h"
 #include "runtime/process.h"
+#include "wire/protobuf_log.h"
 
 namespace hexr::daemon {
 namespace {
@@ -146,6 +147,7 @@ int RunSupervisor(const Arguments& args) {
 
 int main(int argc, char** argv) {
   using hexr::daemon::Arguments;
+  hexr::wire::QuietProtobuf();
   Arguments args;
   for (int i = 1; i < argc; ++i) {
     const std::string a = argv[i];

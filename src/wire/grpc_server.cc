@@ -92,6 +92,13 @@ void GrpcStream::Finish(const Status& status) {
   if (connection_ != nullptr) connection_->Finish(id_, status);
 }
 
+void GrpcStream::Probe(uint64_t token, UniqueFunction<void(WriterTag)> done) {
+  if (connection_ == nullptr) return;
+  connection_->probes_[token] = {id_, std::move(done)};
+  connection_->http2_.Ping(token);
+  connection_->NoteOutput();
+}
+
 void GrpcRouter::Add(std::string method, Factory factory) { methods_[std::move(method)] = std::move(factory); }
 
 void GrpcRouter::AddOneMessage(std::string method, OneMessage handler) {
@@ -263,7 +270,13 @@ void GrpcConnection::OnDrained(int32_t id) {
   if (call != nullptr && call->call != nullptr && call->stream->open()) call->call->OnDrained();
 }
 
+void GrpcConnection::OnPong(uint64_t token, WriterTag writer) {
+  auto node = probes_.extract(token);
+  if (!node.empty()) node.mapped().done(writer);
+}
+
 void GrpcConnection::OnClose(int32_t id) {
+  std::erase_if(probes_, [id](const auto& p) { return p.second.stream == id; });
   const auto it = calls_.find(id);
   if (it == calls_.end()) return;
   const std::unique_ptr<Call> gone = std::move(it->second);

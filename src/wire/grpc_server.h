@@ -45,6 +45,9 @@ class GrpcStream {
   // The last word. OK after everything sent so far; an error at once: messages not sent yet are dropped.
   void Finish(const Status& status);
   bool open() const { return connection_ != nullptr; }
+  // Asks the client's end of the connection whether it is there: `done` gets who wrote the answer, if there is one.
+  // Every HTTP/2 client answers by itself. `token` is not 0, and nobody can guess it.
+  void Probe(uint64_t token, UniqueFunction<void(WriterTag)> done);
 
  private:
   friend class GrpcConnection;
@@ -122,6 +125,7 @@ class GrpcConnection final : private Http2Handler {
   void OnRefused(int32_t stream, const Error& why) override;
   void OnDrained(int32_t stream) override;
   void OnClose(int32_t stream) override;
+  void OnPong(uint64_t token, WriterTag writer) override;
 
   Call* Find(int32_t stream);
   Status Send(int32_t stream, ByteView message, GrpcBacklog backlog);
@@ -135,8 +139,13 @@ class GrpcConnection final : private Http2Handler {
   GrpcOptions options_;
   Http2Server http2_;
   std::map<int32_t, std::unique_ptr<Call>> calls_;
-  size_t buffered_ = 0;  // of incomplete messages, all calls together
-  bool inside_ = false;  // Feed or TakeOutput is running
+  struct Probe {
+    int32_t stream;
+    UniqueFunction<void(WriterTag)> done;
+  };
+  std::map<uint64_t, Probe> probes_;  // by token; gone with their streams
+  size_t buffered_ = 0;               // of incomplete messages, all calls together
+  bool inside_ = false;               // Feed or TakeOutput is running
 };
 
 }  // namespace hexr::wire

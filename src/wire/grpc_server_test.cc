@@ -14,6 +14,7 @@
 #include "wire/grpc_client.h"
 #include "wire/grpc_framing.h"
 #include "wire/grpc_services.h"
+#include "wire/protobuf_log.h"
 #include "wire/testing/http2_frames.h"
 
 namespace hexr::wire {
@@ -476,6 +477,15 @@ TEST(GrpcFraming, CutsMessages) {
   EXPECT_EQ(reader.buffered(), 0U);
   reader.Append(AsBytes(std::string_view("\0\0\0\0\5", 5)));
   EXPECT_EQ(reader.Next().error().code(), ErrorCode::kResourceExhausted) << "before any of its bytes are here";
+}
+
+// Whoever sends messages with text that is none writes nothing into our log.
+TEST(ProtobufLog, NonsenseIsNoNews) {
+  QuietProtobuf();
+  ::grpc::health::v1::HealthCheckRequest request;
+  ::testing::internal::CaptureStderr();
+  for (int i = 0; i < 100; ++i) EXPECT_FALSE(request.ParseFromString("\x0a\x01\xff"));
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
 }
 
 }  // namespace

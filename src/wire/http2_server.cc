@@ -172,8 +172,14 @@ struct Http2Server::Impl {
   static int OnFrameRecv(nghttp2_session*, const nghttp2_frame* frame, void* user_data) {
     Impl& self = Self(user_data);
     const int32_t id = frame->hd.stream_id;
-    if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0 && self.draining)
-      self.FinishDrain();
+    if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) {
+      uint64_t token = 0;
+      std::memcpy(&token, frame->ping.opaque_data, sizeof token);
+      if (token != 0)
+        self.handler.OnPong(token, self.splitter.writer());
+      else if (self.draining)
+        self.FinishDrain();
+    }
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
     Stream* stream = self.Find(id);
     if (stream == nullptr) return 0;
@@ -386,6 +392,12 @@ void Http2Server::Consume(int32_t stream, size_t bytes) {
 void Http2Server::Reset(int32_t stream, uint32_t http2_error) {
   if (impl_->Find(stream) == nullptr) return;
   nghttp2_submit_rst_stream(impl_->session, NGHTTP2_FLAG_NONE, stream, http2_error);
+}
+
+void Http2Server::Ping(uint64_t token) {
+  uint8_t data[8];
+  std::memcpy(data, &token, sizeof data);
+  nghttp2_submit_ping(impl_->session, NGHTTP2_FLAG_NONE, data);
 }
 
 void Http2Server::Drain() {

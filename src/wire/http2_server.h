@@ -50,6 +50,11 @@ class Http2Handler {
   virtual void OnDrained(int32_t stream) = 0;
   // The last call for this stream, whoever ended it.
   virtual void OnClose(int32_t stream) = 0;
+  // The answer to Ping, and who wrote it.
+  virtual void OnPong(uint64_t token, WriterTag writer) {
+    (void)token;
+    (void)writer;
+  }
 
  protected:
   ~Http2Handler() = default;
@@ -92,6 +97,9 @@ class Http2Server {
   // Returns flow-control window for data that has been dealt with. The connection's own window is returned by itself.
   void Consume(int32_t stream, size_t bytes);
   void Reset(int32_t stream, uint32_t http2_error);
+
+  // PING (RFC 9113 6.7). `token` is not 0, and unpredictable where the answer has to mean something.
+  void Ping(uint64_t token);
 
   // Graceful end (RFC 9113 6.8): no new streams after a round trip, open ones go on, finished() when they are done.
   void Drain();
