@@ -31,10 +31,10 @@ Status WriteAll(int fd, ByteView data) {
 }
 
 // `memfd` is filled where the message is too large for a packet: it goes as the last descriptor.
-Result<Bytes> Pack(const Envelope& body, UniqueFd& memfd) {
+Result<WipedBytes> Pack(const Envelope& body, UniqueFd& memfd) {
   const size_t size = body.ByteSizeLong();
   if (size > limits::kMaxMessageBytes) return ResourceExhausted("message over the limit");
-  Bytes data(size + 1);
+  WipedBytes data(size + 1);
   data[0] = kInline;
   HEXR_CHECK(body.SerializeToArray(data.data() + 1, static_cast<int>(size)));
   if (data.size() <= limits::kMaxInlineMessageBytes) return data;
@@ -44,10 +44,10 @@ Result<Bytes> Pack(const Envelope& body, UniqueFd& memfd) {
   if (fcntl(memfd.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
     return ErrnoError("seal message", errno);
   }
-  return Bytes{kMemfd};
+  return WipedBytes{kMemfd};
 }
 
-Result<Bytes> ReadMemfd(int fd) {
+Result<WipedBytes> ReadMemfd(int fd) {
   struct stat st {};
   if (fstat(fd, &st) != 0) return ErrnoError("message memfd", errno);
   const int seals = fcntl(fd, F_GET_SEALS);
@@ -56,7 +56,7 @@ Result<Bytes> ReadMemfd(int fd) {
   }
   if (st.st_size < 0 || static_cast<size_t>(st.st_size) > limits::kMaxMessageBytes)
     return ResourceExhausted("message over the limit");
-  Bytes data(static_cast<size_t>(st.st_size));
+  WipedBytes data(static_cast<size_t>(st.st_size));
   size_t done = 0;
   while (done < data.size()) {
     const ssize_t n = pread(fd, data.data() + done, data.size() - done, static_cast<off_t>(done));
@@ -69,7 +69,7 @@ Result<Bytes> ReadMemfd(int fd) {
 
 Result<Message> Unpack(Packet p) {
   Message m;
-  Bytes body;
+  WipedBytes body;
   if (p.data[0] == kMemfd && p.data.size() == 1 && !p.fds.empty()) {
     const UniqueFd memfd = std::move(p.fds.back());
     p.fds.pop_back();
@@ -95,6 +95,22 @@ std::vector<int> Raw(const SharedFds& fds, const UniqueFd& memfd) {
 
 }  // namespace
 
+void WipeSecrets(Envelope& body) {
+  switch (body.body_case()) {
+    case Envelope::kAdminCall: return WipeText(*body.mutable_admin_call()->mutable_secret());
+    case Envelope::kAdminResult: return WipeText(*body.mutable_admin_result()->mutable_secret());
+    case Envelope::kJournal: return WipeText(*body.mutable_journal()->mutable_key());
+    case Envelope::kRegisterInstance:
+      if (body.register_instance().has_on_behalf_of())
+        WipeText(*body.mutable_register_instance()->mutable_on_behalf_of()->mutable_token());
+      return;
+    case Envelope::kPublish:
+      for (auto& listener : *body.mutable_publish()->mutable_listeners()) WipeText(*listener.mutable_key_pem());
+      return;
+    default: return;
+  }
+}
+
 Channel::Reply::~Reply() {
   if (call_ != 0) Fail(Internal("the request was dropped without an answer"));
 }
@@ -105,7 +121,9 @@ void Channel::Reply::Send(Envelope body, std::vector<UniqueFd> fds) {
   if (call == 0 || !channel) return;
   body.set_call(call);
   body.set_reply(true);
-  if (const Status s = (*channel)->Enqueue(body, std::move(fds)); !s.ok()) {
+  const Status s = (*channel)->Enqueue(body, std::move(fds));
+  WipeSecrets(body);
+  if (!s.ok()) {
     Log(LogLevel::kWarn, "channel.reply_failed", {{"channel", (*channel)->name()}, {"error", s.error()}});
   }
 }
@@ -144,7 +162,9 @@ Channel::~Channel() {
 Status Channel::Send(Envelope body, std::vector<UniqueFd> fds) {
   body.set_call(0);
   body.set_reply(false);
-  return Enqueue(body, std::move(fds));
+  const Status s = Enqueue(body, std::move(fds));
+  WipeSecrets(body);
+  return s;
 }
 
 Status Channel::SendShared(Envelope body, SharedFds fds) {
@@ -163,7 +183,9 @@ void Channel::Call(Envelope body, std::vector<UniqueFd> fds, std::chrono::millis
     auto node = pending_.extract(call);
     if (!node.empty()) node.mapped().done(DeadlineExceeded(name_ + " did not answer in time"));
   });
-  if (const Status s = Enqueue(body, std::move(fds)); !s.ok()) {
+  const Status s = Enqueue(body, std::move(fds));
+  WipeSecrets(body);
+  if (!s.ok()) {
     // Never from inside Call: the caller may hold state that `done` changes.
     loop_.Post([weak = std::weak_ptr<Channel*>(self_), call, error = s.error()] {
       const auto channel = weak.lock();
@@ -181,7 +203,7 @@ Status Channel::Enqueue(const Envelope& body, std::vector<UniqueFd> fds) {
 Status Channel::Enqueue(const Envelope& body, SharedFds fds) {
   if (!socket_) return Unavailable(name_ + " has gone");
   UniqueFd memfd;
-  ASSIGN_OR_RETURN(Bytes data, Pack(body, memfd));
+  ASSIGN_OR_RETURN(WipedBytes data, Pack(body, memfd));
   if (queue_.empty()) {
     bool would_block = false;
     const Status s = SendPacket(socket_.get(), data, Raw(fds, memfd), &would_block);
@@ -287,7 +309,7 @@ Status WaitFor(int socket, short events, std::chrono::milliseconds deadline) {
 
 Status SendBlocking(int socket, const Envelope& body, std::span<const int> fds, std::chrono::milliseconds deadline) {
   UniqueFd memfd;
-  ASSIGN_OR_RETURN(const Bytes data, Pack(body, memfd));
+  ASSIGN_OR_RETURN(const WipedBytes data, Pack(body, memfd));
   std::vector<int> raw(fds.begin(), fds.end());
   if (memfd) raw.push_back(memfd.get());
   for (;;) {

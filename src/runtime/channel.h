@@ -2,8 +2,7 @@
 //
 // Messages larger than one packet travel as a sealed memfd; the channel hides that. A peer that leaves more than
 // limits::kMaxQueuedMessages or kMaxQueuedBytes unread is taken for dead: the channel closes, which fails every call
-// (never blocks).
-// Belongs to the loop's thread.
+// (never blocks). Whatever a message passes through here is wiped behind it. Belongs to the loop's thread.
 #pragma once
 
 #include <chrono>
@@ -18,6 +17,7 @@
 #include "base/limits/messages.h"
 #include "base/result.h"
 #include "base/unique_function.h"
+#include "base/wiped.h"
 #include "hexr/node/v1/node.pb.h"
 #include "runtime/loop.h"
 #include "runtime/unique_fd.h"
@@ -26,7 +26,16 @@ namespace hexr::runtime {
 
 using Envelope = ::hexr::node::v1::Envelope;
 
+// Overwrites the fields that hold keys and secrets: protobuf frees its strings as they are.
+void WipeSecrets(Envelope& body);
+
 struct Message {
+  Message() = default;
+  Message(Envelope b, std::vector<UniqueFd> f) : body(std::move(b)), fds(std::move(f)) {}
+  Message(Message&&) = default;
+  Message& operator=(Message&&) = default;
+  ~Message() { WipeSecrets(body); }
+
   Envelope body;
   std::vector<UniqueFd> fds;
 };
@@ -75,7 +84,7 @@ class Channel {
 
  private:
   struct Outgoing {
-    Bytes data;
+    WipedBytes data;
     size_t size;     // of the message, in memory of ours or in the memfd
     SharedFds fds;   // may be null
     UniqueFd memfd;  // the message itself, where it is too large for a packet

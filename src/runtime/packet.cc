@@ -65,6 +65,8 @@ Result<Packet> ReceivePacket(int socket) {
   } while (n < 0 && errno == EINTR);
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return NotFound("receive: nothing there");
   if (n < 0) return ErrnoError("receive", errno);
+  p.data.assign(buffer, buffer + n);
+  explicit_bzero(buffer, static_cast<size_t>(n));  // some messages hold secrets
   // Descriptors first: whatever is wrong with the message, none may leak.
   for (cmsghdr* c = CMSG_FIRSTHDR(&m); c != nullptr; c = CMSG_NXTHDR(&m, c)) {
     if (c->cmsg_level != SOL_SOCKET) continue;
@@ -88,7 +90,6 @@ Result<Packet> ReceivePacket(int socket) {
   }
   if (n == 0) return Unavailable("receive: the peer has gone");
   if ((m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) return DataLoss("receive: message over the limit");
-  p.data.assign(buffer, buffer + n);
   return p;
 }
 

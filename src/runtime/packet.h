@@ -10,12 +10,13 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "base/wiped.h"
 #include "runtime/unique_fd.h"
 
 namespace hexr::runtime {
 
 struct Packet {
-  Bytes data;
+  WipedBytes data;
   std::vector<UniqueFd> fds;
   // Filled where SO_PASSPIDFD / SO_PASSCRED are set on the socket: the process that wrote this very message.
   UniqueFd sender_pidfd;

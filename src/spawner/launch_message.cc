@@ -32,7 +32,7 @@ Result<UniqueFd> ToMemfd(ByteView data) {
 }
 
 // Seals exist on memory files alone: reading one can neither block nor meet other content the second time.
-Result<Bytes> FromMemfd(int fd) {
+Result<WipedBytes> FromMemfd(int fd) {
   const int seals = fcntl(fd, F_GET_SEALS);
   constexpr int kNeeded = F_SEAL_WRITE | F_SEAL_SHRINK;
   struct stat st {};
@@ -40,7 +40,7 @@ Result<Bytes> FromMemfd(int fd) {
     return InvalidArgument("the message is not a sealed memfd");
   const auto size = static_cast<size_t>(st.st_size);
   if (size == 0 || size > limits::kMaxLaunchMessageBytes) return ResourceExhausted("message over the limit");
-  Bytes data(size);
+  WipedBytes data(size);
   if (pread(fd, data.data(), data.size(), 0) != st.st_size) return DataLoss("message ends early");
   return data;
 }

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "base/wiped.h"
 #include "hexr/launch/v1/launch.pb.h"
 #include "runtime/unique_fd.h"
 
@@ -18,7 +19,7 @@ namespace pb = ::hexr::launch::v1;
 Status SendLaunchMessage(int socket, const google::protobuf::MessageLite& message, std::vector<int> fds);
 // `writer`: the process that wrote it, as the kernel says, where SO_PASSCRED is set on the socket.
 struct LaunchPacket {
-  Bytes body;
+  WipedBytes body;
   std::vector<runtime::UniqueFd> fds;
   std::optional<int64_t> writer;
 };
