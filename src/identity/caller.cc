@@ -35,6 +35,12 @@ Result<Caller> CallerResolver::FromInstance(const Instance& instance, const Proc
     return PermissionDenied("this is a child of instance " + instance.id().value() +
                             ": children have no identity unless their role says \"children: inherit\"");
   }
+  if (!own_process) {
+    ASSIGN_OR_RETURN(const ProcessBounds bounds, reader_.BoundsOf(key));
+    if (!instance.MadeOne(bounds))
+      return PermissionDenied("this process entered instance " + instance.id().value() +
+                              " from outside: it is no part of it");
+  }
   return Caller{own_process ? instance.id().value() : ProcessName(key),
                 instance.id(),
                 own_process,
@@ -49,6 +55,14 @@ Result<Caller> CallerResolver::Resolve(const ProcessEvidence& evidence) const {
   // Whatever runs below an instance is that instance's: its uid or its path never make it a service of the host.
   ASSIGN_OR_RETURN(const auto chain, Ancestors(key));
   if (const Instance* instance = registry_.FindByAncestry(chain)) return FromInstance(*instance, key, false);
+  if (registry_.IsLeftOver(chain))
+    return PermissionDenied("the instance that this process is left over from has ended");
+  // A process of root or of our own user can enter an instance's namespaces, and has its parent elsewhere then.
+  if (!reader_.BornWhereItIs(chain)) {
+    return PermissionDenied(
+        "this process entered a PID namespace from outside (docker exec, nsenter): that it is in no "
+        "instance is not proven");
+  }
 
   ASSIGN_OR_RETURN(const ProcessFacts facts, reader_.Read(evidence));
   if (!SameProcess(facts.key, key)) return Unauthenticated("the process changed while it was looked at");
@@ -72,7 +86,10 @@ std::string CallerResolver::Explain(const ProcessEvidence& evidence) const {
   const auto facts = reader_.Read(evidence);
   if (!facts.ok() || caller.error().code() != ErrorCode::kPermissionDenied) return caller.error().message();
   const auto chain = Ancestors(facts->key);
-  if (!chain.ok() || registry_.FindByAncestry(*chain) != nullptr) return caller.error().message();
+  if (!chain.ok() || registry_.FindByAncestry(*chain) != nullptr || registry_.IsLeftOver(*chain) ||
+      !reader_.BornWhereItIs(*chain)) {
+    return caller.error().message();
+  }
   SelectorSet selectors = selectors_.SelectorsOf(*facts);
   selectors_.AddKnownDigest(*facts, selectors);
   const auto miss = entries_.Explain(selectors, clock_.Wall());

@@ -327,19 +327,29 @@ Result<std::vector<ProcessKey>> ProcessReader::AncestorsOf(const ProcessKey& pro
   return chain;
 }
 
-bool ProcessReader::IsNamespaceInit(const ProcessKey& key) const {
-  const auto dir = OpenProcDir(key.pid);
-  if (!dir.ok()) return false;
-  const auto status = ReadFileAt(dir->get(), "status");
-  if (!status.ok() || !IsAlive(key)) return false;
-  std::string_view line = StatusLine(*status, "NSpid:");
-  size_t levels = 0;
-  std::string_view innermost;
-  for (std::string_view pid = TakeField(line); !pid.empty(); pid = TakeField(line)) {
-    innermost = pid;
-    ++levels;
+Result<ProcessBounds> ProcessReader::BoundsOf(const ProcessKey& key) const {
+  ASSIGN_OR_RETURN(const UniqueFd dir, OpenProcDir(key.pid));
+  ProcessBounds bounds;
+  ASSIGN_OR_RETURN(bounds.restrictions, runtime::RestrictionsOf(static_cast<pid_t>(key.pid)));
+  ASSIGN_OR_RETURN(bounds.cgroup, ReadCgroup(dir.get()));
+  if (!IsAlive(key)) return Gone();
+  return bounds;
+}
+
+bool ProcessReader::BornWhereItIs(const std::vector<ProcessKey>& chain) const {
+  size_t unseen = 0;  // namespaces below ours whose PID 1 the chain has not shown yet, the innermost first
+  for (size_t i = 0; i < chain.size() && (i == 0 || unseen > 0); ++i) {
+    const auto c = runtime::RestrictionsOf(static_cast<pid_t>(chain[i].pid));
+    if (!c.ok() || !IsAlive(chain[i])) return false;
+    if (i == 0) unseen = c->pid_namespaces - 1;
+    if (unseen > 0 && c->namespace_init && c->pid_namespaces == unseen + 1) --unseen;
   }
-  return levels > 1 && innermost == "1";
+  return !chain.empty() && unseen == 0;
+}
+
+bool ProcessReader::IsNamespaceInit(const ProcessKey& key) const {
+  const auto c = runtime::RestrictionsOf(static_cast<pid_t>(key.pid));
+  return c.ok() && c->namespace_init && IsAlive(key);
 }
 
 bool ProcessReader::IsAlive(const ProcessKey& key) const {

@@ -12,6 +12,7 @@
 
 #include "base/limits/identity.h"
 #include "base/result.h"
+#include "runtime/process.h"
 #include "runtime/unique_fd.h"
 
 namespace hexr::identity {
@@ -73,6 +74,12 @@ struct ProcessFacts {
   std::string cgroup;        // cgroup v2 path, "/" at least; empty when there is no cgroup v2
 };
 
+// What every process that a launch made has for good, and one that entered its namespaces from outside need not have.
+struct ProcessBounds {
+  runtime::Restrictions restrictions;
+  std::string cgroup;  // as in ProcessFacts
+};
+
 class ProcessReader {
  public:
   // `best` is the best tier that may be used: tests force the lower ones with it.
@@ -93,6 +100,13 @@ class ProcessReader {
   // under whoever adopted them. NOT_FOUND when `process` has ended; PERMISSION_DENIED when there are more than
   // limits::kMaxAncestors; ABORTED when it was adopted meanwhile.
   Result<std::vector<ProcessKey>> AncestorsOf(const ProcessKey& process) const;
+
+  // NOT_FOUND when it has ended.
+  Result<ProcessBounds> BoundsOf(const ProcessKey& key) const;
+  // Whether the process at the head of `chain` (AncestorsOf) is in no PID namespace but those that its ancestors show:
+  // for each below ours, the chain holds its PID 1. False too for a process that entered one from outside (setns(2), as
+  // `docker exec` does): which one is not told by this.
+  bool BornWhereItIs(const std::vector<ProcessKey>& chain) const;
 
   // Whether it is PID 1 of a PID namespace below ours.
   bool IsNamespaceInit(const ProcessKey& key) const;

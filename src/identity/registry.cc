@@ -2,6 +2,8 @@
 
 #include <poll.h>
 
+#include <algorithm>
+
 #include "base/exe_pattern.h"
 #include "base/limits/identity.h"
 #include "base/log.h"
@@ -11,8 +13,22 @@ namespace hexr::identity {
 
 struct Registry::Slot {
   Instance instance;
+  runtime::UniqueFd init_pidfd;  // where there is an init
   runtime::FdWatch watch;
 };
+
+struct Registry::Remains {
+  ProcessKey init;
+  runtime::UniqueFd pidfd;
+  runtime::FdWatch watch;
+};
+
+bool Instance::MadeOne(const ProcessBounds& process) const {
+  const auto& mine = bounds.restrictions;
+  const auto& its = process.restrictions;
+  return its.filters >= mine.filters && its.no_new_privs >= mine.no_new_privs &&
+         (facts.cgroup.empty() || process.cgroup == facts.cgroup);
+}
 
 Registry::Registry(TrustDomain trust_domain, const Clock& clock, const ProcessReader& reader, runtime::Loop& loop,
                    OnChange on_change, size_t max_instances)
@@ -86,11 +102,15 @@ Result<const Instance*> Registry::Register(Registration registration) {
     }
   }
 
-  auto slot = std::make_unique<Slot>(Slot{{std::move(registration), std::move(identity), {}, clock_.Wall()}, {}});
+  ASSIGN_OR_RETURN(ProcessBounds bounds, reader_.BoundsOf(registration.process));
+  auto slot = std::make_unique<Slot>(
+      Slot{{std::move(registration), std::move(identity), {}, std::move(bounds), clock_.Wall()}, {}, {}});
   Instance& instance = slot->instance;
   instance.quarantined = instance.facts.quarantined;
   // Orphans of the instance are adopted by its PID 1. Where there is no such process, the parent is somebody else's.
   if (chain.size() > 1 && reader_.IsNamespaceInit(chain[1])) {
+    ASSIGN_OR_RETURN(slot->init_pidfd, runtime::OpenPidfd(static_cast<pid_t>(chain[1].pid)));
+    if (!reader_.IsAlive(chain[1])) return NotFound("the instance's init has ended");
     instance.init = chain[1];
     by_init_pid_.insert_or_assign(chain[1].pid, instance.id());
   }
@@ -171,7 +191,14 @@ void Registry::End(const InstanceId& id, std::string_view why) {
   };
   forget(by_inode_, process.pidfd_inode);
   forget(by_pid_, process.pid);
-  if (slot->instance.init.has_value()) forget(by_init_pid_, slot->instance.init->pid);
+  if (const auto& init = slot->instance.init) {
+    forget(by_init_pid_, init->pid);
+    // What the instance leaves behind goes with its PID 1, which may take a moment. Until then an entry must not match
+    // it: its user and its paths are those of a service, perhaps (INV-ID-04).
+    auto remains = std::make_unique<Remains>(Remains{*init, std::move(slot->init_pidfd), {}});
+    remains->watch = loop_.Watch(remains->pidfd.get(), [this, pid = init->pid] { remains_.erase(pid); });
+    remains_.insert_or_assign(init->pid, std::move(remains));
+  }
   Log(LogLevel::kInfo, "instance.ended", {{"instance", id}, {"spiffe_id", slot->instance.identity.id}, {"why", why}});
   on_change_(slot->instance, InstanceChange::kEnded);
 }
@@ -200,6 +227,13 @@ const Instance* Registry::FindByAncestry(const std::vector<ProcessKey>& chain) c
     if (instance != nullptr && SameProcess(*instance->init, key)) return instance;
   }
   return nullptr;
+}
+
+bool Registry::IsLeftOver(const std::vector<ProcessKey>& chain) const {
+  return std::any_of(chain.begin(), chain.end(), [&](const ProcessKey& key) {
+    const auto it = remains_.find(key.pid);
+    return it != remains_.end() && SameProcess(it->second->init, key);
+  });
 }
 
 std::vector<const Instance*> Registry::All() const {

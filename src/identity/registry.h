@@ -46,6 +46,7 @@ struct Instance {
   Registration facts;
   Identity identity;
   std::optional<ProcessKey> init;  // PID 1 of the instance's PID namespace
+  ProcessBounds bounds;            // of its own process, when it was registered: its children have them too
   WallTime registered_at;
   uint64_t images = 0;  // counts replacements of the image
   bool executing = false;
@@ -54,6 +55,8 @@ struct Instance {
   const InstanceId& id() const { return facts.id; }
   // The only question that matters before anything is issued.
   bool has_identity() const { return !executing && !quarantined; }
+  // Whether a process below its PID 1 came from it, and did not enter its namespaces from outside.
+  bool MadeOne(const ProcessBounds& process) const;
 };
 
 enum class InstanceChange : uint8_t {
@@ -99,6 +102,10 @@ class Registry {
   // The nearest instance among a process and its ancestors (ProcessReader::AncestorsOf): the one it is a part of.
   const Instance* FindByAncestry(const std::vector<ProcessKey>& chain) const;
 
+  // Whether the process at the head of the chain is left over from an instance that has ended, whose PID 1 has not: it
+  // is nobody's, for the moments that it has.
+  bool IsLeftOver(const std::vector<ProcessKey>& chain) const;
+
   std::vector<const Instance*> All() const;
   size_t size() const { return instances_.size(); }
 
@@ -119,6 +126,9 @@ class Registry {
   std::unordered_map<uint64_t, InstanceId> by_inode_;
   std::unordered_map<int64_t, InstanceId> by_pid_;
   std::unordered_map<int64_t, InstanceId> by_init_pid_;
+  // Instances that have ended before their PID 1, by its pid.
+  struct Remains;
+  std::unordered_map<int64_t, std::unique_ptr<Remains>> remains_;
 };
 
 }  // namespace hexr::identity

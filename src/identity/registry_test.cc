@@ -2,12 +2,19 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
+
+#include <fstream>
 
 #include "base/limits/identity.h"
 #include "base/random.h"
+#include "identity/caller.h"
 #include "identity/testing/puppet.h"
+#include "identity/testing/service_fixture.h"
 
 namespace hexr::identity {
 namespace {
@@ -305,7 +312,140 @@ TEST_F(RegistryTest, AProcessBelongsToTheNearestInstanceAboveIt) {
   EXPECT_EQ(owner(host.pid()), nullptr);
   EXPECT_EQ(registry_.FindByProcess(KeyOf(child)), nullptr);
   EXPECT_EQ(registry_.FindByProcess(KeyOf(orphan)), nullptr);
+
+  // The agent's own process ends first: for a moment its orphan lives on, and is nobody's, a service's neither.
+  EXPECT_FALSE(registry_.IsLeftOver(*reader_.AncestorsOf(KeyOf(orphan))));
+  EntryTable entries(*TrustDomain::Parse("example.org"));
+  const std::string uid = "unix:uid:" + std::to_string(::geteuid());
+  ASSERT_TRUE(entries
+                  .Set({"service/db",
+                        *SpiffeId::Parse("spiffe://example.org/service/db"),
+                        {*Selector::Parse(uid)},
+                        {},
+                        "",
+                        {},
+                        {}})
+                  .ok());
+  testing::NoNames names;
+  testing::NoCgroups cgroups;
+  DigestCache digests(clock_);
+  SelectorSource selectors(names, cgroups, digests, clock_);
+  const CallerResolver resolver(reader_, registry_, entries, selectors, clock_,
+                                {std::chrono::seconds(900), std::chrono::seconds(300)});
+  const auto why = [&](pid_t pid) {
+    const auto caller = resolver.Resolve(testing::EvidenceOf(pid));
+    return caller.ok() ? caller->grants.front().identity.id.ToString() : caller.error().message();
+  };
+  EXPECT_EQ(why(host.pid()), "spiffe://example.org/service/db");
+  EXPECT_THAT(why(orphan), HasSubstr("children have no identity"));
+  ::kill(agent, SIGKILL);
+  for (int i = 0; i < 1000 && registry_.size() > 0; ++i) loop_.RunFor(std::chrono::milliseconds(10));
+  ASSERT_EQ(registry_.size(), 0U);
+  EXPECT_TRUE(registry_.IsLeftOver(*reader_.AncestorsOf(KeyOf(orphan))));
+  EXPECT_FALSE(registry_.IsLeftOver(*reader_.AncestorsOf(KeyOf(host.pid()))));
+  EXPECT_THAT(why(orphan), HasSubstr("has ended"));
+  EXPECT_EQ(why(host.pid()), "spiffe://example.org/service/db");
   ::kill(init, SIGKILL);
+}
+
+// A process that enters an instance's PID namespace from outside, as root or whoever owns its user namespace may: it
+// has what its own parents have, and neither the instance's identity nor, where that cannot be told, a service's.
+TEST_F(RegistryTest, WhoEntersAnInstanceFromOutsideIsNoPartOfIt) {
+  Puppet host([](int go, int ready) {
+    if (::unshare((::geteuid() == 0 ? 0 : CLONE_NEWUSER) | CLONE_NEWPID) != 0) ::_exit(1);
+    if (::fork() == 0) {
+      if (::fork() == 0) {
+        sock_filter allow[] = {{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW}};
+        const sock_fprog program{1, allow};
+        if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+            ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+          ::_exit(1);
+        if (::fork() == 0) ::pause();  // a child of the agent
+        if (::write(ready, "r", 1) != 1) ::_exit(1);
+        ::pause();
+      }
+      while (true) ::pause();
+    }
+    char c;
+    while (::read(go, &c, 1) == 1) {
+    }
+  });
+  ASSERT_TRUE(host.AwaitReady());
+  const auto child_of = [](pid_t pid, int number = 0) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) + "/children");
+    pid_t out = 0;
+    for (int i = 0; i <= number; ++i) {
+      if (!(file >> out)) return pid_t{0};
+    }
+    return out;
+  };
+  const pid_t init = child_of(host.pid()), agent = child_of(init);
+  Registration r = Make(host);
+  r.process = KeyOf(agent);
+  r.pidfd = std::move(*runtime::OpenPidfd(agent));
+  r.children_inherit = true;
+  const auto instance = registry_.Register(std::move(r));
+  ASSERT_TRUE(instance.ok()) << instance.error().ToString();
+
+  // One stays its parent's child; the other's parent ends in there, so that the instance's PID 1 adopts it.
+  std::vector<pid_t> doors;
+  const auto enter = [&](bool orphan) {
+    int pipe[2];
+    EXPECT_EQ(::pipe(pipe), 0);
+    doors.push_back(::fork());
+    if (doors.back() == 0) {
+      const auto pidfd = runtime::OpenPidfd(init);
+      if (::setns(pidfd->get(), (::geteuid() == 0 ? 0 : CLONE_NEWUSER) | CLONE_NEWPID) != 0) ::_exit(1);
+      const pid_t child = ::fork();
+      if (child == 0) {
+        if (orphan && ::fork() != 0) ::_exit(0);
+        ::pause();
+        ::_exit(0);
+      }
+      if (::write(pipe[1], &child, sizeof child) != sizeof child) ::_exit(1);
+      ::waitpid(child, nullptr, 0);
+      ::_exit(0);
+    }
+    pid_t pid = 0;
+    EXPECT_EQ(::read(pipe[0], &pid, sizeof pid), static_cast<ssize_t>(sizeof pid));
+    ::close(pipe[0]);
+    ::close(pipe[1]);
+    return pid;
+  };
+  EntryTable entries(*TrustDomain::Parse("example.org"));
+  const std::string uid = "unix:uid:" + std::to_string(::geteuid());
+  ASSERT_TRUE(entries
+                  .Set({"service/db",
+                        *SpiffeId::Parse("spiffe://example.org/service/db"),
+                        {*Selector::Parse(uid)},
+                        {},
+                        "",
+                        {},
+                        {}})
+                  .ok());
+  testing::NoNames names;
+  testing::NoCgroups cgroups;
+  DigestCache digests(clock_);
+  SelectorSource selectors(names, cgroups, digests, clock_);
+  const CallerResolver resolver(reader_, registry_, entries, selectors, clock_,
+                                {std::chrono::seconds(900), std::chrono::seconds(300)});
+  const auto why = [&](pid_t pid) {
+    const auto caller = resolver.Resolve(testing::EvidenceOf(pid));
+    return caller.ok() ? caller->grants.front().identity.id.ToString() : caller.error().message();
+  };
+  EXPECT_EQ(why(child_of(agent)), "spiffe://example.org/agent/acme/crew/writer") << "a child that was born there";
+  const pid_t visitor = enter(false);
+  EXPECT_THAT(why(visitor), HasSubstr("from outside"));
+  ASSERT_EQ(child_of(init, 1), 0);
+  enter(true);
+  pid_t adopted = 0;
+  for (int i = 0; i < 5000 && (adopted = child_of(init, 1)) == 0; ++i) ::usleep(1000);
+  ASSERT_NE(adopted, 0);
+  ASSERT_EQ(registry_.FindByAncestry(*reader_.AncestorsOf(KeyOf(adopted))), *instance);
+  EXPECT_THAT(why(adopted), HasSubstr("from outside"));
+  ::kill(visitor, SIGKILL);
+  ::kill(init, SIGKILL);
+  for (const pid_t pid : doors) ::waitpid(pid, nullptr, 0);
 }
 
 }  // namespace

@@ -162,7 +162,7 @@ Result<bool> Keeper::InsideInstance(int pidfd, pid_t pid) const {
   const identity::ProcessEvidence evidence{.pid = pid, .pidfd = UniqueFd(fcntl(pidfd, F_DUPFD_CLOEXEC, 0))};
   ASSIGN_OR_RETURN(const identity::ProcessKey key, workload_->reader().Identify(evidence));
   ASSIGN_OR_RETURN(const auto chain, workload_->reader().AncestorsOf(key));
-  return core_->registry().FindByAncestry(chain) != nullptr;
+  return core_->registry().FindByAncestry(chain) != nullptr || core_->registry().IsLeftOver(chain);
 }
 
 void Keeper::StartGateway(const Tenant& tenant, UniqueFunction<void(Status)> done) {

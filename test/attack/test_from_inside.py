@@ -103,6 +103,39 @@ class Attacks(unittest.TestCase):
                            "if os.fork() == 0:\n  ask(s, 3); print(answer(s, 3), flush=True); os._exit(0)\nos.wait()")
         self.assertEqual(done.stdout, "svid\nnothing\n", done.stderr)
 
+    def test_what_an_ended_agent_leaves_behind_is_nobody_not_even_a_service_of_its_user(self):
+        # Its PID 1 is stopped, as one that the scheduler leaves waiting is: the orphan lives on when the agent has ended.
+        code = WORKLOAD + ("import os, sys, time\ndef until(name):\n  while not os.path.exists(name): time.sleep(0.005)\n"
+                           "if os.fork() == 0:\n  if os.fork(): os._exit(0)\n"
+                           "  until('asks'); s = connect(); hello(s); ask(s); print(answer(s), flush=True); os._exit(0)\n"
+                           "os.wait(); print('up', flush=True); until('ends')")
+        process = subprocess.Popen([BIN / "hexr", "run", "--agent", "leaves", "--", "/usr/bin/python3", "-c", code], cwd=self.folder,
+                                   env=self.node.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.assertEqual(process.stdout.readline(), "up\n")
+        (pid,) = [i["pid"] for i in self.node.json("ps")["instances"] if i["agent"] == "leaves"]
+        uid = os.stat(f"/proc/{pid}").st_uid
+        init = int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        self.node.hexr("entry", "create", "service/any", "--selector", f"unix:uid:{uid}")
+        self.addCleanup(self.node.hexr, "entry", "delete", "service/any")
+        os.kill(init, signal.SIGSTOP)
+        try:
+            (self.folder / "ends").touch()
+            end = time.monotonic() + 20
+            while any(i["agent"] == "leaves" for i in self.node.json("ps")["instances"]) and time.monotonic() < end:
+                time.sleep(0.01)
+            (self.folder / "asks").touch()
+            self.assertEqual(process.stdout.readline(), "nothing\n")
+        finally:
+            os.kill(init, signal.SIGCONT)
+        process.wait(timeout=20)
+        process.stdout.close()
+        # The entry is in force: a process of that user that is nobody's has the service's identity.
+        api = str(self.node.home / "run" / "api.sock")
+        asks = WORKLOAD.replace("/run/hexr/api.sock", api) + "s = connect(); hello(s); ask(s); print(answer(s))"
+        as_user = {"user": uid, "group": uid} if os.geteuid() == 0 else {}
+        done = subprocess.run(["/usr/bin/python3", "-c", asks], capture_output=True, text=True, timeout=60, cwd="/", **as_user)
+        self.assertEqual(done.stdout, "svid\n", done.stderr)
+
     def test_an_agent_whose_spawner_dies_in_the_middle_of_execs_goes_on_and_keeps_its_identity(self):
         done = []
         runner = threading.Thread(target=lambda: done.append(self.agent(
