@@ -10,26 +10,10 @@ import threading
 import time
 
 from node import BIN, Node
+from waiting import alive
 from web import free_port, get
 
 AGENTS = pathlib.Path(__file__).resolve().parent / "agents"
-
-
-def wait_for(condition, seconds=30, what="it"):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"did not come to pass in {seconds} s: {what() if callable(what) else what}")
-
-
-def alive(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 class Echo:

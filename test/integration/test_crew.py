@@ -53,6 +53,17 @@ roles:
         self.assertEqual((role["agent"], role["role"], role["code"], role["ended"]), ("crew", "a", 3, "exit code 3"))
         self.assertEqual(role["spiffe_id"], "spiffe://example.test/agent/default/crew/a")
 
+    def test_a_line_without_end_is_shown_all_the_same(self):
+        kMaxCrewLineBytes = 64 * 1024
+        done = self.crew(f"""\
+agent: content-crew
+roles:
+  - role: writer
+    command: [sh, -c, "head -c {kMaxCrewLineBytes + 10} /dev/zero | tr '\\\\0' x; sleep 0.5; echo; echo end"]
+""", "endless")
+        lines = [line.split("| ", 1)[1] for line in done.stdout.splitlines() if line.startswith("writer ") and "| " in line]
+        self.assertEqual([len(line) for line in lines], [kMaxCrewLineBytes, 10, 3], done.stdout[-300:])
+
     def test_order_waits_for_the_line_that_says_ready(self):
         done = self.crew("""\
 stop: never

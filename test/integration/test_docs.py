@@ -7,7 +7,8 @@ import tempfile
 import unittest
 
 from node import Node
-from web import free_port, wait_for
+from waiting import wait_for
+from web import free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

@@ -11,7 +11,8 @@ import threading
 import time
 import unittest
 
-from faults import Agent, FaultNode, Log, alive, wait_for
+from faults import Agent, FaultNode, Log
+from waiting import alive, wait_for
 
 ROUNDS = int(os.environ.get("HEXR_ROUNDS", "50"))
 SEED = int(os.environ.get("HEXR_SEED", "1"))

@@ -4,7 +4,8 @@ import subprocess
 import unittest
 
 from node import BIN, Node
-from web import Authority, Server, free_port, get, wait_for
+from waiting import wait_for
+from web import Authority, Server, free_port, get
 
 ROLES = 'roles: [{agent: "*", role: "*", exe: "*", user: "*"}]\n'
 

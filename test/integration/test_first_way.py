@@ -8,7 +8,8 @@ import time
 import unittest
 
 from node import BIN, Node
-from web import Authority, Server, wait_for
+from waiting import wait_for
+from web import Authority, Server
 
 AGENTS = pathlib.Path(__file__).resolve().parent / "agents"
 FETCH = pathlib.Path(__file__).resolve().parents[2] / "examples" / "demo" / "fetch.py"

@@ -6,7 +6,8 @@ import sys
 import time
 import unittest
 
-from faults import Agent, FaultNode, Log, wait_for
+from faults import Agent, FaultNode, Log
+from waiting import wait_for
 
 MOUNTED = "HEXR_TEST_OWN_MOUNTS"
 

@@ -5,7 +5,8 @@ import socket
 import time
 import unittest
 
-from faults import Agent, FaultNode, wait_for
+from faults import Agent, FaultNode
+from waiting import wait_for
 
 SEED = int(os.environ.get("HEXR_SEED", "1"))
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

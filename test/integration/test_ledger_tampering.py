@@ -4,7 +4,8 @@ import shutil
 import time
 import unittest
 
-from faults import Agent, FaultNode, wait_for
+from faults import Agent, FaultNode
+from waiting import wait_for
 
 
 class Tampering(unittest.TestCase):

@@ -9,7 +9,7 @@ import tempfile
 import unittest
 
 from node import BIN, Node
-from web import wait_for
+from waiting import wait_for
 
 CONFIG = "trust_domain: example.test\n"
 

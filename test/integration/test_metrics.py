@@ -6,7 +6,8 @@ import signal
 import unittest
 
 from node import Node
-from web import free_port, get, wait_for
+from waiting import wait_for
+from web import free_port, get
 
 
 def inet_sockets(pid):

@@ -9,26 +9,10 @@ import time
 import unittest
 
 from node import BIN, Node
+from waiting import alive, wait_for
 from web import free_port
 
 AGENTS = pathlib.Path(__file__).resolve().parent / "agents"
-
-
-def wait_for(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError("it did not come to pass in time")
-
-
-def alive(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
-    except OSError:
-        return False
 
 
 class NodeLife(unittest.TestCase):

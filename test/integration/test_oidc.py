@@ -9,7 +9,8 @@ import time
 import unittest
 
 from node import BIN, Node
-from web import Authority, Issuer, Server, SigningKey, compact, base64url, free_port, get, openssl, wait_for
+from waiting import wait_for
+from web import Authority, Issuer, Server, SigningKey, compact, base64url, free_port, get, openssl
 
 
 def payload(token):

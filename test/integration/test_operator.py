@@ -8,7 +8,8 @@ import subprocess
 import unittest
 
 from node import BIN, Node
-from web import free_port, get, wait_for
+from waiting import wait_for
+from web import free_port, get
 
 
 class Operator(unittest.TestCase):

@@ -9,7 +9,8 @@ import unittest
 from pathlib import Path
 
 from node import BIN, Node
-from web import free_port, get, wait_for
+from waiting import wait_for
+from web import free_port, get
 
 NAME = "witness.test/w1"
 

@@ -168,13 +168,3 @@ def get(url, ca=None):
     body = answer.read().decode()
     connection.close()
     return answer.status, dict(answer.getheaders()), body
-
-
-def wait_for(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError("it did not come to pass in time")

@@ -13,7 +13,7 @@ import urllib.request
 import envoy
 from cryptography import x509
 
-from faults import wait_for
+from waiting import wait_for
 from node import Node
 
 
