@@ -14,12 +14,6 @@ UNTESTED: set[str] = {
     "kMaxDescriptorsListed", "kMaxDescriptorsTried", "kMaxEtcFileBytes", "kMaxFoldersGiven", "kMaxFoldersHidden",
     "kMaxKnownImages", "kMaxOwnerMaps", "kMaxQueuedSockets", "kMaxThreadsWalked",
     "kMaxUnheardEnds",
-    # courier
-    "kEndpointRequestTimeout", "kMaxFetchTime", "kMetricsFreshness",
-    # gateway
-    "kDialAttemptDeadline", "kDnsIdleDeadline", "kKeepAliveDeadline",
-    "kLingerDeadline", "kMaxDialAttempts", "kMaxDnsQueriesPending", "kMaxStreamBufferBytes", "kRequestHeadDeadline",
-    "kTunnelIdleDeadline",
     # guard
     "kMaxGuardChainBytes", "kMaxGuardDatabaseBytes", "kMaxGuardHoldBytes", "kMaxGuardNames", "kMaxGuardPemBytes",
     "kMaxGuardPlaceholderBytes", "kMaxGuardPlaceholders", "kMaxGuardRunBytes", "kMaxGuardShingles",
@@ -28,13 +22,9 @@ UNTESTED: set[str] = {
     "kMaxProcFileBytes",
     # messages
     "kMaxParkedItems", "kNodeCallDeadline",
-    # net
-    "kMaxResolvedAddresses",
     # rego
     "kMaxBundleBytes", "kMaxPolicyFileBytes", "kMaxPolicyFiles", "kMaxRegoParseDepth", "kMaxRegoParseStepsPerToken",
     "kMaxRegoTypeChoices", "kMaxRegoTypeDepth", "kMaxRegoYamlNodes",
-    # tls_dns
-    "kMaxTlsChainBytes",
 }
 
 # Bounds that stand elsewhere, by file. This list only shrinks: most are facts of a format or a kernel and may stay.

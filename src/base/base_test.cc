@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "base/spiffe_id.h"
 #include "base/unique_function.h"
+#include "base/utf8.h"
 
 namespace hexr {
 namespace {
@@ -46,6 +47,9 @@ TEST(Bytes, EncodingsAreStrictInverses) {
 
 TEST(Bytes, Utf8) {
   EXPECT_TRUE(IsUtf8("a\u00e9\u20ac\U0001F600"));
+  std::string appended;
+  for (const uint32_t c : {0x61U, 0x7fU, 0x80U, 0x7ffU, 0x800U, 0xffffU, 0x10000U, 0x10ffffU}) AppendUtf8(c, appended);
+  EXPECT_EQ(appended, "a\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf");
   for (const char* bad : {"\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\x80", "\xE2\x82", "\xFF"})
     EXPECT_FALSE(IsUtf8(bad));
 }

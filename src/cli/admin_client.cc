@@ -1,13 +1,11 @@
 #include "cli/admin_client.h"
 
 #include <sys/socket.h>
-#include <sys/un.h>
 
-#include <cerrno>
 #include <chrono>
-#include <cstring>
 
 #include "runtime/channel.h"
+#include "runtime/unix_socket.h"
 
 namespace hexr::cli {
 namespace {
@@ -16,23 +14,13 @@ using runtime::Envelope;
 using runtime::UniqueFd;
 
 Result<UniqueFd> Connect(const config::Paths& paths) {
-  const std::string path = paths.AdminSocket();
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) {
-    return InvalidArgument(path + ": too long for a socket; set HEXR_HOME to a shorter folder");
+  Result<UniqueFd> fd = runtime::ConnectUnix(paths.AdminSocket(), SOCK_SEQPACKET);
+  if (fd.ok() || fd.error().code() == ErrorCode::kInvalidArgument) return fd;
+  if (fd.error().code() == ErrorCode::kPermissionDenied) {
+    return PermissionDenied("the node at " + paths.run_dir +
+                            " belongs to another user; operator commands are its owner's");
   }
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  if (!fd) return ErrnoError("socket", errno);
-  if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
-    if (errno == EACCES) {
-      return PermissionDenied("the node at " + paths.run_dir +
-                              " belongs to another user; operator commands are its owner's");
-    }
-    return Unavailable("no node answers at " + path + "; start one with `hexr up`");
-  }
-  return fd;
+  return Unavailable("no node answers at " + paths.AdminSocket() + "; start one with `hexr up`");
 }
 
 Status Ask(int fd, const std::string& method, const std::map<std::string, std::string>& args,

@@ -1,10 +1,9 @@
 #include "cli/bundles.h"
 
 #include <cerrno>
-#include <fstream>
-#include <sstream>
 
 #include "cli/admin_print.h"
+#include "cli/files.h"
 #include "cli/output.h"
 
 namespace hexr::cli {
@@ -33,14 +32,11 @@ int RunBundleList(const Invocation& in) {
 }
 
 int RunBundleSet(const Invocation& in) {
-  std::ifstream file(in.Get("FILE"), std::ios::binary);
-  if (!file) return Fail(InvalidArgument(ErrnoError(in.Get("FILE"), errno).message()));
-  std::ostringstream text;
-  text << file.rdbuf();
-  const auto r = Admin(in.paths, "bundle.set",
-                       {{"trust_domain", in.Get("TRUST_DOMAIN")},
-                        {"bundle", text.str()},
-                        {"older", in.Has("--allow-older") ? "allow" : ""}});
+  const auto text = ReadNamedFile(in.Get("FILE"));
+  if (!text.ok()) return Fail(text.error());
+  const auto r = Admin(
+      in.paths, "bundle.set",
+      {{"trust_domain", in.Get("TRUST_DOMAIN")}, {"bundle", *text}, {"older", in.Has("--allow-older") ? "allow" : ""}});
   return PrintDone(in, r, "trusts " + in.Get("TRUST_DOMAIN"));
 }
 

@@ -66,32 +66,44 @@ std::string FindPrefix(const Followers& all, const std::string& words) {
          "  done\n";
 }
 
-std::string Bash(const Followers& all) {
-  std::string s = "_hexr() {\n" + FindPrefix(all, "\"${COMP_WORDS[@]:1:COMP_CWORD-1}\"") +
-                  "  local words=\n"
+// What bash and zsh say differently around the same function.
+struct PosixShell {
+  std::string head, typed, local, tail;
+  std::string (*offer)(const std::map<std::string, std::string>& words);
+};
+
+std::string Function(const Followers& all, const PosixShell& shell) {
+  std::string s = shell.head + "_hexr() {\n" + FindPrefix(all, shell.typed) + "  local " + shell.local +
+                  "\n"
                   "  case $prefix in\n";
-  for (const auto& [prefix, words] : all) s += "    \"" + prefix + "\") words=\"" + Names(words) + "\";;\n";
-  return s +
-         "  esac\n"
-         "  mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\")\n"
-         "}\n"
-         "complete -o default -F _hexr hexr\n";
+  for (const auto& [prefix, words] : all) s += "    \"" + prefix + "\") " + shell.offer(words) + ";;\n";
+  return s + "  esac\n" + shell.tail;
+}
+
+std::string Bash(const Followers& all) {
+  return Function(all, {.head = "",
+                        .typed = "\"${COMP_WORDS[@]:1:COMP_CWORD-1}\"",
+                        .local = "words=",
+                        .tail = "  mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\")\n"
+                                "}\n"
+                                "complete -o default -F _hexr hexr\n",
+                        .offer = [](const auto& words) { return "words=\"" + Names(words) + "\""; }});
 }
 
 std::string Zsh(const Followers& all) {
-  std::string s = "#compdef hexr\n_hexr() {\n" + FindPrefix(all, "\"${(@)words[2,CURRENT-1]}\"") +
-                  "  local -a found\n"
-                  "  case $prefix in\n";
-  for (const auto& [prefix, words] : all) {
-    s += "    \"" + prefix + "\") found=(";
-    for (const auto& [word, description] : words) s += "\n      " + Quoted(word + ":" + description);
-    s += ");;\n";
-  }
-  return s +
-         "  esac\n"
-         "  _describe command found || _files\n"
-         "}\n"
-         "compdef _hexr hexr\n";
+  return Function(all, {.head = "#compdef hexr\n",
+                        .typed = "\"${(@)words[2,CURRENT-1]}\"",
+                        .local = "-a found",
+                        .tail = "  _describe command found || _files\n"
+                                "}\n"
+                                "compdef _hexr hexr\n",
+                        .offer = [](const auto& words) {
+                          std::string s = "found=(";
+                          for (const auto& [word, description] : words) {
+                            s += "\n      " + Quoted(word + ":" + description);
+                          }
+                          return s + ")";
+                        }});
 }
 
 std::string Fish(const Followers& all) {

@@ -127,7 +127,7 @@ class Demo {
     runtime::ChildSpec spec;
     spec.argv = {FolderOfThisProgram() + "/hexr"};
     spec.argv.insert(spec.argv.end(), words.begin(), words.end());
-    std::map<std::string, std::string> env = Environment();
+    std::map<std::string, std::string> env = runtime::Environment();
     env["HEXR_HOME"] = node_.home();
     env["NO_COLOR"] = "1";
     for (const auto& [name, value] : env) spec.env.push_back(name + "=" + value);

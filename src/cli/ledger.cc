@@ -3,11 +3,10 @@
 #include <cerrno>
 #include <charconv>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
 #include "base/clock.h"
 #include "cli/admin_client.h"
+#include "cli/files.h"
 #include "cli/output.h"
 #include "ledger/ledger.h"
 #include "ledger/log_reader.h"
@@ -22,14 +21,6 @@ struct OpenLog {
   ledger::DirectoryStorage storage;
   ledger::VerifierKey key;
 };
-
-Result<std::string> ReadFile(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return InvalidArgument(ErrnoError(path, errno).message());
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
 
 Result<ledger::VerifierKey> OneKey(const std::string& text, const std::string& file) {
   ASSIGN_OR_RETURN(ledger::KeyFile keys, ledger::ParseKeyFile(text));
@@ -55,11 +46,11 @@ Result<OpenLog> Open(const Invocation& in) {
       own ? ledger::Ledger::LogFolder(in.paths.state_dir + "/ledger", in.Get("--tenant")) : in.Get("--log");
   ASSIGN_OR_RETURN(ledger::DirectoryStorage storage, ledger::DirectoryStorage::OpenReadOnly(folder));
   if (in.Has("--key")) {
-    ASSIGN_OR_RETURN(const std::string text, ReadFile(in.Get("--key")));
+    ASSIGN_OR_RETURN(const std::string text, ReadNamedFile(in.Get("--key")));
     ASSIGN_OR_RETURN(ledger::VerifierKey key, OneKey(text, in.Get("--key")));
     return OpenLog{std::move(storage), std::move(key)};
   }
-  const auto beside = ReadFile(folder + "/" + ledger::kKeyPath);
+  const auto beside = ReadNamedFile(folder + "/" + ledger::kKeyPath);
   if (beside.ok()) {
     ASSIGN_OR_RETURN(ledger::VerifierKey key, OneKey(*beside, ledger::kKeyPath));
     return OpenLog{std::move(storage), std::move(key)};
@@ -77,7 +68,7 @@ struct Witnesses {
 Result<Witnesses> ReadWitnesses(const Invocation& in) {
   Witnesses out;
   for (const std::string& file : in.All("--witness")) {
-    ASSIGN_OR_RETURN(const std::string text, ReadFile(file));
+    ASSIGN_OR_RETURN(const std::string text, ReadNamedFile(file));
     auto keys = ledger::ParseKeyFile(text);
     if (!keys.ok()) return keys.error().WithContext(file);
     for (auto& k : keys->keys) out.keys.push_back(std::move(k));
@@ -88,12 +79,12 @@ Result<Witnesses> ReadWitnesses(const Invocation& in) {
 
 // What one `prove` printed, with the keys alone: no log and no node, unless the key is to come from one.
 Result<ledger::ProvenRecord> CheckProof(const Invocation& in, const std::vector<ledger::VerifierKey>& witnesses) {
-  ASSIGN_OR_RETURN(const std::string proof, ReadFile(in.Get("--proof")));
+  ASSIGN_OR_RETURN(const std::string proof, ReadNamedFile(in.Get("--proof")));
   if (!in.Has("--key")) {
     ASSIGN_OR_RETURN(const OpenLog log, Open(in));
     return ledger::VerifyProof(proof, log.key, witnesses, witnesses.size());
   }
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(in.Get("--key")));
+  ASSIGN_OR_RETURN(const std::string text, ReadNamedFile(in.Get("--key")));
   ASSIGN_OR_RETURN(const ledger::VerifierKey key, OneKey(text, in.Get("--key")));
   return ledger::VerifyProof(proof, key, witnesses, witnesses.size());
 }

@@ -6,9 +6,9 @@
 
 #include <cerrno>
 #include <filesystem>
-#include <fstream>
 #include <sstream>
 
+#include "cli/files.h"
 #include "cli/node_process.h"
 #include "cli/output.h"
 #include "config/config.h"
@@ -17,14 +17,6 @@ namespace hexr::cli {
 namespace {
 
 using runtime::UniqueFd;
-
-Result<std::string> ReadFile(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return ErrnoError(path, errno);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
 
 std::string UserName() {
   const passwd* p = getpwuid(geteuid());
@@ -67,7 +59,7 @@ int RunUp(const Invocation& in) {
     execl(daemon.c_str(), daemon.c_str(), "--config", in.paths.config_file.c_str(), nullptr);
     return Fail(ErrnoError("start " + daemon, errno));
   }
-  const auto node = StartNode(in.paths, Environment());
+  const auto node = StartNode(in.paths, runtime::Environment());
   if (!node.ok()) {
     std::istringstream lines(node.error().message());
     for (std::string line; std::getline(lines, line);) PrintError(line);

@@ -34,16 +34,6 @@ std::string SaidSince(const std::string& log, off_t start) {
 
 }  // namespace
 
-std::map<std::string, std::string> Environment() {
-  std::map<std::string, std::string> out;
-  for (char** e = environ; *e != nullptr; ++e) {
-    const std::string_view line(*e);
-    const size_t eq = line.find('=');
-    if (eq != std::string_view::npos) out.emplace(line.substr(0, eq), line.substr(eq + 1));
-  }
-  return out;
-}
-
 std::string DaemonPath() {
   std::error_code e;
   const auto self = std::filesystem::read_symlink("/proc/self/exe", e);

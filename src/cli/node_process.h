@@ -14,9 +14,6 @@
 
 namespace hexr::cli {
 
-// This process's variables.
-std::map<std::string, std::string> Environment();
-
 // hexrd, beside this program.
 std::string DaemonPath();
 

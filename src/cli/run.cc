@@ -7,7 +7,6 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,8 +25,9 @@
 #include "cli/command.h"
 #include "cli/run_prefix.h"
 #include "cli/run_terminal.h"
+#include "runtime/unix_socket.h"
 #include "spawner/folders.h"
-#include "spawner/launch_socket.h"
+#include "spawner/launch_message.h"
 
 namespace hexr::cli {
 namespace {
@@ -48,16 +48,10 @@ std::string Environment(const char* name) {
 }
 
 Result<UniqueFd> Connect(const std::string& path) {
-  UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (!fd || path.size() >= sizeof address.sun_path) return InvalidArgument("not a socket's path: " + path);
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    return Unavailable("no node can be reached at " + path + " (" + std::strerror(errno) +
-                       "); start one with `hexr up`");
-  }
-  (void)fcntl(fd.get(), F_SETFL, O_NONBLOCK);
+  Result<UniqueFd> fd = runtime::ConnectUnix(path, SOCK_SEQPACKET);
+  if (!fd.ok() && fd.error().code() == ErrorCode::kInvalidArgument) return fd;
+  if (!fd.ok()) return Unavailable("no node can be reached (" + fd.error().message() + "); start one with `hexr up`");
+  (void)fcntl(fd->get(), F_SETFL, O_NONBLOCK);
   return fd;
 }
 

@@ -8,10 +8,9 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
-#include <fstream>
-#include <sstream>
 
 #include "base/clock.h"
+#include "cli/files.h"
 #include "cli/output.h"
 #include "cli/workload_client.h"
 #include "crypto/pem.h"
@@ -154,17 +153,9 @@ int FetchJwt(const Invocation& in) {
   return kYes;
 }
 
-Result<std::string> ReadFile(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return InvalidArgument(ErrnoError(path, errno).message());
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
 // A bundle file: PEM certificates, or a SPIFFE bundle document.
 Result<crypto::X509Bundle> ReadBundle(const std::string& path, const TrustDomain& td) {
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  ASSIGN_OR_RETURN(const std::string text, ReadNamedFile(path));
   if (text.find("-----BEGIN") != std::string::npos) {
     ASSIGN_OR_RETURN(auto authorities, crypto::Certificate::ParsePemChain(text));
     return crypto::X509Bundle::Create(td, std::move(authorities));
@@ -174,7 +165,7 @@ Result<crypto::X509Bundle> ReadBundle(const std::string& path, const TrustDomain
 }
 
 Result<crypto::VerifiedSvid> Verify(const Invocation& in) {
-  ASSIGN_OR_RETURN(const std::string pem, ReadFile(in.Get("FILE")));
+  ASSIGN_OR_RETURN(const std::string pem, ReadNamedFile(in.Get("FILE")));
   ASSIGN_OR_RETURN(const auto chain, crypto::Certificate::ParsePemChain(pem));
   if (chain.empty()) return InvalidArgument(in.Get("FILE") + " holds no certificate");
   ASSIGN_OR_RETURN(const SpiffeId id, crypto::CheckSvidLeaf(chain.front()));

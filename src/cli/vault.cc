@@ -2,13 +2,12 @@
 
 #include <unistd.h>
 
-#include <cerrno>
-#include <fstream>
 #include <iostream>
 #include <sstream>
 
 #include "base/limits/storage.h"
 #include "cli/admin_client.h"
+#include "cli/files.h"
 #include "cli/output.h"
 #include "crypto/secret.h"
 
@@ -20,16 +19,15 @@ std::map<std::string, std::string> Named(const Invocation& in) {
 }
 
 Result<std::string> ReadSecret(const Invocation& in) {
-  std::ostringstream text;
+  std::string secret;
   if (in.Has("--file")) {
-    std::ifstream file(in.Get("--file"), std::ios::binary);
-    if (!file) return InvalidArgument(ErrnoError(in.Get("--file"), errno).message());
-    text << file.rdbuf();
+    ASSIGN_OR_RETURN(secret, ReadNamedFile(in.Get("--file")));
   } else {
     if (isatty(STDIN_FILENO) != 0) PrintError("type the secret, then end with Ctrl-D (or use --file, or a pipe)");
+    std::ostringstream text;
     text << std::cin.rdbuf();
+    secret = text.str();
   }
-  std::string secret = text.str();
   // A line typed or piped by echo: its newline is nobody's secret.
   if (!in.Has("--file") && secret.ends_with('\n')) secret.pop_back();
   if (secret.empty()) return InvalidArgument("the secret is empty");

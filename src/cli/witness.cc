@@ -5,11 +5,10 @@
 
 #include <cerrno>
 #include <csignal>
-#include <fstream>
-#include <sstream>
 
 #include "base/limits/ledger.h"
 #include "base/random.h"
+#include "cli/files.h"
 #include "cli/output.h"
 #include "config/config.h"
 #include "crypto/digest.h"
@@ -43,14 +42,6 @@ Status WriteNew(const std::string& path, std::string_view text, mode_t mode) {
     return ErrnoError(path, errno);
   }
   return Ok();
-}
-
-Result<std::string> ReadFile(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return ErrnoError(path, errno);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
 }
 
 // --key, or the one in the state's folder, which is made at the first start.

@@ -3,13 +3,12 @@
 #include <google/protobuf/message_lite.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <optional>
 
+#include "runtime/unix_socket.h"
 #include "wire/grpc_client.h"
 
 namespace hexr::cli {
@@ -22,19 +21,13 @@ constexpr int kFirstPauseMs = 5, kLongestPauseMs = 1280;  // some two and a half
 Result<WorkloadClient> WorkloadClient::Connect(const std::string& address) {
   constexpr std::string_view kScheme = "unix://";
   const std::string path = address.starts_with(kScheme) ? address.substr(kScheme.size()) : address;
-  sockaddr_un to{};
-  to.sun_family = AF_UNIX;
-  if (path.empty() || path[0] != '/' || path.size() >= sizeof to.sun_path) {
+  if (!path.starts_with('/'))
     return InvalidArgument("'" + address + "': a Workload API address reads unix:///absolute/path");
-  }
-  std::memcpy(to.sun_path, path.c_str(), path.size() + 1);
-  runtime::UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd) return ErrnoError("socket", errno);
-  if (connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) {
-    return Unavailable("no Workload API answers at " + path + " (" + std::strerror(errno) +
-                       "); start a node with `hexr up`");
-  }
-  return WorkloadClient(address, std::move(fd));
+  Result<runtime::UniqueFd> fd = runtime::ConnectUnix(path, SOCK_STREAM);
+  if (!fd.ok() && fd.error().code() == ErrorCode::kInvalidArgument) return fd.error();
+  if (!fd.ok())
+    return Unavailable("no Workload API answers (" + fd.error().message() + "); start a node with `hexr up`");
+  return WorkloadClient(address, std::move(fd).value());
 }
 
 Status WorkloadClient::Call(const std::string& method, const google::protobuf::MessageLite& request,

@@ -9,6 +9,8 @@
 
 #include "base/limits/courier.h"
 #include "base/random.h"
+#include "courier/endpoint.h"
+#include "courier/fetches.h"
 #include "courier/metrics_text.h"
 #include "crypto/authority.h"
 #include "net/connection.h"
@@ -111,7 +113,7 @@ class CourierTest : public ::testing::Test {
   }
   Result<Message> Fetch(const std::string& url) { return Call(Question(url)); }
 
-  SystemClock clock_;
+  ManualClock clock_{SystemClock().Wall()};
   SystemRandom random_;
   runtime::Loop loop_;
   crypto::CertificateAuthority ca_ = *crypto::CertificateAuthority::CreateRoot(
@@ -242,6 +244,22 @@ TEST_F(CourierTest, LargeAndSlowAnswersEnd) {
   EXPECT_EQ(exhausted, 1u);
 }
 
+TEST_F(CourierTest, HoldsClientsAndQuestionsToItsBounds) {
+  const net::HttpServerOptions options = EndpointBounds();
+  EXPECT_EQ(options.request_timeout, limits::kEndpointRequestTimeout);
+  EXPECT_EQ(options.max_connections, limits::kMaxCourierConnections);
+  EXPECT_EQ(options.max_body_bytes, limits::kMaxEndpointRequestBytes);
+  ::hexr::node::v1::Fetch greedy;
+  greedy.set_url("https://a.test/");
+  greedy.set_timeout_ms(UINT32_MAX);
+  greedy.set_max_bytes(UINT64_MAX);
+  const auto request = PrepareFetch(
+      greedy, clock_, [](ByteView, bool) { return Ok(); }, nullptr);
+  ASSERT_TRUE(request.ok()) << request.error().message();
+  EXPECT_EQ(request->timeout, limits::kMaxFetchTime);
+  EXPECT_EQ(request->max_bytes, limits::kMaxFetchBytes);
+}
+
 TEST_F(CourierTest, ConnectionsBeyondTheBoundAreClosedAndTheOthersServed) {
   std::vector<runtime::UniqueFd> idle;
   for (size_t i = 0; i < limits::kMaxCourierConnections; ++i) {
@@ -261,6 +279,9 @@ TEST_F(CourierTest, MetricsAreGatheredOnceForManyScrapes) {
   EXPECT_EQ(first->body.fetched().body(), "# HELP hexr_test Test.\n# TYPE hexr_test gauge\nhexr_test 7\n");
   EXPECT_EQ(Fetch(Url("metrics", "/metrics"))->body.fetched().body(), first->body.fetched().body());
   EXPECT_EQ(scrapes_, 1);
+  clock_.Advance(limits::kMetricsFreshness);
+  EXPECT_TRUE(Fetch(Url("metrics", "/metrics")).ok());
+  EXPECT_EQ(scrapes_, 2);
   EXPECT_EQ(Fetch(Url("metrics", "/"))->body.fetched().status(), 404);
 }
 

@@ -12,6 +12,14 @@ constexpr char kText[] = "text/plain; charset=utf-8";
 
 }  // namespace
 
+net::HttpServerOptions EndpointBounds() {
+  net::HttpServerOptions options;
+  options.max_body_bytes = limits::kMaxEndpointRequestBytes;
+  options.max_connections = limits::kMaxCourierConnections;
+  options.request_timeout = limits::kEndpointRequestTimeout;
+  return options;
+}
+
 void Endpoint::Show(const ::hexr::node::v1::Published& published) {
   documents_.clear();
   for (const auto& d : published.documents()) documents_[d.path()] = {d.content_type(), d.body(), d.max_age_s()};
@@ -27,11 +35,8 @@ Status Endpoint::UseCertificate(wire::TlsIdentity identity) {
     server_->UseTls(std::move(tls));
     return Ok();
   }
-  net::HttpServerOptions options;
+  net::HttpServerOptions options = EndpointBounds();
   options.tls = std::move(tls);
-  options.max_body_bytes = limits::kMaxEndpointRequestBytes;
-  options.max_connections = limits::kMaxCourierConnections;
-  options.request_timeout = limits::kEndpointRequestTimeout;
   server_ = std::make_unique<net::HttpServer>(
       loop_, std::move(socket_),
       [this](net::HttpRequest request, std::shared_ptr<net::HttpResponder> responder) { Answer(request, *responder); },

@@ -12,6 +12,9 @@
 
 namespace hexr::courier {
 
+// What every endpoint of the courier holds its clients to.
+net::HttpServerOptions EndpointBounds();
+
 class Endpoint {
  public:
   Endpoint(runtime::Loop& loop, runtime::UniqueFd socket) : loop_(loop), socket_(std::move(socket)) {}

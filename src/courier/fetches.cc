@@ -41,10 +41,8 @@ Result<wire::TlsVerifier> ExpectSvid(const ::hexr::node::v1::Fetch& ask, const C
 
 }  // namespace
 
-Fetches::Fetches(runtime::Loop& loop, const Clock& clock, CheckAddress check_address)
-    : clock_(clock), check_address_(std::move(check_address)), resolver_(loop), fetcher_(loop, resolver_) {}
-
-Result<net::FetchRequest> Fetches::Prepare(const ::hexr::node::v1::Fetch& ask, const Chain& chain) const {
+Result<net::FetchRequest> PrepareFetch(const ::hexr::node::v1::Fetch& ask, const Clock& clock,
+                                       const CheckAddress& check_address, std::shared_ptr<std::vector<Bytes>> chain) {
   net::FetchRequest out;
   out.url = ask.url();
   if (!ask.body().empty()) {
@@ -54,12 +52,12 @@ Result<net::FetchRequest> Fetches::Prepare(const ::hexr::node::v1::Fetch& ask, c
   out.allow_http = ask.allow_http();
   out.timeout = std::min(std::chrono::milliseconds(ask.timeout_ms()), limits::kMaxFetchTime);
   out.max_bytes = std::min<size_t>(ask.max_bytes(), limits::kMaxFetchBytes);
-  out.check_address = [check = check_address_, named = ask.named_by_operator()](ByteView address) {
+  out.check_address = [check = check_address, named = ask.named_by_operator()](ByteView address) {
     return check(address, named);
   };
   wire::TlsContext::Client tls;
   if (!ask.server_id().empty()) {
-    ASSIGN_OR_RETURN(tls.verifier, ExpectSvid(ask, clock_, chain));
+    ASSIGN_OR_RETURN(tls.verifier, ExpectSvid(ask, clock, std::move(chain)));
   }
   tls.roots_pem = ask.roots_pem();
   if (tls.verifier || !tls.roots_pem.empty()) {
@@ -68,10 +66,13 @@ Result<net::FetchRequest> Fetches::Prepare(const ::hexr::node::v1::Fetch& ask, c
   return out;
 }
 
+Fetches::Fetches(runtime::Loop& loop, const Clock& clock, CheckAddress check_address)
+    : clock_(clock), check_address_(std::move(check_address)), resolver_(loop), fetcher_(loop, resolver_) {}
+
 void Fetches::Serve(const ::hexr::node::v1::Fetch& ask, Channel::Reply reply) {
   if (running_.size() >= limits::kMaxCourierFetches) return reply.Fail(ResourceExhausted("too many requests are out"));
-  const Chain chain = std::make_shared<std::vector<Bytes>>();
-  auto prepared = Prepare(ask, chain);
+  const auto chain = std::make_shared<std::vector<Bytes>>();
+  auto prepared = PrepareFetch(ask, clock_, check_address_, chain);
   if (!prepared.ok()) return reply.Fail(prepared.error());
   const uint64_t id = next_++;
   auto done = [this, id, chain, reply = std::move(reply)](Result<net::FetchResponse> response) mutable {

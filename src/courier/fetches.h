@@ -16,6 +16,11 @@ namespace hexr::courier {
 // Asked before an address (4 or 16 bytes) is dialled. `named`: its host stands in the configuration.
 using CheckAddress = std::function<Status(ByteView address, bool named)>;
 
+// What the keeper asks for, held to our bounds, as a request. `chain` gets what the server shows, where an SVID is
+// expected. Errors: the question makes no sense.
+Result<net::FetchRequest> PrepareFetch(const ::hexr::node::v1::Fetch& ask, const Clock& clock,
+                                       const CheckAddress& check_address, std::shared_ptr<std::vector<Bytes>> chain);
+
 class Fetches {
  public:
   Fetches(runtime::Loop& loop, const Clock& clock, CheckAddress check_address);
@@ -25,9 +30,6 @@ class Fetches {
   size_t running() const { return running_.size(); }
 
  private:
-  using Chain = std::shared_ptr<std::vector<Bytes>>;
-  Result<net::FetchRequest> Prepare(const ::hexr::node::v1::Fetch& ask, const Chain& chain) const;
-
   const Clock& clock_;
   CheckAddress check_address_;
   net::Resolver resolver_;

@@ -3,20 +3,13 @@
 #include <utility>
 
 #include "base/limits/courier.h"
+#include "courier/endpoint.h"
 #include "courier/metrics_text.h"
 
 namespace hexr::courier {
 namespace {
 
 constexpr char kText[] = "text/plain; charset=utf-8";
-
-net::HttpServerOptions Bounds() {
-  net::HttpServerOptions options;
-  options.max_body_bytes = limits::kMaxEndpointRequestBytes;
-  options.max_connections = limits::kMaxCourierConnections;
-  options.request_timeout = limits::kEndpointRequestTimeout;
-  return options;
-}
 
 }  // namespace
 
@@ -28,7 +21,7 @@ MetricsDoor::MetricsDoor(runtime::Loop& loop, const Clock& clock, runtime::Uniqu
           [this](net::HttpRequest request, std::shared_ptr<net::HttpResponder> responder) {
             Answer(request, std::move(responder));
           },
-          Bounds()) {}
+          EndpointBounds()) {}
 
 void MetricsDoor::Answer(const net::HttpRequest& request, std::shared_ptr<net::HttpResponder> responder) {
   if (request.head.method != "GET" && request.head.method != "HEAD") {

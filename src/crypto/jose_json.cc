@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/limits/keys.h"
+#include "base/utf8.h"
 
 namespace hexr::crypto {
 namespace {
@@ -142,25 +143,6 @@ class Scanner {
       v = v << 4 | static_cast<uint32_t>(digit);
     }
     return v;
-  }
-
-  static void AppendUtf8(uint32_t c, std::string& out) {
-    const auto put = [&out](uint32_t byte) { out += static_cast<char>(byte); };
-    if (c < 0x80) {
-      put(c);
-    } else if (c < 0x800) {
-      put(0xc0 | c >> 6);
-      put(0x80 | (c & 0x3f));
-    } else if (c < 0x10000) {
-      put(0xe0 | c >> 12);
-      put(0x80 | (c >> 6 & 0x3f));
-      put(0x80 | (c & 0x3f));
-    } else {
-      put(0xf0 | c >> 18);
-      put(0x80 | (c >> 12 & 0x3f));
-      put(0x80 | (c >> 6 & 0x3f));
-      put(0x80 | (c & 0x3f));
-    }
   }
 
   Result<std::string> String() {

@@ -1,5 +1,5 @@
-// Owning pointers for OpenSSL's handles, and its error queue as an Error. For src/crypto and src/wire alone: no
-// public header of crypto includes this one.
+// Owning pointers for OpenSSL's handles, and its error queue as an Error. For src/crypto, src/wire and src/policy
+// alone: no public header of crypto includes this one.
 #pragma once
 
 #include <openssl/bio.h>

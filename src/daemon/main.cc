@@ -56,16 +56,6 @@ void NotifySystemd(const char* state) {
                static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length));
 }
 
-std::map<std::string, std::string> Environment() {
-  std::map<std::string, std::string> out;
-  for (char** e = environ; *e != nullptr; ++e) {
-    const std::string_view line(*e);
-    const size_t eq = line.find('=');
-    if (eq != std::string_view::npos) out.emplace(line.substr(0, eq), line.substr(eq + 1));
-  }
-  return out;
-}
-
 // What children may see of our environment: nothing that could steer a library, no secret that someone left there.
 std::vector<std::string> ChildEnvironment() {
   std::vector<std::string> out = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"};
@@ -82,7 +72,7 @@ int Fail(int code, const std::string& message) {
 
 int RunSupervisor(const Arguments& args) {
   const bool root = geteuid() == 0;
-  const auto paths = config::Paths::From(root, Environment());
+  const auto paths = config::Paths::From(root, runtime::Environment());
   if (!paths.ok()) return Fail(kExitUsage, paths.error().message());
   SupervisorOptions options;
   options.paths = *paths;

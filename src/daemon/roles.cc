@@ -6,7 +6,6 @@
 #include "base/random.h"
 #include "courier/courier.h"
 #include "gateway/egress/address.h"
-#include "gateway/egress/system_resolver.h"
 #include "gateway/gateway.h"
 #include "gateway/journal_sink.h"
 #include "identity/image_lookup.h"
@@ -151,7 +150,7 @@ class GatewayRole final : public Role {
 
  private:
   Ground ground_;
-  gateway::SystemResolver resolver_;
+  net::Resolver resolver_;
   std::unique_ptr<gateway::Gateway> gateway_;
 };
 

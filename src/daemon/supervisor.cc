@@ -5,12 +5,10 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 #include "base/limits/messages.h"
 #include "base/log.h"
@@ -68,25 +66,6 @@ Status EnsureFolder(const std::string& path, mode_t mode) {
   return Ok();
 }
 
-Result<UniqueFd> Listen(const std::string& path, int type, mode_t mode) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) {
-    return FailedPrecondition(path +
-                              ": longer than a socket's path may be (107 bytes); set HEXR_HOME to a shorter folder");
-  }
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  UniqueFd fd(socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd) return ErrnoError("socket", errno);
-  // The node's lock is held: whatever socket lies here belonged to a node that is gone.
-  if (unlink(path.c_str()) != 0 && errno != ENOENT) return ErrnoError("remove old socket " + path, errno);
-  if (bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
-    return ErrnoError("bind " + path, errno);
-  if (chmod(path.c_str(), mode) != 0) return ErrnoError("chmod " + path, errno);
-  if (listen(fd.get(), 1024) != 0) return ErrnoError("listen " + path, errno);
-  return fd;
-}
-
 UniqueFd Duplicate(const UniqueFd& fd) { return UniqueFd(fcntl(fd.get(), F_DUPFD_CLOEXEC, 0)); }
 
 }  // namespace
@@ -120,10 +99,11 @@ Status Supervisor::MakeFolders() {
 }
 
 Status Supervisor::BindSockets() {
-  // Everyone may ask; the kernel says who they are (INTERFACES: places).
-  ASSIGN_OR_RETURN(api_, Listen(options_.paths.ApiSocket(), SOCK_STREAM, 0666));
-  ASSIGN_OR_RETURN(launch_, Listen(options_.paths.LaunchSocket(), SOCK_SEQPACKET, 0666));
-  ASSIGN_OR_RETURN(admin_, Listen(options_.paths.AdminSocket(), SOCK_SEQPACKET, 0600));
+  // The node's lock is held: whatever socket lies here belonged to a node that is gone. Everyone may ask; the kernel
+  // says who they are.
+  ASSIGN_OR_RETURN(api_, net::BindUnix(options_.paths.ApiSocket(), SOCK_STREAM, 0666));
+  ASSIGN_OR_RETURN(launch_, net::BindUnix(options_.paths.LaunchSocket(), SOCK_SEQPACKET, 0666));
+  ASSIGN_OR_RETURN(admin_, net::BindUnix(options_.paths.AdminSocket(), SOCK_SEQPACKET, 0600));
   // Bound here, so that a port below 1024 needs no capability in the process that serves it, and survives it.
   for (const config::Listener& l : options_.listeners) {
     auto socket = net::BindTcp(l.address.address, l.address.port);

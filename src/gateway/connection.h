@@ -1,10 +1,12 @@
 // One open connection of an agent, and what every kind of it needs. Belongs to the loop's thread.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 
 #include "base/clock.h"
+#include "base/limits/gateway.h"
 #include "gateway/attribution.h"
 #include "gateway/call.h"
 #include "gateway/egress/names.h"
@@ -16,10 +18,22 @@
 
 namespace hexr::gateway {
 
+// How long each may take.
+struct Deadlines {
+  std::chrono::milliseconds find_owner = limits::kFindOwnerDeadline;
+  std::chrono::milliseconds request_head = limits::kRequestHeadDeadline;
+  std::chrono::milliseconds keep_alive = limits::kKeepAliveDeadline;
+  std::chrono::milliseconds linger = limits::kLingerDeadline;
+  std::chrono::milliseconds tunnel_idle = limits::kTunnelIdleDeadline;
+  std::chrono::milliseconds dns_idle = limits::kDnsIdleDeadline;
+  std::chrono::milliseconds dial_attempt = limits::kDialAttemptDeadline;
+};
+
 // What the whole gateway shares. All outlive every connection.
 struct Shared {
   runtime::Loop& loop;
   const Clock& clock;
+  const Deadlines& deadlines;
   Pipeline& pipeline;
   Recorder& recorder;
   Metrics& metrics;

@@ -70,14 +70,15 @@ Gateway::Gateway(GatewayParts parts, GatewayOptions options, AllowList rules, Ad
       recorder_(*journal_, parts_.clock, parts_.random,
                 [this] { repeats_timer_ = parts_.loop.After(kRepeatsInterval, [this] { recorder_.WriteRepeats(); }); }),
       decider_(std::move(rules)),
-      connector_(parts_.loop, parts_.resolver, recorder_, std::move(policy), std::move(overrides)),
+      connector_(parts_.loop, parts_.resolver, recorder_, std::move(policy), std::move(overrides),
+                 options_.deadlines.dial_attempt),
       pipeline_(parts_.loop, parts_.random,
                 Steps{.identify = Identify(),
                       .route = RouteEgress(),
                       .decide = DecideWith(decider_),
                       .record = recorder_.AsStep(),
                       .connect = connector_.AsStep()}),
-      shared_{parts_.loop, parts_.clock, pipeline_, recorder_, metrics_, *this},
+      shared_{parts_.loop, parts_.clock, options_.deadlines, pipeline_, recorder_, metrics_, *this},
       svids_(parts_.loop, parts_.clock, parts_.random,
              [this](Envelope ask, UniqueFunction<void(Result<Message>)> done) {
                IssueSvid(std::move(ask), std::move(done));
@@ -310,7 +311,7 @@ void Gateway::Find(const InstanceId& instance, const Endpoint& agent, const Endp
   find.set_local_port(agent.port);
   find.set_remote_address(std::string(AsText(listener.address.bytes())));
   find.set_remote_port(listener.port);
-  spawner_->Call(std::move(ask), {}, limits::kFindOwnerDeadline,
+  spawner_->Call(std::move(ask), {}, options_.deadlines.find_owner,
                  [this, lookup = std::move(lookup)](Result<Message> reply) {
                    std::optional<Process> found;
                    if (reply.ok() && reply->body.has_owner() && reply->body.owner().known()) {

@@ -30,6 +30,7 @@ struct GatewayOptions {
   TrustDomain trust_domain;
   IdSegment tenant;
   config::Egress egress;
+  Deadlines deadlines = {};
 };
 
 // What the gateway stands on; all outlive it.
@@ -37,7 +38,7 @@ struct GatewayParts {
   runtime::Loop& loop;
   const Clock& clock;
   Random& random;
-  Resolver& resolver;
+  net::Resolver& resolver;
   OpenSink open_sink;
 };
 

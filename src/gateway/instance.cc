@@ -36,57 +36,31 @@ Status Instance::Serve(ListenerKind kind, uint16_t port, runtime::UniqueFd socke
     dns_udp_.push_back(std::make_unique<DnsUdpServer>(*this, dns_, std::move(socket)));
     return Ok();
   }
-  auto listener = std::make_unique<Listener>();
-  listener->kind = kind;
-  listener->port = port;
-  listener->socket = std::move(socket);
-  Listener* raw = listener.get();
-  listener->watch = shared_.loop.Watch(raw->socket.get(), [this, raw] { Accept(*raw); });
+  auto listener = std::make_unique<Listener>(Listener{kind, port, nullptr});
+  listener->socket = std::make_unique<net::Listener>(
+      shared_.loop, std::move(socket), facts_->id.value(),
+      [this, raw = listener.get()](runtime::UniqueFd accepted) { OnAccepted(*raw, std::move(accepted)); });
   listeners_.push_back(std::move(listener));
   return Ok();
 }
 
-void Instance::Accept(Listener& listener) {
-  // A bounded batch, so that one agent does not starve the others.
-  for (int i = 0; i < 16; ++i) {
-    sockaddr_storage from{};
-    socklen_t size = sizeof from;
-    runtime::UniqueFd socket(
-        accept4(listener.socket.get(), reinterpret_cast<sockaddr*>(&from), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (!socket) {
-      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-        // The connection stays in the queue and the listener stays readable: look away for a moment instead of
-        // spinning.
-        Log(LogLevel::kWarn, "gateway.accept_failed",
-            {{"instance", facts_->id}, {"error", ErrnoError("accept", errno)}});
-        listener.watch.WantRead(false);
-        listener.pause =
-            shared_.loop.After(std::chrono::milliseconds(100), [&listener] { listener.watch.WantRead(true); });
-      }
-      return;
-    }
-    sockaddr_storage here{};
-    size = sizeof here;
-    if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&here), &size) != 0) continue;
-    Result<Endpoint> agent = Endpoint::FromSockaddr(from);
-    Result<Endpoint> destination = Endpoint::FromSockaddr(here);
-    if (!agent.ok() || !destination.ok()) continue;
-    ++shared_.metrics.connections_accepted;
-    if (connections_.size() >= limits::kMaxConnectionsPerInstance) {
-      shared_.metrics.Denied(DenialKind::kLimit);
-      Refuse(listener, std::move(socket));
-      continue;
-    }
-    const int on = 1;
-    setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    auto lookup = std::make_shared<ProcessLookup>();
-    // Asked before the first byte is read: once the agent has closed, nobody owns the socket.
-    shared_.owners.Find(facts_->id, *agent, *destination, lookup);
-    auto connection = Open(listener, {std::move(socket), *agent, *destination, std::move(lookup)});
-    Connection* key = connection.get();
-    connections_.emplace(key, std::move(connection));
-    ++shared_.metrics.connections_open;
+void Instance::OnAccepted(const Listener& listener, runtime::UniqueFd socket) {
+  const Result<Endpoint> agent = Endpoint::OfPeer(socket.get());
+  const Result<Endpoint> destination = Endpoint::OfSocket(socket.get());
+  if (!agent.ok() || !destination.ok()) return;  // gone already
+  ++shared_.metrics.connections_accepted;
+  if (connections_.size() >= limits::kMaxConnectionsPerInstance) {
+    shared_.metrics.Denied(DenialKind::kLimit);
+    return Refuse(listener, std::move(socket));
   }
+  net::SendAtOnce(socket.get());
+  auto lookup = std::make_shared<ProcessLookup>();
+  // Asked before the first byte is read: once the agent has closed, nobody owns the socket.
+  shared_.owners.Find(facts_->id, *agent, *destination, lookup);
+  auto connection = Open(listener, {std::move(socket), *agent, *destination, std::move(lookup)});
+  Connection* key = connection.get();
+  connections_.emplace(key, std::move(connection));
+  ++shared_.metrics.connections_open;
 }
 
 // Over the bound: an HTTP client is told, others are reset. Nothing is kept for it, so nothing waits for it either.
@@ -99,7 +73,7 @@ void Instance::Refuse(const Listener& listener, runtime::UniqueFd socket) {
       return;
     }
   }
-  ResetOnClose(socket.get());
+  net::ResetOnClose(socket.get());
 }
 
 bool Instance::SpeaksHttp(const Listener& listener) {

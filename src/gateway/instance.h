@@ -10,6 +10,7 @@
 
 #include "gateway/connection.h"
 #include "gateway/egress/dns_door.h"
+#include "net/listener.h"
 
 namespace hexr::gateway {
 
@@ -43,12 +44,10 @@ class Instance final : public ConnectionHost {
   struct Listener {
     ListenerKind kind;
     uint16_t port;
-    runtime::UniqueFd socket;
-    runtime::FdWatch watch;
-    runtime::Timer pause;
+    std::unique_ptr<net::Listener> socket;
   };
 
-  void Accept(Listener& listener);
+  void OnAccepted(const Listener& listener, runtime::UniqueFd socket);
   std::unique_ptr<Connection> Open(const Listener& listener, Accepted accepted);
   void Refuse(const Listener& listener, runtime::UniqueFd socket);
   static bool SpeaksHttp(const Listener& listener);

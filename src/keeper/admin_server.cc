@@ -58,9 +58,9 @@ void AdminCall::End() {
 }
 
 AdminServer::AdminServer(runtime::Loop& loop, UniqueFd listener, InsideInstance inside_instance)
-    : loop_(loop), listener_(std::move(listener)), inside_instance_(std::move(inside_instance)) {
-  watch_ = loop_.Watch(listener_.get(), [this] { Accept(); });
-}
+    : loop_(loop),
+      inside_instance_(std::move(inside_instance)),
+      listener_(loop, std::move(listener), "admin", [this](UniqueFd socket) { Accepted(std::move(socket)); }) {}
 
 AdminServer::~AdminServer() = default;
 
@@ -83,24 +83,20 @@ Status AdminServer::CheckCaller(int socket) const {
   return Ok();
 }
 
-void AdminServer::Accept() {
-  for (;;) {
-    UniqueFd fd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!fd) return;
-    const Status allowed = CheckCaller(fd.get());
-    if (!allowed.ok()) Log(LogLevel::kWarn, "admin.refused", {{"why", allowed.error()}});
-    if (connections_.size() >= limits::kMaxAdminConnections) continue;  // closes it
-    const uint64_t id = next_connection_++;
-    // Everything that ends a connection comes through the loop, so that no channel is destroyed inside its own call.
-    connections_[id] = std::make_shared<Channel>(
-        loop_, std::move(fd), "admin",
-        [this, id, allowed](Message m, Channel::Reply reply) {
-          if (!allowed.ok()) return reply.Fail(allowed.error());
-          const auto it = connections_.find(id);
-          if (it != connections_.end()) Handle(it->second, std::move(m), std::move(reply));
-        },
-        [this, id](const Error&) { loop_.Post([this, id] { connections_.erase(id); }); });
-  }
+void AdminServer::Accepted(UniqueFd socket) {
+  const Status allowed = CheckCaller(socket.get());
+  if (!allowed.ok()) Log(LogLevel::kWarn, "admin.refused", {{"why", allowed.error()}});
+  if (connections_.size() >= limits::kMaxAdminConnections) return;  // closes it
+  const uint64_t id = next_connection_++;
+  // Everything that ends a connection comes through the loop, so that no channel is destroyed inside its own call.
+  connections_[id] = std::make_shared<Channel>(
+      loop_, std::move(socket), "admin",
+      [this, id, allowed](Message m, Channel::Reply reply) {
+        if (!allowed.ok()) return reply.Fail(allowed.error());
+        const auto it = connections_.find(id);
+        if (it != connections_.end()) Handle(it->second, std::move(m), std::move(reply));
+      },
+      [this, id](const Error&) { loop_.Post([this, id] { connections_.erase(id); }); });
 }
 
 void AdminServer::Handle(const std::shared_ptr<Channel>& channel, Message m, Channel::Reply reply) {

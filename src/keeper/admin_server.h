@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "net/listener.h"
 #include "runtime/channel.h"
 #include "runtime/loop.h"
 #include "wire/json.h"
@@ -57,17 +58,16 @@ class AdminServer {
 
  private:
   struct Connection;
-  void Accept();
+  void Accepted(runtime::UniqueFd socket);
   Status CheckCaller(int socket) const;
   void Handle(const std::shared_ptr<runtime::Channel>& channel, runtime::Message m, runtime::Channel::Reply reply);
 
   runtime::Loop& loop_;
-  runtime::UniqueFd listener_;
   InsideInstance inside_instance_;
   std::map<std::string, Handler> handlers_;
   std::map<uint64_t, std::shared_ptr<runtime::Channel>> connections_;
   uint64_t next_connection_ = 1;
-  runtime::FdWatch watch_;
+  net::Listener listener_;
 };
 
 }  // namespace hexr::keeper

@@ -100,7 +100,8 @@ class Fetcher::Operation : public std::enable_shared_from_this<Fetcher::Operatio
         Finish(Unavailable("fetch: the answer is cut off"));
     };
     handlers.on_error = [this](const Error& why) { Finish(why); };
-    connection_ = std::make_unique<Connection>(loop_, std::move(dialling_), std::move(tls), std::move(handlers));
+    connection_ = std::make_unique<Connection>(loop_, std::move(dialling_), std::move(handlers), std::move(tls),
+                                               limits::kMaxHttpUnsentBytes);
     connection_->Write(std::exchange(text_, {}));
   }
 

@@ -189,8 +189,8 @@ GrpcUnixServer::GrpcUnixServer(runtime::Loop& loop, const Clock& clock, runtime:
   // Accepted sockets have it from their listener, and so from their first byte on.
   if (!tcp_) HEXR_CHECK(EnablePeerEvidence(listener.get(), BestTier()).ok());
   Sweep();
-  listener_ =
-      std::make_unique<Listener>(loop_, std::move(listener), [this](runtime::UniqueFd s) { Accepted(std::move(s)); });
+  listener_ = std::make_unique<Listener>(loop_, std::move(listener), "api",
+                                         [this](runtime::UniqueFd s) { Accepted(std::move(s)); });
 }
 
 GrpcUnixServer::~GrpcUnixServer() { connections_.clear(); }

@@ -25,17 +25,18 @@ class HttpServerConnection {
     };
     handlers.on_end = [this] {
       peer_ended_ = true;
-      if (closing_ && connection_->buffered() == 0) return End();
+      if (finished_) return End();
       if (!busy_ && !closing_) Close();
     };
     handlers.on_error = [this](const Error&) { End(); };
-    handlers.on_drained = [this] {
-      if (!closing_) return;
+    handlers.on_finished = [this] {
+      finished_ = true;
       if (peer_ended_) return End();
       // Closing at once would reset the connection under what the client still sends, and the answer with it.
       timer_ = server_.loop_.After(kLinger, [this] { End(); });
     };
-    connection_ = std::make_unique<Connection>(server_.loop_, std::move(socket), std::move(tls), std::move(handlers));
+    connection_ = std::make_unique<Connection>(server_.loop_, std::move(socket), std::move(handlers), std::move(tls),
+                                               server_.options_.max_unsent_bytes);
     Await();
   }
   ~HttpServerConnection() { Detach(); }
@@ -43,15 +44,15 @@ class HttpServerConnection {
   void Send(int status, std::vector<wire::HttpField> fields, std::string_view body) {
     const bool head_only = method_ == "HEAD" || status == 204 || status == 304;
     if (head_only && status != 204) wire::SetField(fields, "Content-Length", std::to_string(body.size()));
-    Answer(status, std::move(fields), head_only ? wire::Http1Body::None() : wire::Http1Body::Length(body.size()));
-    if (!head_only) connection_->Write(body);
+    Answer(status, std::move(fields), head_only ? wire::Http1Body::None() : wire::Http1Body::Length(body.size()),
+           head_only ? "" : body);
     Done();
   }
   void Begin(int status, std::vector<wire::HttpField> fields) {
     // A client of HTTP/1.0 knows no chunks: the end of the connection ends its body.
     chunked_ = minor_version_ >= 1;
     if (!chunked_) keep_alive_ = false;
-    Answer(status, std::move(fields), chunked_ ? wire::Http1Body::Chunked() : wire::Http1Body::UntilClose());
+    Answer(status, std::move(fields), chunked_ ? wire::Http1Body::Chunked() : wire::Http1Body::UntilClose(), "");
   }
   void Write(std::string_view piece) {
     if (!chunked_) return connection_->Write(piece);
@@ -119,7 +120,7 @@ class HttpServerConnection {
     server_.handler_(std::move(request_), std::move(responder));
   }
 
-  void Answer(int status, std::vector<wire::HttpField> fields, const wire::Http1Body& body) {
+  void Answer(int status, std::vector<wire::HttpField> fields, const wire::Http1Body& body, std::string_view content) {
     if (!keep_alive_) wire::SetField(fields, "Connection", "close");
     std::string text;
     const Status written = AppendHttp1Head(
@@ -130,6 +131,7 @@ class HttpServerConnection {
       Log(LogLevel::kError, "http.bad_answer", {{"error", written.error()}});
       return End();
     }
+    text.append(content);
     connection_->Write(text);
   }
 
@@ -152,9 +154,7 @@ class HttpServerConnection {
   void Refuse(int status, std::string_view why) {
     keep_alive_ = false;
     const std::string body = std::string(why) + "\n";
-    Answer(status, {{"Content-Type", "text/plain; charset=utf-8"}}, wire::Http1Body::Length(body.size()));
-    if (ended_) return;
-    connection_->Write(body);
+    Answer(status, {{"Content-Type", "text/plain; charset=utf-8"}}, wire::Http1Body::Length(body.size()), body);
     Close();
   }
 
@@ -162,7 +162,6 @@ class HttpServerConnection {
   void Close() {
     if (ended_ || std::exchange(closing_, true)) return;
     input_.clear();
-    if (peer_ended_ && connection_->buffered() == 0) return End();
     connection_->Finish();
     if (!peer_ended_) connection_->PauseReading(false);
     timer_ = server_.loop_.After(server_.options_.request_timeout, [this] { End(); });
@@ -194,6 +193,7 @@ class HttpServerConnection {
   bool busy_ = false;     // a request is with the handler
   bool closing_ = false;  // the last bytes go out, then the end
   bool peer_ended_ = false;
+  bool finished_ = false;  // so have we
   bool ended_ = false;
   std::weak_ptr<HttpResponder> responder_;
   runtime::Timer timer_;
@@ -227,8 +227,8 @@ bool HttpResponder::congested() const { return connection_ != nullptr && connect
 
 HttpServer::HttpServer(runtime::Loop& loop, runtime::UniqueFd listener, HttpHandler handler, HttpServerOptions options)
     : loop_(loop), handler_(std::move(handler)), options_(std::move(options)) {
-  listener_ =
-      std::make_unique<Listener>(loop_, std::move(listener), [this](runtime::UniqueFd s) { Accepted(std::move(s)); });
+  listener_ = std::make_unique<Listener>(loop_, std::move(listener), "http",
+                                         [this](runtime::UniqueFd s) { Accepted(std::move(s)); });
 }
 
 HttpServer::~HttpServer() = default;
@@ -244,6 +244,7 @@ void HttpServer::Accepted(runtime::UniqueFd socket) {
     }
     tls = std::move(session).value();
   }
+  SendAtOnce(socket.get());
   auto connection = std::make_unique<HttpServerConnection>(*this, std::move(socket), std::move(tls));
   HttpServerConnection* key = connection.get();
   connections_.emplace(key, std::move(connection));

@@ -53,6 +53,7 @@ using HttpHandler = std::function<void(HttpRequest request, std::shared_ptr<Http
 struct HttpServerOptions {
   std::shared_ptr<const wire::TlsContext> tls;  // null: none
   size_t max_body_bytes = limits::kMaxHttpRequestBytes;
+  size_t max_unsent_bytes = limits::kMaxHttpUnsentBytes;  // of one connection: more than that ends it
   size_t max_connections = limits::kMaxHttpConnections;
   // From the first byte that is awaited to the last of the request: slow senders and idle connections end here.
   std::chrono::milliseconds request_timeout = std::chrono::seconds(30);

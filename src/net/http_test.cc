@@ -197,6 +197,28 @@ TEST_F(Http, ConnectionsAreBounded) {
   EXPECT_EQ(server_->connections(), 2U);
 }
 
+// A handler that writes on, whether or not anybody reads.
+TEST_F(Http, WhatIsKeptForAClientIsBounded) {
+  HttpServerOptions options;
+  EXPECT_EQ(options.max_unsent_bytes, limits::kMaxHttpUnsentBytes);
+  options.max_unsent_bytes = 1024 * 1024;
+  Start(options);
+  const auto client = StartConnect(Bytes{127, 0, 0, 1}, port_).value();
+  RunUntil([&] { return server_->connections() == 1; });
+  constexpr std::string_view kAsk = "GET /later HTTP/1.1\r\nHost: a\r\n\r\n";
+  ASSERT_EQ(send(client.get(), kAsk.data(), kAsk.size(), MSG_NOSIGNAL), static_cast<ssize_t>(kAsk.size()));
+  RunUntil([&] { return held_ != nullptr; });
+  ASSERT_TRUE(held_);
+  held_->Begin(200, {});
+  for (int i = 0; i < 64 && held_->open(); ++i) {
+    held_->Write(std::string(1024 * 1024, 'x'));
+    loop_.RunFor(1ms);
+  }
+  EXPECT_FALSE(held_->open());
+  RunUntil([&] { return server_->connections() == 0; });
+  EXPECT_EQ(server_->connections(), 0U);
+}
+
 TEST_F(Http, FetchChecksEveryAddress) {
   Start();
   std::vector<Bytes> seen;

@@ -5,48 +5,36 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "base/log.h"
+#include "runtime/unix_socket.h"
 
 namespace hexr::net {
 namespace {
 
-constexpr int kFlags = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
-constexpr int kBatch = 16;  // accepts a turn, so that a storm of connections does not starve those that are open
+constexpr int kFlags = SOCK_CLOEXEC | SOCK_NONBLOCK;
+constexpr int kBatch = 16;
 constexpr std::chrono::milliseconds kRetry{100};
+constexpr std::chrono::minutes kSayAgain{1};
 
 const sockaddr* Generic(const void* address) { return static_cast<const sockaddr*>(address); }
 
-// Whether anybody listens behind the socket file.
-bool Answers(const sockaddr_un& address) {
-  const runtime::UniqueFd probe(socket(AF_UNIX, kFlags, 0));
-  return probe && (connect(probe.get(), Generic(&address), sizeof address) == 0 || errno == EAGAIN);
-}
-
 }  // namespace
 
-Result<runtime::UniqueFd> BindUnix(const std::string& path, uint32_t mode) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.empty() || path[0] != '/' || path.size() >= sizeof address.sun_path) {
-    return InvalidArgument("socket path '" + path + "': absolute, and shorter than " +
-                           std::to_string(sizeof address.sun_path) + " bytes");
-  }
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+Result<runtime::UniqueFd> BindUnix(const std::string& path, int type, mode_t mode) {
+  const auto address = runtime::UnixAddress(path);
+  if (!address.ok()) return FailedPrecondition(address.error().message());
   struct stat there {};
   if (lstat(path.c_str(), &there) == 0) {
-    if (!S_ISSOCK(there.st_mode)) return AlreadyExists(path + ": exists and is no socket");
-    if (Answers(address)) return AlreadyExists(path + ": somebody listens there already");
-    if (unlink(path.c_str()) != 0 && errno != ENOENT) return ErrnoError("unlink " + path, errno);
+    if (!S_ISSOCK(there.st_mode)) return FailedPrecondition(path + " is there and is no socket; move it away");
+    if (unlink(path.c_str()) != 0 && errno != ENOENT) return ErrnoError("remove old socket " + path, errno);
   }
-  runtime::UniqueFd out(socket(AF_UNIX, kFlags, 0));
+  runtime::UniqueFd out(socket(AF_UNIX, type | kFlags, 0));
   if (!out) return ErrnoError("socket", errno);
-  if (bind(out.get(), Generic(&address), sizeof address) != 0) return ErrnoError("bind " + path, errno);
+  if (bind(out.get(), Generic(&*address), sizeof *address) != 0) return ErrnoError("bind " + path, errno);
   // Nobody can connect before listen, so nobody meets the mode that the umask gave.
   if (chmod(path.c_str(), mode) != 0) return ErrnoError("chmod " + path, errno);
   if (listen(out.get(), SOMAXCONN) != 0) return ErrnoError("listen " + path, errno);
@@ -64,7 +52,7 @@ Result<runtime::UniqueFd> BindTcp(const std::string& address, uint16_t port) {
   v4.sin_port = htons(port);
   v6.sin6_family = AF_INET6;
   v6.sin6_port = htons(port);
-  runtime::UniqueFd out(socket(is_v4 ? AF_INET : AF_INET6, kFlags, 0));
+  runtime::UniqueFd out(socket(is_v4 ? AF_INET : AF_INET6, SOCK_STREAM | kFlags, 0));
   if (!out) return ErrnoError("socket", errno);
   const int on = 1;
   setsockopt(out.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -84,8 +72,9 @@ Result<uint16_t> LocalPort(int socket) {
   return InvalidArgument("no TCP socket");
 }
 
-Listener::Listener(runtime::Loop& loop, runtime::UniqueFd socket, UniqueFunction<void(runtime::UniqueFd)> on_accept)
-    : loop_(loop), socket_(std::move(socket)), on_accept_(std::move(on_accept)) {
+Listener::Listener(runtime::Loop& loop, runtime::UniqueFd socket, std::string name,
+                   UniqueFunction<void(runtime::UniqueFd)> on_accept)
+    : loop_(loop), socket_(std::move(socket)), name_(std::move(name)), on_accept_(std::move(on_accept)) {
   watch_ = loop_.Watch(socket_.get(), [this] { Accept(); });
 }
 
@@ -98,15 +87,19 @@ void Listener::Accept() {
     if (!accepted) {
       if (errno == EAGAIN) return;
       if (errno == EINTR || errno == ECONNABORTED) continue;
-      // Out of descriptors or memory: the connection waits in the queue, and the loop must not spin over it.
-      Log(LogLevel::kWarn, "listener.accept_failed", {{"error", std::strerror(errno)}});
-      watch_.WantRead(false);
-      retry_ = loop_.After(kRetry, [this] { watch_.WantRead(true); });
-      return;
+      return Pause(errno);
     }
     on_accept_(std::move(accepted));
     if (!*alive) return;
   }
+}
+
+void Listener::Pause(int error) {
+  watch_.WantRead(false);
+  retry_ = loop_.After(kRetry, [this] { watch_.WantRead(true); });
+  if (said_.pending()) return;
+  Log(LogLevel::kWarn, "listener.accept_failed", {{"listener", name_}, {"error", ErrnoError("accept", error)}});
+  said_ = loop_.After(kSayAgain, [] {});
 }
 
 }  // namespace hexr::net

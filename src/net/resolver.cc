@@ -12,7 +12,6 @@
 #include <thread>
 #include <utility>
 
-#include "base/limits/gateway.h"
 #include "base/limits/net.h"
 
 namespace hexr::net {
@@ -32,6 +31,12 @@ Result<Addresses> LookUpAddresses(const std::string& name) {
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(found, freeaddrinfo);
   if (code == EAI_NONAME || code == EAI_NODATA || code == EAI_ADDRFAMILY) return NotFound(name + ": no such host");
   if (code != 0) return Unavailable(name + ": " + gai_strerror(code));
+  Addresses out = AddressesOf(found);
+  if (out.empty()) return NotFound(name + ": no such host");
+  return out;
+}
+
+Addresses AddressesOf(const addrinfo* found) {
   Addresses out;
   for (const addrinfo* a = found; a != nullptr && out.size() < limits::kMaxResolvedAddresses; a = a->ai_next) {
     Bytes bytes;
@@ -44,7 +49,6 @@ Result<Addresses> LookUpAddresses(const std::string& name) {
     }
     if (!bytes.empty() && std::find(out.begin(), out.end(), bytes) == out.end()) out.push_back(std::move(bytes));
   }
-  if (out.empty()) return NotFound(name + ": no such host");
   return out;
 }
 

@@ -2,6 +2,8 @@
 // caller's to check. Belongs to the loop's thread; the look-ups run on threads of its own.
 #pragma once
 
+#include <netdb.h>
+
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -12,7 +14,6 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/limits/gateway.h"
 #include "base/result.h"
 #include "base/unique_function.h"
 #include "runtime/loop.h"
@@ -25,6 +26,9 @@ using Addresses = std::vector<Bytes>;
 // The system's resolver, which may block for many seconds; the name is looked up as it is, without a search list.
 // NOT_FOUND: no such name, or no address of it. UNAVAILABLE: no server answered. Thread-safe.
 Result<Addresses> LookUpAddresses(const std::string& name);
+
+// What getaddrinfo(3) found, at most limits::kMaxResolvedAddresses of it.
+Addresses AddressesOf(const addrinfo* found);
 
 // A look-up cannot be stopped and may take many seconds, so that whoever asks for dead names must not hold up the
 // others: each asker has limits::kMaxResolverThreadsPerAsker of the threads, and askers take turns. A name that is

@@ -1,6 +1,7 @@
 #include "net/resolver.h"
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -8,7 +9,6 @@
 #include <mutex>
 #include <optional>
 
-#include "base/limits/gateway.h"
 #include "base/limits/net.h"
 
 namespace hexr::net {
@@ -70,6 +70,23 @@ TEST(Resolver, FindsAddressesOfTheSystem) {
   ASSERT_TRUE(literal && literal->ok());
   EXPECT_EQ(**literal, (Addresses{{127, 0, 0, 1}}));
   EXPECT_FALSE(missing->ok());
+}
+
+TEST(Resolver, TakesEachAddressOnceAndNotTooMany) {
+  constexpr size_t kFound = 2 * (limits::kMaxResolvedAddresses + 3);
+  std::vector<sockaddr_in> places(kFound);
+  std::vector<addrinfo> found(kFound);
+  for (size_t i = 0; i < kFound; ++i) {
+    places[i].sin_family = AF_INET;
+    places[i].sin_addr.s_addr = htonl(0x0a000000 + static_cast<uint32_t>(i / 2));  // each of them twice
+    found[i].ai_family = AF_INET;
+    found[i].ai_addr = reinterpret_cast<sockaddr*>(&places[i]);
+    found[i].ai_next = i + 1 < kFound ? &found[i + 1] : nullptr;
+  }
+  const Addresses addresses = AddressesOf(found.data());
+  ASSERT_EQ(addresses.size(), limits::kMaxResolvedAddresses);
+  for (size_t i = 0; i < addresses.size(); ++i) EXPECT_EQ(addresses[i], (Bytes{10, 0, 0, static_cast<uint8_t>(i)}));
+  EXPECT_TRUE(AddressesOf(nullptr).empty());
 }
 
 TEST(Resolver, TimesOutAndForgets) {

@@ -17,6 +17,7 @@
 
 #include "base/limits/identity.h"
 #include "net/listener.h"
+#include "runtime/unix_socket.h"
 
 namespace hexr::net {
 namespace {
@@ -135,23 +136,30 @@ TEST(UnixPeerTier, BytesWithoutEvidenceAreRefused) {
   EXPECT_EQ(ReceiveWithEvidence(a.get(), buffer).error().code(), ErrorCode::kPermissionDenied);
 }
 
-TEST(BindUnix, ReplacesOnlyWhatIsDead) {
+TEST(BindUnix, ReplacesSocketsAlone) {
   char folder[] = "/tmp/hexr-net-XXXXXX";
   ASSERT_NE(mkdtemp(folder), nullptr);
   const std::string path = std::string(folder) + "/s.sock";
-  auto first = BindUnix(path, 0666);
+  const auto first = BindUnix(path, SOCK_SEQPACKET, 0666);
   ASSERT_TRUE(first.ok()) << first.error().ToString();
   struct stat st {};
   ASSERT_EQ(stat(path.c_str(), &st), 0);
   EXPECT_EQ(st.st_mode & 0777, 0666U);
-  EXPECT_EQ(BindUnix(path, 0600).error().code(), ErrorCode::kAlreadyExists) << "it answers";
-  first->reset();
-  EXPECT_TRUE(BindUnix(path, 0600).ok());
+  EXPECT_TRUE(runtime::ConnectUnix(path, SOCK_SEQPACKET).ok());
+  {
+    const auto second = BindUnix(path, SOCK_STREAM, 0600);
+    ASSERT_TRUE(second.ok()) << second.error().ToString();
+    EXPECT_TRUE(runtime::ConnectUnix(path, SOCK_STREAM).ok());
+  }
+  EXPECT_EQ(runtime::ConnectUnix(path, SOCK_STREAM).error().code(), ErrorCode::kUnavailable) << "nobody listens";
+  EXPECT_EQ(runtime::ConnectUnix(path + "x", SOCK_STREAM).error().code(), ErrorCode::kNotFound);
   const std::string file = std::string(folder) + "/file";
   runtime::UniqueFd(open(file.c_str(), O_CREAT | O_CLOEXEC | O_WRONLY, 0600)).reset();
-  EXPECT_EQ(BindUnix(file, 0600).error().code(), ErrorCode::kAlreadyExists);
-  EXPECT_FALSE(BindUnix("relative", 0600).ok());
-  EXPECT_FALSE(BindUnix("/" + std::string(200, 'x'), 0600).ok());
+  EXPECT_EQ(BindUnix(file, SOCK_STREAM, 0600).error().code(), ErrorCode::kFailedPrecondition);
+  for (const std::string& bad : {std::string(), "/" + std::string(107, 'x')}) {
+    EXPECT_EQ(BindUnix(bad, SOCK_STREAM, 0600).error().code(), ErrorCode::kFailedPrecondition);
+    EXPECT_EQ(runtime::ConnectUnix(bad, SOCK_STREAM).error().code(), ErrorCode::kInvalidArgument);
+  }
   unlink(path.c_str());
   unlink(file.c_str());
   rmdir(folder);

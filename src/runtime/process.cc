@@ -144,6 +144,16 @@ Result<std::string> BootId() {
   return id;
 }
 
+std::map<std::string, std::string> Environment() {
+  std::map<std::string, std::string> out;
+  for (char** e = environ; *e != nullptr; ++e) {
+    const std::string_view line(*e);
+    const size_t eq = line.find('=');
+    if (eq != std::string_view::npos) out.emplace(line.substr(0, eq), line.substr(eq + 1));
+  }
+  return out;
+}
+
 Result<Child> SpawnChild(const ChildSpec& spec) {
   HEXR_CHECK(!spec.argv.empty());
   // Everything that allocates happens before the fork: the child may only make system calls.

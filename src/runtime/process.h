@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -49,6 +50,9 @@ Result<Restrictions> RestrictionsOf(pid_t pid);
 
 // /proc/sys/kernel/random/boot_id.
 Result<std::string> BootId();
+
+// This process's variables.
+std::map<std::string, std::string> Environment();
 
 // A child of ours: exec of `argv[0]` with exactly these descriptors (child number, ours) beyond 0-2, and this
 // environment.

@@ -79,17 +79,16 @@ void LaunchSession::Close() {
 
 LaunchSocket::LaunchSocket(runtime::Loop& loop, const Clock& clock, UniqueFd listener, Events events, LaunchTimes times)
     : loop_(loop),
-      listener_(std::move(listener)),
       events_(std::move(events)),
       times_(times),
       places_(limits::kMaxLaunchSessions),
       launches_(limits::kMaxLaunchesUnderWay),
-      refusals_(std::make_shared<RefusalLog>(clock)) {
+      refusals_(std::make_shared<RefusalLog>(clock)),
+      listener_(loop, std::move(listener), "launch", [this](UniqueFd socket) { Accepted(std::move(socket)); }) {
   // On the listener, so that accepted sockets have it from birth: a message sent between accept and a later setsockopt
-  // would come without its writer. Accept checks it again and refuses what lacks it.
+  // would come without its writer. Accepted checks it again and refuses what lacks it.
   const int on = 1;
-  (void)setsockopt(listener_.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
-  watch_ = loop_.Watch(listener_.get(), [this] { Accept(); });
+  (void)setsockopt(listener_.fd(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
 }
 
 LaunchSocket::~LaunchSocket() {
@@ -100,9 +99,7 @@ LaunchSocket::~LaunchSocket() {
   }
 }
 
-void LaunchSocket::Accept() {
-  UniqueFd socket(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!socket) return;
+void LaunchSocket::Accepted(UniqueFd socket) {
   const int on = 1;
   Result<Caller> caller = IdentifyCaller(socket.get());
   if (!caller.ok() || setsockopt(socket.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0) {

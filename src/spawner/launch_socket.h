@@ -15,6 +15,7 @@
 #include "base/limits/agents.h"
 #include "base/result.h"
 #include "base/unique_function.h"
+#include "net/listener.h"
 #include "runtime/loop.h"
 #include "runtime/unique_fd.h"
 #include "spawner/caller.h"
@@ -129,19 +130,18 @@ class LaunchSocket {
   const RefusalLog& refusals() const { return *refusals_; }
 
  private:
-  void Accept();
+  void Accepted(runtime::UniqueFd socket);
   void Readable(const std::shared_ptr<LaunchSession>& session);
   Status Handle(const std::shared_ptr<LaunchSession>& session, LaunchPacket packet);
   void Drop(const std::shared_ptr<LaunchSession>& session);
 
   runtime::Loop& loop_;
-  runtime::UniqueFd listener_;
   Events events_;
   const LaunchTimes times_;
   Allowance places_, launches_;
   std::shared_ptr<RefusalLog> refusals_;
   std::map<LaunchSession*, std::shared_ptr<LaunchSession>> sessions_;
-  runtime::FdWatch watch_;
+  net::Listener listener_;
 };
 
 }  // namespace hexr::spawner

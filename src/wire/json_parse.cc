@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/limits/json.h"
+#include "base/utf8.h"
 #include "wire/json.h"
 
 namespace hexr::wire {
@@ -292,25 +293,6 @@ class JsonParser {
       code = code << 4 | digit;
     }
     return Ok();
-  }
-
-  static void AppendUtf8(uint32_t code, std::string& out) {
-    const auto put = [&out](uint32_t b) { out += static_cast<char>(b); };
-    if (code < 0x80) {
-      put(code);
-    } else if (code < 0x800) {
-      put(0xC0 | code >> 6);
-      put(0x80 | (code & 0x3F));
-    } else if (code < 0x10000) {
-      put(0xE0 | code >> 12);
-      put(0x80 | (code >> 6 & 0x3F));
-      put(0x80 | (code & 0x3F));
-    } else {
-      put(0xF0 | code >> 18);
-      put(0x80 | (code >> 12 & 0x3F));
-      put(0x80 | (code >> 6 & 0x3F));
-      put(0x80 | (code & 0x3F));
-    }
   }
 
   std::string_view text_;

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "base/clock.h"
+#include "base/limits/keys.h"
+#include "base/limits/tls_dns.h"
 #include "base/random.h"
 #include "crypto/authority.h"
 #include "wire/client_hello.h"
@@ -65,6 +67,32 @@ class Tls : public ::testing::Test {
                                                SystemClock().Wall(), 24h, random)
           .value();
 };
+
+// What a peer may make us keep before it has proved anything.
+TEST_F(Tls, AChainThatIsTooLargeEndsTheHandshake) {
+  auto options = ServerOptions();
+  const std::string label(60, 'a');
+  const std::vector<std::string> long_names(limits::kMaxCertificateNames - 1,
+                                            label + "." + label + "." + label + ".server.test");
+  TlsIdentity identity = Identity("/server", long_names);
+  const size_t certificates = limits::kMaxTlsChainBytes / identity.chain[0].der().size() + 1;
+  ASSERT_LT(certificates, limits::kMaxChainCertificates) << "the bound on their number is another one";
+  identity.chain.resize(certificates, identity.chain[0]);
+  options.identity = std::move(identity);
+  auto server = TlsSession::Accept(TlsContext::ForServer(std::move(options)).value()).value();
+  bool asked = false;
+  const auto verifier = [&](const TlsPeerChain&) {
+    asked = true;
+    return Ok();
+  };
+  auto client =
+      TlsSession::Connect(TlsContext::ForClient({.alpn = {}, .identity = nullptr, .verifier = verifier}).value(),
+                          "server.test")
+          .value();
+  EXPECT_FALSE(Pump(*client, *server).ok());
+  EXPECT_FALSE(client->established());
+  EXPECT_FALSE(asked);
+}
 
 TEST_F(Tls, ProvesBothSidesAndCarriesBytes) {
   std::vector<std::string> seen_by_server;

@@ -9,15 +9,12 @@ namespace hexr::limits {
 
 inline constexpr size_t kMaxEgressRules = 4096;  // egress.allow
 inline constexpr size_t kMaxConnectionsPerInstance = 512;
-inline constexpr size_t kMaxSyntheticNames = 4096;           // names that DNS has answered, per instance
-inline constexpr size_t kMaxStreamBufferBytes = 256 * 1024;  // unsent bytes of one direction before reading stops
-inline constexpr size_t kMaxDnsQueriesPending = 256;         // per instance
-inline constexpr uint32_t kMaxDnsQueriesPerSecond = 500;     // per instance; as many again in a burst
+inline constexpr size_t kMaxSyntheticNames = 4096;        // names that DNS has answered, per instance
+inline constexpr size_t kMaxDnsQueriesPending = 256;      // per instance
+inline constexpr uint32_t kMaxDnsQueriesPerSecond = 500;  // per instance; as many again in a burst
 inline constexpr uint32_t kDnsTtlSeconds = 60;
-inline constexpr size_t kMaxSvidAsks = 32;                // SVIDs of a gateway that the keeper is asked for at once
-inline constexpr size_t kMaxResolverQueue = 1024;         // requests that wait for names
-inline constexpr size_t kMaxResolverQueuePerAsker = 512;  // of them; as many as an instance has connections
-inline constexpr size_t kMaxDialAttempts = 4;             // addresses of one name
+inline constexpr size_t kMaxSvidAsks = 32;     // SVIDs of a gateway that the keeper is asked for at once
+inline constexpr size_t kMaxDialAttempts = 4;  // addresses of one name
 inline constexpr std::chrono::milliseconds kFindOwnerDeadline{500};
 inline constexpr std::chrono::milliseconds kIdentifyDeadline{1000};
 inline constexpr std::chrono::milliseconds kRouteDeadline{1000};

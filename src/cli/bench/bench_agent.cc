@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,7 +11,6 @@
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <iostream>
 
@@ -20,7 +18,8 @@
 #include "cli/output.h"
 #include "cli/run_prefix.h"
 #include "cli/workload_client.h"
-#include "spawner/launch_socket.h"
+#include "runtime/unix_socket.h"
+#include "spawner/launch_message.h"
 #include "spiffe/workload.pb.h"
 
 namespace hexr::cli::bench {
@@ -31,18 +30,6 @@ using runtime::UniqueFd;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kLaunchPatience{30'000};
-
-Result<UniqueFd> ConnectLaunch(const std::string& path) {
-  UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (!fd || path.size() >= sizeof address.sun_path) return InvalidArgument("not a socket's path: " + path);
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    return ErrnoError("connect " + path, errno);
-  }
-  return fd;
-}
 
 struct Pipe {
   UniqueFd read, write;
@@ -84,7 +71,7 @@ Result<BenchAgent> BenchAgent::Launch(const PrivateNode& node, const std::string
   std::filesystem::create_directory(work, e);
 
   BenchAgent agent;
-  ASSIGN_OR_RETURN(agent.session_, ConnectLaunch(node.paths().LaunchSocket()));
+  ASSIGN_OR_RETURN(agent.session_, runtime::ConnectUnix(node.paths().LaunchSocket(), SOCK_SEQPACKET));
   ASSIGN_OR_RETURN(Pipe in, Pipe::Make());
   ASSIGN_OR_RETURN(Pipe out, Pipe::Make());
   pb::ClientMessage m;

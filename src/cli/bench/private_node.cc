@@ -30,7 +30,7 @@ std::string RoleOf(pid_t pid) {
 
 Result<PrivateNode> PrivateNode::Start(const std::string& config_yaml) {
   ASSIGN_OR_RETURN(ScratchFolder folder, ScratchFolder::Make());
-  std::map<std::string, std::string> environment = Environment();
+  std::map<std::string, std::string> environment = runtime::Environment();
   environment["HEXR_HOME"] = folder.path();
   ASSIGN_OR_RETURN(config::Paths paths, config::Paths::From(geteuid() == 0, environment));
   std::error_code e;

@@ -145,6 +145,22 @@ Result<Endpoint> Endpoint::FromSockaddr(const sockaddr_storage& storage) {
   return InvalidArgument("not an IP socket address");
 }
 
+namespace {
+
+using GetName = int(int, sockaddr*, socklen_t*);
+
+Result<Endpoint> Named(int socket, GetName get_name) {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof storage;
+  if (get_name(socket, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return ErrnoError("socket address", errno);
+  return Endpoint::FromSockaddr(storage);
+}
+
+}  // namespace
+
+Result<Endpoint> Endpoint::OfSocket(int socket) { return Named(socket, getsockname); }
+Result<Endpoint> Endpoint::OfPeer(int socket) { return Named(socket, getpeername); }
+
 socklen_t Endpoint::ToSockaddr(sockaddr_storage& out) const {
   out = {};
   if (address.v4()) {
@@ -252,11 +268,8 @@ bool IsOwnAddress(const IpAddress& address) {
   const socklen_t size = Endpoint{address, 9}.ToSockaddr(to);  // the port does not matter
   const runtime::UniqueFd probe(socket(to.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!probe || connect(probe.get(), reinterpret_cast<const sockaddr*>(&to), size) != 0) return false;
-  sockaddr_storage from{};
-  socklen_t from_size = sizeof from;
-  if (getsockname(probe.get(), reinterpret_cast<sockaddr*>(&from), &from_size) != 0) return false;
   // Only an address of its own does the kernel reach from that same address.
-  const auto source = Endpoint::FromSockaddr(from);
+  const auto source = Endpoint::OfSocket(probe.get());
   return source.ok() && source->address == address;
 }
 

@@ -46,6 +46,9 @@ struct Endpoint {
 
   // INVALID_ARGUMENT for another family than AF_INET and AF_INET6.
   static Result<Endpoint> FromSockaddr(const sockaddr_storage& storage);
+  // Our end of a socket, and the other one; also an error once the connection has been reset.
+  static Result<Endpoint> OfSocket(int socket);
+  static Result<Endpoint> OfPeer(int socket);
   // The length that connect(2) and sendto(2) want beside it.
   socklen_t ToSockaddr(sockaddr_storage& out) const;
   // "192.0.2.1:443", "[2001:db8::1]:443".

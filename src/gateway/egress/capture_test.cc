@@ -88,7 +88,7 @@ TEST_F(Capture, AnAllowedNameHasOneStableAddressOfEachFamily) {
   EXPECT_EQ(Address(Udp(Query("api.test", 1), "93.184.8.8:53")), address);
   // Recorded once per name, not once per question.
   EXPECT_EQ(Records(RecordKind::kDecision, "service", "dns").size(), 2u);
-  EXPECT_TRUE(resolver.asked.empty()) << "nothing is forwarded";
+  EXPECT_TRUE(known_names.asked().empty()) << "nothing is forwarded";
 }
 
 TEST_F(Capture, OtherNamesDoNotExistAndAreRecorded) {
@@ -101,7 +101,7 @@ TEST_F(Capture, OtherNamesDoNotExistAndAreRecorded) {
   ASSERT_EQ(denied.size(), 1u);
   EXPECT_EQ(denied[0].FindString("host"), "c2vjcmv0.exfil.example");
   EXPECT_EQ(gateway->metrics().dns_refused, 3u);
-  EXPECT_TRUE(resolver.asked.empty());
+  EXPECT_TRUE(known_names.asked().empty());
 }
 
 TEST_F(Capture, OtherTypesAreEmptyAndGarbageIsAnError) {

@@ -1,12 +1,7 @@
 #include "gateway/egress/connector.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-
-#include <cerrno>
-
 #include "base/limits/gateway.h"
+#include "net/connection.h"
 
 namespace hexr::gateway {
 
@@ -49,14 +44,19 @@ class Connector::Attempt : public std::enable_shared_from_this<Attempt> {
       return Dial();
     }
     if (const IpAddress* address = to.host.address()) return Take({*address});
-    const InstanceId& asker = admitted_.call().instance->id;
-    lookup_ = owner_.resolver_.Resolve(asker, *to.host.name(),
-                                       [weak = weak_from_this()](Result<std::vector<IpAddress>> found) {
+    const std::string& asker = admitted_.call().instance->id.value();
+    lookup_ = owner_.resolver_.Resolve(asker, to.host.name()->value(),
+                                       [weak = weak_from_this()](Result<net::Addresses> found) {
                                          const auto self = weak.lock();
                                          if (!self) return;
                                          if (!found.ok())
                                            return self->done_(NotFound(self->Name() + " does not resolve"));
-                                         self->Take(*found);
+                                         std::vector<IpAddress> addresses;
+                                         for (const Bytes& bytes : *found) {
+                                           if (const auto address = IpAddress::FromBytes(bytes); address.ok())
+                                             addresses.push_back(*address);
+                                         }
+                                         self->Take(addresses);
                                        });
   }
 
@@ -92,37 +92,29 @@ class Connector::Attempt : public std::enable_shared_from_this<Attempt> {
   }
 
   void Recorded(const Endpoint& to) {
-    sockaddr_storage address;
-    const socklen_t size = to.ToSockaddr(address);
-    socket_ = runtime::UniqueFd(socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    if (!socket_) return Failed(errno);
-    const int on = 1;
-    setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0 && errno != EINPROGRESS)
-      return Failed(errno);
+    Result<runtime::UniqueFd> socket = net::StartConnect(to.address.bytes(), to.port);
+    if (!socket.ok()) return Failed(socket.error());
+    socket_ = std::move(socket).value();
     const std::weak_ptr<Attempt> weak = weak_from_this();
     watch_ = owner_.loop_.Watch(socket_.get(), {}, [weak] {
       if (const auto self = weak.lock()) self->Writable();
     });
     watch_.WantWrite(true);
-    timer_ = owner_.loop_.After(limits::kDialAttemptDeadline, [weak] {
-      if (const auto self = weak.lock()) self->Failed(ETIMEDOUT);
+    timer_ = owner_.loop_.After(owner_.attempt_deadline_, [weak] {
+      if (const auto self = weak.lock()) self->Failed(DeadlineExceeded("connect: no answer in time"));
     });
   }
 
   void Writable() {
-    int error = 0;
-    socklen_t size = sizeof error;
-    if (getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
-    if (error != 0) return Failed(error);
+    if (const Status connected = net::ConnectError(socket_.get()); !connected.ok()) return Failed(connected.error());
     watch_ = runtime::FdWatch();
     timer_.Cancel();
     done_(Upstream{std::move(socket_), endpoints_[next_ - 1].endpoint()});
   }
 
   // Recursion through Dial is at most limits::kMaxDialAttempts deep.
-  void Failed(int error) {
-    why_ = ErrnoError(endpoints_[next_ - 1].endpoint().ToString(), error).message();
+  void Failed(const Error& error) {
+    why_ = endpoints_[next_ - 1].endpoint().ToString() + ": " + error.message();
     Dial();
   }
 

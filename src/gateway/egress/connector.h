@@ -2,6 +2,7 @@
 // is the address that is dialled; nothing is resolved twice. Belongs to the loop's thread.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <string>
@@ -12,18 +13,10 @@
 #include "gateway/egress/host.h"
 #include "gateway/pipeline.h"
 #include "gateway/recorder.h"
+#include "net/resolver.h"
 #include "runtime/loop.h"
 
 namespace hexr::gateway {
-
-// The node's own resolver. `done` runs on the loop, never from inside Resolve; not at all once the handle is dropped.
-// No asker's names hold up another's.
-class Resolver {
- public:
-  using Done = UniqueFunction<void(Result<std::vector<IpAddress>>)>;
-  virtual ~Resolver() = default;
-  [[nodiscard]] virtual std::shared_ptr<void> Resolve(const InstanceId& asker, const HostName& name, Done done) = 0;
-};
 
 // `egress.resolve`: names that are dialled at a fixed place.
 class Overrides {
@@ -44,12 +37,14 @@ class Overrides {
 class Connector {
  public:
   // All outlive it.
-  Connector(runtime::Loop& loop, Resolver& resolver, Recorder& recorder, AddressPolicy policy, Overrides overrides)
+  Connector(runtime::Loop& loop, net::Resolver& resolver, Recorder& recorder, AddressPolicy policy, Overrides overrides,
+            std::chrono::milliseconds attempt_deadline)
       : loop_(loop),
         resolver_(resolver),
         recorder_(recorder),
         policy_(std::move(policy)),
-        overrides_(std::move(overrides)) {}
+        overrides_(std::move(overrides)),
+        attempt_deadline_(attempt_deadline) {}
 
   // NOT_FOUND: no such name. PERMISSION_DENIED: no address of it may be dialled. ABORTED: none answers.
   // Any other: the record before dialling failed.
@@ -59,10 +54,11 @@ class Connector {
  private:
   class Attempt;
   runtime::Loop& loop_;
-  Resolver& resolver_;
+  net::Resolver& resolver_;
   Recorder& recorder_;
   AddressPolicy policy_;
   Overrides overrides_;
+  std::chrono::milliseconds attempt_deadline_;
 };
 
 }  // namespace hexr::gateway

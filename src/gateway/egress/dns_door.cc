@@ -202,17 +202,16 @@ void DnsUdpServer::Readable() {
 
 DnsTcpConnection::DnsTcpConnection(ConnectionHost& host, DnsResponder& responder, Accepted accepted)
     : host_(host), responder_(responder), process_(std::move(accepted.process)) {
-  stream_ = std::make_shared<Stream>(host.shared().loop, std::move(accepted.socket),
-                                     Stream::Handlers{.on_data = [this](ByteView data) { OnData(data); },
-                                                      .on_end = [this] { End(); },
-                                                      .on_drained = {},
-                                                      .on_finished = {},
-                                                      .on_error = [this](const Error&) { End(); }});
+  stream_ =
+      std::make_shared<net::Connection>(host.shared().loop, std::move(accepted.socket),
+                                        net::Connection::Handlers{.on_data = [this](ByteView data) { OnData(data); },
+                                                                  .on_end = [this] { End(); },
+                                                                  .on_error = [this](const Error&) { End(); }});
   ArmIdle();
 }
 
 void DnsTcpConnection::ArmIdle() {
-  idle_ = host_.shared().loop.After(limits::kDnsIdleDeadline, [this] { End(); });
+  idle_ = host_.shared().loop.After(host_.shared().deadlines.dns_idle, [this] { End(); });
 }
 
 void DnsTcpConnection::OnData(ByteView data) {
@@ -222,9 +221,10 @@ void DnsTcpConnection::OnData(ByteView data) {
     const Result<std::optional<Bytes>> message = reader_.Next();
     if (!message.ok()) return End();
     if (!message->has_value()) return;
-    responder_.Respond(**message, UINT16_MAX, process_, [stream = std::weak_ptr<Stream>(stream_)](const Bytes& answer) {
-      if (const auto s = stream.lock()) s->Write(wire::DnsStreamFrame(answer));
-    });
+    responder_.Respond(**message, UINT16_MAX, process_,
+                       [stream = std::weak_ptr<net::Connection>(stream_)](const Bytes& answer) {
+                         if (const auto s = stream.lock()) s->Write(wire::DnsStreamFrame(answer));
+                       });
   }
 }
 

@@ -9,7 +9,7 @@
 #include <unordered_map>
 
 #include "gateway/connection.h"
-#include "gateway/stream.h"
+#include "net/connection.h"
 #include "wire/dns.h"
 
 namespace hexr::gateway {
@@ -71,7 +71,7 @@ class DnsTcpConnection final : public Connection {
   ConnectionHost& host_;
   DnsResponder& responder_;
   std::shared_ptr<ProcessLookup> process_;
-  std::shared_ptr<Stream> stream_;  // answers that come late find it gone
+  std::shared_ptr<net::Connection> stream_;  // answers that come late find it gone
   wire::DnsStreamReader reader_;
   runtime::Timer idle_;
 };

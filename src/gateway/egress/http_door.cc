@@ -11,7 +11,7 @@ using wire::Http1Event;
 namespace {
 
 constexpr size_t kInboxHighWater = 64 * 1024;
-constexpr size_t kOutboxHighWater = 16 * 1024;  // on top of what a stream may hold back: limits::kMaxStreamBufferBytes
+constexpr size_t kOutboxHighWater = 16 * 1024;  // on top of what a connection may keep: limits::kMaxUnsentBytes
 constexpr uint16_t kTlsPort = 443;
 
 void AppendBody(const Http1Body& body, ByteView data, std::string& out) {
@@ -46,19 +46,20 @@ HttpConnection::HttpConnection(ConnectionHost& host, Accepted accepted, Kind kin
       kind_(kind),
       destination_(accepted.destination),
       process_(std::move(accepted.process)) {
-  agent_ = std::make_unique<Stream>(shared_.loop, std::move(accepted.socket),
-                                    Stream::Handlers{.on_data = [this](ByteView data) { OnAgentData(data); },
-                                                     .on_end = [this] { OnAgentEnd(); },
-                                                     .on_drained =
-                                                         [this] {
-                                                           if (upstream_) upstream_->PauseReading(false);
-                                                         },
-                                                     .on_finished =
-                                                         [this] {
-                                                           if (agent_ended_) End("closed");
-                                                         },
-                                                     .on_error = [this](const Error&) { End("broken"); }});
-  deadline_ = shared_.loop.After(limits::kRequestHeadDeadline, [this] { End("idle"); });
+  agent_ = std::make_unique<net::Connection>(
+      shared_.loop, std::move(accepted.socket),
+      net::Connection::Handlers{.on_data = [this](ByteView data) { OnAgentData(data); },
+                                .on_end = [this] { OnAgentEnd(); },
+                                .on_drained =
+                                    [this] {
+                                      if (upstream_) upstream_->PauseReading(false);
+                                    },
+                                .on_finished =
+                                    [this] {
+                                      if (agent_ended_) End("closed");
+                                    },
+                                .on_error = [this](const Error&) { End("broken"); }});
+  deadline_ = shared_.loop.After(shared_.deadlines.request_head, [this] { End("idle"); });
 }
 
 // ---- the agent's side
@@ -206,7 +207,7 @@ void HttpConnection::StartTunnel(runtime::UniqueFd upstream) {
   }
   // As on a captured port 443: what the client asks for has to agree with where the tunnel goes.
   tunnel_upstream_ = std::move(upstream);
-  peek_ = std::make_unique<TlsPeek>(shared_.loop, std::move(agent), std::move(first), std::move(unsent),
+  peek_ = std::make_unique<TlsPeek>(shared_, std::move(agent), std::move(first), std::move(unsent),
                                     [this](TlsPeek::Outcome outcome) { Peeked(std::move(outcome)); });
 }
 
@@ -232,31 +233,30 @@ void HttpConnection::Peeked(TlsPeek::Outcome outcome) {
 }
 
 void HttpConnection::StartRelay(Relay::Start start) {
-  relay_ = std::make_unique<Relay>(shared_.loop, shared_.clock, std::move(start),
-                                   [this](Relay::End end) { End(EndCode(end)); });
+  relay_ = std::make_unique<Relay>(shared_, std::move(start), [this](Relay::End end) { End(EndCode(end)); });
 }
 
 void HttpConnection::StartExchange(runtime::UniqueFd upstream) {
   state_ = State::kExchange;
   response_ = std::make_unique<wire::Http1ResponseReader>();
   response_->Expect(head_.method);
-  upstream_ = std::make_unique<Stream>(shared_.loop, std::move(upstream),
-                                       Stream::Handlers{.on_data = [this](ByteView data) { OnUpstreamData(data); },
-                                                        .on_end = [this] { OnUpstreamEnd(); },
-                                                        .on_drained =
-                                                            [this] {
-                                                              Pump();
-                                                              BalanceAgentReads();
-                                                            },
-                                                        .on_finished = {},
-                                                        .on_error = [this](const Error& e) { OnUpstreamError(e); }});
+  upstream_ = std::make_unique<net::Connection>(
+      shared_.loop, std::move(upstream),
+      net::Connection::Handlers{.on_data = [this](ByteView data) { OnUpstreamData(data); },
+                                .on_end = [this] { OnUpstreamEnd(); },
+                                .on_drained =
+                                    [this] {
+                                      Pump();
+                                      BalanceAgentReads();
+                                    },
+                                .on_error = [this](const Error& e) { OnUpstreamError(e); }});
   std::string out;
   if (const Status s = AppendHttp1Head(ForwardedRequest(head_, *ask_), request_body_, out); !s.ok()) {
     return FailUpstream("the request cannot be sent on");
   }
   to_upstream_ = std::move(out);
   last_byte_ = shared_.clock.Mono();
-  WatchIdle(limits::kTunnelIdleDeadline);
+  WatchIdle(shared_.deadlines.tunnel_idle);
   Pump();
   if (state_ == State::kExchange) BalanceAgentReads();
 }
@@ -264,8 +264,8 @@ void HttpConnection::StartExchange(runtime::UniqueFd upstream) {
 void HttpConnection::WatchIdle(std::chrono::nanoseconds delay) {
   deadline_ = shared_.loop.After(delay, [this] {
     const std::chrono::nanoseconds quiet = shared_.clock.Mono() - last_byte_;
-    if (quiet >= limits::kTunnelIdleDeadline) return End("idle");
-    WatchIdle(limits::kTunnelIdleDeadline - quiet);
+    if (quiet >= shared_.deadlines.tunnel_idle) return End("idle");
+    WatchIdle(shared_.deadlines.tunnel_idle - quiet);
   });
 }
 
@@ -382,7 +382,7 @@ void HttpConnection::NextRequest() {
   open_.reset();
   ask_.reset();
   state_ = State::kHead;
-  deadline_ = shared_.loop.After(limits::kKeepAliveDeadline, [this] { End("idle"); });
+  deadline_ = shared_.loop.After(shared_.deadlines.keep_alive, [this] { End("idle"); });
   // Not from inside the callback that brought us here: requests that wait in the inbox would nest.
   next_ = shared_.loop.After(std::chrono::nanoseconds(0), [this] {
     dead_upstream_.reset();
@@ -407,10 +407,8 @@ void HttpConnection::CloseSoon() {
   taken_ = 0;
   agent_->Finish();
   agent_->PauseReading(false);
-  // Who has ended already reads only; who has not will see our end and answer with its own.
-  const bool over = agent_ended_ && agent_->finished();
-  deadline_ =
-      shared_.loop.After(over ? std::chrono::milliseconds(0) : limits::kLingerDeadline, [this] { End("closed"); });
+  // Who has ended already is done with once all is sent; who has not will see our end and answer with its own.
+  deadline_ = shared_.loop.After(shared_.deadlines.linger, [this] { End("closed"); });
 }
 
 void HttpConnection::End(ledger::Code how) {

@@ -10,7 +10,7 @@
 #include "gateway/egress/http_request.h"
 #include "gateway/egress/relay.h"
 #include "gateway/egress/tls_peek.h"
-#include "gateway/stream.h"
+#include "net/connection.h"
 #include "wire/http1.h"
 
 namespace hexr::gateway {
@@ -79,7 +79,7 @@ class HttpConnection final : public Connection {
   std::shared_ptr<ProcessLookup> process_;
   State state_ = State::kHead;
 
-  std::unique_ptr<Stream> agent_;
+  std::unique_ptr<net::Connection> agent_;
   std::string inbox_;                   // read from the agent
   size_t taken_ = 0;                    // of it by the reader, within a turn
   std::string to_upstream_, to_agent_;  // made in this turn; empty between turns
@@ -97,8 +97,8 @@ class HttpConnection final : public Connection {
   bool keep_alive_ = false;
   Pipeline::Ticket ticket_;
   std::unique_ptr<OpenCall> open_;
-  std::unique_ptr<Stream> upstream_;
-  std::unique_ptr<Stream> dead_upstream_;  // closed, perhaps still on the stack
+  std::unique_ptr<net::Connection> upstream_;
+  std::unique_ptr<net::Connection> dead_upstream_;  // closed, perhaps still on the stack
   std::unique_ptr<wire::Http1ResponseReader> response_;
   wire::Http1Body response_body_;  // as the agent gets it
   bool response_started_ = false;

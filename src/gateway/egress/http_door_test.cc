@@ -107,7 +107,7 @@ TEST_F(HttpDoor, DeniedConnectSaysWhyAndIsNotDialled) {
   EXPECT_THAT(answer, HasSubstr("\"code\":\"hexr_denied\""));
   EXPECT_THAT(answer, HasSubstr("no rule of egress.allow names evil.example:443"));
   EXPECT_THAT(answer, HasSubstr("\"decision_id\":\"" + records.at(0).call_id));
-  EXPECT_TRUE(resolver.asked.empty()) << "a name that is denied is not even resolved";
+  EXPECT_TRUE(known_names.asked().empty()) << "a name that is denied is not even resolved";
 }
 
 TEST_F(HttpDoor, PlainRequestIsWrittenAnew) {
@@ -243,10 +243,10 @@ TEST_F(HttpDoor, SmugglingIsRefused) {
 
 // INV-GW-05 by every way to write a private place.
 TEST_F(HttpDoor, PrivatePlacesStayClosed) {
-  resolver.table["a.wild.test"] = {"127.0.0.1"};
-  resolver.table["b.wild.test"] = {"10.1.2.3", "169.254.169.254"};
-  resolver.table["c.wild.test"] = {"::ffff:192.168.0.1"};
-  resolver.table["d.wild.test"] = {"64:ff9b::7f00:1"};
+  known_names.Set("a.wild.test", {"127.0.0.1"});
+  known_names.Set("b.wild.test", {"10.1.2.3", "169.254.169.254"});
+  known_names.Set("c.wild.test", {"::ffff:192.168.0.1"});
+  known_names.Set("d.wild.test", {"64:ff9b::7f00:1"});
   for (const char* name : {"a", "b", "c", "d"}) {
     const std::string answer = Ask("GET http://" + std::string(name) + ".wild.test/ HTTP/1.1\r\nHost: x\r\n\r\n");
     EXPECT_THAT(answer, StartsWith("HTTP/1.1 403 ")) << name;
@@ -260,13 +260,13 @@ TEST_F(HttpDoor, PrivatePlacesStayClosed) {
 
 TEST_F(HttpDoor, WhatIsResolvedOnceIsDialled) {
   // A name that resolves to a public address first and to loopback a moment later: it is asked once only.
-  resolver.table["rebind.test"] = {"93.184.216.34"};
+  known_names.Set("rebind.test", {"93.184.216.34"});
   const UniqueFd agent = Proxy();
   Write(agent.get(), "GET http://rebind.test/ HTTP/1.1\r\nHost: x\r\n\r\n");
   Until([&] { return !Records(RecordKind::kEgress, "event", "open").empty(); });
-  resolver.table["rebind.test"] = {"127.0.0.1"};
+  known_names.Set("rebind.test", {"127.0.0.1"});
   EXPECT_EQ(Records(RecordKind::kEgress, "event", "open")[0].FindString("address"), "93.184.216.34:80");
-  EXPECT_EQ(resolver.asked.size(), 1u);
+  EXPECT_EQ(known_names.asked().size(), 1u);
 }
 
 TEST_F(HttpDoor, DestinationsThatFailAreNotDenials) {

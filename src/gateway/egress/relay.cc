@@ -1,51 +1,43 @@
 #include "gateway/egress/relay.h"
 
-#include "base/limits/gateway.h"
-
 namespace hexr::gateway {
 
-Relay::Relay(runtime::Loop& loop, const Clock& clock, Start start, Done done)
-    : loop_(loop), clock_(clock), done_(std::move(done)), last_byte_(clock.Mono()) {
+Relay::Relay(Shared& shared, Start start, Done done)
+    : shared_(shared), done_(std::move(done)), last_byte_(shared.clock.Mono()) {
   agent_ = Open(std::move(start.agent), upstream_);
   upstream_ = Open(std::move(start.upstream), agent_);
   upstream_->Write(start.to_upstream);
   agent_->Write(start.to_agent);
-  ArmIdle(limits::kTunnelIdleDeadline);
+  ArmIdle(shared_.deadlines.tunnel_idle);
 }
 
 // `other` is a member: it is set by the time that the first callback runs.
-std::unique_ptr<Stream> Relay::Open(runtime::UniqueFd socket, std::unique_ptr<Stream>& other) {
-  std::unique_ptr<Stream>& self = &other == &upstream_ ? agent_ : upstream_;
-  return std::make_unique<Stream>(loop_, std::move(socket),
-                                  Stream::Handlers{
-                                      .on_data =
-                                          [this, &self, &other](ByteView data) {
-                                            last_byte_ = clock_.Mono();
-                                            other->Write(data);
-                                            if (other->congested()) self->PauseReading(true);
-                                          },
-                                      .on_end =
-                                          [this, &other] {
-                                            ++ends_seen_;
-                                            other->Finish();
-                                            CheckEnd();
-                                          },
-                                      .on_drained = [&other] { other->PauseReading(false); },
-                                      .on_finished = [this] { CheckEnd(); },
-                                      .on_error = [this](const Error&) { Finish(End::kBroken); },
-                                  });
-}
-
-// Over once both sides have said so and all of it is on its way.
-void Relay::CheckEnd() {
-  if (ends_seen_ == 2 && agent_->finished() && upstream_->finished()) Finish(End::kClosed);
+std::unique_ptr<net::Connection> Relay::Open(runtime::UniqueFd socket, std::unique_ptr<net::Connection>& other) {
+  std::unique_ptr<net::Connection>& self = &other == &upstream_ ? agent_ : upstream_;
+  // Over once both sides have said so and all of it is on its way.
+  return std::make_unique<net::Connection>(shared_.loop, std::move(socket),
+                                           net::Connection::Handlers{
+                                               .on_data =
+                                                   [this, &self, &other](ByteView data) {
+                                                     last_byte_ = shared_.clock.Mono();
+                                                     other->Write(data);
+                                                     if (other->congested()) self->PauseReading(true);
+                                                   },
+                                               .on_end = [&other] { other->Finish(); },
+                                               .on_drained = [&other] { other->PauseReading(false); },
+                                               .on_finished =
+                                                   [this] {
+                                                     if (++finished_ == 2) Finish(End::kClosed);
+                                                   },
+                                               .on_error = [this](const Error&) { Finish(End::kBroken); },
+                                           });
 }
 
 void Relay::ArmIdle(std::chrono::nanoseconds delay) {
-  idle_ = loop_.After(delay, [this] {
-    const std::chrono::nanoseconds quiet = clock_.Mono() - last_byte_;
-    if (quiet >= limits::kTunnelIdleDeadline) return Finish(End::kIdle);
-    ArmIdle(limits::kTunnelIdleDeadline - quiet);
+  idle_ = shared_.loop.After(delay, [this] {
+    const std::chrono::nanoseconds quiet = shared_.clock.Mono() - last_byte_;
+    if (quiet >= shared_.deadlines.tunnel_idle) return Finish(End::kIdle);
+    ArmIdle(shared_.deadlines.tunnel_idle - quiet);
   });
 }
 

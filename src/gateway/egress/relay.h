@@ -4,8 +4,8 @@
 
 #include <memory>
 
-#include "base/clock.h"
-#include "gateway/stream.h"
+#include "gateway/connection.h"
+#include "net/connection.h"
 
 namespace hexr::gateway {
 
@@ -22,7 +22,7 @@ class Relay {
     std::string to_agent = {};
   };
   // `done` runs once, never from inside the constructor; it may destroy the relay.
-  Relay(runtime::Loop& loop, const Clock& clock, Start start, Done done);
+  Relay(Shared& shared, Start start, Done done);
 
   // Resets both sides now; `done` does not run any more.
   void Cut();
@@ -30,17 +30,15 @@ class Relay {
   uint64_t from_upstream() const { return upstream_->bytes_read(); }
 
  private:
-  std::unique_ptr<Stream> Open(runtime::UniqueFd socket, std::unique_ptr<Stream>& other);
+  std::unique_ptr<net::Connection> Open(runtime::UniqueFd socket, std::unique_ptr<net::Connection>& other);
   void ArmIdle(std::chrono::nanoseconds delay);
-  void CheckEnd();
   void Finish(End end);
 
-  runtime::Loop& loop_;
-  const Clock& clock_;
+  Shared& shared_;
   Done done_;
-  std::unique_ptr<Stream> agent_;
-  std::unique_ptr<Stream> upstream_;
-  int ends_seen_ = 0;
+  std::unique_ptr<net::Connection> agent_;
+  std::unique_ptr<net::Connection> upstream_;
+  int finished_ = 0;  // sides that have all of the other and know that it was all
   MonoTime last_byte_;
   runtime::Timer idle_;
 };

@@ -4,15 +4,13 @@
 
 #include <array>
 
-#include "base/limits/gateway.h"
-
 namespace hexr::gateway {
 
-TlsPeek::TlsPeek(runtime::Loop& loop, runtime::UniqueFd agent, std::string bytes, std::string unsent, Done done)
+TlsPeek::TlsPeek(Shared& shared, runtime::UniqueFd agent, std::string bytes, std::string unsent, Done done)
     : bytes_(std::move(bytes)), done_(std::move(done)) {
-  stream_ = std::make_unique<Stream>(
-      loop, std::move(agent),
-      Stream::Handlers{
+  stream_ = std::make_unique<net::Connection>(
+      shared.loop, std::move(agent),
+      net::Connection::Handlers{
           .on_data =
               [this](ByteView data) {
                 bytes_.append(AsText(data));
@@ -20,13 +18,11 @@ TlsPeek::TlsPeek(runtime::Loop& loop, runtime::UniqueFd agent, std::string bytes
               },
           .on_end =
               [this] { Finish(Error(ErrorCode::kAborted, "the agent closed before its ClientHello was complete")); },
-          .on_drained = {},
-          .on_finished = {},
           .on_error = [this](const Error& e) { Finish(e); }});
   stream_->Write(unsent);
-  deadline_ =
-      loop.After(limits::kRequestHeadDeadline, [this] { Finish(DeadlineExceeded("no whole ClientHello in time")); });
-  if (!bytes_.empty()) first_look_ = loop.After(std::chrono::nanoseconds(0), [this] { Look(); });
+  deadline_ = shared.loop.After(shared.deadlines.request_head,
+                                [this] { Finish(DeadlineExceeded("no whole ClientHello in time")); });
+  if (!bytes_.empty()) first_look_ = shared.loop.After(std::chrono::nanoseconds(0), [this] { Look(); });
 }
 
 void TlsPeek::Look() {

@@ -5,9 +5,10 @@
 #include <optional>
 #include <string>
 
+#include "gateway/connection.h"
 #include "gateway/denial.h"
 #include "gateway/egress/host.h"
-#include "gateway/stream.h"
+#include "net/connection.h"
 #include "runtime/loop.h"
 #include "wire/client_hello.h"
 
@@ -25,7 +26,7 @@ class TlsPeek {
   using Done = UniqueFunction<void(Outcome)>;
 
   // `bytes` came before; `unsent` is to be sent first. `done` runs once, never from inside the constructor.
-  TlsPeek(runtime::Loop& loop, runtime::UniqueFd agent, std::string bytes, std::string unsent, Done done);
+  TlsPeek(Shared& shared, runtime::UniqueFd agent, std::string bytes, std::string unsent, Done done);
   // Resets the agent's side now; `done` does not run any more.
   void Cut();
 
@@ -33,7 +34,7 @@ class TlsPeek {
   void Look();
   void Finish(Result<wire::ClientHello> hello);
 
-  std::unique_ptr<Stream> stream_;
+  std::unique_ptr<net::Connection> stream_;
   std::string bytes_;
   size_t looked_at_ = 0;  // of them
   wire::ClientHelloReader reader_;

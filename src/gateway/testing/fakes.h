@@ -1,13 +1,17 @@
 // What a gateway's neighbours do, for tests: a journal in memory, a resolver from a table, the ends of the channels.
 #pragma once
 
+#include <arpa/inet.h>
+
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
 #include "gateway/egress/connector.h"
 #include "gateway/recorder.h"
+#include "net/resolver.h"
 #include "runtime/channel.h"
 #include "wire/json.h"
 
@@ -37,27 +41,34 @@ class MemorySink final : public RecordSink {
   const bool& fail_;
 };
 
-// Answers on the loop's next turn. Names that are not in the table do not resolve.
-class TableResolver final : public Resolver {
+// What a resolver looks up in. Names that are not in the table do not resolve. The resolver's threads read it.
+class NameTable {
  public:
-  explicit TableResolver(runtime::Loop& loop) : loop_(loop) {}
-  std::map<std::string, std::vector<std::string>> table;
-  std::vector<std::string> asked;
-
-  std::shared_ptr<void> Resolve(const InstanceId&, const HostName& name, Done done) override {
-    asked.push_back(name.value());
-    auto handle = std::make_shared<Done>(std::move(done));
-    std::vector<IpAddress> found;
-    for (const std::string& a : table[name.value()]) found.push_back(IpAddress::Parse(a).value());
-    loop_.Post([weak = std::weak_ptr<Done>(handle), found] {
-      if (const auto d = weak.lock())
-        (*d)(found.empty() ? Result<std::vector<IpAddress>>(NotFound("no such name")) : found);
-    });
-    return handle;
+  void Set(const std::string& name, std::vector<std::string> addresses) {
+    const std::lock_guard lock(mutex_);
+    table_[name] = std::move(addresses);
+  }
+  std::vector<std::string> asked() const {
+    const std::lock_guard lock(mutex_);
+    return asked_;
+  }
+  Result<net::Addresses> LookUp(const std::string& name) {
+    const std::lock_guard lock(mutex_);
+    asked_.push_back(name);
+    net::Addresses found;
+    for (const std::string& a : table_[name]) {
+      Bytes raw(a.find(':') == std::string::npos ? 4 : 16);
+      HEXR_CHECK(inet_pton(raw.size() == 4 ? AF_INET : AF_INET6, a.c_str(), raw.data()) == 1);
+      found.push_back(std::move(raw));
+    }
+    if (found.empty()) return NotFound("no such name");
+    return found;
   }
 
  private:
-  runtime::Loop& loop_;
+  mutable std::mutex mutex_;
+  std::map<std::string, std::vector<std::string>> table_;
+  std::vector<std::string> asked_;
 };
 
 }  // namespace hexr::gateway::testing

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 
+#include <functional>
 #include <optional>
 
 #include "gateway/gateway.h"
@@ -22,11 +23,14 @@ using runtime::UniqueFd;
 // Listens on loopback; what arrives is the test's business.
 class TestServer {
  public:
-  TestServer() : socket_(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
+  explicit TestServer(const char* address = "127.0.0.1", uint16_t port = 0, int backlog = 64)
+      : socket_(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
     sockaddr_in a{};
     a.sin_family = AF_INET;
-    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    HEXR_CHECK(bind(socket_.get(), reinterpret_cast<sockaddr*>(&a), sizeof a) == 0 && listen(socket_.get(), 64) == 0);
+    a.sin_port = htons(port);
+    HEXR_CHECK(inet_pton(AF_INET, address, &a.sin_addr) == 1);
+    HEXR_CHECK(bind(socket_.get(), reinterpret_cast<sockaddr*>(&a), sizeof a) == 0);
+    HEXR_CHECK(listen(socket_.get(), backlog) == 0);
     socklen_t n = sizeof a;
     getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&a), &n);
     port_ = ntohs(a.sin_port);
@@ -44,18 +48,24 @@ struct GatewayFixture : ::testing::Test {
   runtime::Loop loop;
   SystemClock clock;
   SystemRandom random;
-  TableResolver resolver{loop};
+  NameTable known_names;
+  net::Resolver resolver{loop, std::chrono::seconds(10),
+                         [this](const std::string& n) { return known_names.LookUp(n); }};
   std::vector<MemorySink::Entry> records;
   bool fail_journal = false;
   config::Egress egress;
+  Deadlines deadlines;
   std::unique_ptr<Gateway> gateway;
   std::unique_ptr<Channel> spawner, keeper;  // the far ends
   bool ready = false;
   int journals = 0;
   int owner_questions = 0;
+  bool owner_silent = false;  // nobody answers FindOwner
+  std::vector<Channel::Reply> unanswered;
   std::vector<Envelope> resend;  // what the spawner says again when asked
   std::vector<std::vector<UniqueFd>> resend_fds;
-  std::optional<Envelope> owner;  // the spawner's answer to FindOwner; none: unknown
+  std::function<void(::hexr::node::v1::InstanceUp&)> up_more;  // what else BringUp says
+  std::optional<Envelope> owner;                               // the spawner's answer to FindOwner; none: unknown
 
   void Start() {
     auto made = Gateway::Create(
@@ -63,7 +73,7 @@ struct GatewayFixture : ::testing::Test {
          [this](Message) -> Result<std::unique_ptr<RecordSink>> {
            return std::unique_ptr<RecordSink>(std::make_unique<MemorySink>(records, fail_journal));
          }},
-        {*TrustDomain::Parse("example.org"), *IdSegment::Parse("acme"), egress}, [this] { ready = true; });
+        {*TrustDomain::Parse("example.org"), *IdSegment::Parse("acme"), egress, deadlines}, [this] { ready = true; });
     ASSERT_TRUE(made.ok()) << made.error().ToString();
     gateway = std::move(*made);
     ConnectKeeper();
@@ -91,6 +101,7 @@ struct GatewayFixture : ::testing::Test {
         [this](Message m, Channel::Reply reply) {
           if (m.body.has_find_owner()) {
             ++owner_questions;
+            if (owner_silent) return unanswered.push_back(std::move(reply));
             Envelope unknown;
             unknown.mutable_owner();
             return reply.Send(owner ? *owner : unknown);
@@ -124,7 +135,9 @@ struct GatewayFixture : ::testing::Test {
     std::vector<UniqueFd> fds;
     for (UniqueFd& l : net.listeners()) fds.push_back(UniqueFd(fcntl(l.get(), F_DUPFD_CLOEXEC, 0)));
     std::optional<Status> answer;
-    spawner->Call(Up(id, listeners), std::move(fds), std::chrono::seconds(5),
+    Envelope up = Up(id, listeners);
+    if (up_more) up_more(*up.mutable_instance_up());
+    spawner->Call(std::move(up), std::move(fds), std::chrono::seconds(5),
                   [&](Result<Message> r) { answer = r.ok() ? Ok() : Status(r.error()); });
     Until([&] { return answer.has_value(); });
     return *answer;

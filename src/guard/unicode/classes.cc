@@ -55,23 +55,4 @@ Decoded DecodeUtf8(std::string_view text) {
   return {cp, size};
 }
 
-void AppendUtf8(uint32_t cp, std::string& out) {
-  const auto put = [&](uint32_t b) { out.push_back(static_cast<char>(b)); };
-  if (cp < 0x80) {
-    put(cp);
-  } else if (cp < 0x800) {
-    put(0xC0 | cp >> 6);
-    put(0x80 | (cp & 0x3F));
-  } else if (cp < 0x10000) {
-    put(0xE0 | cp >> 12);
-    put(0x80 | (cp >> 6 & 0x3F));
-    put(0x80 | (cp & 0x3F));
-  } else {
-    put(0xF0 | cp >> 18);
-    put(0x80 | (cp >> 12 & 0x3F));
-    put(0x80 | (cp >> 6 & 0x3F));
-    put(0x80 | (cp & 0x3F));
-  }
-}
-
 }  // namespace hexr::guard

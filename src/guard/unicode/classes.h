@@ -61,6 +61,5 @@ struct Decoded {
 };
 // The code point at the start of `text` (not empty), as RFC 3629 has it.
 Decoded DecodeUtf8(std::string_view text);
-void AppendUtf8(uint32_t cp, std::string& out);
 
 }  // namespace hexr::guard

@@ -4,6 +4,8 @@
 
 #include <set>
 
+#include "base/utf8.h"
+
 namespace hexr::guard {
 namespace {
 

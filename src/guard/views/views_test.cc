@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/random.h"
+#include "base/utf8.h"
 #include "guard/guard.h"
 #include "guard/testing/fixture.h"
 #include "guard/views/decode.h"

@@ -1,15 +1,13 @@
 #include "policy/bundle/signature.h"
 
-#include <openssl/bio.h>
-#include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/x509.h>
 
 #include <algorithm>
 #include <memory>
 #include <set>
 
 #include "base/bytes.h"
+#include "crypto/openssl_ptr.h"
 #include "crypto/secret.h"
 #include "policy/rego/value/build.h"
 #include "policy/rego/value/json.h"
@@ -20,30 +18,23 @@ namespace {
 
 using rego::Value;
 
-template <auto kFree>
-struct Free {
-  template <class T>
-  void operator()(T* p) const noexcept {
-    kFree(p);
-  }
-};
-using Bio = std::unique_ptr<BIO, Free<BIO_free>>;
-using Key = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
-using Cert = std::unique_ptr<X509, Free<X509_free>>;
+using crypto::BioPtr;
+using crypto::PkeyPtr;
 
 // A key file that asks for a passphrase is refused, not asked.
 int NoPassphrase(char*, int, int, void*) { return -1; }
 
-Key PrivateFrom(std::string_view pem) {
-  Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  return Key(PEM_read_bio_PrivateKey(bio.get(), nullptr, NoPassphrase, nullptr));
+PkeyPtr PrivateFrom(std::string_view pem) {
+  BioPtr bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  return PkeyPtr(PEM_read_bio_PrivateKey(bio.get(), nullptr, NoPassphrase, nullptr));
 }
 
-Key PublicFrom(std::string_view pem) {
-  Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  if (Key k(PEM_read_bio_PUBKEY(bio.get(), nullptr, NoPassphrase, nullptr)); k) return k;
-  Bio again(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  if (Cert c(PEM_read_bio_X509(again.get(), nullptr, NoPassphrase, nullptr)); c) return Key(X509_get_pubkey(c.get()));
+PkeyPtr PublicFrom(std::string_view pem) {
+  BioPtr bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  if (PkeyPtr k(PEM_read_bio_PUBKEY(bio.get(), nullptr, NoPassphrase, nullptr)); k) return k;
+  BioPtr again(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  if (crypto::X509Ptr c(PEM_read_bio_X509(again.get(), nullptr, NoPassphrase, nullptr)); c)
+    return PkeyPtr(X509_get_pubkey(c.get()));
   return PrivateFrom(pem);
 }
 
@@ -119,7 +110,7 @@ const EVP_MD* DigestNamed(std::string_view name) {
 }  // namespace
 
 Result<VerificationKey> ParseVerificationKey(std::string_view pem, std::string_view algorithm) {
-  const Key key = PublicFrom(pem);
+  const PkeyPtr key = PublicFrom(pem);
   if (!key) return InvalidArgument("no public key, certificate or private key in PEM");
   unsigned char* der = nullptr;
   const int size = i2d_PUBKEY(key.get(), &der);
@@ -138,9 +129,10 @@ Result<VerificationKey> ParseVerificationKey(std::string_view pem, std::string_v
 }
 
 Result<crypto::PrivateKey> ParseSigningKey(std::string_view pem) {
-  const Key key = PrivateFrom(pem);
+  const PkeyPtr key = PrivateFrom(pem);
   if (!key) return InvalidArgument("no private key in PEM");
-  const std::unique_ptr<PKCS8_PRIV_KEY_INFO, Free<PKCS8_PRIV_KEY_INFO_free>> info(EVP_PKEY2PKCS8(key.get()));
+  const std::unique_ptr<PKCS8_PRIV_KEY_INFO, crypto::OpenSslFree<PKCS8_PRIV_KEY_INFO_free>> info(
+      EVP_PKEY2PKCS8(key.get()));
   unsigned char* der = nullptr;
   const int size = info ? i2d_PKCS8_PRIV_KEY_INFO(info.get(), &der) : 0;
   if (size <= 0) return InvalidArgument("the private key cannot be read");
