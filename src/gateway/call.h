@@ -14,8 +14,20 @@
 #include "gateway/decision.h"
 #include "gateway/denial.h"
 #include "gateway/egress/host.h"
+#include "identity/types.h"
+#include "ledger/types.h"
 
 namespace hexr::gateway {
+
+// For whom an instance acts, and what its records commit to: one text each for the instance's life, so that its records
+// name the same digests and the texts are kept once.
+struct ActsFor {
+  identity::OnBehalfOf user;
+  ledger::SaltedText subject;
+  ledger::SaltedText issuer;
+  ActsFor(identity::OnBehalfOf u, Random& random)
+      : user(std::move(u)), subject(user.subject, random), issuer(user.issuer, random) {}
+};
 
 // What the spawner and the keeper say of an instance when it starts. Nothing here comes from the agent.
 struct InstanceFacts {
@@ -26,8 +38,7 @@ struct InstanceFacts {
   SpiffeId spiffe_id;
   std::vector<SpiffeId> lineage = {};  // root first
   std::vector<InstanceId> shares = {};
-  std::string subject = {};  // on whose behalf, with its issuer; both empty: nobody's
-  std::string subject_issuer = {};
+  std::optional<ActsFor> on_behalf_of = {};
 };
 
 // By which listener, and in which form, a call came.

@@ -222,7 +222,7 @@ void Gateway::OnKeeper(Message message, Channel::Reply reply) {
 
 namespace {
 
-Result<InstanceFacts> ParseFacts(const ::hexr::node::v1::InstanceUp& up) {
+Result<InstanceFacts> ParseFacts(const ::hexr::node::v1::InstanceUp& up, Random& random) {
   ASSIGN_OR_RETURN(InstanceId id, InstanceId::Parse(up.instance()));
   ASSIGN_OR_RETURN(IdSegment tenant, IdSegment::Parse(up.tenant()));
   ASSIGN_OR_RETURN(IdSegment agent, IdSegment::Parse(up.agent()));
@@ -237,15 +237,15 @@ Result<InstanceFacts> ParseFacts(const ::hexr::node::v1::InstanceUp& up) {
     ASSIGN_OR_RETURN(InstanceId parsed, InstanceId::Parse(other));
     facts.shares.push_back(std::move(parsed));
   }
-  facts.subject = up.subject();
-  facts.subject_issuer = up.subject_issuer();
+  if (!up.subject().empty())
+    facts.on_behalf_of.emplace(identity::OnBehalfOf{up.subject(), up.subject_issuer(), up.subject_claims()}, random);
   return facts;
 }
 
 }  // namespace
 
 Status Gateway::InstanceUp(const ::hexr::node::v1::InstanceUp& up, std::vector<UniqueFd> fds) {
-  ASSIGN_OR_RETURN(InstanceFacts facts, ParseFacts(up));
+  ASSIGN_OR_RETURN(InstanceFacts facts, ParseFacts(up, parts_.random));
   if (facts.tenant != options_.tenant || facts.spiffe_id.trust_domain() != options_.trust_domain) {
     return InvalidArgument("this instance belongs to another gateway");
   }

@@ -38,11 +38,38 @@ TEST_F(GatewayTest, ADeniedDestinationIsResetAndRecorded) {
   EXPECT_EQ(Read(agent.get()), "!");
   const auto denied = Records(RecordKind::kDecision, "verdict", "deny");
   ASSERT_EQ(denied.size(), 1u);
+  EXPECT_EQ(denied[0].Find("on_behalf_of"), nullptr);
   EXPECT_EQ(denied[0].FindString("host"), "93.184.200.1");
   EXPECT_EQ(denied[0].FindInteger("port"), 5432);
   EXPECT_EQ(denied[0].FindString("rule"), "default_deny");
   EXPECT_EQ(Records(RecordKind::kEgress, "how", "denied").size(), 1u);
   EXPECT_EQ(gateway->metrics().calls_denied[0], 1u);
+}
+
+// For whom an agent acts is in every record of its calls: the same digests for its life, never the name.
+TEST_F(GatewayTest, RecordsForWhomAnAgentActs) {
+  Start();
+  up_more = [](::hexr::node::v1::InstanceUp& up) {
+    up.set_subject("alice@example.org");
+    up.set_subject_issuer("https://login.example.org");
+    up.set_subject_claims(R"({"sub":"alice@example.org"})");
+  };
+  ASSERT_TRUE(BringUp(id, {{"capture", 5432}}, net).ok());
+  for (const char* to : {"93.184.200.1:5432", "93.184.200.2:5432"}) {
+    const UniqueFd agent = net.Connect(to);
+    EXPECT_EQ(Read(agent.get()), "!");
+  }
+  const auto denied = Records(RecordKind::kDecision, "verdict", "deny");
+  ASSERT_EQ(denied.size(), 2u);
+  for (const char* member : {"sub", "issuer"}) {
+    const wire::Json* first = denied[0].Find("on_behalf_of");
+    const wire::Json* second = denied[1].Find("on_behalf_of");
+    ASSERT_TRUE(first != nullptr && second != nullptr);
+    ASSERT_TRUE(first->Find(member) != nullptr);
+    EXPECT_EQ(first->Find(member)->FindString("sha256").value_or("").size(), 64u);
+    EXPECT_EQ(wire::ToJson(*first->Find(member)), wire::ToJson(*second->Find(member)));
+  }
+  EXPECT_THAT(wire::ToJson(denied[0]), ::testing::Not(::testing::HasSubstr("alice")));
 }
 
 TEST_F(GatewayTest, RefusesInstancesThatAreNotItsOwn) {

@@ -57,6 +57,14 @@ void SetHello(Body& body, const Call& call) {
   if (call.ech) body.Set("ech", true);
 }
 
+// For whom the agent acts: as salted digests, which the instance's own record has the texts of as well.
+void SetUser(Body& body, const InstanceFacts& who) {
+  if (!who.on_behalf_of) return;
+  Body user;
+  user.Set("sub", who.on_behalf_of->subject).Set("issuer", who.on_behalf_of->issuer);
+  body.Set("on_behalf_of", std::move(user));
+}
+
 // What is known now: a look-up that still runs is "unknown" in the decision, and found in the record that closes.
 void SetProcess(Body& body, const Call& call) {
   const Process* p = call.process ? call.process->process() : nullptr;
@@ -133,6 +141,7 @@ void Recorder::Decided(const Call& call, Done done) {
   }
   if (!call.target.empty()) body.Set("target", ledger::SaltedText(call.target, random_));
   SetHello(body, call);
+  SetUser(body, *call.instance);
   SetProcess(body, call);
   Append(ledger::RecordKind::kDecision, call, std::move(body), std::move(done));
 }

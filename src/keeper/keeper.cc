@@ -314,6 +314,7 @@ void Keeper::Admit(identity::Registration registration, Channel::Reply reply) {
     if (i.identity.on_behalf_of) {
       r.set_subject(i.identity.on_behalf_of->subject);
       r.set_subject_issuer(i.identity.on_behalf_of->issuer);
+      r.set_subject_claims(i.identity.on_behalf_of->claims_json);
     }
     reply.Send(std::move(e));
   };

@@ -120,6 +120,7 @@ void Instance::Register(UniqueFunction<void(Status)> done) {
                       facts.lineage.assign(r.lineage().begin(), r.lineage().end());
                       facts.subject = r.subject();
                       facts.subject_issuer = r.subject_issuer();
+                      facts.subject_claims = r.subject_claims();
                       facts.on_behalf_of.clear();
                       done(Ok());
                     });
@@ -165,6 +166,7 @@ void Instance::Announce(UniqueFunction<void(Status)> done) {
   for (const std::string& s : facts_.shares) up.add_shares(s);
   up.set_subject(facts_.subject);
   up.set_subject_issuer(facts_.subject_issuer);
+  up.set_subject_claims(facts_.subject_claims);
   links_.CallGateway(facts_.name.tenant, std::move(e), Duplicate(handles_.listeners),
                      [done = std::move(done)](Result<Message> r) mutable { done(r.ok() ? Ok() : Status(r.error())); });
 }
@@ -180,6 +182,7 @@ void Instance::Park() {
   for (const std::string& l : facts_.lineage) p.add_lineage(l);
   p.set_subject(facts_.subject);
   p.set_subject_issuer(facts_.subject_issuer);
+  p.set_subject_claims(facts_.subject_claims);
   p.set_caller_uid(facts_.caller_uid);
   p.set_caller_user(facts_.caller_user);
   for (const gid_t g : facts_.caller_gids) p.add_caller_gids(g);
@@ -251,6 +254,7 @@ Result<std::unique_ptr<Instance>> Instance::Adopt(runtime::Loop& loop, ImageDige
   f.lineage.assign(p.lineage().begin(), p.lineage().end());
   f.subject = p.subject();
   f.subject_issuer = p.subject_issuer();
+  f.subject_claims = p.subject_claims();
   f.caller_uid = p.caller_uid();
   f.caller_user = p.caller_user();
   f.caller_gids.assign(p.caller_gids().begin(), p.caller_gids().end());

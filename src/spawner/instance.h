@@ -40,7 +40,7 @@ struct InstanceFacts {
   // From the keeper's Registered.
   std::string spiffe_id;
   std::vector<std::string> lineage;
-  std::string subject, subject_issuer;
+  std::string subject, subject_issuer, subject_claims;
 };
 
 class Instance {
