@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <future>
 #include <tuple>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/log.h"
@@ -59,12 +60,7 @@ Result<std::unique_ptr<Evidence>> Evidence::Start(EvidenceOptions options, const
   }
   Evidence* self = e.get();
   e->loop_.Post([self] {
-    self->watch_ = self->loop_.Watch(self->inotify_.get(), [self] {
-      char events[4096];
-      while (read(self->inotify_.get(), events, sizeof events) > 0) {
-      }
-      self->ReadSoon(kGather);
-    });
+    self->watch_ = self->loop_.Watch(self->inotify_.get(), [self] { self->OnInotify(); });
     self->Poll();
     self->Tell();
     if (self->witnesses_) self->AskWitnesses();
@@ -110,10 +106,32 @@ Status Evidence::Open(const std::optional<IdSegment>& tenant) {
                    ledger::JournalWriter::Open(std::move(journal.fd), std::move(journal.ticket), options_.sync));
   const std::string journals =
       options_.state_dir + "/ledger/journals/" + (tenant ? "tenants/" + tenant->value() : std::string("node"));
-  if (inotify_add_watch(inotify_.get(), journals.c_str(), IN_MODIFY | IN_CLOSE_WRITE) < 0)
-    return ErrnoError("watch " + journals, errno);
+  const int watch = inotify_add_watch(inotify_.get(), journals.c_str(), IN_MODIFY | IN_CLOSE_WRITE);
+  if (watch < 0) return ErrnoError("watch " + journals, errno);
+  watched_[watch] = NameOf(tenant);
+  Changed(NameOf(tenant));
   logs_.emplace(NameOf(tenant), std::move(log));
   return Ok();
+}
+
+void Evidence::Changed(const std::string& log) {
+  changed_.insert(log);
+  ReadSoon(kGather);
+}
+
+void Evidence::OnInotify() {
+  alignas(inotify_event) char events[4096];
+  for (ssize_t n = 0; (n = read(inotify_.get(), events, sizeof events)) > 0;) {
+    for (ssize_t at = 0; at < n;) {
+      const auto& event = *reinterpret_cast<const inotify_event*>(events + at);
+      at += static_cast<ssize_t>(sizeof event + event.len);
+      if ((event.mask & IN_Q_OVERFLOW) != 0) {
+        for (const auto& [watch, log] : watched_) Changed(log);  // the kernel has forgotten which
+      } else if (const auto log = watched_.find(event.wd); log != watched_.end()) {
+        Changed(log->second);
+      }
+    }
+  }
 }
 
 void Evidence::ReadSoon(std::chrono::milliseconds delay) {
@@ -122,7 +140,7 @@ void Evidence::ReadSoon(std::chrono::milliseconds delay) {
 
 // What is not read yet can be rewritten by a process that is taken over: only checkpoints wait for their interval.
 void Evidence::Poll() {
-  const ledger::Ledger::Turn turn = ledger_->Poll();
+  const ledger::Ledger::Turn turn = ledger_->Poll(std::exchange(changed_, {}));
   if (turn.progress.more) ReadSoon(std::chrono::milliseconds(0));
   if (!turn.status.ok()) {
     hexr::Log(LogLevel::kError, "ledger.poll_failed", {{"error", turn.status.error()}});
@@ -247,6 +265,7 @@ void Evidence::EndInstance(const std::optional<IdSegment>& tenant, const Instanc
 
 Result<ledger::NewJournal> Evidence::NewJournalFor(const std::optional<IdSegment>& tenant, const std::string& label) {
   ASSIGN_OR_RETURN(ledger::TenantLedger* const t, ledger_->Of(tenant));
+  Changed(NameOf(tenant));  // that it was opened is a record
   return t->sequencer().OpenJournal(label);
 }
 

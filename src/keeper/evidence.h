@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -105,6 +106,9 @@ class Evidence {
   void WriteRepeats();
   Status RotateNow(const std::optional<IdSegment>& tenant, Log& log);
   void ReadSoon(std::chrono::milliseconds delay);
+  // Something has happened in a log's folder of journals.
+  void Changed(const std::string& log);
+  void OnInotify();
   void Poll();
   void AskWitnesses();
   // From the ledger's thread to a witness, by way of the keeper's loop, and back.
@@ -131,6 +135,8 @@ class Evidence {
   runtime::Loop loop_;
   runtime::UniqueFd inotify_;
   runtime::FdWatch watch_;
+  std::map<int, std::string> watched_;  // a log's name by its watch descriptor
+  std::set<std::string> changed_;       // logs that have to be looked at
   runtime::Timer witness_timer_;
   runtime::Timer read_timer_;
   runtime::Timer commit_timer_;

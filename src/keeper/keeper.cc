@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "base/limits/identity.h"
 #include "base/log.h"
@@ -428,25 +430,31 @@ void Keeper::OnInstanceChange(const Instance& i, InstanceChange change) {
       break;
     case InstanceChange::kEnded: body.Set("event", Code("ended")); break;
   }
-  const bool held = i.quarantined && change != InstanceChange::kEnded;
+  const bool ended = change == InstanceChange::kEnded;
+  const bool held = i.quarantined && !ended;
+  const auto tell_gateway = [&] {
+    if (gateway == nullptr || (i.executing && !ended)) return;
+    Envelope e;
+    if (ended) {
+      e.mutable_end_instance()->set_instance(i.id().value());
+    } else {
+      e.mutable_quarantine()->set_instance(i.id().value());
+      e.mutable_quarantine()->set_on(i.quarantined);
+    }
+    (void)gateway->Send(std::move(e));
+  };
+  // What is taken away is taken before any disk is asked, what is given back after.
+  if (ended || held) tell_gateway();
   if (const Status s = held ? quarantine_->Add(i.id(), i.facts.tenant) : quarantine_->Remove(i.id()); !s.ok()) {
     Log(LogLevel::kError, "quarantine.not_saved", {{"instance", i.id()}, {"error", s.error()}});
   }
   // A process has ended or lost its identity whether or not the disk takes the record: nothing waits for it here.
   evidence_->Note(InstanceEvent(i, RecordKind::kIdentity, std::move(body)));
-  if (change == InstanceChange::kEnded) {
+  if (ended) {
     evidence_->EndInstance(i.facts.tenant, i.id());
     if (outside_) outside_->Forget(i.id());
-    if (gateway != nullptr) {
-      Envelope e;
-      e.mutable_end_instance()->set_instance(i.id().value());
-      (void)gateway->Send(std::move(e));
-    }
-  } else if (gateway != nullptr && !i.executing) {
-    Envelope e;
-    e.mutable_quarantine()->set_instance(i.id().value());
-    e.mutable_quarantine()->set_on(i.quarantined);
-    (void)gateway->Send(std::move(e));
+  } else if (!held) {
+    tell_gateway();
   }
 }
 
@@ -457,15 +465,19 @@ Result<std::vector<InstanceId>> Keeper::Targets(const std::string& target) const
   if (!id.ok() && !prefix.ok()) {
     return InvalidArgument("'" + target + "' is neither an instance (see `hexr ps`) nor a SPIFFE ID");
   }
-  const auto all = core_->registry().All();
-  for (const Instance* i : all) {
-    if (id.ok() ? i->id() == *id : i->identity.id.IsUnder(*prefix)) out.push_back(i->id());
+  std::multimap<InstanceId, const Instance*> children;
+  std::set<InstanceId> seen;
+  const auto add = [&](const Instance& i) {
+    if (seen.insert(i.id()).second) out.push_back(i.id());
+  };
+  for (const Instance* i : core_->registry().All()) {
+    if (i->facts.parent) children.emplace(*i->facts.parent, i);
+    if (id.ok() ? i->id() == *id : i->identity.id.IsUnder(*prefix)) add(*i);
   }
   // Whoever they have started goes with them: a sub-agent acts on its parent's behalf.
   for (size_t n = 0; n < out.size(); ++n) {
-    for (const Instance* i : all) {
-      if (i->facts.parent == out[n] && std::ranges::find(out, i->id()) == out.end()) out.push_back(i->id());
-    }
+    const auto [first, last] = children.equal_range(out[n]);
+    for (auto child = first; child != last; ++child) add(*child->second);
   }
   if (out.empty()) return NotFound("no instance is " + target + "; see `hexr ps`");
   return out;
@@ -494,6 +506,7 @@ Status Keeper::EndInstance(const InstanceId& id, Code why) {
   }
   if (killed_.size() < limits::kMaxInstances) killed_.insert(id);
   core_->registry().End(id, why.text());
+  core_->PushCrls();
   return Ok();
 }
 
@@ -505,7 +518,9 @@ Status Keeper::SetQuarantined(const InstanceId& id, bool on) {
   const Status recorded = RecordInstance(*i, RecordKind::kKill, std::move(body));
   // Taking away works without a record; giving back does not.
   if (!recorded.ok() && !on) return recorded;
-  return core_->registry().SetQuarantined(id, on);
+  RETURN_IF_ERROR(core_->registry().SetQuarantined(id, on));
+  if (on) core_->PushCrls();
+  return Ok();
 }
 
 void Keeper::Drain(UniqueFunction<void()> done) {

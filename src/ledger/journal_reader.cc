@@ -96,6 +96,13 @@ Result<JournalReader> JournalReader::OpenAt(const std::string& path, const crypt
   return reader;
 }
 
+JournalReader::Loan::~Loan() {
+  Swap();
+  // A frame may be larger than most ever are.
+  if (buffer_.size() > kReadBytes) buffer_ = Bytes(kReadBytes);
+  reader_.plaintext_ = Bytes();
+}
+
 Status JournalReader::Fill() {
   // Bytes of an unfinished frame are read anew each time: its writer may have taken them back and written others.
   begin_ = end_ = 0;

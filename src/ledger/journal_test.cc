@@ -136,6 +136,25 @@ TEST_F(JournalTest, AReaderFollowsAndResumes) {
       << "cut while nobody looked";
 }
 
+TEST_F(JournalTest, AReaderKeepsNothingOfABufferThatWasLent) {
+  auto writer = Writer();
+  JournalReader reader = Reader();
+  Bytes buffer;
+  for (unsigned i = 1; i <= 3; ++i) {
+    ASSERT_TRUE(writer->Append(TestEvent(1, i)).ok());
+    ASSERT_TRUE(writer->Append(TestEvent(1, i)).ok());
+    {
+      const JournalReader::Loan loan(reader, buffer);
+      EXPECT_EQ(reader.Next().value()->counter, 2 * i - 1);  // the second has been read ahead by now
+    }
+    const uint8_t* const at = buffer.data();
+    EXPECT_NE(at, nullptr);
+    std::fill(buffer.begin(), buffer.end(), uint8_t{0});  // another's bytes
+    const JournalReader::Loan loan(reader, buffer);
+    EXPECT_EQ(reader.Next().value()->counter, 2 * i);
+  }
+}
+
 TEST_F(JournalTest, LargeFramesAndLongFiles) {
   auto writer = Writer();
   for (uint64_t number = 0; number < 40; ++number) {

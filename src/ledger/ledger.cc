@@ -59,13 +59,15 @@ Result<TenantLedger*> Ledger::Of(const std::optional<IdSegment>& tenant) {
   RETURN_IF_ERROR(DirectoryStorage::MakeFolder(texts.substr(0, texts.rfind('/'))));
   ASSIGN_OR_RETURN(crypto::AeadKey text_key, crypto::AeadKey::FromSecret(Derive(origin, "hexr text store v1")));
   ASSIGN_OR_RETURN(SealedTextStore text_store,
-                   SealedTextStore::Open({.path = texts, .max_pages = {}}, origin, std::move(text_key), *random_));
+                   SealedTextStore::Open({.path = texts, .max_pages = {}, .check_at_open = false}, origin,
+                                         std::move(text_key), *random_));
   log->texts_ = std::make_unique<SealedTextStore>(std::move(text_store));
 
   SequencerOptions options{.tenant = tenant,
                            .node = SpiffeId::ForTrustDomain(options_.trust_domain),
                            .commit_interval = options_.commit_interval,
-                           .commit_records = options_.commit_records};
+                           .commit_records = options_.commit_records,
+                           .read_buffer = read_buffer_};
   ASSIGN_OR_RETURN(
       log->sequencer_,
       Sequencer::Open(std::move(options), *log->storage_, fmt::format("{}/journals/{}", options_.root, Place(name)),
@@ -75,19 +77,39 @@ Result<TenantLedger*> Ledger::Of(const std::optional<IdSegment>& tenant) {
 
 Ledger::Turn Ledger::Poll() {
   Turn turn;
-  Sequencer::Progress& all = turn.progress;
+  for (auto& [name, log] : logs_) PollOne(name, *log, turn);
+  return turn;
+}
+
+Ledger::Turn Ledger::Poll(const std::set<std::string>& changed) {
+  Turn turn;
+  const MonoTime now = clock_->Mono();
   for (auto& [name, log] : logs_) {
-    const Result<Sequencer::Progress> one = log->sequencer_->Poll();
-    if (!one.ok()) {
-      if (turn.status.ok()) turn.status = one.error().WithContext(Place(name));
-      continue;
-    }
-    all.records += one->records;
-    all.more = all.more || one->more;
-    all.committed = all.committed || one->committed;
-    if (one->due && (!all.due || *one->due < *all.due)) all.due = one->due;
+    if (changed.contains(name) || log->again_ || (log->due_ && *log->due_ <= now))
+      PollOne(name, *log, turn);
+    else
+      turn.NoteDue(log->due_);
   }
   return turn;
+}
+
+void Ledger::Turn::NoteDue(const std::optional<MonoTime>& due) {
+  if (due && (!progress.due || *due < *progress.due)) progress.due = due;
+}
+
+void Ledger::PollOne(const std::string& name, TenantLedger& log, Turn& turn) {
+  const Result<Sequencer::Progress> one = log.sequencer_->Poll();
+  log.again_ = !one.ok() || one->more;
+  if (!one.ok()) {
+    if (turn.status.ok()) turn.status = one.error().WithContext(Place(name));
+    return;
+  }
+  log.due_ = one->due;
+  Sequencer::Progress& all = turn.progress;
+  all.records += one->records;
+  all.more = all.more || one->more;
+  all.committed = all.committed || one->committed;
+  turn.NoteDue(one->due);
 }
 
 Status Ledger::Flush() {

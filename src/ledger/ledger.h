@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,8 @@ class TenantLedger {
   std::unique_ptr<DirectoryStorage> storage_;
   std::unique_ptr<TextStore> texts_;
   std::unique_ptr<Sequencer> sequencer_;
+  bool again_ = false;  // the last poll left something, or failed
+  std::optional<MonoTime> due_;
 };
 
 class Ledger {
@@ -61,8 +64,12 @@ class Ledger {
   struct Turn {
     Sequencer::Progress progress;
     Status status;
+    void NoteDue(const std::optional<MonoTime>& due);
   };
   Turn Poll();
+  // The same for the logs of these tenants ("" for the node's), where something has happened to a journal, and for
+  // those that have a checkpoint due or something left from the last time.
+  Turn Poll(const std::set<std::string>& changed);
   Status Flush();
 
   // Where a log's files are: for `verify`, `export` and the like on a node's own state. `tenant` empty: the node's.
@@ -72,13 +79,15 @@ class Ledger {
  private:
   Ledger(LedgerOptions options, crypto::Secret master, const Clock& clock, Random& random)
       : options_(std::move(options)), master_(std::move(master)), clock_(&clock), random_(&random) {}
+  static void PollOne(const std::string& name, TenantLedger& log, Turn& turn);
   crypto::Secret Derive(std::string_view origin, std::string_view purpose) const;
 
   LedgerOptions options_;
   crypto::Secret master_;
   const Clock* clock_;
   Random* random_;
-  std::map<std::string, std::unique_ptr<TenantLedger>> logs_;  // by tenant, "" for the node's
+  std::shared_ptr<Bytes> read_buffer_ = std::make_shared<Bytes>();  // one for all journals: they are read in turn
+  std::map<std::string, std::unique_ptr<TenantLedger>> logs_;       // by tenant, "" for the node's
 };
 
 }  // namespace hexr::ledger

@@ -41,6 +41,7 @@ PublicName WriterName(const std::string& writer) { return PublicName::Parse(writ
 Sequencer::Sequencer(SequencerOptions options, DirectoryStorage folder, std::string journals, crypto::Secret master,
                      crypto::AeadKey state_key, TileLog log, TextStore& texts, const Clock& clock, Random& random)
     : options_(std::move(options)),
+      read_buffer_(options_.read_buffer != nullptr ? options_.read_buffer : std::make_shared<Bytes>()),
       folder_(std::move(folder)),
       journals_(std::move(journals)),
       master_(std::move(master)),
@@ -321,6 +322,7 @@ void Sequencer::CloseTail(const std::string& writer, Tail& tail, Code how, uint6
 }
 
 Status Sequencer::ReadTail(const std::string& writer, Tail& tail, Progress& progress) {
+  const JournalReader::Loan loan(*tail.reader, *read_buffer_);
   for (uint64_t taken = 0; taken < kRecordsPerTurn; ++taken) {
     const bool gone = taken == 0 && tail.reader->WriterGone();  // asked before the read: what is read then is all
     Result<const JournalFrame*> next = tail.reader->Next();

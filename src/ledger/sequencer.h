@@ -28,6 +28,8 @@ struct SequencerOptions {
   SpiffeId node;                    // whom the log's records about itself are about: the trust domain
   std::chrono::milliseconds commit_interval{1000};
   uint64_t commit_records = 4096;  // a checkpoint at the latest after so many, or the interval
+  // Lent to the reader of the journal that is being read. Absent: one of this sequencer's own.
+  std::shared_ptr<Bytes> read_buffer = nullptr;
 };
 
 class Sequencer {
@@ -92,6 +94,7 @@ class Sequencer {
   std::string JournalPath(const std::string& writer) const { return journals_ + "/" + writer + ".journal"; }
 
   const SequencerOptions options_;
+  const std::shared_ptr<Bytes> read_buffer_;
   DirectoryStorage folder_;
   const std::string journals_;
   const crypto::Secret master_;

@@ -117,9 +117,14 @@ Status DirectoryStorage::SyncFolders(const std::set<std::string>& folders) const
 
 Status DirectoryStorage::Write(const std::vector<File>& files) {
   if (!writable_) return ReadOnly();
+  std::set<std::string> folders;
+  RETURN_IF_ERROR(WriteFiles(files, folders));
+  return SyncFolders(folders);
+}
+
+Status DirectoryStorage::WriteFiles(const std::vector<File>& files, std::set<std::string>& folders) {
   // All is handed to the kernel before the first sync, so that one flush of the device can serve many files.
   std::vector<UniqueFd> fds;
-  std::set<std::string> folders;
   for (const File& file : files) {
     Result<UniqueFd> fd = OpenFile(file.path, O_CREAT | O_TRUNC | O_WRONLY);
     if (!fd.ok() && fd.error().code() == ErrorCode::kNotFound) {
@@ -132,16 +137,19 @@ Status DirectoryStorage::Write(const std::vector<File>& files) {
     fds.push_back(std::move(fd).value());
   }
   for (size_t i = 0; i < fds.size(); ++i) RETURN_IF_ERROR(Sync(fds[i].get(), files[i].path));
-  return SyncFolders(folders);
+  return Ok();
 }
 
 Status DirectoryStorage::Replace(const std::string& path, ByteView bytes) {
   if (!writable_) return ReadOnly();
   const std::string temporary = path + ".new";
-  RETURN_IF_ERROR(Write({{.path = temporary, .bytes = Bytes(bytes.begin(), bytes.end())}}));
+  // The bytes are on disk before the name points to them. The temporary's own name need not be: after a power cut the
+  // folder has the old entry or the new one, and both are whole.
+  std::set<std::string> folders;
+  RETURN_IF_ERROR(WriteFiles({{.path = temporary, .bytes = Bytes(bytes.begin(), bytes.end())}}, folders));
   if (::renameat(root_.get(), temporary.c_str(), root_.get(), path.c_str()) != 0)
     return ErrnoError("rename " + temporary, errno);
-  return SyncFolders({ParentOf(path)});
+  return SyncFolders(folders);
 }
 
 Status DirectoryStorage::Append(const std::string& path, ByteView bytes) {

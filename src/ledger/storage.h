@@ -60,6 +60,8 @@ class DirectoryStorage final : public Storage {
   Result<runtime::UniqueFd> OpenFile(const std::string& path, int flags) const;
   // Makes the folders above `path`; those whose entries changed are added to `changed`.
   Status MakeFolders(const std::string& path, std::set<std::string>& changed);
+  // Writes and syncs them, and says which folders are still to be synced.
+  Status WriteFiles(const std::vector<File>& files, std::set<std::string>& folders);
   Status SyncFolders(const std::set<std::string>& folders) const;
   Status RemoveAt(const std::string& path, unsigned depth);
 

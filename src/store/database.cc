@@ -158,7 +158,7 @@ Result<Database> Database::Open(const DatabaseOptions& options, std::span<const 
     return s.ok() ? std::move(s) : Status(s.error().WithContext(options.path));
   };
   RETURN_IF_ERROR(in_context(db.Configure(options)));
-  RETURN_IF_ERROR(in_context(db.CheckIntegrity()));
+  if (options.check_at_open) RETURN_IF_ERROR(in_context(db.CheckIntegrity()));
   RETURN_IF_ERROR(in_context(db.Migrate(migrations)));
   return db;
 }

@@ -81,12 +81,15 @@ struct DatabaseOptions {
   std::optional<uint32_t> max_pages;  // of 4 KiB: a quota, absent for none
   // A commit that returned is with the kernel, not on disk: it survives this process, the last ones not a power cut.
   bool commits_are_with_the_kernel = false;
+  // Every page is read at open. Off for what may be large and holds nothing but rows that are sealed and checked when
+  // they are read: a damaged page then shows at the row that is on it.
+  bool check_at_open = true;
 };
 
 class Database {
  public:
-  // Checks folder and file modes, opens or makes the file, checks its integrity and brings its schema up to the last of
-  // `migrations`, each step in a transaction of its own.
+  // Checks folder and file modes, opens or makes the file, checks its integrity where asked and brings its schema up to
+  // the last of `migrations`, each step in a transaction of its own.
   static Result<Database> Open(const DatabaseOptions& options, std::span<const Migration> migrations);
 
   Database(Database&&) noexcept;

@@ -184,6 +184,19 @@ Status MeasureRenewal(const PrivateNode& node, pid_t keeper, size_t live, Findin
   return Ok();
 }
 
+// What the open streams cost while nothing changes for any of them.
+Status MeasureIdleStreams(pid_t keeper, const Options& options, size_t live, Findings& out) {
+  const milliseconds span(options.quick ? 1'000 : 10'000);
+  ASSIGN_OR_RETURN(const CpuTime before, CpuTimeOf(keeper));
+  Rest(span);
+  ASSIGN_OR_RETURN(const CpuTime after, CpuTimeOf(keeper));
+  const double each_second = Millis(after - before) / std::chrono::duration<double>(span).count();
+  out.figures.push_back({"keeper_idle_streams", each_second, "ms/s", std::nullopt, live});
+  out.conditions["keeper_idle_streams"] =
+      "CPU of the keeper, its ledger's thread included, with the crowd and nothing else";
+  return Ok();
+}
+
 Status MeasureLive(const PrivateNode& node, const Options& options, Findings& out) {
   const size_t live = options.quick ? 20 : 1000;
   ASSIGN_OR_RETURN(const pid_t keeper, node.PidOf("keeper"));
@@ -201,6 +214,7 @@ Status MeasureLive(const PrivateNode& node, const Options& options, Findings& ou
       (static_cast<double>(after.bytes) - static_cast<double>(before.bytes)) / static_cast<double>(live);
   out.figures.push_back({"keeper_per_instance", each / 1024, "KiB", AtMost(60), live});
   out.conditions["crowd"] = std::to_string(live) + " live instances, each with an open stream";
+  RETURN_IF_ERROR(MeasureIdleStreams(keeper, options, live, out));
   RETURN_IF_ERROR(MeasureRenewal(node, keeper, live, out));
   for (BenchAgent& a : more) {
     ASSIGN_OR_RETURN(const std::string line, a.ReadLine(kPatience));  // each has its new one
