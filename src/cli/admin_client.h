@@ -7,18 +7,19 @@
 #include "base/result.h"
 #include "base/unique_function.h"
 #include "config/paths.h"
+#include "crypto/secret.h"
 #include "wire/json.h"
 
 namespace hexr::cli {
 
 struct AdminReply {
   wire::Json json;
-  std::string secret;  // vault get alone; wiped by nobody here: the process ends soon after
+  crypto::Secret secret = {};  // vault get alone
 };
 
 // One call, one answer. UNAVAILABLE says how to start the node.
 Result<AdminReply> Admin(const config::Paths& paths, const std::string& method,
-                         const std::map<std::string, std::string>& args, const std::string& secret = {});
+                         const std::map<std::string, std::string>& args, const crypto::Secret& secret = {});
 // A call with a stream of answers: `each` returns false to stop.
 Status AdminStream(const config::Paths& paths, const std::string& method,
                    const std::map<std::string, std::string>& args, UniqueFunction<bool(const wire::Json&)> each);

@@ -40,6 +40,11 @@ int RunBundleSet(const Invocation& in) {
   return PrintDone(in, r, "trusts " + in.Get("TRUST_DOMAIN"));
 }
 
+int RunBundleDelete(const Invocation& in) {
+  const auto r = Admin(in.paths, "bundle.delete", {{"trust_domain", in.Get("TRUST_DOMAIN")}});
+  return PrintDone(in, r, "no longer trusts " + in.Get("TRUST_DOMAIN"));
+}
+
 }  // namespace
 
 std::vector<Command> BundleCommands() {
@@ -53,11 +58,17 @@ std::vector<Command> BundleCommands() {
        RunBundleShow},
       {"bundle list", "List the trust bundles that the node knows", "hexr bundle list", {}, {}, RunBundleList},
       {"bundle set",
-       "Trust another trust domain by its bundle, until the node stops",
+       "Trust another trust domain by its bundle",
        "hexr bundle set other.org other.json",
        {{"--allow-older", "", "also a bundle with a lower sequence than the known one"}},
        {{"TRUST_DOMAIN", "whose bundle it is"}, {"FILE", "a SPIFFE bundle document"}},
        RunBundleSet},
+      {"bundle delete",
+       "Trust a trust domain no longer whose bundle was set by hand",
+       "hexr bundle delete other.org",
+       {},
+       {{"TRUST_DOMAIN", "whose bundle it is"}},
+       RunBundleDelete},
   };
 }
 

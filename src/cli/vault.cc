@@ -1,15 +1,17 @@
 #include "cli/vault.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
-#include <iostream>
-#include <sstream>
+#include <cerrno>
+#include <cstdio>
 
 #include "base/limits/storage.h"
+#include "base/wiped.h"
 #include "cli/admin_client.h"
-#include "cli/files.h"
 #include "cli/output.h"
 #include "crypto/secret.h"
+#include "runtime/unique_fd.h"
 
 namespace hexr::cli {
 namespace {
@@ -18,31 +20,38 @@ std::map<std::string, std::string> Named(const Invocation& in) {
   return {{"tenant", in.Get("--tenant")}, {"name", in.Get("NAME")}};
 }
 
-Result<std::string> ReadSecret(const Invocation& in) {
-  std::string secret;
-  if (in.Has("--file")) {
-    ASSIGN_OR_RETURN(secret, ReadNamedFile(in.Get("--file")));
-  } else {
-    if (isatty(STDIN_FILENO) != 0) PrintError("type the secret, then end with Ctrl-D (or use --file, or a pipe)");
-    std::ostringstream text;
-    text << std::cin.rdbuf();
-    secret = text.str();
+Result<crypto::Secret> ReadSecret(const Invocation& in) {
+  const bool from_file = in.Has("--file");
+  runtime::UniqueFd file;
+  if (from_file) {
+    file = runtime::UniqueFd(open(in.Get("--file").c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file) return InvalidArgument(ErrnoError(in.Get("--file"), errno).message());
+  } else if (isatty(STDIN_FILENO) != 0) {
+    PrintError("type the secret, then end with Ctrl-D (or use --file, or a pipe)");
+  }
+  WipedBytes text(limits::kMaxVaultValueBytes + 2);  // one byte for a newline, and one that is too many
+  size_t size = 0;
+  while (size < text.size()) {
+    const ssize_t n = read(from_file ? file.get() : STDIN_FILENO, text.data() + size, text.size() - size);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return ErrnoError(from_file ? in.Get("--file") : "stdin", errno);
+    if (n == 0) break;
+    size += static_cast<size_t>(n);
   }
   // A line typed or piped by echo: its newline is nobody's secret.
-  if (!in.Has("--file") && secret.ends_with('\n')) secret.pop_back();
-  if (secret.empty()) return InvalidArgument("the secret is empty");
-  if (secret.size() > limits::kMaxVaultValueBytes) {
-    return InvalidArgument("the secret has " + std::to_string(secret.size()) + " bytes; at most " +
-                           std::to_string(limits::kMaxVaultValueBytes) + " are kept");
+  if (!from_file && size > 0 && text[size - 1] == '\n') --size;
+  if (size == 0) return InvalidArgument("the secret is empty");
+  if (size > limits::kMaxVaultValueBytes) {
+    return InvalidArgument("the secret is too large: at most " + std::to_string(limits::kMaxVaultValueBytes) +
+                           " bytes are kept");
   }
-  return secret;
+  return crypto::Secret::Copy(ByteView(text).first(size));
 }
 
 int RunVaultPut(const Invocation& in) {
   auto secret = ReadSecret(in);
   if (!secret.ok()) return Fail(secret.error());
   const auto r = Admin(in.paths, "vault.put", Named(in), *secret);
-  crypto::WipeMemory({reinterpret_cast<uint8_t*>(secret->data()), secret->size()});
   if (!r.ok()) return Fail(r.error());
   if (in.output == Output::kJson)
     PrintJson(r->json);
@@ -54,7 +63,15 @@ int RunVaultPut(const Invocation& in) {
 int RunVaultGet(const Invocation& in) {
   const auto r = Admin(in.paths, "vault.get", Named(in));
   if (!r.ok()) return Fail(r.error());
-  std::fwrite(r->secret.data(), 1, r->secret.size(), stdout);
+  // Not through stdio, whose buffer nobody wipes.
+  std::fflush(stdout);
+  const std::string_view text = r->secret.RevealText(crypto::RevealToken::For("vault get, printed for an operator"));
+  for (size_t at = 0; at < text.size();) {
+    const ssize_t n = write(STDOUT_FILENO, text.data() + at, text.size() - at);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Fail(ErrnoError("stdout", errno));
+    at += static_cast<size_t>(n);
+  }
   if (isatty(STDOUT_FILENO) != 0) PrintLine("");
   return kYes;
 }

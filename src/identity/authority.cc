@@ -124,7 +124,7 @@ Status Authority::Restore(const Secret& state) {
   }
   for (const pb::RevokedSerial& r : stored.message.revoked()) {
     AddRevoked(ToBytes(r.serial()),
-               Revocation{r.authority(), FromUnix(r.revoked_at_unix()), FromUnix(r.not_after_unix())});
+               Revocation{r.authority(), FromUnix(r.revoked_at_unix()), FromUnix(r.not_after_unix()), r.holder()});
   }
   return Ok();
 }
@@ -142,6 +142,7 @@ Secret Authority::Serialize(const std::vector<SigningSlots>& slots, uint64_t seq
     r.set_authority(revocation.authority_id);
     r.set_revoked_at_unix(ToUnixSeconds(revocation.revoked_at));
     r.set_not_after_unix(ToUnixSeconds(revocation.not_after));
+    r.set_holder(revocation.holder);
   }
   return Secret::Make(state.message.ByteSizeLong(), [&state](std::span<uint8_t> out) {
     state.message.SerializeToArray(out.data(), static_cast<int>(out.size()));
@@ -196,7 +197,10 @@ Status Authority::Tick() {
   std::vector<SigningSlots> slots = slots_;
   Change change;
   bool changed = revoked_unsaved_;
-  for (; !revoked_until_.empty() && revoked_until_.begin()->first <= now; changed = true) DropRevokedFirst();
+  for (; !revoked_until_.empty() && revoked_until_.begin()->first <= now; changed = true) {
+    const Bytes ended = revoked_until_.begin()->second;
+    ForgetRevoked(ended);
+  }
   if (changed) crls_stale_ = true;
   std::vector<std::string> voided;
   for (SigningSlots& set : slots) {
@@ -291,21 +295,36 @@ Result<Authority::IssuedToken> Authority::IssueWit(const Identity& identity, con
 
 bool Authority::AddRevoked(Bytes serial, Revocation revocation) {
   const auto [it, added] = revoked_.emplace(std::move(serial), std::move(revocation));
-  if (added) revoked_until_.emplace(it->second.not_after, it->first);
-  return added;
+  if (!added) return false;
+  revoked_until_.emplace(it->second.not_after, it->first);
+  revoked_of_[it->second.holder].emplace(it->second.not_after, it->first);
+  return true;
 }
 
-// The one whose certificate ends first.
-void Authority::DropRevokedFirst() {
-  const auto first = revoked_until_.extract(revoked_until_.begin());
-  revoked_.erase(first.value().second);
+void Authority::ForgetRevoked(const Bytes& serial) {
+  const auto it = revoked_.find(serial);
+  if (it == revoked_.end()) return;
+  const std::pair entry(it->second.not_after, it->first);
+  revoked_until_.erase(entry);
+  const auto of = revoked_of_.find(it->second.holder);
+  of->second.erase(entry);
+  if (of->second.empty()) revoked_of_.erase(of);
+  revoked_.erase(it);
 }
 
-void Authority::RevokeSerial(ByteView serial, WallTime not_after, std::string_view authority_id) {
+void Authority::RevokeSerial(const SpiffeId& holder, ByteView serial, WallTime not_after,
+                             std::string_view authority_id) {
   const WallTime now = clock_.Wall();
   if (not_after <= now || SlotsOf(SigningUse::kX509).Find(authority_id) == nullptr) return;
-  if (!AddRevoked(Bytes(serial.begin(), serial.end()), {std::string(authority_id), now, not_after})) return;
-  if (revoked_.size() > limits::kMaxRevocations) DropRevokedFirst();
+  if (!AddRevoked(Bytes(serial.begin(), serial.end()),
+                  {std::string(authority_id), now, not_after, holder.ToString()})) {
+    return;
+  }
+  if (revoked_.size() > limits::kMaxRevocations) {
+    const auto most = std::ranges::max_element(revoked_of_, {}, [](const auto& of) { return of.second.size(); });
+    const Bytes first = most->second.begin()->second;
+    ForgetRevoked(first);
+  }
   revoked_unsaved_ = true;
   crls_stale_ = true;
   on_change_({false, true, ""});

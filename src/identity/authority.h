@@ -82,8 +82,9 @@ class Authority {
   const TrustBundle& bundle() const { return bundle_; }
   // DER, one for each X.509 authority that has live revocations; empty when nothing is revoked.
   Result<std::vector<Bytes>> Crls();
-  // From now until its end the certificate is on the list. Unknown authorities and ended certificates are ignored.
-  void RevokeSerial(ByteView serial, WallTime not_after, std::string_view authority_id);
+  // From now until its end the certificate is on the list. Unknown authorities and ended certificates are ignored. A
+  // full list (limits::kMaxRevocations) drops what ends first of whoever has most on it: nobody pushes others out.
+  void RevokeSerial(const SpiffeId& holder, ByteView serial, WallTime not_after, std::string_view authority_id);
   bool IsRevoked(ByteView serial) const;
 
   // Whatever the clock asks for. An error means that keys could not be saved; it is tried again at the next call.
@@ -103,6 +104,7 @@ class Authority {
     std::string authority_id;
     WallTime revoked_at;
     WallTime not_after;
+    std::string holder;
   };
 
   Authority(AuthorityOptions options, const Clock& clock, Random& random, AuthorityStore& store, OnChange on_change);
@@ -114,7 +116,7 @@ class Authority {
   Result<const SigningSlot*> SlotForSigning(SigningUse use);
   const SigningSlots& SlotsOf(SigningUse use) const { return slots_[static_cast<size_t>(use)]; }
   bool AddRevoked(Bytes serial, Revocation revocation);
-  void DropRevokedFirst();
+  void ForgetRevoked(const Bytes& serial);
   void RebuildBundle();
 
   AuthorityOptions options_;
@@ -125,8 +127,9 @@ class Authority {
   std::vector<SigningSlots> slots_;  // by SigningUse
   uint64_t sequence_ = 0;
   uint64_t crl_number_ = 0;
-  std::map<Bytes, Revocation> revoked_;                 // by serial
-  std::set<std::pair<WallTime, Bytes>> revoked_until_;  // the same by their certificates' ends
+  std::map<Bytes, Revocation> revoked_;                                     // by serial
+  std::set<std::pair<WallTime, Bytes>> revoked_until_;                      // the same by their certificates' ends
+  std::map<std::string, std::set<std::pair<WallTime, Bytes>>> revoked_of_;  // …and by holder
   bool revoked_unsaved_ = false;
   TrustBundle bundle_;
   std::vector<Bytes> crls_;

@@ -120,7 +120,7 @@ TEST_F(AuthorityTest, TokensCanBeSignedWithRsa) {
 TEST_F(AuthorityTest, SurvivesARestartWithTheSameKeys) {
   const auto svid = Issue();
   const std::string before = authority_->bundle().ToJson();
-  authority_->RevokeSerial(svid->chain[0].serial(), svid->not_after(), svid->authority_id);
+  authority_->RevokeSerial(id_, svid->chain[0].serial(), svid->not_after(), svid->authority_id);
   ASSERT_TRUE(authority_->Tick().ok());  // saves the revocation
   Open();
   EXPECT_EQ(authority_->bundle().ToJson(), before);
@@ -285,8 +285,8 @@ TEST_F(AuthorityTest, TheSequenceGrowsWithEveryChangeOfKeys) {
 TEST_F(AuthorityTest, RevokedCertificatesAreOnASignedListUntilTheyEnd) {
   EXPECT_THAT(*authority_->Crls(), IsEmpty());
   const auto svid = Issue();
-  authority_->RevokeSerial(svid->chain[0].serial(), svid->not_after(), svid->authority_id);
-  authority_->RevokeSerial(svid->chain[0].serial(), svid->not_after(), svid->authority_id);
+  authority_->RevokeSerial(id_, svid->chain[0].serial(), svid->not_after(), svid->authority_id);
+  authority_->RevokeSerial(id_, svid->chain[0].serial(), svid->not_after(), svid->authority_id);
   EXPECT_EQ(revocations_, 1);
   EXPECT_TRUE(authority_->IsRevoked(svid->chain[0].serial()));
   const auto crls = authority_->Crls();
@@ -302,10 +302,30 @@ TEST_F(AuthorityTest, RevokedCertificatesAreOnASignedListUntilTheyEnd) {
 TEST_F(AuthorityTest, RevocationsAreBounded) {
   for (size_t i = 0; i < limits::kMaxRevocations + 5; ++i) {
     const Bytes serial{1, static_cast<uint8_t>(i >> 16), static_cast<uint8_t>(i >> 8), static_cast<uint8_t>(i)};
-    authority_->RevokeSerial(serial, clock_.Wall() + seconds(60 + i), ActiveId(SigningUse::kX509));
+    authority_->RevokeSerial(id_, serial, clock_.Wall() + seconds(60 + i), ActiveId(SigningUse::kX509));
   }
   EXPECT_FALSE(authority_->IsRevoked(Bytes{1, 0, 0, 0})) << "what ends first goes first";
   EXPECT_TRUE(authority_->IsRevoked(Bytes{1, 0, 0, 5}));
+}
+
+// One holder that ends certificates in a loop takes others' off the list at no time.
+TEST_F(AuthorityTest, NobodyPushesOthersOffTheList) {
+  const SpiffeId other = SpiffeId::Parse("spiffe://example.org/agent/t/quiet/main").value();
+  const std::string key = ActiveId(SigningUse::kX509);
+  authority_->RevokeSerial(other, Bytes{9}, clock_.Wall() + seconds(30), key);
+  const auto flood = [&](uint8_t tag, size_t n) {
+    for (size_t i = 0; i < n; ++i) {
+      const Bytes serial{tag, static_cast<uint8_t>(i >> 8), static_cast<uint8_t>(i)};
+      authority_->RevokeSerial(id_, serial, clock_.Wall() + seconds(60 + i), key);
+    }
+  };
+  flood(1, limits::kMaxRevocations + 50);
+  EXPECT_TRUE(authority_->IsRevoked(Bytes{9})) << "it ends first of all, and is the only one of its holder";
+  // …nor after a restart.
+  ASSERT_TRUE(authority_->Tick().ok());
+  Open();
+  flood(2, 50);
+  EXPECT_TRUE(authority_->IsRevoked(Bytes{9}));
 }
 
 TEST_F(AuthorityTest, AKeyHasToOutliveWhatItSigns) {
@@ -322,6 +342,11 @@ class SvidKeeperTest : public AuthorityTest {
     keeper_ = std::make_unique<SvidKeeper>(*authority_, clock_, random_);
   }
   const HeldX509& X509(const std::string& process) { return **keeper_->X509(process, identity_, minutes(15)); }
+  Result<GatewaySvid> ForKey(ByteView spki) {
+    std::optional<Result<GatewaySvid>> out;
+    keeper_->ForKey("a", identity_, spki, [&out](Result<GatewaySvid> r) { out = std::move(r); });
+    return std::move(out).value();
+  }
   std::unique_ptr<SvidKeeper> keeper_;
 };
 
@@ -392,7 +417,7 @@ TEST_F(SvidKeeperTest, TheEndOfAProcessRevokesEverythingItGot) {
   std::vector<Bytes> serials{X509("a").serial};
   clock_.Advance(minutes(10));
   serials.push_back(X509("a").serial);
-  const auto gateway = keeper_->ForKey("a", identity_, key_.public_key().spki());
+  const auto gateway = ForKey(key_.public_key().spki());
   ASSERT_TRUE(gateway.ok());
   const auto leaf = crypto::Certificate::Parse(gateway->chain_der.front());
   const ByteView serial = leaf->serial();
@@ -406,14 +431,58 @@ TEST_F(SvidKeeperTest, TheEndOfAProcessRevokesEverythingItGot) {
   EXPECT_EQ(keeper_->processes(), 1U);
 }
 
-TEST_F(SvidKeeperTest, LiveCertificatesAreBounded) {
-  const auto first = keeper_->ForKey("a", identity_, key_.public_key().spki());
-  for (size_t i = 0; i < limits::kMaxLiveCertificates; ++i) {
-    ASSERT_TRUE(keeper_->ForKey("a", identity_, key_.public_key().spki()).ok());
-  }
+TEST_F(SvidKeeperTest, LiveCertificatesOfAProcessAreBounded) {
+  const auto ask = [&] { return ForKey(key_.public_key().spki()); };
+  const auto first = ask();
+  for (size_t i = 1; i < limits::kMaxLiveCertificates; ++i) ASSERT_TRUE(ask().ok());
+  EXPECT_EQ(ask().error().code(), ErrorCode::kResourceExhausted);
   const auto leaf = crypto::Certificate::Parse(first->chain_der.front());
-  EXPECT_TRUE(authority_->IsRevoked(leaf->serial()));
-  EXPECT_FALSE(keeper_->ForKey("a", identity_, AsBytes("rubbish")).ok());
+  EXPECT_FALSE(authority_->IsRevoked(leaf->serial())) << "nothing is pushed onto the list";
+  clock_.Advance(minutes(9));
+  EXPECT_TRUE(ask().ok()) << "one that is due is renewed all the same";
+  EXPECT_FALSE(ask().ok());
+  EXPECT_FALSE(ForKey(AsBytes("rubbish")).ok());
+}
+
+// children: inherit gives every child a key of its own.
+TEST_F(SvidKeeperTest, CertificatesOfAnInstanceAreBoundedOverAllItsProcesses) {
+  Identity agent = identity_;
+  agent.instance = InstanceId::Make(1, "0123456789");
+  const auto ask = [&](int child) { return keeper_->X509("child" + std::to_string(child), agent, minutes(15)); };
+  for (size_t i = 0; i < limits::kMaxLiveCertificates; ++i) ASSERT_TRUE(ask(static_cast<int>(i)).ok());
+  EXPECT_EQ(ask(100).error().code(), ErrorCode::kResourceExhausted);
+  Identity other = identity_;
+  other.instance = InstanceId::Make(2, "9876543210");
+  EXPECT_TRUE(keeper_->X509("other", other, minutes(15)).ok());
+  // All that it has is renewed when it is due, and for as long as it likes.
+  for (int round = 0; round < 20; ++round) {
+    clock_.Advance(minutes(9));
+    ASSERT_TRUE(authority_->Tick().ok());
+    for (size_t i = 0; i < limits::kMaxLiveCertificates; ++i) ASSERT_TRUE(ask(static_cast<int>(i)).ok()) << round;
+    EXPECT_FALSE(ask(100).ok());
+  }
+  keeper_->Drop("child3");
+  EXPECT_TRUE(ask(100).ok()) << "the place of one that has ended";
+}
+
+// Children, images and sub-identities that come and go leave their certificates on the list.
+TEST_F(SvidKeeperTest, AnInstanceHasAShareOfTheRevocationList) {
+  Identity agent = identity_;
+  agent.instance = InstanceId::Make(1, "0123456789");
+  const auto churn = [&](size_t rounds) {
+    size_t given = 0;
+    for (size_t i = 0; i < rounds; ++i) {
+      if (keeper_->X509("i", agent, minutes(15)).ok()) ++given;
+      keeper_->Drop("i");
+    }
+    return given;
+  };
+  EXPECT_EQ(churn(limits::kMaxRevocations + 10), limits::kMaxCertificatesPerInstance);
+  Identity other = identity_;
+  other.instance = InstanceId::Make(2, "9876543210");
+  EXPECT_TRUE(keeper_->X509("other", other, minutes(15)).ok());
+  clock_.Advance(minutes(16));
+  EXPECT_EQ(churn(1), 1U) << "what has ended counts no longer";
 }
 
 TEST_F(SvidKeeperTest, AVoidAuthorityMakesEverythingDue) {

@@ -47,8 +47,12 @@ Result<std::unique_ptr<Core>> Core::Create(CoreOptions options, const CoreDepend
   ASSIGN_OR_RETURN(core->authority_,
                    Authority::Open(core->options_.authority, deps.clock, deps.random, deps.store,
                                    [c = core.get()](const Authority::Change& change) { c->OnAuthority(change); }));
-  core->svids_ =
-      std::make_unique<SvidKeeper>(*core->authority_, deps.clock, deps.random, core->events_.issuing, deps.out);
+  core->svids_ = std::make_unique<SvidKeeper>(*core->authority_, deps.clock, deps.random, core->events_.issuing,
+                                              deps.out, [c = core.get()](const std::string& process) {
+                                                if (const auto streams = c->by_process_.find(process);
+                                                    streams != c->by_process_.end())
+                                                  c->RefreshNow(streams->second);
+                                              });
   ASSIGN_OR_RETURN(std::vector<std::string> processes, core->svids_->TakeUp());
   if (!processes.empty()) {
     core->absent_timer_ =
@@ -71,14 +75,27 @@ Status Core::RemoveEntry(std::string_view entry_id) {
   return Ok();
 }
 
+std::optional<InstanceId> Core::Executing(const ProcessEvidence& evidence) const {
+  const auto key = deps_.reader.Identify(evidence);
+  const Instance* instance = key.ok() ? registry_->FindByProcess(*key) : nullptr;
+  if (instance == nullptr || !instance->executing || instance->quarantined) return std::nullopt;
+  return instance->id();
+}
+
+std::optional<InstanceId> Core::InstanceOf(const ProcessEvidence& evidence) const {
+  const auto key = deps_.reader.Identify(evidence);
+  if (!key.ok()) return std::nullopt;
+  const Instance* instance = registry_->FindByProcess(*key);
+  if (instance == nullptr) instance = resolver_.InstanceAbove(*key);
+  return instance == nullptr ? std::nullopt : std::optional(instance->id());
+}
+
 Result<Caller> Core::Authenticate(const ProcessEvidence& evidence) {
   // Counted by instance for whatever runs in one, else by user: nobody gets a fresh bucket by forking, and an agent
   // leaves the services of the user it runs as alone.
-  const auto key = deps_.reader.Identify(evidence);
-  const Instance* instance = key.ok() ? registry_->FindByProcess(*key) : nullptr;
-  if (instance == nullptr && key.ok()) instance = resolver_.InstanceAbove(*key);
+  const std::optional<InstanceId> instance = InstanceOf(evidence);
   const std::string user = evidence.owner ? std::to_string(evidence.owner->uid) : "unknown";
-  if (!limiter_.Admit(instance != nullptr ? instance->id().value() : "uid:" + user)) {
+  if (!limiter_.Admit(instance ? instance->value() : "uid:" + user)) {
     return ResourceExhausted("too many requests: ask again in a second");
   }
   auto caller = Resolve(evidence);
@@ -123,8 +140,15 @@ void Core::OnProcessExit(std::string process) {
 Status Core::Subscribe(Subscriber& s, const std::string& process, const std::optional<InstanceId>& instance) {
   Subscribers& streams = by_process_[process];
   if (streams.size() >= limits::kMaxStreamsPerProcess) return ResourceExhausted("too many open streams of one process");
+  if (instance) {
+    Subscribers& all = by_instance_[instance->value()];
+    if (all.size() >= limits::kMaxStreamsPerInstance) {
+      if (streams.empty()) by_process_.erase(process);
+      return ResourceExhausted("too many open streams of the processes of one instance");
+    }
+    all.insert(&s);
+  }
   streams.insert(&s);
-  if (instance) by_instance_[instance->value()].insert(&s);
   if (!instance || instance->value() != process) matched_.insert(&s);
   subscribers_.emplace(&s, Shown{process, instance ? instance->value() : ""});
   return Ok();
@@ -134,6 +158,7 @@ void Core::Unsubscribe(Subscriber& s) {
   const auto it = subscribers_.find(&s);
   if (it == subscribers_.end()) return;
   stale_.erase(&s);
+  restless_.erase(&s);
   matched_.erase(&s);
   const auto forget = [&s](SubscribersBy& by, const std::string& key) {
     const auto at = by.find(key);
@@ -146,11 +171,20 @@ void Core::Unsubscribe(Subscriber& s) {
   subscribers_.erase(it);
 }
 
-Result<GatewaySvid> Core::IssueForGateway(const InstanceId& id, ByteView spki_der) {
+void Core::IssueForGateway(const InstanceId& id, ByteView spki_der, UniqueFunction<void(Result<GatewaySvid>)> done) {
   const Instance* instance = registry_->Find(id);
-  if (instance == nullptr) return NotFound("no such instance");
-  if (!instance->has_identity()) return PermissionDenied("the instance's identity is withheld");
-  return svids_->ForKey(id.value(), instance->identity, spki_der);
+  if (instance == nullptr) return done(NotFound("no such instance"));
+  if (!instance->has_identity()) return done(PermissionDenied("the instance's identity is withheld"));
+  // On record, it is still the instance's only if nothing has taken its identity away meanwhile.
+  svids_->ForKey(id.value(), instance->identity, spki_der,
+                 [self = std::weak_ptr<Core*>(self_), id, images = instance->images,
+                  done = std::move(done)](Result<GatewaySvid> svid) mutable {
+                   const auto core = self.lock();
+                   const Instance* now = core ? (*core)->registry_->Find(id) : nullptr;
+                   const bool same = now != nullptr && now->has_identity() && now->images == images;
+                   done(!svid.ok() || same ? std::move(svid)
+                                           : Result<GatewaySvid>(PermissionDenied("the instance's identity is gone")));
+                 });
 }
 
 void Core::OnAuthority(const Authority::Change& change) {
@@ -173,6 +207,7 @@ void Core::OnInstance(const Instance& instance, InstanceChange change) {
   const bool void_now = change == InstanceChange::kEnded || change == InstanceChange::kNewImage ||
                         (change == InstanceChange::kWithheld && instance.quarantined);
   if (void_now) svids_->Drop(instance.id().value());
+  if (change == InstanceChange::kEnded) svids_->Forget(instance.id());
   if (change != InstanceChange::kRegistered) {
     if (const auto streams = by_instance_.find(instance.id().value()); streams != by_instance_.end())
       RefreshNow(streams->second);
@@ -270,6 +305,7 @@ void Core::DropAbsent(const std::vector<std::string>& processes) {
     const bool there = watched_.contains(process) || (id.ok() && registry_->Find(*id) != nullptr);
     if (!there) svids_->Drop(process);
   }
+  svids_->ForgetAllBut([this](const InstanceId& id) { return registry_->Find(id) != nullptr; });
 }
 
 void Core::Tick() {
@@ -279,6 +315,8 @@ void Core::Tick() {
   if ((crls_waiting_ && age >= options_.crl_push_interval) || age >= kCrlRenewal) TakeCrls();
   MarkDue();
   MarkSlice();
+  stale_.merge(restless_);
+  restless_.clear();
   if (ClockWasStepped()) RefreshAll();  // every renewal is another one now
   RefreshSome();
 }

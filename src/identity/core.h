@@ -92,12 +92,19 @@ class Core {
 
   SvidKeeper& svids() { return *svids_; }
   // For a key that the instance's gateway made. NOT_FOUND, PERMISSION_DENIED while the identity is withheld.
-  Result<GatewaySvid> IssueForGateway(const InstanceId& instance, ByteView spki_der);
+  void IssueForGateway(const InstanceId& instance, ByteView spki_der, UniqueFunction<void(Result<GatewaySvid>)> done);
+
+  // The instance whose own process this is, while its image is being replaced.
+  std::optional<InstanceId> Executing(const ProcessEvidence& evidence) const;
+  // The instance that this process is, or is a part of.
+  std::optional<InstanceId> InstanceOf(const ProcessEvidence& evidence) const;
 
   // For a stream of this process, which belongs to `instance` where there is one. RESOURCE_EXHAUSTED over
-  // limits::kMaxStreamsPerProcess. Unsubscribe is harmless without Subscribe.
+  // limits::kMaxStreamsPerProcess or kMaxStreamsPerInstance. Unsubscribe is harmless without Subscribe.
   Status Subscribe(Subscriber& s, const std::string& process, const std::optional<InstanceId>& instance);
   void Unsubscribe(Subscriber& s);
+  // Somebody who has subscribed wants to look again at the next Tick, whatever happens meanwhile.
+  void RefreshSoon(Subscriber& s) { restless_.insert(&s); }
   size_t subscribers() const { return subscribers_.size(); }
   // The revocation lists to show, and a number that changes with them: made anew at most once an interval, however many
   // instances end and however many processes ask meanwhile.
@@ -150,6 +157,7 @@ class Core {
   std::map<Subscriber*, Shown> subscribers_;
   SubscribersBy by_process_, by_instance_;
   Subscribers matched_;               // not an instance's own process: exec and entries that end change their rights
+  Subscribers restless_;              // wait for time to pass
   Subscriber* last_slice_ = nullptr;  // the last that MarkSlice took; compared, never used
   std::optional<std::chrono::nanoseconds> clocks_apart_;  // wall and monotonic, at the last Tick
   std::unique_ptr<Registry> registry_;

@@ -62,6 +62,7 @@ struct World {
                    {"/usr/bin/python3", {}, "", {}},
                    {},
                    {},
+                   {},
                    {"python3"}};
     return (*core->registry().Register(std::move(r)))->id();
   }

@@ -85,8 +85,13 @@ Result<const Instance*> Registry::Register(Registration registration) {
   registration.process.start_time = start_time;
 
   Identity identity{std::move(id), Assurance::kAttested, registration.id, {}, registration.on_behalf_of, ""};
-  if (registration.parent.has_value()) {
-    const Instance* parent = Find(*registration.parent);
+  const Instance* const of = registration.parent ? Find(*registration.parent) : nullptr;
+  if (!registration.lineage.empty() && (of == nullptr || !of->has_identity())) {
+    if (registration.lineage.size() > limits::kMaxLineage)
+      return ResourceExhausted("too many generations of sub-agents");
+    identity.lineage = registration.lineage;
+  } else if (registration.parent.has_value()) {
+    const Instance* parent = of;
     if (parent == nullptr) return NotFound("the parent instance has ended");
     if (!parent->has_identity()) return PermissionDenied("the parent instance's identity is withheld");
     identity.lineage = parent->identity.lineage;
@@ -168,10 +173,20 @@ Status Registry::ExecFailed(const InstanceId& id) {
   return Ok();
 }
 
+Status Registry::CheckRelease(const InstanceId& id) const {
+  const Instance* i = Find(id);
+  if (i == nullptr) return NotFound("no such instance");
+  if (!i->quarantined || MatchesAnyExePattern(i->facts.exe_patterns, i->facts.image.exe)) return Ok();
+  return PermissionDenied("role " + i->facts.agent.value() + "/" + i->facts.role.value() + " may not run " +
+                          i->facts.image.exe + ": " + id.value() + " stays in quarantine; end it with `hexr kill " +
+                          id.value() + "`");
+}
+
 Status Registry::SetQuarantined(const InstanceId& id, bool on) {
   Slot* slot = FindSlot(id);
   if (slot == nullptr) return NotFound("no such instance");
   if (slot->instance.quarantined == on) return Ok();
+  if (!on) RETURN_IF_ERROR(CheckRelease(id));
   const bool had = slot->instance.has_identity();
   slot->instance.quarantined = on;
   if (had) on_change_(slot->instance, InstanceChange::kWithheld);

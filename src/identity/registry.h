@@ -31,6 +31,7 @@ struct Registration {
   runtime::UniqueFd pidfd;
   ImageFacts image;
   std::optional<InstanceId> parent;        // the instance that asked for this one
+  std::vector<SpiffeId> lineage;           // as an earlier registration had it: for one whose parent has gone since
   std::optional<OnBehalfOf> on_behalf_of;  // verified
   std::vector<std::string> exe_patterns;   // what the role may run
   bool children_inherit = false;
@@ -81,6 +82,8 @@ class Registry {
   // Before the process runs its first instruction. The pidfd has to be of that very process, and alive. The same
   // process registered again under the same ID and name (the spawner was restarted) is the same instance: its image is
   // taken as by ExecDone, since the exec that was under way then has come to its end, and nothing else of it changes.
+  // One that brings the lineage of an earlier registration needs its parent no longer: that may have ended, or be in
+  // quarantine, since.
   // ALREADY_EXISTS: the ID or the process is registered. NOT_FOUND: the process or the parent has ended.
   // PERMISSION_DENIED: the image is none of the role's; the parent is withheld or acts for another user.
   // RESOURCE_EXHAUSTED over `max_instances` or limits::kMaxLineage.
@@ -92,7 +95,9 @@ class Registry {
   Status ExecDone(const InstanceId& id, ImageFacts image);
   // exec did not happen: the old image is still there.
   Status ExecFailed(const InstanceId& id);
+  // Lifting it needs an image that the role allows, as everything that gives an identity does: PERMISSION_DENIED.
   Status SetQuarantined(const InstanceId& id, bool on);
+  Status CheckRelease(const InstanceId& id) const;
   // Idempotent: an unknown instance has ended already.
   void End(const InstanceId& id, std::string_view why);
 

@@ -35,6 +35,7 @@ class RegistryTest : public ::testing::Test {
                    {"/usr/bin/python3.11", {}, "", {}},
                    {},
                    {},
+                   {},
                    {"python3*"}};
     return r;
   }
@@ -131,6 +132,33 @@ TEST_F(RegistryTest, QuarantineAndExecDoNotLiftEachOther) {
   ASSERT_TRUE(registry_.SetQuarantined(id, false).ok());
   EXPECT_TRUE((*instance)->has_identity());
   EXPECT_THAT(Changes(), ElementsAre(InstanceChange::kRestored));
+}
+
+// INV-KPR-09: nobody's hand makes a forbidden image an attested one.
+TEST_F(RegistryTest, AForbiddenImageStaysInQuarantineWhenItIsReleased) {
+  Puppet agent;
+  const auto instance = Add(agent);
+  ASSERT_TRUE(instance.ok());
+  const InstanceId id = (*instance)->id();
+  EXPECT_FALSE(registry_.ExecDone(id, {"/usr/bin/nc", {}, "", {}}).ok());
+  Changes();
+  const Status refused = registry_.SetQuarantined(id, false);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kPermissionDenied);
+  EXPECT_THAT(refused.error().message(), HasSubstr("may not run /usr/bin/nc"));
+  EXPECT_FALSE((*instance)->has_identity());
+  EXPECT_THAT(Changes(), ElementsAre());
+  // The same of one that comes back with its quarantine after a restart.
+  Puppet other;
+  Registration again = Make(other);
+  again.image.exe = "/usr/bin/nc";
+  again.quarantined = true;
+  const auto back = registry_.Register(std::move(again));
+  ASSERT_TRUE(back.ok());
+  EXPECT_FALSE(registry_.SetQuarantined((*back)->id(), false).ok());
+  // What it runs next may be allowed.
+  ASSERT_TRUE(registry_.ExecDone(id, {"/usr/bin/python3", {}, "", {}}).ok());
+  EXPECT_TRUE(registry_.SetQuarantined(id, false).ok());
+  EXPECT_TRUE((*instance)->has_identity());
 }
 
 TEST_F(RegistryTest, RefusesAPidfdOfAnotherProcessAndDeadOnes) {
@@ -243,6 +271,31 @@ TEST_F(RegistryTest, GenerationsAreBounded) {
   Registration r = Make(last);
   r.parent = parent;
   EXPECT_EQ(registry_.Register(std::move(r)).error().code(), ErrorCode::kResourceExhausted);
+}
+
+// After a restart of the keeper: a sub-agent is who it was, whatever has become of its parent.
+TEST_F(RegistryTest, WhoOutlivedItsParentIsRegisteredAgain) {
+  Puppet orphan, child, parent;
+  Registration gone = Make(orphan);
+  gone.parent = NextId();
+  gone.lineage = {*SpiffeId::Parse("spiffe://example.org/agent/acme/crew/boss")};
+  gone.on_behalf_of = OnBehalfOf{"alice", "https://login.example.org", "{}"};
+  const auto back = registry_.Register(std::move(gone));
+  ASSERT_TRUE(back.ok()) << back.error().ToString();
+  ASSERT_EQ((*back)->identity.lineage.size(), 1U);
+  EXPECT_EQ((*back)->identity.lineage[0].ToString(), "spiffe://example.org/agent/acme/crew/boss");
+  EXPECT_EQ((*back)->identity.on_behalf_of->subject, "alice");
+  const auto boss = Add(parent);
+  ASSERT_TRUE(registry_.SetQuarantined((*boss)->id(), true).ok());
+  Registration of_quarantined = Make(child);
+  of_quarantined.parent = (*boss)->id();
+  of_quarantined.lineage = {(*boss)->identity.id};
+  EXPECT_TRUE(registry_.Register(std::move(of_quarantined)).ok());
+  Puppet deep;
+  Registration too_deep = Make(deep);
+  too_deep.parent = NextId();
+  too_deep.lineage.assign(limits::kMaxLineage + 1, (*boss)->identity.id);
+  EXPECT_EQ(registry_.Register(std::move(too_deep)).error().code(), ErrorCode::kResourceExhausted);
 }
 
 // Children and orphans of an instance belong to it, whatever they do to their parent links; nobody else does.

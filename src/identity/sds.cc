@@ -82,7 +82,9 @@ class SdsStream : public wire::GrpcCall, private Subscriber {
       return;
     }
     const Status updated = Update(*caller);
-    if (!updated.ok() && updated.error().code() != ErrorCode::kUnavailable) stream_->Finish(updated);
+    if (updated.ok()) return;
+    if (updated.error().code() != ErrorCode::kUnavailable) return stream_->Finish(updated);
+    core_.RefreshSoon(*this);
   }
   // The rules of nonces are the same: a message that answers an earlier response than the last says nothing any more.
   bool IsStale(const std::string& nonce) const { return !nonce.empty() && nonce != std::to_string(nonce_); }
@@ -262,20 +264,18 @@ class DeltaStream final : public SdsStream {
 
 // ---- Unary
 
-Result<std::string> FetchSecrets(Core& core, SdsResources& resources, const ProcessEvidence& who, ByteView message) {
-  discovery::DiscoveryRequest request;
-  if (!request.ParseFromArray(message.data(), static_cast<int>(message.size())))
-    return InvalidArgument("the request cannot be read");
+Result<std::string> FetchSecrets(SdsResources& resources, const Caller& caller,
+                                 const discovery::DiscoveryRequest& request) {
   RETURN_IF_ERROR(CheckType(request.type_url()));
   if (static_cast<size_t>(request.resource_names_size()) > limits::kMaxSdsNames)
     return ResourceExhausted("too many resource names");
-  ASSIGN_OR_RETURN(const Caller caller, core.Authenticate(who));
   discovery::DiscoveryResponse response;
   const WipedAtEnd<discovery::DiscoveryResponse> wiped{response};
   std::string version;
   for (const std::string& name : request.resource_names()) {
     RETURN_IF_ERROR(CheckName(name));
     auto resource = resources.Make(caller, name, SdsResources::ValidationOf(request.node()));
+    if (!resource.ok() && resource.error().code() == ErrorCode::kUnavailable) return resource.error();
     if (!resource.ok()) {
       AddError(*response.add_resource_errors(), name, resource.error());
       continue;
@@ -313,14 +313,13 @@ void AddSecretDiscovery(wire::GrpcRouter& router, Core& core, SdsResources& reso
       "/envoy.service.secret.v3.SecretDiscoveryService/FetchSecrets",
       [&core, &resources, &evidence](std::shared_ptr<wire::GrpcStream> stream, const wire::GrpcRequest& request,
                                      ByteView message) -> std::unique_ptr<wire::GrpcCall> {
-        const auto reply = [&]() -> Result<std::string> {
-          ASSIGN_OR_RETURN(const ProcessEvidence who, evidence.EvidenceOf(request.writer));
-          return FetchSecrets(core, resources, who, message);
-        };
-        auto answer = reply();
-        Answer(*stream, answer);
-        if (answer.ok()) WipeText(*answer);
-        return nullptr;
+        discovery::DiscoveryRequest body;
+        const bool readable = body.ParseFromArray(message.data(), static_cast<int>(message.size()));
+        return ServeUnary(core, std::move(stream), request.writer, evidence.EvidenceOf(request.writer),
+                          [=, &resources](const Caller& caller) -> Result<std::string> {
+                            if (!readable) return InvalidArgument("the request cannot be read");
+                            return FetchSecrets(resources, caller, body);
+                          });
       });
 }
 

@@ -1,6 +1,10 @@
 #include "identity/service_call.h"
 
-#include "crypto/secret.h"
+#include <array>
+#include <bit>
+#include <utility>
+
+#include "base/limits/identity.h"
 
 namespace hexr::identity {
 
@@ -15,18 +19,170 @@ Result<ProcessEvidence> WriterOf(const wire::GrpcRequest& request, const Evidenc
   return evidence.EvidenceOf(request.writer);
 }
 
-void Answer(wire::GrpcStream& stream, const Result<std::string>& reply) {
-  if (reply.ok() && !stream.Send(AsBytes(*reply)).ok()) return;  // the call is over already
-  stream.Finish(reply.ok() ? Ok() : Status(reply.error()));
+namespace {
+
+void Answer(wire::GrpcStream& stream, Result<std::string> reply) {
+  const bool sent = !reply.ok() || stream.Send(AsBytes(*reply)).ok();
+  if (reply.ok()) WipeText(*reply);
+  if (sent) stream.Finish(reply.ok() ? Ok() : Status(reply.error()));  // else the call is over already
 }
 
-void WipeText(std::string& s) { crypto::WipeMemory({reinterpret_cast<uint8_t*>(s.data()), s.size()}); }
+// A request, and how it is served once that may be.
+class HeldCall final : public wire::GrpcCall, private Subscriber {
+ public:
+  using Serve = UniqueFunction<std::unique_ptr<wire::GrpcCall>(Result<ProcessEvidence>)>;
 
-std::unique_ptr<StateStream> StateStream::Open(Core& core, std::shared_ptr<wire::GrpcStream> stream,
-                                               Result<ProcessEvidence> evidence, Render render) {
+  HeldCall(Core& core, std::shared_ptr<wire::GrpcStream> stream, wire::WriterTag writer, ProcessEvidence evidence,
+           InstanceId instance, Serve serve)
+      : core_(core),
+        stream_(std::move(stream)),
+        writer_(writer),
+        evidence_(std::move(evidence)),
+        instance_(std::move(instance)),
+        deadline_(core.clock().Mono() + limits::kMaxHoldTime),
+        serve_(std::move(serve)),
+        self_(std::make_shared<HeldCall*>(this)) {}
+  ~HeldCall() override { core_.Unsubscribe(*this); }
+  Status Subscribe() {
+    RETURN_IF_ERROR(core_.Subscribe(*this, instance_.value(), instance_));
+    core_.RefreshSoon(*this);
+    return Ok();
+  }
+  void OnMessage(ByteView) override {}
+
+ private:
+  void Refresh() override {
+    if (!serve_ || !stream_->open()) return;
+    const Instance* instance = core_.registry().Find(instance_);
+    if (instance == nullptr) return stream_->Finish(PermissionDenied("the instance has ended"));
+    if (core_.clock().Mono() >= deadline_)
+      return stream_->Finish(Unavailable("this instance is replacing its image: ask again"));
+    core_.RefreshSoon(*this);
+    if (instance->executing) {
+      probed_ = false;
+    } else if (!std::exchange(probed_, true)) {
+      std::array<uint8_t, 8> token;
+      core_.random().Fill(token);
+      token[0] |= 1;
+      stream_->Probe(std::bit_cast<uint64_t>(token),
+                     [self = std::weak_ptr<HeldCall*>(self_), images = instance->images](wire::WriterTag by) {
+                       if (const auto held = self.lock()) (*held)->Answered(by, images);
+                     });
+    }
+  }
+  void Answered(wire::WriterTag by, uint64_t images) {
+    const Instance* instance = core_.registry().Find(instance_);
+    if (!serve_ || instance == nullptr) return;
+    if (instance->executing || instance->images != images) {
+      probed_ = false;  // it was that image's answer
+      return;
+    }
+    if (by != writer_) return stream_->Finish(PermissionDenied("the process has replaced its image: ask again"));
+    core_.Unsubscribe(*this);
+    inner_ = std::exchange(serve_, {})(std::move(evidence_));
+  }
+
+  Core& core_;
+  std::shared_ptr<wire::GrpcStream> stream_;
+  wire::WriterTag writer_;
+  ProcessEvidence evidence_;
+  InstanceId instance_;
+  MonoTime deadline_;
+  bool probed_ = false;
+  Serve serve_;
+  std::unique_ptr<wire::GrpcCall> inner_;
+  std::shared_ptr<HeldCall*> self_;
+};
+
+std::unique_ptr<wire::GrpcCall> ServeSettled(Core& core, std::shared_ptr<wire::GrpcStream> stream,
+                                             wire::WriterTag writer, Result<ProcessEvidence> evidence,
+                                             HeldCall::Serve serve) {
+  const auto instance = evidence.ok() ? core.Executing(*evidence) : std::nullopt;
+  if (!instance) return serve(std::move(evidence));
+  auto held = std::make_unique<HeldCall>(core, stream, writer, std::move(*evidence), *instance, std::move(serve));
+  if (const Status s = held->Subscribe(); !s.ok()) {
+    stream->Finish(s);
+    return nullptr;
+  }
+  return held;
+}
+
+class UnaryCall final : public wire::GrpcCall, private Subscriber {
+ public:
+  UnaryCall(Core& core, std::shared_ptr<wire::GrpcStream> stream, ProcessEvidence evidence, const Caller& caller,
+            Reply reply)
+      : core_(core),
+        stream_(std::move(stream)),
+        evidence_(std::move(evidence)),
+        process_(caller.process),
+        instance_(caller.instance),
+        images_(caller.images),
+        reply_(std::move(reply)) {}
+  ~UnaryCall() override { core_.Unsubscribe(*this); }
+  Status Subscribe() { return core_.Subscribe(*this, process_, instance_); }
+  void OnMessage(ByteView) override {}
+
+ private:
+  void Refresh() override {
+    if (!stream_->open() || core_.svids().Waiting(process_)) return;
+    const auto caller = core_.Recheck(evidence_, instance_);
+    if (!caller.ok()) return Answer(*stream_, caller.error());
+    if (caller->images != images_)
+      return Answer(*stream_, PermissionDenied("the process has replaced its image: ask again"));
+    auto reply = reply_(*caller);
+    if (!reply.ok() && core_.svids().Waiting(process_)) return;  // the next of several things to sign
+    Answer(*stream_, std::move(reply));
+  }
+
+  Core& core_;
+  std::shared_ptr<wire::GrpcStream> stream_;
+  ProcessEvidence evidence_;
+  std::string process_;
+  std::optional<InstanceId> instance_;
+  uint64_t images_;
+  Reply reply_;
+};
+
+}  // namespace
+
+static std::unique_ptr<wire::GrpcCall> ServeUnaryNow(Core& core, const std::shared_ptr<wire::GrpcStream>& stream,
+                                                     Result<ProcessEvidence> evidence, Reply reply) {
+  const auto answer = [&stream](Result<std::string> r) {
+    Answer(*stream, std::move(r));
+    return std::unique_ptr<wire::GrpcCall>();
+  };
+  if (!evidence.ok()) return answer(evidence.error());
+  const auto caller = core.Authenticate(*evidence);
+  if (!caller.ok()) return answer(caller.error());
+  auto now = reply(*caller);
+  if (now.ok() || !core.svids().Waiting(caller->process)) return answer(std::move(now));
+  auto call = std::make_unique<UnaryCall>(core, stream, std::move(*evidence), *caller, std::move(reply));
+  if (const Status s = call->Subscribe(); !s.ok()) return answer(s.error());
+  return call;
+}
+
+std::unique_ptr<wire::GrpcCall> ServeUnary(Core& core, std::shared_ptr<wire::GrpcStream> stream, wire::WriterTag writer,
+                                           Result<ProcessEvidence> evidence, Reply reply) {
+  return ServeSettled(core, stream, writer, std::move(evidence),
+                      [&core, stream, reply = std::move(reply)](Result<ProcessEvidence> who) mutable {
+                        return ServeUnaryNow(core, stream, std::move(who), std::move(reply));
+                      });
+}
+
+std::unique_ptr<wire::GrpcCall> StateStream::Open(Core& core, std::shared_ptr<wire::GrpcStream> stream,
+                                                  wire::WriterTag writer, Result<ProcessEvidence> evidence,
+                                                  Render render) {
+  return ServeSettled(core, stream, writer, std::move(evidence),
+                      [&core, stream, render = std::move(render)](Result<ProcessEvidence> who) mutable {
+                        return OpenNow(core, stream, std::move(who), std::move(render));
+                      });
+}
+
+std::unique_ptr<wire::GrpcCall> StateStream::OpenNow(Core& core, std::shared_ptr<wire::GrpcStream> stream,
+                                                     Result<ProcessEvidence> evidence, Render render) {
   const auto refuse = [&stream](const Error& why) {
     stream->Finish(why);
-    return std::unique_ptr<StateStream>();
+    return std::unique_ptr<wire::GrpcCall>();
   };
   if (!evidence.ok()) return refuse(evidence.error());
   const auto caller = core.Authenticate(*evidence);
@@ -35,7 +191,9 @@ std::unique_ptr<StateStream> StateStream::Open(Core& core, std::shared_ptr<wire:
   const Status subscribed = core.Subscribe(*call, caller->process, caller->instance);
   if (!subscribed.ok()) return refuse(subscribed.error());
   const Status shown = call->Show(*caller);
-  if (!shown.ok()) return refuse(shown.error());
+  // What is not on record yet follows when it is.
+  const bool comes = core.svids().Waiting(caller->process);
+  if (!shown.ok() && !comes) return refuse(shown.error());
   return call;
 }
 
@@ -56,7 +214,9 @@ void StateStream::Refresh() {
   }
   const Status shown = Show(*caller);
   // Keys that cannot be renewed now may be renewed in a second; the old ones are good until they end.
-  if (!shown.ok() && shown.error().code() != ErrorCode::kUnavailable) stream_->Finish(shown);
+  if (shown.ok()) return;
+  if (shown.error().code() != ErrorCode::kUnavailable) return stream_->Finish(shown);
+  core_.RefreshSoon(*this);
 }
 
 Status StateStream::Show(const Caller& caller) {

@@ -1,5 +1,8 @@
 // What the gRPC services of this room have in common: whose request it is, and streams that follow a process's rights.
-// Belongs to one loop.
+//
+// A request that comes while its process replaces its image is held until that is over, limits::kMaxHoldTime at most:
+// a new program asks before it is known which one it is. The old one may have written it, on a socket that it shares
+// with others: it is answered only when the new one has answered a PING on that connection. Belongs to one loop.
 #pragma once
 
 #include <functional>
@@ -7,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "base/wiped.h"
 #include "identity/core.h"
 #include "wire/grpc_server.h"
 
@@ -19,11 +23,11 @@ Status CheckSecurityHeader(const wire::GrpcRequest& request);
 // The evidence on who wrote this request, if it carries the security header.
 Result<ProcessEvidence> WriterOf(const wire::GrpcRequest& request, const EvidenceSource& evidence);
 
-// The last word of a unary call.
-void Answer(wire::GrpcStream& stream, const Result<std::string>& reply);
-
-// Protobuf's strings are not wiped when they are freed: whatever held a key is, with this.
-void WipeText(std::string& s);
+// A unary call: `reply` is serialized, and wiped once it is sent. Asked again when what was signed for the caller is on
+// record, where it says UNAVAILABLE for that; what is returned is the call's life meanwhile, null when it is over.
+using Reply = std::function<Result<std::string>(const Caller&)>;
+std::unique_ptr<wire::GrpcCall> ServeUnary(Core& core, std::shared_ptr<wire::GrpcStream> stream, wire::WriterTag writer,
+                                           Result<ProcessEvidence> evidence, Reply reply);
 
 // A stream of full states: each message replaces the one before, a slow reader gets the newest. Sends when `Render`
 // makes something other than last time, ends with PERMISSION_DENIED when the process has lost its identity.
@@ -36,8 +40,8 @@ class StateStream final : public wire::GrpcCall, private Subscriber {
   using Render = std::function<Result<State>(const Caller&)>;
 
   // Sends the first state at once. Null when there is none: the stream is finished with the reason.
-  static std::unique_ptr<StateStream> Open(Core& core, std::shared_ptr<wire::GrpcStream> stream,
-                                           Result<ProcessEvidence> evidence, Render render);
+  static std::unique_ptr<wire::GrpcCall> Open(Core& core, std::shared_ptr<wire::GrpcStream> stream,
+                                              wire::WriterTag writer, Result<ProcessEvidence> evidence, Render render);
   ~StateStream() override;
   void OnMessage(ByteView) override {}
 
@@ -51,6 +55,8 @@ class StateStream final : public wire::GrpcCall, private Subscriber {
         instance_(caller.instance),
         images_(caller.images),
         render_(std::move(render)) {}
+  static std::unique_ptr<wire::GrpcCall> OpenNow(Core& core, std::shared_ptr<wire::GrpcStream> stream,
+                                                 Result<ProcessEvidence> evidence, Render render);
   void Refresh() override;
   Status Show(const Caller& caller);
 

@@ -54,7 +54,10 @@ Result<SubIdentities::Minted> SubIdentities::Mint(const Caller& caller, std::str
   // for.
   const WallTime end = core_.clock().Wall() + life;
   const auto old = mine.find(name);
-  if (old != mine.end() && old->second.expires_at > end + seconds(1)) core_.svids().Drop(process, minted.identity.id);
+  if (old != mine.end() && old->second.expires_at > end + seconds(1)) {
+    core_.svids().Drop(process, minted.identity.id);
+    mine.erase(old);
+  }
   ASSIGN_OR_RETURN(minted.x509, core_.svids().X509(process, minted.identity, life));
   for (const std::string& a : audience) {
     ASSIGN_OR_RETURN(std::string token,
@@ -92,49 +95,42 @@ void AddSubIdentityService(wire::GrpcRouter& router, Core& core, SubIdentities& 
   router.AddOneMessage(
       "/hexr.identity.v1.SubIdentity/Mint",
       [&core, &subs, &evidence](Stream stream, const wire::GrpcRequest& request, ByteView message) -> Call {
-        const auto reply = [&]() -> Result<std::string> {
-          ASSIGN_OR_RETURN(const ProcessEvidence who, WriterOf(request, evidence));
-          ASSIGN_OR_RETURN(const Caller caller, core.Authenticate(who));
-          pb::MintRequest body;
-          if (!body.ParseFromArray(message.data(), static_cast<int>(message.size())))
-            return InvalidArgument("the request cannot be read");
-          const std::vector<std::string> audience(body.audience().begin(), body.audience().end());
-          if (audience.size() > limits::kMaxAudiences) return InvalidArgument("too many audiences");
-          ASSIGN_OR_RETURN(const auto minted, subs.Mint(caller, body.name(), seconds(body.ttl_seconds()), audience));
-          pb::MintResponse response;
-          response.set_spiffe_id(minted.identity.id.ToString());
-          response.set_assurance(std::string(AssuranceName(minted.identity.assurance)));
-          for (const SpiffeId& id : minted.identity.lineage) response.add_lineage(id.ToString());
-          response.set_x509_svid(std::string(AsText(minted.x509->chain_der)));
-          response.set_x509_svid_key(std::string(
-              minted.x509->key.RevealText(crypto::RevealToken::For("key of a sub-identity to its own process"))));
-          const Bytes bundle = core.bundles().own().X509Der();
-          response.set_bundle(std::string(AsText(bundle)));
-          for (const std::string& jwt : minted.jwts) response.add_jwt_svid(jwt);
-          response.set_expires_at_unix(ToUnixSeconds(minted.expires_at));
-          std::string out = response.SerializeAsString();
-          WipeText(*response.mutable_x509_svid_key());
-          return out;
-        };
-        auto answer = reply();
-        Answer(*stream, answer);
-        if (answer.ok()) WipeText(*answer);
-        return nullptr;
+        pb::MintRequest body;
+        const bool readable = body.ParseFromArray(message.data(), static_cast<int>(message.size()));
+        return ServeUnary(core, std::move(stream), request.writer, WriterOf(request, evidence),
+                          [=, &core, &subs](const Caller& caller) -> Result<std::string> {
+                            if (!readable) return InvalidArgument("the request cannot be read");
+                            const std::vector<std::string> audience(body.audience().begin(), body.audience().end());
+                            if (audience.size() > limits::kMaxAudiences) return InvalidArgument("too many audiences");
+                            ASSIGN_OR_RETURN(const auto minted,
+                                             subs.Mint(caller, body.name(), seconds(body.ttl_seconds()), audience));
+                            pb::MintResponse response;
+                            response.set_spiffe_id(minted.identity.id.ToString());
+                            response.set_assurance(std::string(AssuranceName(minted.identity.assurance)));
+                            for (const SpiffeId& id : minted.identity.lineage) response.add_lineage(id.ToString());
+                            response.set_x509_svid(std::string(AsText(minted.x509->chain_der)));
+                            response.set_x509_svid_key(std::string(minted.x509->key.RevealText(
+                                crypto::RevealToken::For("key of a sub-identity to its own process"))));
+                            const Bytes bundle = core.bundles().own().X509Der();
+                            response.set_bundle(std::string(AsText(bundle)));
+                            for (const std::string& jwt : minted.jwts) response.add_jwt_svid(jwt);
+                            response.set_expires_at_unix(ToUnixSeconds(minted.expires_at));
+                            std::string out = response.SerializeAsString();
+                            WipeText(*response.mutable_x509_svid_key());
+                            return out;
+                          });
       });
   router.AddOneMessage(
       "/hexr.identity.v1.SubIdentity/Revoke",
       [&core, &subs, &evidence](Stream stream, const wire::GrpcRequest& request, ByteView message) -> Call {
-        const auto reply = [&]() -> Result<std::string> {
-          ASSIGN_OR_RETURN(const ProcessEvidence who, WriterOf(request, evidence));
-          ASSIGN_OR_RETURN(const Caller caller, core.Authenticate(who));
-          pb::RevokeRequest body;
-          if (!body.ParseFromArray(message.data(), static_cast<int>(message.size())))
-            return InvalidArgument("the request cannot be read");
-          RETURN_IF_ERROR(subs.Revoke(caller, body.name()));
-          return pb::RevokeResponse().SerializeAsString();
-        };
-        Answer(*stream, reply());
-        return nullptr;
+        pb::RevokeRequest body;
+        const bool readable = body.ParseFromArray(message.data(), static_cast<int>(message.size()));
+        return ServeUnary(core, std::move(stream), request.writer, WriterOf(request, evidence),
+                          [=, &subs](const Caller& caller) -> Result<std::string> {
+                            if (!readable) return InvalidArgument("the request cannot be read");
+                            RETURN_IF_ERROR(subs.Revoke(caller, body.name()));
+                            return pb::RevokeResponse().SerializeAsString();
+                          });
       });
 }
 

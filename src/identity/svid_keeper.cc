@@ -37,9 +37,10 @@ Result<std::vector<std::string>> SvidKeeper::TakeUp() {
   if (out_ == nullptr) return processes;
   ASSIGN_OR_RETURN(std::vector<OutCertificate> certificates, out_->Load());
   for (OutCertificate& c : certificates) {
+    if (c.instance) accounts_[*c.instance].ends.push_back(c.not_after);
     // Said again: the authority saves its list once a second, and may have died before.
     if (c.revoked) {
-      authority_.RevokeSerial(c.serial, c.not_after, c.authority_id);
+      authority_.RevokeSerial(c.id, c.serial, c.not_after, c.authority_id);
       continue;
     }
     auto& held = held_[c.process].try_emplace(c.id).first->second;
@@ -49,25 +50,54 @@ Result<std::vector<std::string>> SvidKeeper::TakeUp() {
   return processes;
 }
 
-Status SvidKeeper::Remember(const std::string& process, const SpiffeId& id, Bytes serial, const IssuedX509& issued) {
-  if (out_ != nullptr) {
-    RETURN_IF_ERROR(out_->Add({process, id, serial, issued.not_after(), issued.authority_id}));
-  }
-  PerIdentity& held = held_[process].try_emplace(id).first->second;
+Status SvidKeeper::Admit(const std::string& process, const Identity& identity, Ask ask) {
   const WallTime now = clock_.Wall();
+  PerIdentity& held = held_[process].try_emplace(identity.id).first->second;
   std::erase_if(held.revocable, [now](const Revocable& r) { return r.not_after <= now; });
-  // Renewals at half life leave two or three; more means that somebody asks for keys in a loop.
+  Account* const account = identity.instance ? &accounts_[*identity.instance] : nullptr;
+  if (account != nullptr) std::erase_if(account->ends, [now](WallTime end) { return end <= now; });
+  // At half a life each place takes one more, and no agent brings that about: it never runs out of what it has.
+  if (ask == Ask::kRenewal) return Ok();
   if (held.revocable.size() >= limits::kMaxLiveCertificates) {
-    Revoke(held.revocable.front());
-    held.revocable.erase(held.revocable.begin());
+    return ResourceExhausted("this process has had " + std::to_string(limits::kMaxLiveCertificates) +
+                             " certificates that are still valid: use the last one, or ask again when one has ended");
   }
+  if (account == nullptr) return Ok();
+  size_t current = 0;
+  if (const auto places = account->places.find(identity.id); places != account->places.end()) {
+    for (const auto& [name, keys] : places->second) current += static_cast<size_t>(keys);
+  }
+  if (ask == Ask::kMore && current >= limits::kMaxLiveCertificates) {
+    return ResourceExhausted("the processes of this instance hold " + std::to_string(limits::kMaxLiveCertificates) +
+                             " certificates: end one of them, or let them share a connection to one that has its own");
+  }
+  if (account->ends.size() >= limits::kMaxCertificatesPerInstance) {
+    return ResourceExhausted("this instance has had " + std::to_string(limits::kMaxCertificatesPerInstance) +
+                             " certificates that have not ended yet: ask again in some minutes");
+  }
+  return Ok();
+}
+
+Status SvidKeeper::Remember(const std::string& process, const Identity& identity, Bytes serial,
+                            const IssuedX509& issued, Ask ask) {
+  if (out_ != nullptr) {
+    RETURN_IF_ERROR(
+        out_->Add({process, identity.id, serial, issued.not_after(), issued.authority_id, identity.instance}));
+  }
+  PerIdentity& held = held_[process].try_emplace(identity.id).first->second;
   held.revocable.push_back({std::move(serial), issued.not_after(), issued.authority_id});
+  held.instance = identity.instance;
+  if (identity.instance) {
+    Account& account = accounts_[*identity.instance];
+    account.ends.push_back(issued.not_after());
+    if (ask == Ask::kMore) ++account.places[identity.id][process];
+  }
   ++issued_;
   return Ok();
 }
 
-void SvidKeeper::Revoke(const Revocable& r) {
-  authority_.RevokeSerial(r.serial, r.not_after, r.authority_id);
+void SvidKeeper::Revoke(const SpiffeId& id, const Revocable& r) {
+  authority_.RevokeSerial(id, r.serial, r.not_after, r.authority_id);
   if (out_ == nullptr) return;
   if (const Status s = out_->Revoked(r.serial); !s.ok())
     Log(LogLevel::kError, "svid.revocation", {{"error", s.error()}});
@@ -75,29 +105,39 @@ void SvidKeeper::Revoke(const Revocable& r) {
 
 Result<const HeldX509*> SvidKeeper::X509(const std::string& process, const Identity& identity, seconds ttl) {
   PerIdentity& held = held_[process].try_emplace(identity.id).first->second;
-  if (held.x509.has_value() && !Due(held.x509->renewal, authority_.options().svid_ttl)) return &*held.x509;
+  if (held.x509.has_value() && !Due(held.x509->renewal, authority_.options().svid_ttl)) {
+    RETURN_IF_ERROR(CheckRecorded(process));
+    return &*held.x509;
+  }
+  const Ask ask = held.x509.has_value() ? Ask::kRenewal : Ask::kMore;
+  RETURN_IF_ERROR(Admit(process, identity, ask));
   const crypto::PrivateKey key = crypto::PrivateKey::Generate(crypto::KeyType::kP256);
   ASSIGN_OR_RETURN(const IssuedX509 issued, authority_.IssueX509(identity.id, key.public_key(), ttl));
   const ByteView serial = issued.chain.front().serial();
   Bytes serial_copy(serial.begin(), serial.end());
-  RETURN_IF_ERROR(Issuing(identity, "x509", serial, issued.not_after()));
-  RETURN_IF_ERROR(Remember(process, identity.id, serial_copy, issued));
+  RETURN_IF_ERROR(Issuing(process, identity, "x509", serial, issued.not_after()));
+  RETURN_IF_ERROR(Remember(process, identity, serial_copy, issued, ask));
   held.x509 = HeldX509{crypto::EncodeChain(issued.chain), key.ToPkcs8(), std::move(serial_copy),
                        RenewalFor(issued.not_before(), issued.not_after(), issued.authority_id)};
   look_at_.emplace(held.x509->renewal.at_mono, process);
+  RETURN_IF_ERROR(CheckRecorded(process));
   return &*held.x509;
 }
 
 Result<const HeldWit*> SvidKeeper::Wit(const std::string& process, const Identity& identity, seconds ttl) {
   PerIdentity& held = held_[process].try_emplace(identity.id).first->second;
-  if (held.wit.has_value() && !Due(held.wit->renewal, authority_.options().svid_ttl)) return &*held.wit;
+  if (held.wit.has_value() && !Due(held.wit->renewal, authority_.options().svid_ttl)) {
+    RETURN_IF_ERROR(CheckRecorded(process));
+    return &*held.wit;
+  }
   const crypto::PrivateKey key = crypto::PrivateKey::Generate(crypto::KeyType::kP256);
   ASSIGN_OR_RETURN(Authority::IssuedToken issued, authority_.IssueWit(identity, key.public_key(), ttl));
   ASSIGN_OR_RETURN(crypto::Secret jwk, PrivateJwk(key));
-  RETURN_IF_ERROR(Issuing(identity, "wit", {}, issued.expires_at));
+  RETURN_IF_ERROR(Issuing(process, identity, "wit", {}, issued.expires_at));
   held.wit = HeldWit{std::move(issued.token), std::move(jwk),
                      RenewalFor(issued.issued_at, issued.expires_at, issued.authority_id)};
   look_at_.emplace(held.wit->renewal.at_mono, process);
+  RETURN_IF_ERROR(CheckRecorded(process));
   return &*held.wit;
 }
 
@@ -108,9 +148,12 @@ Result<std::string> SvidKeeper::Jwt(const std::string& process, const Identity& 
   key.erase(std::unique(key.begin(), key.end()), key.end());
   PerIdentity& held = held_[process].try_emplace(identity.id).first->second;
   const auto it = held.tokens.find(key);
-  if (it != held.tokens.end() && !Due(it->second.renewal, authority_.options().jwt_ttl)) return it->second.token;
+  if (it != held.tokens.end() && !Due(it->second.renewal, authority_.options().jwt_ttl)) {
+    RETURN_IF_ERROR(CheckRecorded(process));
+    return it->second.token;
+  }
   ASSIGN_OR_RETURN(Authority::IssuedToken issued, authority_.IssueJwt(identity, key, ttl));
-  RETURN_IF_ERROR(Issuing(identity, "jwt", {}, issued.expires_at));
+  RETURN_IF_ERROR(Issuing(process, identity, "jwt", {}, issued.expires_at));
   if (it == held.tokens.end() && held.tokens.size() >= limits::kMaxCachedTokens) {
     held.tokens.erase(std::min_element(held.tokens.begin(), held.tokens.end(), [](const auto& a, const auto& b) {
       return a.second.renewal.not_after < b.second.renewal.not_after;
@@ -118,15 +161,67 @@ Result<std::string> SvidKeeper::Jwt(const std::string& process, const Identity& 
   }
   held.tokens.insert_or_assign(
       std::move(key), CachedToken{issued.token, RenewalFor(issued.issued_at, issued.expires_at, issued.authority_id)});
+  RETURN_IF_ERROR(CheckRecorded(process));
   return issued.token;
 }
 
-Result<GatewaySvid> SvidKeeper::ForKey(const std::string& process, const Identity& identity, ByteView spki_der) {
+void SvidKeeper::ForKey(const std::string& process, const Identity& identity, ByteView spki_der,
+                        UniqueFunction<void(Result<GatewaySvid>)> done) {
+  auto svid = MakeForKey(process, identity, spki_der);
+  const auto it = unrecorded_.find(process);
+  if (!svid.ok() || it == unrecorded_.end()) return done(std::move(svid));
+  it->second.waiting.push_back([svid = std::move(svid), done = std::move(done)](const Status& recorded) mutable {
+    done(recorded.ok() ? std::move(svid) : Result<GatewaySvid>(recorded.error()));
+  });
+}
+
+Status SvidKeeper::Issuing(const std::string& process, const Identity& identity, std::string_view kind, ByteView serial,
+                           WallTime not_after) {
+  if (!on_issuing_) return Ok();
+  struct Call {
+    bool asking = true;
+    std::optional<Status> now;
+  };
+  const auto call = std::make_shared<Call>();
+  on_issuing_(identity, kind, serial, not_after,
+              [weak = std::weak_ptr<SvidKeeper*>(self_), process, call](const Status& s) {
+                if (call->asking) {
+                  call->now = s;
+                } else if (const auto self = weak.lock()) {
+                  (*self)->Recorded(process, s);
+                }
+              });
+  call->asking = false;
+  if (call->now) return *call->now;
+  ++unrecorded_[process].count;
+  return Ok();
+}
+
+void SvidKeeper::Recorded(const std::string& process, const Status& status) {
+  const auto it = unrecorded_.find(process);
+  if (it == unrecorded_.end()) return;
+  if (!status.ok()) it->second.status = status;
+  if (--it->second.count > 0) return;
+  auto node = unrecorded_.extract(it);
+  Unrecorded& over = node.mapped();
+  // It never left, and never will.
+  if (!over.status.ok()) Drop(process);
+  for (auto& waiting : over.waiting) waiting(over.status);
+  if (on_recorded_) on_recorded_(process);
+}
+
+Result<GatewaySvid> SvidKeeper::MakeForKey(const std::string& process, const Identity& identity, ByteView spki_der) {
   ASSIGN_OR_RETURN(const crypto::PublicKey key, crypto::PublicKey::FromSpki(spki_der));
+  PerIdentity& held = held_[process].try_emplace(identity.id).first->second;
+  // A key that comes before its time has the place of the one before: a gateway that started again has lost that one.
+  Ask ask = Ask::kMore;
+  if (held.for_key) ask = Due(*held.for_key, authority_.options().svid_ttl) ? Ask::kRenewal : Ask::kAnother;
+  RETURN_IF_ERROR(Admit(process, identity, ask));
   ASSIGN_OR_RETURN(const IssuedX509 issued, authority_.IssueX509(identity.id, key, authority_.options().svid_ttl));
   const ByteView serial = issued.chain.front().serial();
-  RETURN_IF_ERROR(Issuing(identity, "x509", serial, issued.not_after()));
-  RETURN_IF_ERROR(Remember(process, identity.id, Bytes(serial.begin(), serial.end()), issued));
+  RETURN_IF_ERROR(Issuing(process, identity, "x509", serial, issued.not_after()));
+  RETURN_IF_ERROR(Remember(process, identity, Bytes(serial.begin(), serial.end()), issued, ask));
+  held.for_key = RenewalFor(issued.not_before(), issued.not_after(), issued.authority_id);
   GatewaySvid svid{{}, issued.not_after()};
   for (const crypto::Certificate& c : issued.chain) svid.chain_der.push_back(c.der());
   return svid;
@@ -170,8 +265,14 @@ std::vector<std::string> SvidKeeper::TakeDue(const std::function<bool(const std:
   return {due.begin(), due.end()};
 }
 
-void SvidKeeper::RevokeAll(const PerIdentity& held) {
-  for (const Revocable& r : held.revocable) Revoke(r);
+void SvidKeeper::RevokeAll(const std::string& process, const SpiffeId& id, const PerIdentity& held) {
+  for (const Revocable& r : held.revocable) Revoke(id, r);
+  const auto account = held.instance ? accounts_.find(*held.instance) : accounts_.end();
+  if (account == accounts_.end()) return;
+  const auto places = account->second.places.find(id);
+  if (places == account->second.places.end()) return;
+  places->second.erase(process);
+  if (places->second.empty()) account->second.places.erase(places);
 }
 
 void SvidKeeper::Drop(const std::string& process) {
@@ -180,7 +281,7 @@ void SvidKeeper::Drop(const std::string& process) {
   // Out of the table first: revoking tells others, and they may ask about this process.
   const auto identities = std::move(it->second);
   held_.erase(it);
-  for (const auto& [id, held] : identities) RevokeAll(held);
+  for (const auto& [id, held] : identities) RevokeAll(process, id, held);
 }
 
 void SvidKeeper::Drop(const std::string& process, const SpiffeId& id) {
@@ -188,13 +289,14 @@ void SvidKeeper::Drop(const std::string& process, const SpiffeId& id) {
   if (it == held_.end()) return;
   auto node = it->second.extract(id);
   if (it->second.empty()) held_.erase(it);
-  if (!node.empty()) RevokeAll(node.mapped());
+  if (!node.empty()) RevokeAll(process, id, node.mapped());
 }
 
 void SvidKeeper::VoidAuthority(std::string_view authority_id) {
   for (auto& [process, identities] : held_) {
     for (auto& [id, held] : identities) {
       if (held.x509.has_value() && held.x509->renewal.authority_id == authority_id) held.x509->renewal.forced = true;
+      if (held.for_key.has_value() && held.for_key->authority_id == authority_id) held.for_key->forced = true;
       if (held.wit.has_value() && held.wit->renewal.authority_id == authority_id) held.wit->renewal.forced = true;
       std::erase_if(held.tokens,
                     [authority_id](const auto& t) { return t.second.renewal.authority_id == authority_id; });

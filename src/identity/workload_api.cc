@@ -229,20 +229,17 @@ void AddWorkloadApi(wire::GrpcRouter& router, Core& core, const EvidenceSource& 
   using Render = std::function<Result<StateStream::State>(Core&, const Caller&)>;
   const auto add_stream = [&](const char* name, const Render& render) {
     router.AddOneMessage(name, [&core, &evidence, render](Stream stream, const GrpcRequest& request, ByteView) -> Call {
-      return StateStream::Open(core, std::move(stream), WriterOf(request, evidence),
+      return StateStream::Open(core, std::move(stream), request.writer, WriterOf(request, evidence),
                                [&core, render](const Caller& caller) { return render(core, caller); });
     });
   };
   const auto add_unary = [&](const char* name, Result<std::string> (*answer)(Core&, const Caller&, ByteView)) {
     router.AddOneMessage(
         name, [&core, &evidence, answer](Stream stream, const GrpcRequest& request, ByteView message) -> Call {
-          const auto reply = [&]() -> Result<std::string> {
-            ASSIGN_OR_RETURN(const ProcessEvidence who, WriterOf(request, evidence));
-            ASSIGN_OR_RETURN(const Caller caller, core.Authenticate(who));
-            return answer(core, caller, message);
-          };
-          Answer(*stream, reply());
-          return nullptr;
+          return ServeUnary(core, std::move(stream), request.writer, WriterOf(request, evidence),
+                            [&core, answer, text = ToBytes(AsText(message))](const Caller& caller) {
+                              return answer(core, caller, text);
+                            });
         });
   };
 
@@ -264,7 +261,7 @@ void AddWorkloadApi(wire::GrpcRouter& router, Core& core, const EvidenceSource& 
         const bool readable = body.ParseFromArray(message.data(), static_cast<int>(message.size()));
         auto wanted = readable ? RequestedId(body.spiffe_id()) : InvalidArgument("the request cannot be read");
         return StateStream::Open(
-            core, std::move(stream), WriterOf(request, evidence),
+            core, std::move(stream), request.writer, WriterOf(request, evidence),
             [&core, wanted = std::move(wanted)](const Caller& caller) -> Result<StateStream::State> {
               if (!wanted.ok()) return wanted.error();
               return RenderWit(core, *wanted, caller);

@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
+
+#include <deque>
 
 #include "base/bytes.h"
 #include "base/limits/identity.h"
@@ -39,6 +42,11 @@ class WorkloadApi : public testing::ServiceTest {
   void Build(ProcessTier tier = ProcessTier::kPidfdInfo, RateLimiter::Options rate = {1e6, 1e6}) {
     Create(tier, rate);
     AddWorkloadApi(*router, *core, evidence);
+  }
+  Result<GatewaySvid> ForGateway(const InstanceId& id, ByteView spki) {
+    std::optional<Result<GatewaySvid>> out;
+    core->IssueForGateway(id, spki, [&out](Result<GatewaySvid> r) { out = std::move(r); });
+    return std::move(out).value();
   }
   static JWTSVIDRequest JwtFor(std::initializer_list<const char*> audience, std::string_view id = "") {
     JWTSVIDRequest request;
@@ -193,7 +201,7 @@ TEST_F(WorkloadApi, QuarantineEndsStreamsAndRefusesRequests) {
   c.Pump();
   EXPECT_EQ(o.code(), ErrorCode::kPermissionDenied);
   EXPECT_EQ(c.Call(kX509, X509SVIDRequest()).code(), ErrorCode::kPermissionDenied);
-  EXPECT_EQ(core->IssueForGateway(id, {}).error().code(), ErrorCode::kPermissionDenied);
+  EXPECT_EQ(ForGateway(id, {}).error().code(), ErrorCode::kPermissionDenied);
   ASSERT_TRUE(core->registry().SetQuarantined(id, false).ok());
   EXPECT_THAT(c.Call(kJwt, JwtFor({"db"})).messages, SizeIs(1));
 }
@@ -205,9 +213,12 @@ TEST_F(WorkloadApi, ExecWithholdsAndANewImageStartsAfresh) {
   Outcome o;
   c.Open(kX509, X509SVIDRequest(), o);
   ASSERT_TRUE(core->registry().ExecStarting(id).ok());
-  EXPECT_EQ(c.Call(kJwt, JwtFor({"db"})).code(), ErrorCode::kUnavailable);
+  Outcome held;
+  c.Open(kJwt, JwtFor({"db"}), held);
+  EXPECT_THAT(held.messages, IsEmpty());
   ASSERT_TRUE(core->registry().ExecFailed(id).ok());
   c.Pump();
+  EXPECT_THAT(held.messages, SizeIs(1));
   EXPECT_FALSE(o.end.has_value()) << "the same image goes on as before";
   EXPECT_THAT(o.messages, SizeIs(1));
 
@@ -484,6 +495,47 @@ TEST_F(WorkloadApi, ACallerThatAsksTooOftenWaitsAlone) {
   EXPECT_THAT(c.Call(kJwt, JwtFor({"db"})).messages, SizeIs(1));
 }
 
+// children: inherit, and children without end.
+TEST_F(WorkloadApi, StreamsOfAnInstanceAreBoundedOverItsProcesses) {
+  constexpr size_t kChildren = limits::kMaxStreamsPerInstance / limits::kMaxStreamsPerProcess + 1;
+  Puppet agent([](int go, int ready) {
+    pid_t children[kChildren];
+    for (pid_t& child : children) {
+      child = ::fork();
+      if (child == 0) {
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        ::pause();
+        ::_exit(0);
+      }
+    }
+    if (::write(ready, children, sizeof children) != sizeof children) ::_exit(1);
+    char c;
+    while (::read(go, &c, 1) == 1) {
+    }
+  });
+  pid_t children[kChildren];
+  ASSERT_EQ(::read(agent.ready(), children, sizeof children), static_cast<ssize_t>(sizeof children));
+  Puppet other;
+  Launch(agent, "writer", true);
+  Launch(other, "editor");
+  std::vector<std::unique_ptr<Connection>> connections;
+  std::deque<Outcome> outcomes;
+  size_t served = 0;
+  for (const pid_t child : children) {
+    auto& c = connections.emplace_back(std::make_unique<Connection>(*router, clock, child));
+    for (size_t i = 0; i < limits::kMaxStreamsPerProcess; ++i) {
+      c->Open(kX509Bundles, X509BundlesRequest(), outcomes.emplace_back());
+      served += !outcomes.back().end;
+    }
+  }
+  EXPECT_EQ(served, limits::kMaxStreamsPerInstance);
+  EXPECT_EQ(outcomes.back().code(), ErrorCode::kResourceExhausted);
+  Outcome theirs;
+  Connection o(*router, clock, other.pid());
+  o.Open(kX509Bundles, X509BundlesRequest(), theirs);
+  EXPECT_THAT(theirs.messages, SizeIs(1));
+}
+
 TEST_F(WorkloadApi, StreamsOfOneProcessAreBounded) {
   Puppet agent;
   Launch(agent);
@@ -621,14 +673,14 @@ TEST_F(WorkloadApi, TheGatewayGetsACertificateForItsOwnKey) {
   Puppet agent;
   const InstanceId id = Launch(agent)->id();
   const crypto::PrivateKey key = crypto::PrivateKey::Generate(crypto::KeyType::kP256);
-  const auto svid = core->IssueForGateway(id, key.public_key().spki());
+  const auto svid = ForGateway(id, key.public_key().spki());
   ASSERT_TRUE(svid.ok());
   const auto leaf = crypto::Certificate::Parse(svid->chain_der.front());
   EXPECT_EQ(leaf->uris(), std::vector<std::string>{kWriterId});
   EXPECT_EQ(*leaf->public_key(), key.public_key());
   core->registry().End(id, "test");
   EXPECT_TRUE(core->authority().IsRevoked(leaf->serial()));
-  EXPECT_EQ(core->IssueForGateway(id, key.public_key().spki()).error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(ForGateway(id, key.public_key().spki()).error().code(), ErrorCode::kNotFound);
 }
 
 TEST(RateLimiter, RemembersSoManyCallers) {

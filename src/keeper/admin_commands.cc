@@ -13,7 +13,9 @@
 namespace hexr::keeper {
 
 using identity::Instance;
+using ledger::Body;
 using ledger::Code;
+using ledger::RecordKind;
 using wire::Json;
 using wire::JsonArray;
 using wire::JsonObject;
@@ -57,6 +59,60 @@ void AdminCommands::Serve(AdminServer& server, const char* method, Simple f) {
   });
 }
 
+void AdminCommands::Serve(AdminServer& server, const char* method, Acting f) {
+  server.Serve(method, [this, f](const Call& call) { (this->*f)(call); });
+}
+
+ledger::Event AdminCommands::Event(const AdminCall& call, RecordKind kind, Code event, Body body,
+                                   std::optional<IdSegment> tenant) {
+  body.Set("event", event).Set("operator", k_.operators_->Name(call.who(), /*may_read=*/true));
+  return {.time = k_.clock_.Wall(),
+          .kind = kind,
+          .spiffe_id = SpiffeId::ForTrustDomain(k_.options_.config.trust_domain),
+          .tenant = std::move(tenant),
+          .body = std::move(body)};
+}
+
+void AdminCommands::Give(const Call& call, const ledger::Event& event, UniqueFunction<void()> then) {
+  k_.evidence_->Record(event, [call, then = std::move(then)](const hexr::Status& recorded) mutable {
+    if (!recorded.ok()) return call->Fail(recorded.error().WithContext("not done, since it cannot be recorded"));
+    then();
+  });
+}
+
+void AdminCommands::Give(const Call& call, ledger::Event event, UniqueFunction<Result<Json>()> act) {
+  const ledger::Event copy = event;
+  Give(call, copy, UniqueFunction<void()>([this, call, event = std::move(event), act = std::move(act)]() mutable {
+         const Result<Json> done = act();
+         if (!done.ok()) return Failed(call, std::move(event), done.error());
+         call->Answer(*done);
+       }));
+}
+
+void AdminCommands::Failed(const Call& call, ledger::Event event, const Error& why) {
+  event.time = k_.clock_.Wall();
+  event.body.Set("failed", true);
+  k_.evidence_->Note(event);
+  call->Fail(why);
+}
+
+void AdminCommands::Taken(const Call& call, const std::vector<ledger::Event>& events, Json result) {
+  struct Open {
+    size_t left;
+    hexr::Status status;
+    Json result;
+  };
+  const auto open = std::make_shared<Open>(Open{events.size(), Ok(), std::move(result)});
+  for (const ledger::Event& event : events) {
+    k_.evidence_->Record(event, [call, open](const hexr::Status& recorded) {
+      if (!recorded.ok()) open->status = recorded;
+      if (--open->left > 0) return;
+      if (open->status.ok()) return call->Answer(open->result);
+      call->Fail(open->status.error().WithContext("done, but it cannot be recorded"));
+    });
+  }
+}
+
 void AdminCommands::ServeOn(AdminServer& server) {
   Serve(server, "status", &AdminCommands::Status);
   Serve(server, "ps", &AdminCommands::Ps);
@@ -67,25 +123,28 @@ void AdminCommands::ServeOn(AdminServer& server) {
   Serve(server, "tenant.list", &AdminCommands::TenantList);
   Serve(server, "tenant.freeze", &AdminCommands::TenantFreeze);
   Serve(server, "tenant.delete", &AdminCommands::TenantDelete);
-  server.Serve("tenant.create", [this](std::shared_ptr<AdminCall> call) { TenantCreate(std::move(call)); });
-  server.Serve("tenant.thaw", [this](std::shared_ptr<AdminCall> call) { TenantThaw(std::move(call)); });
+  Serve(server, "tenant.create", &AdminCommands::TenantCreate);
+  Serve(server, "tenant.thaw", &AdminCommands::TenantThaw);
   Serve(server, "bundle.show", &AdminCommands::BundleShow);
   Serve(server, "bundle.list", &AdminCommands::BundleList);
   Serve(server, "bundle.set", &AdminCommands::BundleSet);
+  Serve(server, "bundle.delete", &AdminCommands::BundleDelete);
   Serve(server, "entry.list", &AdminCommands::EntryList);
   Serve(server, "entry.show", &AdminCommands::EntryShow);
   Serve(server, "entry.create", &AdminCommands::EntryCreate);
   Serve(server, "entry.delete", &AdminCommands::EntryDelete);
   Serve(server, "authority.list", &AdminCommands::AuthorityList);
   Serve(server, "authority.rotate", &AdminCommands::AuthorityRotate);
-  Serve(server, "authority.taint", &AdminCommands::AuthorityTaint);
-  Serve(server, "authority.revoke", &AdminCommands::AuthorityRevoke);
+  server.Serve("authority.taint",
+               [this](const Call& call) { TakeTrust(call, "authority.tainted", &identity::Authority::Taint); });
+  server.Serve("authority.revoke",
+               [this](const Call& call) { TakeTrust(call, "authority.revoked", &identity::Authority::Revoke); });
   Serve(server, "ledger.logs", &AdminCommands::LedgerLogs);
   Serve(server, "vault.put", &AdminCommands::VaultPut);
   Serve(server, "vault.list", &AdminCommands::VaultList);
   Serve(server, "vault.delete", &AdminCommands::VaultDelete);
   Serve(server, "vault.rotate", &AdminCommands::VaultRotate);
-  server.Serve("vault.get", [this](std::shared_ptr<AdminCall> call) { VaultGet(std::move(call)); });
+  Serve(server, "vault.get", &AdminCommands::VaultGet);
 }
 
 // ---- the node and its instances
@@ -144,25 +203,72 @@ Result<Json> AdminCommands::Kill(const AdminCall& call) {
   ASSIGN_OR_RETURN(const std::string target, call.Required("target"));
   ASSIGN_OR_RETURN(const std::vector<InstanceId> ids, k_.Targets(target));
   JsonArray out;
+  // Nothing is waited for, not even for the digest of the operator's program.
+  const Body by = k_.operators_->Name(call.who(), /*may_read=*/false);
   for (const InstanceId& id : ids) {
-    RETURN_IF_ERROR(k_.EndInstance(id, Code("operator")));
+    k_.EndInstance(id, Code("operator"), by);
     out.push_back(id.value());
   }
   return Json(JsonObject{{"instances", std::move(out)}});
 }
 
-Result<Json> AdminCommands::SetQuarantined(const AdminCall& call, bool on) {
-  ASSIGN_OR_RETURN(const std::string target, call.Required("target"));
-  ASSIGN_OR_RETURN(const std::vector<InstanceId> ids, k_.Targets(target));
+void AdminCommands::Quarantine(const Call& call) {
+  const auto target = call->Required("target");
+  if (!target.ok()) return call->Fail(target.error());
+  const auto ids = k_.Targets(*target);
+  if (!ids.ok()) return call->Fail(ids.error());
   JsonArray out;
-  for (const InstanceId& id : ids) {
-    RETURN_IF_ERROR(k_.SetQuarantined(id, on));
+  std::vector<ledger::Event> events;
+  for (const InstanceId& id : *ids) {
+    const Instance* i = k_.core_->registry().Find(id);
+    if (i == nullptr || !k_.core_->registry().SetQuarantined(id, true).ok()) continue;
+    Body body;
+    body.Set("event", Code("quarantine"));
+    events.push_back(k_.InstanceEvent(*i, RecordKind::kKill, std::move(body)));
     out.push_back(id.value());
   }
-  return Json(JsonObject{{"instances", std::move(out)}});
+  k_.core_->PushCrls();
+  const Body by = k_.operators_->Name(call->who(), /*may_read=*/true);
+  for (ledger::Event& event : events) event.body.Set("operator", by);
+  if (events.empty()) return call->Fail(NotFound("the instance has ended"));
+  Taken(call, events, JsonObject{{"instances", std::move(out)}});
 }
-Result<Json> AdminCommands::Quarantine(const AdminCall& call) { return SetQuarantined(call, true); }
-Result<Json> AdminCommands::Release(const AdminCall& call) { return SetQuarantined(call, false); }
+
+void AdminCommands::Release(const Call& call) {
+  const auto target = call->Required("target");
+  if (!target.ok()) return call->Fail(target.error());
+  const auto ids = k_.Targets(*target);
+  if (!ids.ok()) return call->Fail(ids.error());
+  const Body by = k_.operators_->Name(call->who(), /*may_read=*/true);
+  const auto event_of = [&](const InstanceId& id) {
+    Body body;
+    body.Set("event", Code("release")).Set("operator", by);
+    return k_.InstanceEvent(*k_.core_->registry().Find(id), RecordKind::kKill, std::move(body));
+  };
+  // One that may not be released keeps the others of its crew where they are: nothing is half done.
+  for (const InstanceId& id : *ids) {
+    if (const hexr::Status s = k_.core_->registry().CheckRelease(id); !s.ok())
+      return Failed(call, event_of(id), s.error());
+  }
+  struct Open {
+    size_t left;
+    hexr::Status status;
+    JsonArray out;
+  };
+  const auto open = std::make_shared<Open>(Open{ids->size(), Ok(), {}});
+  for (const InstanceId& id : *ids) {
+    k_.evidence_->Record(event_of(id), [this, call, open, id](const hexr::Status& recorded) {
+      const hexr::Status s = recorded.ok() ? k_.core_->registry().SetQuarantined(id, false) : recorded;
+      if (s.ok())
+        open->out.push_back(id.value());
+      else
+        open->status = s;
+      if (--open->left > 0) return;
+      if (!open->status.ok()) return call->Fail(open->status.error());
+      call->Answer(JsonObject{{"instances", std::move(open->out)}});
+    });
+  }
+}
 
 // ---- tenants
 
@@ -180,64 +286,84 @@ Result<Json> AdminCommands::TenantList(const AdminCall&) {
   return Json(JsonObject{{"tenants", std::move(out)}});
 }
 
-void AdminCommands::TenantCreate(std::shared_ptr<AdminCall> call) {
-  const auto name = TenantArg(*call);
-  if (!name.ok()) return call->Fail(name.error());
-  const auto tenant = k_.tenants_->Create(*name);
-  if (!tenant.ok()) return call->Fail(tenant.error());
-  const hexr::Status log = k_.evidence_->AddTenant(*name);
-  if (!log.ok()) return call->Fail(log.error());
-  k_.StartGateway(*tenant, [call, t = *tenant](const hexr::Status& s) {
-    if (!s.ok()) return call->Fail(s.error());
-    call->Answer(JsonObject{{"tenant", t.name.value()}, {"uid", t.uid_base}});
-  });
+namespace {
+
+Body TenantBody(const IdSegment& tenant) {
+  Body body;
+  body.Set("tenant", tenant);
+  return body;
 }
 
-// Ends what runs and takes the gateway away. The record comes first.
-Result<Json> AdminCommands::EndTenant(const IdSegment& tenant, const char* why) {
+}  // namespace
+
+void AdminCommands::TenantCreate(const Call& call) {
+  const auto name = TenantArg(*call);
+  if (!name.ok()) return call->Fail(name.error());
+  const ledger::Event event = Event(*call, RecordKind::kConfiguration, "tenant.created", TenantBody(*name));
+  Give(call, event, UniqueFunction<void()>([this, call, n = *name, event] {
+         const auto tenant = k_.tenants_->Create(n);
+         if (!tenant.ok()) return Failed(call, event, tenant.error());
+         const hexr::Status log = k_.evidence_->AddTenant(n);
+         if (!log.ok()) return Failed(call, event, log.error());
+         k_.StartGateway(*tenant, [this, call, event, t = *tenant](const hexr::Status& s) {
+           if (!s.ok()) return Failed(call, event, s.error());
+           call->Answer(JsonObject{{"tenant", t.name.value()}, {"uid", t.uid_base}});
+         });
+       }));
+}
+
+void AdminCommands::EndTenant(const Call& call, const IdSegment& tenant, Code event) {
   JsonArray ended;
+  const Body by = k_.operators_->Name(call->who(), /*may_read=*/false);
   for (const Instance* i : k_.core_->registry().All()) {
     if (i->facts.tenant != tenant) continue;
     const InstanceId id = i->id();
-    RETURN_IF_ERROR(k_.EndInstance(id, Code("tenant")));
+    k_.EndInstance(id, Code("tenant"), by);
     ended.push_back(id.value());
   }
   runtime::Envelope e;
   e.mutable_stop_tenant()->set_tenant(tenant.value());
-  RETURN_IF_ERROR(k_.supervisor_.Send(std::move(e)));
-  Log(LogLevel::kInfo, why, {{"tenant", tenant.value()}});
-  return Json(JsonObject{{"tenant", tenant.value()}, {"ended", std::move(ended)}});
+  if (const hexr::Status s = k_.supervisor_.Send(std::move(e)); !s.ok()) return call->Fail(s.error());
+  Log(LogLevel::kInfo, event.text(), {{"tenant", tenant.value()}});
+  Taken(call, {Event(*call, RecordKind::kConfiguration, event, TenantBody(tenant))},
+        JsonObject{{"tenant", tenant.value()}, {"ended", std::move(ended)}});
 }
 
-Result<Json> AdminCommands::TenantFreeze(const AdminCall& call) {
-  ASSIGN_OR_RETURN(const IdSegment name, TenantArg(call));
-  // Frozen first, so that nothing new starts while the old ones end.
-  RETURN_IF_ERROR(k_.tenants_->SetState(name, TenantState::kFrozen));
-  return EndTenant(name, "tenant.frozen");
-}
-
-void AdminCommands::TenantThaw(std::shared_ptr<AdminCall> call) {
+void AdminCommands::TenantFreeze(const Call& call) {
   const auto name = TenantArg(*call);
   if (!name.ok()) return call->Fail(name.error());
-  if (k_.tenants_->Find(*name) != nullptr) {
-    // Its log may have been put right since the start.
-    const hexr::Status log = k_.evidence_->AddTenant(*name);
-    if (!log.ok()) return call->Fail(log.error().WithContext("the tenant's log"));
-  }
-  const hexr::Status s = k_.tenants_->SetState(*name, TenantState::kActive);
-  if (!s.ok()) return call->Fail(s.error());
-  k_.StartGateway(*k_.tenants_->Find(*name), [call, n = *name](const hexr::Status& started) {
-    if (!started.ok()) return call->Fail(started.error());
-    call->Answer(JsonObject{{"tenant", n.value()}});
-  });
+  // Frozen first, so that nothing new starts while the old ones end.
+  if (const hexr::Status s = k_.tenants_->SetState(*name, TenantState::kFrozen); !s.ok()) return call->Fail(s.error());
+  EndTenant(call, *name, "tenant.frozen");
 }
 
-Result<Json> AdminCommands::TenantDelete(const AdminCall& call) {
-  ASSIGN_OR_RETURN(const IdSegment name, TenantArg(call));
+void AdminCommands::TenantThaw(const Call& call) {
+  const auto name = TenantArg(*call);
+  if (!name.ok()) return call->Fail(name.error());
+  const ledger::Event event = Event(*call, RecordKind::kConfiguration, "tenant.thawed", TenantBody(*name));
+  Give(call, event, UniqueFunction<void()>([this, call, n = *name, event] {
+         if (k_.tenants_->Find(n) != nullptr) {
+           // Its log may have been put right since the start.
+           const hexr::Status log = k_.evidence_->AddTenant(n);
+           if (!log.ok()) return Failed(call, event, log.error().WithContext("the tenant's log"));
+         }
+         const hexr::Status s = k_.tenants_->SetState(n, TenantState::kActive);
+         if (!s.ok()) return Failed(call, event, s.error());
+         k_.StartGateway(*k_.tenants_->Find(n), [this, call, n, event](const hexr::Status& started) {
+           if (!started.ok()) return Failed(call, event, started.error());
+           call->Answer(JsonObject{{"tenant", n.value()}});
+         });
+       }));
+}
+
+void AdminCommands::TenantDelete(const Call& call) {
+  const auto name = TenantArg(*call);
+  if (!name.ok()) return call->Fail(name.error());
   // The keys go first: whatever happens after, nobody reads this tenant's secrets again.
-  if (name != k_.options_.config.tenant) RETURN_IF_ERROR(k_.vault_->DeleteTenant(name));
-  RETURN_IF_ERROR(k_.tenants_->Delete(name));
-  return EndTenant(name, "tenant.deleted");
+  hexr::Status s = *name == k_.options_.config.tenant ? Ok() : k_.vault_->DeleteTenant(*name);
+  if (s.ok()) s = k_.tenants_->Delete(*name);
+  if (!s.ok()) return call->Fail(s.error());
+  EndTenant(call, *name, "tenant.deleted");
 }
 
 // ---- evidence
@@ -259,62 +385,6 @@ Result<Json> AdminCommands::LedgerLogs(const AdminCall&) {
                              {"witnesses", std::move(witnesses)}});
   }
   return Json(JsonObject{{"logs", std::move(out)}});
-}
-
-// ---- the vault
-
-Result<IdSegment> AdminCommands::VaultTenant(const AdminCall& call) const {
-  if (call.Arg("tenant").empty()) return k_.options_.config.tenant;
-  ASSIGN_OR_RETURN(IdSegment tenant, IdSegment::Parse(call.Arg("tenant")));
-  if (k_.tenants_->Find(tenant) == nullptr)
-    return NotFound("there is no tenant " + tenant.value() + "; see `hexr tenant list`");
-  return tenant;
-}
-
-Result<Json> AdminCommands::VaultPut(const AdminCall& call) {
-  ASSIGN_OR_RETURN(const IdSegment tenant, VaultTenant(call));
-  ASSIGN_OR_RETURN(const std::string text, call.Required("name"));
-  ASSIGN_OR_RETURN(const credentials::VaultName name, credentials::VaultName::Parse(text));
-  ASSIGN_OR_RETURN(const uint32_t version, k_.vault_->Put(tenant, name, crypto::Secret::Copy(AsBytes(call.secret()))));
-  return Json(JsonObject{{"name", name.value()}, {"version", version}});
-}
-
-void AdminCommands::VaultGet(std::shared_ptr<AdminCall> call) {
-  const auto get = [&]() -> Result<credentials::VaultSecret> {
-    ASSIGN_OR_RETURN(const IdSegment tenant, VaultTenant(*call));
-    ASSIGN_OR_RETURN(const std::string text, call->Required("name"));
-    ASSIGN_OR_RETURN(const credentials::VaultName name, credentials::VaultName::Parse(text));
-    return k_.vault_->Get(tenant, name);
-  };
-  const auto secret = get();
-  if (!secret.ok()) return call->Fail(secret.error());
-  call->Answer(JsonObject{{"version", secret->version}},
-               secret->value.RevealText(crypto::RevealToken::For("vault get, by an operator")));
-}
-
-Result<Json> AdminCommands::VaultList(const AdminCall& call) {
-  ASSIGN_OR_RETURN(const IdSegment tenant, VaultTenant(call));
-  ASSIGN_OR_RETURN(const std::vector<credentials::VaultEntry> entries, k_.vault_->List(tenant));
-  JsonArray out;
-  for (const credentials::VaultEntry& e : entries) {
-    out.push_back(
-        JsonObject{{"name", e.name.value()}, {"version", e.version}, {"updated", FormatRfc3339(e.created, 0)}});
-  }
-  return Json(JsonObject{{"secrets", std::move(out)}});
-}
-
-Result<Json> AdminCommands::VaultDelete(const AdminCall& call) {
-  ASSIGN_OR_RETURN(const IdSegment tenant, VaultTenant(call));
-  ASSIGN_OR_RETURN(const std::string text, call.Required("name"));
-  ASSIGN_OR_RETURN(const credentials::VaultName name, credentials::VaultName::Parse(text));
-  RETURN_IF_ERROR(k_.vault_->Delete(tenant, name));
-  return Json(JsonObject{{"name", name.value()}});
-}
-
-Result<Json> AdminCommands::VaultRotate(const AdminCall& call) {
-  ASSIGN_OR_RETURN(const IdSegment tenant, VaultTenant(call));
-  RETURN_IF_ERROR(k_.vault_->RotateTenantKey(tenant));
-  return Json(JsonObject{{"tenant", tenant.value()}});
 }
 
 }  // namespace hexr::keeper

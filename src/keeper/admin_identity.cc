@@ -12,6 +12,7 @@ using identity::SigningUse;
 using ledger::Body;
 using ledger::Code;
 using ledger::PublicName;
+using ledger::RecordKind;
 using wire::Json;
 using wire::JsonArray;
 using wire::JsonObject;
@@ -32,14 +33,6 @@ std::vector<std::string> Lines(const std::string& text) {
 }
 
 }  // namespace
-
-// A change of who is trusted: on record before it is done.
-hexr::Status AdminCommands::Record(ledger::RecordKind kind, Body body) {
-  return k_.evidence_->Record({.time = k_.clock_.Wall(),
-                               .kind = kind,
-                               .spiffe_id = SpiffeId::ForTrustDomain(k_.options_.config.trust_domain),
-                               .body = std::move(body)});
-}
 
 // ---- bundles
 
@@ -88,15 +81,39 @@ Result<Json> AdminCommands::BundleList(const AdminCall&) {
   return Json(JsonObject{{"bundles", std::move(out)}});
 }
 
-Result<Json> AdminCommands::BundleSet(const AdminCall& call) {
-  ASSIGN_OR_RETURN(const std::string text, call.Required("trust_domain"));
-  ASSIGN_OR_RETURN(const TrustDomain td, TrustDomain::Parse(text));
-  if (td == k_.options_.config.trust_domain) return PermissionDenied("the node's own bundle is its authority's");
-  ASSIGN_OR_RETURN(identity::TrustBundle bundle, identity::TrustBundle::Parse(td, call.Arg("bundle")));
-  const bool older = call.Arg("older") == "allow";
-  RETURN_IF_ERROR(k_.core_->bundles().SetFederated(
-      std::move(bundle), older ? identity::BundleSet::Older::kAllow : identity::BundleSet::Older::kRefuse));
-  return Json(JsonObject{{"trust_domain", td.name()}});
+void AdminCommands::BundleSet(const Call& call) {
+  const auto parse = [&]() -> Result<identity::TrustBundle> {
+    ASSIGN_OR_RETURN(const std::string text, call->Required("trust_domain"));
+    ASSIGN_OR_RETURN(const TrustDomain td, TrustDomain::Parse(text));
+    if (td == k_.options_.config.trust_domain) return PermissionDenied("the node's own bundle is its authority's");
+    return identity::TrustBundle::Parse(td, call->Arg("bundle"));
+  };
+  auto bundle = parse();
+  if (!bundle.ok()) return call->Fail(bundle.error());
+  const bool older = call->Arg("older") == "allow";
+  Body body;
+  body.Set("trust_domain", SpiffeId::ForTrustDomain(bundle->trust_domain))
+      .Set("bundle_sha256", crypto::Sha256(AsBytes(call->Arg("bundle"))))
+      .Set("older", older);
+  Give(call, Event(*call, RecordKind::kConfiguration, "bundle.set", std::move(body)),
+       UniqueFunction<Result<Json>()>([this, older, b = std::move(*bundle)]() mutable -> Result<Json> {
+         const std::string name = b.trust_domain.name();
+         RETURN_IF_ERROR(k_.outside_->SetBundle(
+             std::move(b), older ? identity::BundleSet::Older::kAllow : identity::BundleSet::Older::kRefuse));
+         return Json(JsonObject{{"trust_domain", name}});
+       }));
+}
+
+void AdminCommands::BundleDelete(const Call& call) {
+  const auto text = call->Required("trust_domain");
+  if (!text.ok()) return call->Fail(text.error());
+  const auto td = TrustDomain::Parse(*text);
+  if (!td.ok()) return call->Fail(td.error());
+  if (const hexr::Status s = k_.outside_->DeleteBundle(*td); !s.ok()) return call->Fail(s.error());
+  Body body;
+  body.Set("trust_domain", SpiffeId::ForTrustDomain(*td));
+  Taken(call, {Event(*call, RecordKind::kConfiguration, "bundle.deleted", std::move(body))},
+        JsonObject{{"trust_domain", td->name()}});
 }
 
 // ---- entries
@@ -127,34 +144,44 @@ Result<Json> AdminCommands::EntryShow(const AdminCall& call) {
   return NotFound("there is no entry " + id + "; see `hexr entry list`");
 }
 
-Result<Json> AdminCommands::EntryCreate(const AdminCall& call) {
-  ASSIGN_OR_RETURN(const std::string id, call.Required("entry"));
-  config::Entry e{.id = id, .selectors = Lines(call.Arg("selectors")), .hint = call.Arg("hint")};
-  if (!call.Arg("ttl").empty()) {
-    ASSIGN_OR_RETURN(e.ttl, ParseDuration(call.Arg("ttl")));
-  }
-  RETURN_IF_ERROR(k_.entries_->CheckNew(e));
-  ASSIGN_OR_RETURN(const PublicName name, PublicName::Parse(id));
-  Body body;
-  body.Set("event", Code("entry.created"))
-      .Set("entry", name)
-      .Set("selectors", e.selectors.size())
-      .Set("selectors_sha256", crypto::Sha256(AsBytes(call.Arg("selectors"))));
-  RETURN_IF_ERROR(Record(ledger::RecordKind::kConfiguration, std::move(body)));
-  RETURN_IF_ERROR(k_.entries_->Create(e));
-  return EntryShow(call);
+void AdminCommands::EntryCreate(const Call& call) {
+  config::Entry e{.id = call->Arg("entry"), .selectors = Lines(call->Arg("selectors")), .hint = call->Arg("hint")};
+  const auto make = [&]() -> Result<Body> {
+    ASSIGN_OR_RETURN(e.id, call->Required("entry"));
+    if (!call->Arg("ttl").empty()) {
+      ASSIGN_OR_RETURN(e.ttl, ParseDuration(call->Arg("ttl")));
+    }
+    RETURN_IF_ERROR(k_.entries_->CheckNew(e));
+    ASSIGN_OR_RETURN(const PublicName name, PublicName::Parse(e.id));
+    Body body;
+    body.Set("entry", name)
+        .Set("selectors", e.selectors.size())
+        .Set("selectors_sha256", crypto::Sha256(AsBytes(call->Arg("selectors"))));
+    return body;
+  };
+  auto body = make();
+  if (!body.ok()) return call->Fail(body.error());
+  Give(call, Event(*call, RecordKind::kConfiguration, "entry.created", std::move(*body)),
+       UniqueFunction<Result<Json>()>([this, call, e = std::move(e)]() -> Result<Json> {
+         RETURN_IF_ERROR(k_.entries_->Create(e));
+         return EntryShow(*call);
+       }));
 }
 
-Result<Json> AdminCommands::EntryDelete(const AdminCall& call) {
-  ASSIGN_OR_RETURN(const std::string id, call.Required("entry"));
-  RETURN_IF_ERROR(k_.entries_->CheckDeletable(id));
-  ASSIGN_OR_RETURN(const PublicName name, PublicName::Parse(id));
-  Body body;
-  body.Set("event", Code("entry.deleted")).Set("entry", name);
-  const hexr::Status recorded = Record(ledger::RecordKind::kConfiguration, std::move(body));
-  RETURN_IF_ERROR(k_.entries_->Delete(id));  // taking away is done whether or not it can be recorded
-  RETURN_IF_ERROR(recorded);
-  return Json(JsonObject{{"entry", id}});
+void AdminCommands::EntryDelete(const Call& call) {
+  const auto take = [&]() -> Result<Body> {
+    ASSIGN_OR_RETURN(const std::string id, call->Required("entry"));
+    RETURN_IF_ERROR(k_.entries_->CheckDeletable(id));
+    ASSIGN_OR_RETURN(const PublicName name, PublicName::Parse(id));
+    Body body;
+    body.Set("entry", name);
+    RETURN_IF_ERROR(k_.entries_->Delete(id));
+    return body;
+  };
+  auto body = take();
+  if (!body.ok()) return call->Fail(body.error());
+  Taken(call, {Event(*call, RecordKind::kConfiguration, "entry.deleted", std::move(*body))},
+        JsonObject{{"entry", call->Arg("entry")}});
 }
 
 // ---- the authority
@@ -182,59 +209,64 @@ std::string IdOf(const identity::Authority& authority, SigningUse use, identity:
   return it == slots.end() ? "" : it->id;
 }
 
-Result<Body> KeyEvent(Code event, SigningUse use, const std::string& id) {
-  ASSIGN_OR_RETURN(const PublicName use_name, PublicName::Parse(identity::SigningUseName(use)));
-  ASSIGN_OR_RETURN(const PublicName key, PublicName::Parse(id));
+// `id` is hexadecimal or Base64url: a public name.
+Body KeyBody(SigningUse use, const std::string& id) {
   Body body;
-  body.Set("event", event).Set("use", use_name).Set("key", key);
+  body.Set("use", PublicName::Parse(identity::SigningUseName(use)).value());
+  if (!id.empty()) body.Set("key", PublicName::Parse(id).value());
   return body;
 }
 
 }  // namespace
 
-Result<Json> AdminCommands::AuthorityRotate(const AdminCall& call) {
-  ASSIGN_OR_RETURN(const std::string name, call.Required("use"));
-  ASSIGN_OR_RETURN(const SigningUse use, identity::ParseSigningUse(name));
-  identity::Authority& authority = k_.core_->authority();
-  const bool prepare_only = call.Arg("prepare_only") == "true";
-  std::string next = IdOf(authority, use, identity::SlotState::kPrepared);
-  if (next.empty()) {
-    RETURN_IF_ERROR(authority.Prepare(use));
-    next = IdOf(authority, use, identity::SlotState::kPrepared);
-    ASSIGN_OR_RETURN(Body body, KeyEvent("authority.prepared", use, next));
-    RETURN_IF_ERROR(Record(ledger::RecordKind::kConfiguration, std::move(body)));
-  }
-  const std::string old = IdOf(authority, use, identity::SlotState::kActive);
-  if (!prepare_only) {
-    ASSIGN_OR_RETURN(Body body, KeyEvent("authority.activated", use, next));
-    RETURN_IF_ERROR(Record(ledger::RecordKind::kConfiguration, std::move(body)));
-    RETURN_IF_ERROR(authority.Activate(use));
-  }
-  JsonObject o{{"use", name}, {"state", prepare_only ? "prepared" : "active"}, {"id", next}};
-  if (!old.empty() && !prepare_only) o.Set("old", old);
-  return Json(std::move(o));
+// A key is in the bundle from its preparation on, and trusted by whoever fetches that.
+void AdminCommands::AuthorityRotate(const Call& call) {
+  const auto name = call->Required("use");
+  if (!name.ok()) return call->Fail(name.error());
+  const auto use = identity::ParseSigningUse(*name);
+  if (!use.ok()) return call->Fail(use.error());
+  const bool prepare_only = call->Arg("prepare_only") == "true";
+  const auto go_on = [this, call, use = *use, prepare_only](const std::string& next) {
+    if (!prepare_only) return Activate(call, use, next);
+    call->Answer(JsonObject{{"use", SigningUseName(use)}, {"state", "prepared"}, {"id", next}});
+  };
+  const std::string prepared = IdOf(k_.core_->authority(), *use, identity::SlotState::kPrepared);
+  if (!prepared.empty()) return go_on(prepared);
+  const ledger::Event event = Event(*call, RecordKind::kConfiguration, "authority.preparing", KeyBody(*use, ""));
+  Give(call, event, UniqueFunction<void()>([this, call, use = *use, event, go_on] {
+         identity::Authority& authority = k_.core_->authority();
+         if (const hexr::Status s = authority.Prepare(use); !s.ok()) return Failed(call, event, s.error());
+         const std::string next = IdOf(authority, use, identity::SlotState::kPrepared);
+         k_.evidence_->Note(Event(*call, RecordKind::kConfiguration, "authority.prepared", KeyBody(use, next)));
+         go_on(next);
+       }));
 }
 
-Result<Json> AdminCommands::TakeTrust(const AdminCall& call, Code event,
-                                      hexr::Status (identity::Authority::*step)(SigningUse, std::string_view)) {
-  ASSIGN_OR_RETURN(const std::string id, call.Required("id"));
+void AdminCommands::Activate(const Call& call, SigningUse use, const std::string& next) {
+  Give(call, Event(*call, RecordKind::kConfiguration, "authority.activated", KeyBody(use, next)),
+       UniqueFunction<Result<Json>()>([this, use, next]() -> Result<Json> {
+         identity::Authority& authority = k_.core_->authority();
+         const std::string old = IdOf(authority, use, identity::SlotState::kActive);
+         RETURN_IF_ERROR(authority.Activate(use));
+         JsonObject o{{"use", SigningUseName(use)}, {"state", "active"}, {"id", next}};
+         if (!old.empty()) o.Set("old", old);
+         return Json(std::move(o));
+       }));
+}
+
+void AdminCommands::TakeTrust(const Call& call, Code event,
+                              hexr::Status (identity::Authority::*step)(SigningUse, std::string_view)) {
+  const auto id = call->Required("id");
+  if (!id.ok()) return call->Fail(id.error());
   identity::Authority& authority = k_.core_->authority();
   for (const SigningUse use : kUses) {
     const auto& slots = authority.Slots(use);
-    if (std::ranges::find(slots, id, &SigningSlot::id) == slots.end()) continue;
-    RETURN_IF_ERROR((authority.*step)(use, id));  // done whether or not it can be recorded
-    ASSIGN_OR_RETURN(Body body, KeyEvent(event, use, id));
-    RETURN_IF_ERROR(Record(ledger::RecordKind::kKill, std::move(body)));
-    return Json(JsonObject{{"use", identity::SigningUseName(use)}, {"id", id}});
+    if (std::ranges::find(slots, *id, &SigningSlot::id) == slots.end()) continue;
+    if (const hexr::Status s = (authority.*step)(use, *id); !s.ok()) return call->Fail(s.error());
+    return Taken(call, {Event(*call, RecordKind::kKill, event, KeyBody(use, *id))},
+                 JsonObject{{"use", SigningUseName(use)}, {"id", *id}});
   }
-  return NotFound("no signing key is " + id + "; see `hexr authority list`");
-}
-
-Result<Json> AdminCommands::AuthorityTaint(const AdminCall& call) {
-  return TakeTrust(call, "authority.tainted", &identity::Authority::Taint);
-}
-Result<Json> AdminCommands::AuthorityRevoke(const AdminCall& call) {
-  return TakeTrust(call, "authority.revoked", &identity::Authority::Revoke);
+  call->Fail(NotFound("no signing key is " + *id + "; see `hexr authority list`"));
 }
 
 }  // namespace hexr::keeper

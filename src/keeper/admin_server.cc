@@ -16,11 +16,20 @@ using runtime::Envelope;
 using runtime::Message;
 using runtime::UniqueFd;
 
-AdminCall::AdminCall(std::map<std::string, std::string> args, std::string secret, std::weak_ptr<Channel> channel,
-                     Channel::Reply reply)
-    : args_(std::move(args)), secret_(std::move(secret)), channel_(std::move(channel)), reply_(std::move(reply)) {}
+namespace {
 
-AdminCall::~AdminCall() { explicit_bzero(secret_.data(), secret_.size()); }
+// The parser copies the last bytes of a message aside, onto its stack: these are not the secret's.
+constexpr size_t kTailBytes = 16;
+
+}  // namespace
+
+AdminCall::AdminCall(Operator who, std::map<std::string, std::string> args, crypto::Secret secret,
+                     std::weak_ptr<Channel> channel, Channel::Reply reply)
+    : who_(std::move(who)),
+      args_(std::move(args)),
+      secret_(std::move(secret)),
+      channel_(std::move(channel)),
+      reply_(std::move(reply)) {}
 
 const std::string& AdminCall::Arg(const std::string& name) const {
   static const std::string kNone;
@@ -33,11 +42,15 @@ Result<std::string> AdminCall::Required(const std::string& name) const {
   return Arg(name);
 }
 
-void AdminCall::Answer(const wire::Json& result, std::string_view secret) {
+void AdminCall::Answer(const wire::Json& result, const crypto::Secret& secret) {
   Envelope e;
   e.mutable_admin_result()->set_json(wire::ToJson(result));
-  e.mutable_admin_result()->set_secret(std::string(secret));
-  reply_.Send(std::move(e));
+  if (!secret.empty()) {
+    e.mutable_admin_result()->mutable_secret()->assign(
+        secret.RevealText(crypto::RevealToken::For("vault get, by an operator")));
+    e.mutable_admin_result()->mutable_tail()->assign(kTailBytes, '\0');
+  }
+  reply_.Send(std::move(e));  // wiped behind it
 }
 
 void AdminCall::Fail(const Error& error) { reply_.Fail(error); }
@@ -69,7 +82,7 @@ void AdminServer::Serve(const std::string& method, Handler handler) {
   handlers_[method] = std::move(handler);
 }
 
-Status AdminServer::CheckCaller(int socket) const {
+Result<Operator> AdminServer::CheckCaller(int socket) const {
   ucred cred{};
   socklen_t size = sizeof cred;
   if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &cred, &size) != 0) return ErrnoError("SO_PEERCRED", errno);
@@ -77,14 +90,14 @@ Status AdminServer::CheckCaller(int socket) const {
     return PermissionDenied("operator commands are for the node's own user and root");
   // A pid of 0 is a caller in a PID namespace that we cannot see into: an agent's, for one.
   if (cred.pid <= 0) return PermissionDenied("operator commands are not served to a process in another PID namespace");
-  ASSIGN_OR_RETURN(const UniqueFd pidfd, runtime::OpenPidfd(cred.pid));
+  ASSIGN_OR_RETURN(UniqueFd pidfd, runtime::OpenPidfd(cred.pid));
   const auto inside = inside_instance_(pidfd.get(), cred.pid);
   if (!inside.ok() || *inside) return PermissionDenied("operator commands are not served to agents");
-  return Ok();
+  return Operator{cred.uid, cred.gid, cred.pid, std::make_shared<const UniqueFd>(std::move(pidfd))};
 }
 
 void AdminServer::Accepted(UniqueFd socket) {
-  const Status allowed = CheckCaller(socket.get());
+  const Result<Operator> allowed = CheckCaller(socket.get());
   if (!allowed.ok()) Log(LogLevel::kWarn, "admin.refused", {{"why", allowed.error()}});
   if (connections_.size() >= limits::kMaxAdminConnections) return;  // closes it
   const uint64_t id = next_connection_++;
@@ -94,19 +107,21 @@ void AdminServer::Accepted(UniqueFd socket) {
       [this, id, allowed](Message m, Channel::Reply reply) {
         if (!allowed.ok()) return reply.Fail(allowed.error());
         const auto it = connections_.find(id);
-        if (it != connections_.end()) Handle(it->second, std::move(m), std::move(reply));
+        if (it != connections_.end()) Handle(*allowed, it->second, std::move(m), std::move(reply));
       },
       [this, id](const Error&) { loop_.Post([this, id] { connections_.erase(id); }); });
 }
 
-void AdminServer::Handle(const std::shared_ptr<Channel>& channel, Message m, Channel::Reply reply) {
+void AdminServer::Handle(const Operator& who, const std::shared_ptr<Channel>& channel, Message m,
+                         Channel::Reply reply) {
   if (!m.body.has_admin_call()) return reply.Fail(InvalidArgument("not an operator command"));
   auto& call = *m.body.mutable_admin_call();
   const auto handler = handlers_.find(call.method());
   if (handler == handlers_.end()) return reply.Fail(Unimplemented("this node does not know '" + call.method() + "'"));
-  std::string secret = std::move(*call.mutable_secret());
+  crypto::Secret secret;
+  if (!call.secret().empty()) secret = crypto::Secret::Take(*call.mutable_secret());
   handler->second(
-      std::make_shared<AdminCall>(std::map<std::string, std::string>(call.args().begin(), call.args().end()),
+      std::make_shared<AdminCall>(who, std::map<std::string, std::string>(call.args().begin(), call.args().end()),
                                   std::move(secret), channel, std::move(reply)));
 }
 

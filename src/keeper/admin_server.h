@@ -11,6 +11,8 @@
 #include <string>
 
 #include "base/result.h"
+#include "crypto/secret.h"
+#include "keeper/operator.h"
 #include "net/listener.h"
 #include "runtime/channel.h"
 #include "runtime/loop.h"
@@ -21,25 +23,27 @@ namespace hexr::keeper {
 // One command being served. Handlers keep it for as long as they need; dropping it unanswered answers INTERNAL.
 class AdminCall {
  public:
-  AdminCall(std::map<std::string, std::string> args, std::string secret, std::weak_ptr<runtime::Channel> channel,
-            runtime::Channel::Reply reply);
-  ~AdminCall();
+  AdminCall(Operator who, std::map<std::string, std::string> args, crypto::Secret secret,
+            std::weak_ptr<runtime::Channel> channel, runtime::Channel::Reply reply);
+
+  const Operator& who() const { return who_; }
 
   // Empty where the argument is absent.
   const std::string& Arg(const std::string& name) const;
   // INVALID_ARGUMENT with the argument's name where it is absent.
   Result<std::string> Required(const std::string& name) const;
-  const std::string& secret() const { return secret_; }
+  const crypto::Secret& secret() const { return secret_; }
 
-  void Answer(const wire::Json& result, std::string_view secret = {});
+  void Answer(const wire::Json& result, const crypto::Secret& secret = {});
   void Fail(const Error& error);
   // A stream: any number of Next, then End (or Answer). False once the caller has gone.
   bool Next(const wire::Json& result);
   void End();
 
  private:
+  Operator who_;
   std::map<std::string, std::string> args_;
-  std::string secret_;
+  crypto::Secret secret_;
   std::weak_ptr<runtime::Channel> channel_;
   runtime::Channel::Reply reply_;
 };
@@ -59,8 +63,9 @@ class AdminServer {
  private:
   struct Connection;
   void Accepted(runtime::UniqueFd socket);
-  Status CheckCaller(int socket) const;
-  void Handle(const std::shared_ptr<runtime::Channel>& channel, runtime::Message m, runtime::Channel::Reply reply);
+  Result<Operator> CheckCaller(int socket) const;
+  void Handle(const Operator& who, const std::shared_ptr<runtime::Channel>& channel, runtime::Message m,
+              runtime::Channel::Reply reply);
 
   runtime::Loop& loop_;
   InsideInstance inside_instance_;

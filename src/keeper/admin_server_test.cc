@@ -31,6 +31,9 @@ class AdminServerTest : public testing::Test {
     server_ = std::make_unique<AdminServer>(loop_, std::move(listener), [inside](int, pid_t) { return inside; });
     server_->Serve("echo", [](std::shared_ptr<AdminCall> c) {
       c->Answer(wire::JsonObject{{"said", c->Arg("what")}}, c->secret());
+      EXPECT_EQ(c->who().uid, geteuid());
+      EXPECT_EQ(c->who().pid, getpid());
+      EXPECT_TRUE(c->who().pidfd);
     });
     server_->Serve("need", [](std::shared_ptr<AdminCall> c) {
       const auto v = c->Required("x");

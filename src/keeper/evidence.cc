@@ -102,8 +102,8 @@ Status Evidence::Open(const std::optional<IdSegment>& tenant) {
   Log log;
   log.folder = ledger::Ledger::LogFolder(options_.state_dir + "/ledger", NameOf(tenant));
   log.verifier_key = tenant_ledger->key().ToString();
-  ASSIGN_OR_RETURN(log.writer,
-                   ledger::JournalWriter::Open(std::move(journal.fd), std::move(journal.ticket), options_.sync));
+  ASSIGN_OR_RETURN(log.writer, ledger::JournalWriter::Open(std::move(journal.fd), std::move(journal.ticket),
+                                                           options_.sync, {}, options_.sync_file));
   const std::string journals =
       options_.state_dir + "/ledger/journals/" + (tenant ? "tenants/" + tenant->value() : std::string("node"));
   const int watch = inotify_add_watch(inotify_.get(), journals.c_str(), IN_MODIFY | IN_CLOSE_WRITE);
@@ -198,6 +198,45 @@ Evidence::Log* Evidence::Find(const std::optional<IdSegment>& tenant) {
   return it == logs_.end() ? nullptr : &it->second;
 }
 
+void Evidence::Record(const ledger::Event& event, Done done) {
+  Log* log = Find(event.tenant);
+  if (log == nullptr) return done(NotFound("no log of this tenant"));
+  if (!thread_.joinable()) return done(Unavailable("the ledger is closed"));
+  Append(*log, event, std::move(done));
+  if (log->writer->WantsRotation()) Rotate(event.tenant, *log);
+}
+
+void Evidence::Append(Log& log, const ledger::Event& event, Done done) {
+  const auto wait = [&](Done d) {
+    if (log.retry_at && clock_.Mono() < *log.retry_at) return d(Unavailable("no other journal yet"));
+    if (log.waiting.size() >= limits::kMaxWaitingRecords)
+      return d(ResourceExhausted("too many records wait for another journal"));
+    log.waiting.push_back({event, std::move(d)});
+  };
+  if (!log.waiting.empty() || log.writer->broken()) return wait(std::move(done));
+  struct Call {
+    Done done;
+    bool appending = true;
+    std::optional<Status> now;
+  };
+  const auto call = std::make_shared<Call>(Call{std::move(done), true, {}});
+  log.writer->Append(
+      event, [this, call, loop = std::this_thread::get_id(), alive = std::weak_ptr<bool>(alive_)](const Status& s) {
+        if (std::this_thread::get_id() == loop && call->appending) {
+          call->now = s;
+          return;
+        }
+        keeper_loop_.Post([call, s, alive] {
+          const auto still = alive.lock();
+          if (still && *still) call->done(s);
+        });
+      });
+  call->appending = false;
+  if (!call->now) return;
+  if (!call->now->ok() && log.writer->broken()) return wait(std::move(call->done));
+  call->done(*call->now);
+}
+
 Status Evidence::Record(const ledger::Event& event) {
   Log* log = Find(event.tenant);
   if (log == nullptr) return NotFound("no log of this tenant");
@@ -221,12 +260,9 @@ void Evidence::WriteRepeats() {
 }
 
 void Evidence::Write(const ledger::Event& event) {
-  const auto report = [](const Status& s) {
+  Record(event, [](const Status& s) {
     if (!s.ok()) hexr::Log(LogLevel::kError, "ledger.record_failed", {{"error", s.error()}});
-  };
-  Log* log = Find(event.tenant);
-  if (log != nullptr && !log->writer->WantsRotation()) return log->writer->Append(event, report);
-  report(Record(event));
+  });
 }
 
 Status Evidence::RotateNow(const std::optional<IdSegment>& tenant, Log& log) {
@@ -246,13 +282,21 @@ Status Evidence::RotateNow(const std::optional<IdSegment>& tenant, Log& log) {
 }
 
 void Evidence::Rotate(const std::optional<IdSegment>& tenant, Log& log) {
-  if (log.rotating) return;
+  if (log.rotating || (log.retry_at && clock_.Mono() < *log.retry_at)) return;
   log.rotating = true;
-  OpenJournalOn(tenant, "keeper", [&log](Result<ledger::NewJournal> journal) {
+  OpenJournalOn(tenant, "keeper", [this, tenant, &log](Result<ledger::NewJournal> journal) {
     log.rotating = false;
-    if (!journal.ok()) return;
-    if (const Status s = log.writer->Rotate(std::move(journal->fd), std::move(journal->ticket)); !s.ok()) {
+    if (!journal.ok()) {
+      hexr::Log(LogLevel::kError, "ledger.no_journal", {{"log", NameOf(tenant)}, {"error", journal.error()}});
+      log.retry_at = clock_.Mono() + kRetry;
+    } else if (const Status s = log.writer->Rotate(std::move(journal->fd), std::move(journal->ticket)); !s.ok()) {
       hexr::Log(LogLevel::kWarn, "ledger.rotate", {{"error", s.error()}});
+    }
+    for (Waiting& w : std::exchange(log.waiting, {})) {
+      if (journal.ok())
+        Append(log, w.event, std::move(w.done));
+      else
+        w.done(journal.error());
     }
   });
 }

@@ -39,11 +39,13 @@ struct EvidenceOptions {
   std::vector<config::Witness> witnesses = {};
   // POST to a witness, called and answered on the keeper's loop. Needed where there are witnesses.
   Witnesses::Post post = {};
+  ledger::JournalWriter::SyncFile sync_file = {};  // for tests: a disk that hangs
 };
 
 class Evidence {
  public:
   using OnJournal = UniqueFunction<void(Result<ledger::NewJournal>)>;
+  using Done = UniqueFunction<void(Status)>;
 
   // Opens the node's log and those of `tenants`, and starts the thread. `state` keeps the logs' keys, and is used
   // inside this call and AddTenant only. `loop` is the keeper's. A tenant's log that does not open is reported and left
@@ -56,10 +58,14 @@ class Evidence {
   Evidence& operator=(const Evidence&) = delete;
 
   // A record of the keeper's own. To the tenant's log where the event names a tenant, else to the node's. A journal
-  // that is broken is replaced first. An error means that what was to be recorded may not happen.
+  // that is broken is replaced first. `done` runs once, on the keeper's loop: inside this call, or later where `sync`
+  // is durable or the journal has to be replaced, so that nobody else waits for that log's disk. An error means that
+  // what was to be recorded may not happen.
+  void Record(const ledger::Event& event, Done done);
+  // The same, waiting for the disk: before anybody is served, and at the end.
   Status Record(const ledger::Event& event);
-  // The same for what has happened whether or not it can be recorded: does not wait for a disk, and logs an error.
-  // What one instance repeats beyond limits::kNotesPerSecond is counted (ledger::Repeats).
+  // For what has happened whether or not it can be recorded: an error is logged. What one instance repeats beyond
+  // limits::kNotesPerSecond is counted (ledger::Repeats).
   void Note(const ledger::Event& event);
   void EndInstance(const std::optional<IdSegment>& tenant, const InstanceId& instance);
 
@@ -85,6 +91,10 @@ class Evidence {
   std::vector<LogInfo> logs() const;
 
  private:
+  struct Waiting {
+    ledger::Event event;
+    Done done;
+  };
   // The keeper's own end of a log.
   struct Log {
     std::string folder;
@@ -92,6 +102,7 @@ class Evidence {
     std::unique_ptr<ledger::JournalWriter> writer;
     bool rotating = false;
     std::optional<MonoTime> retry_at = {};  // after a journal that could not be replaced
+    std::vector<Waiting> waiting = {};      // for another journal
   };
 
   Evidence(EvidenceOptions options, runtime::Loop& loop, const Clock& clock);
@@ -101,9 +112,10 @@ class Evidence {
   Result<ledger::NewJournal> NewJournalFor(const std::optional<IdSegment>& tenant, const std::string& label);
   void OpenJournalOn(const std::optional<IdSegment>& tenant, const std::string& label, OnJournal done);
   void Rotate(const std::optional<IdSegment>& tenant, Log& log);
-  // Waits for the ledger thread: for a journal that takes nothing any more.
+  void Append(Log& log, const ledger::Event& event, Done done);
   void Write(const ledger::Event& note);
   void WriteRepeats();
+  // Waits for the ledger thread: for a journal that takes nothing any more.
   Status RotateNow(const std::optional<IdSegment>& tenant, Log& log);
   void ReadSoon(std::chrono::milliseconds delay);
   // Something has happened in a log's folder of journals.

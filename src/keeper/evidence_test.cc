@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <semaphore>
 
 #include "base/limits/ledger.h"
 #include "ledger/log_reader.h"
@@ -40,7 +43,8 @@ class EvidenceTest : public testing::Test {
     auto started = Evidence::Start({.trust_domain = TrustDomain::Parse("example.org").value(),
                                     .state_dir = folder_.path(),
                                     .sync = sync,
-                                    .checkpoint_interval = kLong},
+                                    .checkpoint_interval = kLong,
+                                    .sync_file = sync_file_},
                                    {acme_, other_}, *state_, loop_, clock_, random_);
     ASSERT_TRUE(started.ok()) << started.error().ToString();
     evidence_ = std::move(*started);
@@ -87,6 +91,7 @@ class EvidenceTest : public testing::Test {
   std::unique_ptr<State> state_;
   runtime::Loop loop_;
   std::unique_ptr<Evidence> evidence_;
+  ledger::JournalWriter::SyncFile sync_file_;
   const IdSegment acme_ = IdSegment::Parse("acme").value();
   const IdSegment other_ = IdSegment::Parse("other").value();
 };
@@ -145,6 +150,52 @@ TEST_F(EvidenceTest, ABrokenJournalOfTheKeepersIsReplacedAndTheRecordMade) {
     EXPECT_EQ(Count(RecordKind::kIdentity), sync == SyncPolicy::kWritten ? 4u : 8u);
     EXPECT_FALSE(evidence_->Record(Identity(5)).ok()) << "closed";
   }
+}
+
+// A tenant whose disk hangs waits for it alone, and the loop waits for nobody.
+TEST_F(EvidenceTest, ASlowDiskHoldsUpItsOwnLogAlone) {
+  std::binary_semaphore disk{0};
+  std::atomic<bool> hangs = false;
+  sync_file_ = [&](int fd) {
+    char path[512] = {};
+    if (readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), path, sizeof path - 1) > 0 &&
+        std::string_view(path).find("/tenants/acme/") != std::string_view::npos && hangs.exchange(false)) {
+      disk.acquire();
+    }
+    return ::fdatasync(fd);
+  };
+  Start(SyncPolicy::kDurable);
+  hangs = true;
+  std::optional<Status> slow, fast;
+  evidence_->Record(Identity(1), [&](const Status& s) { slow = s; });
+  ledger::Event event = Identity(2);
+  event.tenant = other_;
+  evidence_->Record(event, [&](const Status& s) { fast = s; });
+  while (!fast) loop_.RunFor(std::chrono::milliseconds(1));
+  EXPECT_TRUE(fast->ok());
+  EXPECT_FALSE(slow);
+  disk.release();
+  while (!slow) loop_.RunFor(std::chrono::milliseconds(1));
+  EXPECT_TRUE(slow->ok());
+}
+
+TEST_F(EvidenceTest, RecordsThatWaitForAJournalAreBounded) {
+  Start();
+  for (const auto& file : std::filesystem::directory_iterator(Journals())) {
+    if (file.path().extension() != ".journal") continue;
+    ASSERT_EQ(::chmod(file.path().c_str(), ledger::kRevokedMode), 0);
+  }
+  size_t made = 0, refused = 0;
+  for (size_t i = 0; i < limits::kMaxWaitingRecords + 3; ++i) {
+    evidence_->Record(Identity(i), [&](const Status& s) {
+      ++(s.ok() ? made : refused);
+      EXPECT_TRUE(s.ok() || s.error().code() == ErrorCode::kResourceExhausted);
+    });
+  }
+  EXPECT_EQ(made, 0u);
+  EXPECT_EQ(refused, 3u);
+  while (made < limits::kMaxWaitingRecords) loop_.RunFor(std::chrono::milliseconds(10));
+  EXPECT_EQ(Count(RecordKind::kIdentity), limits::kMaxWaitingRecords);
 }
 
 // INV-KPR-08: one tenant's log is that tenant's matter.

@@ -119,20 +119,21 @@ Status Keeper::Open() {
 
   ASSIGN_OR_RETURN(
       workload_,
-      WorkloadDoor::Create(loop_, clock_, random_, c, *state_, std::move(options_.api_listener), *out_certificates_,
-                           options_.images,
-                           {[this](const Instance& i, InstanceChange change) { OnInstanceChange(i, change); },
-                            [this] {
-                              for (auto& [tenant, gateway] : gateways_) SendBundles(*gateway);
-                              if (outside_) outside_->OnBundles();
-                            },
-                            [this](const identity::Identity& identity, std::string_view kind, ByteView serial,
-                                   WallTime not_after) { return RecordIssued(identity, kind, serial, not_after); }}));
+      WorkloadDoor::Create(
+          loop_, clock_, random_, c, *state_, std::move(options_.api_listener), *out_certificates_, options_.images,
+          {[this](const Instance& i, InstanceChange change) { OnInstanceChange(i, change); },
+           [this] {
+             for (auto& [tenant, gateway] : gateways_) SendBundles(*gateway);
+             if (outside_) outside_->OnBundles();
+           },
+           [this](const identity::Identity& identity, std::string_view kind, ByteView serial, WallTime not_after,
+                  Evidence::Done done) { RecordIssued(identity, kind, serial, not_after, std::move(done)); }}));
   core_ = &workload_->core();
   ASSIGN_OR_RETURN(outside_, Outside::Create(loop_, clock_, options_.config, *state_, *core_, *link_));
   ASSIGN_OR_RETURN(Entries entries, Entries::Open(c, state_->store(), *core_));
   entries_.emplace(std::move(entries));
 
+  operators_.emplace(workload_->reader(), clock_);
   admin_ = std::make_unique<AdminServer>(loop_, std::move(options_.admin_listener),
                                          [this](int pidfd, pid_t pid) { return InsideInstance(pidfd, pid); });
   commands_ = std::make_unique<AdminCommands>(*this);
@@ -263,6 +264,10 @@ Result<identity::Registration> Keeper::ReadRegistration(const ::hexr::node::v1::
   if (!r.parent_instance().empty()) {
     ASSIGN_OR_RETURN(InstanceId parent, InstanceId::Parse(r.parent_instance()));
     out.parent = std::move(parent);
+    for (const std::string& ancestor : r.lineage()) {
+      ASSIGN_OR_RETURN(SpiffeId ancestor_id, SpiffeId::Parse(ancestor));
+      out.lineage.push_back(std::move(ancestor_id));
+    }
   }
   out.exe_patterns.assign(r.exe_patterns().begin(), r.exe_patterns().end());
   out.children_inherit = r.children() == "inherit";
@@ -286,7 +291,7 @@ void Keeper::Register(Message m, Channel::Reply reply) {
     // better.
     auto user = outside_->Recall(registration->id);
     if (!user.ok()) return reply.Fail(user.error());
-    if (!registration->parent) registration->on_behalf_of = std::move(*user);
+    registration->on_behalf_of = std::move(*user);
     return Admit(std::move(*registration), std::move(reply));
   }
   if (registration->parent) return reply.Fail(PermissionDenied("a sub-agent acts for whom its parent acts"));
@@ -308,19 +313,15 @@ void Keeper::Admit(identity::Registration registration, Channel::Reply reply) {
   const auto instance = core_->registry().Register(std::move(registration));
   if (!instance.ok()) return reply.Fail(instance.error());
   const Instance& i = **instance;
-  const auto answer = [&] {
-    Envelope e;
-    auto& r = *e.mutable_registered();
-    r.set_spiffe_id(i.identity.id.ToString());
-    for (const SpiffeId& ancestor : i.identity.lineage) r.add_lineage(ancestor.ToString());
-    if (i.identity.on_behalf_of) {
-      r.set_subject(i.identity.on_behalf_of->subject);
-      r.set_subject_issuer(i.identity.on_behalf_of->issuer);
-      r.set_subject_claims(i.identity.on_behalf_of->claims_json);
+  if (known) return Answer(i, std::move(reply));  // the spawner was restarted
+  if (i.facts.parent && i.identity.on_behalf_of) {
+    // It may outlive its parent, and this process.
+    if (const Status kept = outside_->Remember(i.id(), *i.identity.on_behalf_of); !kept.ok()) {
+      const InstanceId id = i.id();
+      core_->registry().End(id, "whom it acts for cannot be kept");
+      return reply.Fail(kept.error());
     }
-    reply.Send(std::move(e));
-  };
-  if (known) return answer();  // the spawner was restarted
+  }
   Body body;
   body.Set("event", Code("registered")).Set("uid", i.facts.caller_uid);
   if (i.facts.parent) body.Set("parent", *i.facts.parent);
@@ -333,12 +334,28 @@ void Keeper::Admit(identity::Registration registration, Channel::Reply reply) {
     body.Set("on_behalf_of", std::move(user));
   }
   // Not on record, not alive: the process has not run an instruction yet.
-  if (const Status s = RecordInstance(i, RecordKind::kIdentity, std::move(body)); !s.ok()) {
-    const InstanceId id = i.id();
-    core_->registry().End(id, "not recorded");
-    return reply.Fail(s.error().WithContext("the ledger takes no record"));
+  evidence_->Record(InstanceEvent(i, RecordKind::kIdentity, std::move(body)),
+                    [this, id = i.id(), reply = std::move(reply)](const Status& s) mutable {
+                      const Instance* alive = core_->registry().Find(id);
+                      if (s.ok() && alive != nullptr) return Answer(*alive, std::move(reply));
+                      if (s.ok()) return reply.Fail(NotFound("the process has ended"));
+                      core_->registry().End(id, "not recorded");
+                      if (outside_) outside_->Forget(id);
+                      reply.Fail(s.error().WithContext("the ledger takes no record"));
+                    });
+}
+
+void Keeper::Answer(const Instance& i, Channel::Reply reply) const {
+  Envelope e;
+  auto& r = *e.mutable_registered();
+  r.set_spiffe_id(i.identity.id.ToString());
+  for (const SpiffeId& ancestor : i.identity.lineage) r.add_lineage(ancestor.ToString());
+  if (i.identity.on_behalf_of) {
+    r.set_subject(i.identity.on_behalf_of->subject);
+    r.set_subject_issuer(i.identity.on_behalf_of->issuer);
+    r.set_subject_claims(i.identity.on_behalf_of->claims_json);
   }
-  answer();
+  reply.Send(std::move(e));
 }
 
 void Keeper::ExecDone(const ::hexr::node::v1::ExecDone& done, Channel::Reply reply) {
@@ -372,10 +389,11 @@ void Keeper::InstanceEnded(const ::hexr::node::v1::InstanceEnded& ended, Channel
                       .instance = *id,
                       .tenant = *tenant};
   event.body.Set("event", Code("ended"));
-  const Status s = evidence_->Record(event);
+  evidence_->Record(event, [reply = std::move(reply)](const Status& s) mutable {
+    return s.ok() ? reply.Ack() : reply.Fail(s.error());
+  });
   (void)quarantine_->Remove(*id);  // an entry that stays does no harm: an instance's name is never used again
   evidence_->EndInstance(*tenant, *id);
-  return s.ok() ? reply.Ack() : reply.Fail(s.error());
 }
 
 // ---- what happens to instances
@@ -389,30 +407,28 @@ ledger::Event Keeper::InstanceEvent(const Instance& i, RecordKind kind, Body bod
           .body = std::move(body)};
 }
 
-Status Keeper::RecordInstance(const Instance& i, RecordKind kind, Body body) {
-  return evidence_->Record(InstanceEvent(i, kind, std::move(body)));
-}
-
-Status Keeper::RecordIssued(const identity::Identity& identity, std::string_view kind, ByteView serial,
-                            WallTime not_after) {
+void Keeper::RecordIssued(const identity::Identity& identity, std::string_view kind, ByteView serial,
+                          WallTime not_after, Evidence::Done done) {
   Body body;
   body.Set("event", Code("svid.issued")).Set("not_after", not_after);
-  ASSIGN_OR_RETURN(const PublicName kind_name, PublicName::Parse(kind));
-  body.Set("svid", kind_name);
+  const auto kind_name = PublicName::Parse(kind), serial_name = PublicName::Parse(HexEncode(serial));
+  if (!kind_name.ok()) return done(kind_name.error());
+  body.Set("svid", *kind_name);
   if (!serial.empty()) {
-    ASSIGN_OR_RETURN(const PublicName serial_name, PublicName::Parse(HexEncode(serial)));
-    body.Set("serial", serial_name);
+    if (!serial_name.ok()) return done(serial_name.error());
+    body.Set("serial", *serial_name);
   }
   std::optional<IdSegment> tenant;
   if (identity.instance) {
     if (const Instance* i = core_->registry().Find(*identity.instance)) tenant = i->facts.tenant;
   }
-  return evidence_->Record({.time = clock_.Wall(),
-                            .kind = RecordKind::kIdentity,
-                            .spiffe_id = identity.id,
-                            .instance = tenant ? identity.instance : std::nullopt,
-                            .tenant = tenant,
-                            .body = std::move(body)});
+  evidence_->Record({.time = clock_.Wall(),
+                     .kind = RecordKind::kIdentity,
+                     .spiffe_id = identity.id,
+                     .instance = tenant ? identity.instance : std::nullopt,
+                     .tenant = tenant,
+                     .body = std::move(body)},
+                    std::move(done));
 }
 
 void Keeper::OnInstanceChange(const Instance& i, InstanceChange change) {
@@ -483,15 +499,9 @@ Result<std::vector<InstanceId>> Keeper::Targets(const std::string& target) const
   return out;
 }
 
-Status Keeper::EndInstance(const InstanceId& id, Code why) {
+void Keeper::EndInstance(const InstanceId& id, Code why, std::optional<Body> by) {
   const Instance* i = core_->registry().Find(id);
-  if (i == nullptr) return Ok();
-  Body body;
-  body.Set("event", Code("killed")).Set("why", why);
-  // A kill is done even when it cannot be recorded: a full disk must not keep a rogue agent alive.
-  if (const Status s = RecordInstance(*i, RecordKind::kKill, std::move(body)); !s.ok()) {
-    Log(LogLevel::kError, "ledger.record_failed", {{"instance", id}, {"error", s.error()}});
-  }
+  if (i == nullptr) return;
   if (spawner_ && spawner_->open()) {
     Envelope e;
     e.mutable_end_instance()->set_instance(id.value());
@@ -505,22 +515,15 @@ Status Keeper::EndInstance(const InstanceId& id, Code why) {
     Log(LogLevel::kError, "instance.kill_failed", {{"instance", id}, {"error", s.error()}});
   }
   if (killed_.size() < limits::kMaxInstances) killed_.insert(id);
+  // Done by now, whether or not it can be recorded: a full disk must not keep a rogue agent alive.
+  Body body;
+  body.Set("event", Code("killed")).Set("why", why);
+  if (by) body.Set("operator", std::move(*by));
+  evidence_->Record(InstanceEvent(*i, RecordKind::kKill, std::move(body)), [id](const Status& s) {
+    if (!s.ok()) Log(LogLevel::kError, "ledger.record_failed", {{"instance", id}, {"error", s.error()}});
+  });
   core_->registry().End(id, why.text());
   core_->PushCrls();
-  return Ok();
-}
-
-Status Keeper::SetQuarantined(const InstanceId& id, bool on) {
-  const Instance* i = core_->registry().Find(id);
-  if (i == nullptr) return NotFound("the instance has ended");
-  Body body;
-  body.Set("event", on ? Code("quarantine") : Code("release"));
-  const Status recorded = RecordInstance(*i, RecordKind::kKill, std::move(body));
-  // Taking away works without a record; giving back does not.
-  if (!recorded.ok() && !on) return recorded;
-  RETURN_IF_ERROR(core_->registry().SetQuarantined(id, on));
-  if (on) core_->PushCrls();
-  return Ok();
 }
 
 void Keeper::Drain(UniqueFunction<void()> done) {
@@ -529,7 +532,7 @@ void Keeper::Drain(UniqueFunction<void()> done) {
                         .kind = RecordKind::kConfiguration,
                         .spiffe_id = SpiffeId::ForTrustDomain(options_.config.trust_domain)};
   stopped.body.Set("event", Code("keeper.stopped"));
-  (void)evidence_->Record(stopped);
+  evidence_->Note(stopped);
   evidence_->Finish();
   loop_.Post(std::move(done));
 }

@@ -83,17 +83,18 @@ class Keeper {
   void CollectMetrics(runtime::Channel::Reply reply);
 
   void OnInstanceChange(const identity::Instance& instance, identity::InstanceChange change);
-  Status RecordIssued(const identity::Identity& identity, std::string_view kind, ByteView serial, WallTime not_after);
+  void RecordIssued(const identity::Identity& identity, std::string_view kind, ByteView serial, WallTime not_after,
+                    Evidence::Done done);
   ledger::Event InstanceEvent(const identity::Instance& i, ledger::RecordKind kind, ledger::Body body) const;
-  Status RecordInstance(const identity::Instance& i, ledger::RecordKind kind, ledger::Body body);
+  void Answer(const identity::Instance& i, runtime::Channel::Reply reply) const;
   void SendBundles(runtime::Channel& gateway);
   void StartGateway(const Tenant& tenant, UniqueFunction<void(Status)> done);
 
   // For operators: every instance that `target` names, an instance ID or a SPIFFE ID with all below it, and whoever
   // they have started. NOT_FOUND when there is none.
   Result<std::vector<InstanceId>> Targets(const std::string& target) const;
-  Status EndInstance(const InstanceId& id, ledger::Code why);
-  Status SetQuarantined(const InstanceId& id, bool on);
+  // At once, recorded afterwards. `by`: the operator, where one asked for it.
+  void EndInstance(const InstanceId& id, ledger::Code why, std::optional<ledger::Body> by);
   runtime::Channel* GatewayOf(const IdSegment& tenant);
 
   runtime::Loop& loop_;
@@ -116,6 +117,7 @@ class Keeper {
   identity::Core* core_ = nullptr;  // workload_'s
   std::unique_ptr<Outside> outside_;
   std::optional<Entries> entries_;
+  std::optional<OperatorNames> operators_;
   std::unique_ptr<AdminServer> admin_;
   std::unique_ptr<class AdminCommands> commands_;
   std::unique_ptr<runtime::Channel> spawner_;

@@ -15,12 +15,15 @@ namespace {
 
 constexpr std::chrono::seconds kMetricsDeadline{2};
 
-void SendSvid(const identity::GatewaySvid& svid, Channel::Reply reply) {
-  Envelope e;
-  for (const Bytes& c : svid.chain_der) e.mutable_svid()->add_chain_der(c.data(), c.size());
-  e.mutable_svid()->set_not_after_unix(
-      std::chrono::floor<std::chrono::seconds>(svid.not_after).time_since_epoch().count());
-  reply.Send(std::move(e));
+UniqueFunction<void(Result<identity::GatewaySvid>)> SendsSvid(Channel::Reply reply) {
+  return [reply = std::move(reply)](Result<identity::GatewaySvid> svid) mutable {
+    if (!svid.ok()) return reply.Fail(svid.error());
+    Envelope e;
+    for (const Bytes& c : svid->chain_der) e.mutable_svid()->add_chain_der(c.data(), c.size());
+    e.mutable_svid()->set_not_after_unix(
+        std::chrono::floor<std::chrono::seconds>(svid->not_after).time_since_epoch().count());
+    reply.Send(std::move(e));
+  };
 }
 
 }  // namespace
@@ -35,9 +38,7 @@ void Keeper::OnGateway(const IdSegment& tenant, Message m, Channel::Reply reply)
       const Instance* i = core_->registry().Find(*id);
       // Another tenant's instance is, for this gateway, none at all.
       if (i == nullptr || i->facts.tenant != tenant) return reply.Fail(NotFound("no such instance"));
-      const auto svid = core_->IssueForGateway(*id, AsBytes(m.body.issue_svid().spki_der()));
-      if (!svid.ok()) return reply.Fail(svid.error());
-      return SendSvid(*svid, std::move(reply));
+      return core_->IssueForGateway(*id, AsBytes(m.body.issue_svid().spki_der()), SendsSvid(std::move(reply)));
     }
     case Envelope::kOpenJournal: {
       // The label and the log are ours to name: a gateway writes to its own tenant's log and no other.
@@ -76,8 +77,7 @@ void Keeper::SendBundles(Channel& gateway) {
 void Keeper::OnCourier(Message m, Channel::Reply reply) {
   switch (m.body.body_case()) {
     case Envelope::kIssueEndpointSvid: {
-      const auto svid = outside_->IssueEndpointSvid(AsBytes(m.body.issue_endpoint_svid().spki_der()));
-      return svid.ok() ? SendSvid(*svid, std::move(reply)) : reply.Fail(svid.error());
+      return outside_->IssueEndpointSvid(AsBytes(m.body.issue_endpoint_svid().spki_der()), SendsSvid(std::move(reply)));
     }
     case Envelope::kCollectMetrics: return CollectMetrics(std::move(reply));
     default: return reply.Fail(Unimplemented("the keeper does not serve this to the courier"));

@@ -10,6 +10,7 @@ constexpr store::Migration kMigrations[] = {
      "CREATE TABLE certificate (serial BLOB PRIMARY KEY, process TEXT NOT NULL, spiffe_id TEXT NOT NULL,"
      " authority TEXT NOT NULL, not_after INTEGER NOT NULL, revoked INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT "
      "ROWID;"},
+    {2, "ALTER TABLE certificate ADD COLUMN instance TEXT;"},
 };
 constexpr uint64_t kAddsBetweenSweeps = 1024;
 
@@ -21,8 +22,8 @@ Result<OutCertificates> OutCertificates::Open(const std::string& path, const Clo
   ASSIGN_OR_RETURN(store::Database db,
                    store::Database::Open({path, std::nullopt, /*commits_are_with_the_kernel=*/true}, kMigrations));
   ASSIGN_OR_RETURN(store::Statement add,
-                   db.Prepare("INSERT INTO certificate (serial, process, spiffe_id, authority, not_after)"
-                              " VALUES (?1, ?2, ?3, ?4, ?5)"));
+                   db.Prepare("INSERT INTO certificate (serial, process, spiffe_id, authority, not_after, instance)"
+                              " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"));
   ASSIGN_OR_RETURN(store::Statement revoke, db.Prepare("UPDATE certificate SET revoked = 1 WHERE serial = ?1"));
   return OutCertificates(std::move(db), std::move(add), std::move(revoke), clock);
 }
@@ -30,12 +31,16 @@ Result<OutCertificates> OutCertificates::Open(const std::string& path, const Clo
 Status OutCertificates::Add(const identity::OutCertificate& c) {
   if (++added_ % kAddsBetweenSweeps == 0) RETURN_IF_ERROR(RemoveEnded());
   const std::string id = c.id.ToString();
-  return add_.Bind(1, ByteView(c.serial))
+  add_.Bind(1, ByteView(c.serial))
       .Bind(2, std::string_view(c.process))
       .Bind(3, std::string_view(id))
       .Bind(4, std::string_view(c.authority_id))
-      .Bind(5, ToUnix(c.not_after))
-      .Run();
+      .Bind(5, ToUnix(c.not_after));
+  if (c.instance)
+    add_.Bind(6, std::string_view(c.instance->value()));
+  else
+    add_.BindNull(6);
+  return add_.Run();
 }
 
 Status OutCertificates::Revoked(ByteView serial) { return revoke_.Bind(1, serial).Run(); }
@@ -49,15 +54,21 @@ Result<std::vector<identity::OutCertificate>> OutCertificates::Load() {
   RETURN_IF_ERROR(RemoveEnded());
   std::vector<identity::OutCertificate> out;
   ASSIGN_OR_RETURN(store::Statement all,
-                   db_.Prepare("SELECT serial, process, spiffe_id, authority, not_after, revoked FROM certificate"
+                   db_.Prepare("SELECT serial, process, spiffe_id, authority, not_after, revoked, instance FROM"
+                               " certificate"
                                " ORDER BY process, not_after"));
   for (;;) {
     ASSIGN_OR_RETURN(const bool row, all.Step());
     if (!row) return out;
     ASSIGN_OR_RETURN(SpiffeId id, SpiffeId::Parse(all.Text(2)));
+    std::optional<InstanceId> instance;
+    if (!all.IsNull(6)) {
+      ASSIGN_OR_RETURN(instance, InstanceId::Parse(all.Text(6)));
+    }
     const ByteView serial = all.Blob(0);
     out.push_back({std::string(all.Text(1)), std::move(id), Bytes(serial.begin(), serial.end()),
-                   WallTime(std::chrono::seconds(all.Int(4))), std::string(all.Text(3)), all.Int(5) != 0});
+                   WallTime(std::chrono::seconds(all.Int(4))), std::string(all.Text(3)), std::move(instance),
+                   all.Int(5) != 0});
   }
 }
 

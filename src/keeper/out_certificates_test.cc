@@ -20,11 +20,13 @@ class OutCertificatesTest : public ::testing::Test {
   ~OutCertificatesTest() override { std::filesystem::remove_all(folder_); }
   OutCertificates Open() { return std::move(OutCertificates::Open(folder_ + "/out.db", clock_)).value(); }
   identity::OutCertificate Certificate(uint8_t serial, minutes life) {
-    return {"instance", id_, Bytes{serial}, clock_.Wall() + life, "authority"};
+    return {"instance",           id_,         Bytes{serial},
+            clock_.Wall() + life, "authority", serial == 2 ? std::optional(instance_) : std::nullopt};
   }
 
   std::string folder_;
   ManualClock clock_{WallTime{hours(1000)}};
+  const InstanceId instance_ = InstanceId::Make(1, "0123456789");
   const SpiffeId id_ = SpiffeId::Parse("spiffe://example.org/agent/a/b/c").value();
 };
 
@@ -48,6 +50,8 @@ TEST_F(OutCertificatesTest, TellsTheNextOneWhatIsOutAndWhatIsRevoked) {
   EXPECT_EQ(left[0].id, id_);
   EXPECT_EQ(left[0].authority_id, "authority");
   EXPECT_EQ(left[0].not_after, clock_.Wall() + minutes(9));
+  EXPECT_EQ(left[0].instance, instance_);
+  EXPECT_FALSE(left[1].instance);
   EXPECT_FALSE(left[0].revoked);
   EXPECT_EQ(left[1].serial, Bytes{3});
   EXPECT_TRUE(left[1].revoked);

@@ -19,6 +19,7 @@ using identity::TrustBundle;
 namespace {
 
 constexpr char kBundles[] = "federated bundles";
+constexpr char kSetBundles[] = "bundles set by operators";
 constexpr char kUsers[] = "on behalf of";
 constexpr char kEndpointProcess[] = "courier";  // SvidKeeper's name of who holds the endpoint's SVID
 constexpr std::chrono::seconds kLookAtFiles{30};
@@ -65,6 +66,7 @@ Status Outside::Open() {
       unusable_.push_back({.trust_domain = d.trust_domain, .last_error = s.error().ToString()});
     }
   }
+  RETURN_IF_ERROR(TakeUpSetBundles());
   KeepBundles();
   if (!config_.users.empty()) {
     std::vector<identity::TokenIssuer> issuers;
@@ -100,6 +102,49 @@ Status Outside::AddDomain(const config::FederatedDomain& d) {
   return federation_.Add(std::move(peer));
 }
 
+bool Outside::Configured(const std::string& trust_domain) const {
+  return std::ranges::any_of(config_.federates_with,
+                             [&](const auto& d) { return d.trust_domain.name() == trust_domain; });
+}
+
+Status Outside::TakeUpSetBundles() {
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, state_.store().List(kSetBundles));
+  for (const std::string& name : names) {
+    if (Configured(name)) continue;  // that one is fetched
+    const auto take_up = [&]() -> Status {
+      ASSIGN_OR_RETURN(const TrustDomain td, TrustDomain::Parse(name));
+      ASSIGN_OR_RETURN(const crypto::Secret kept, state_.store().Get(kSetBundles, name));
+      ASSIGN_OR_RETURN(TrustBundle bundle, TrustBundle::Parse(td, Reveal(kept)));
+      return core_.bundles().SetFederated(std::move(bundle));
+    };
+    // A domain that is not trusted any more is that domain's trouble.
+    if (const Status s = take_up(); !s.ok())
+      Log(LogLevel::kError, "bundle.unusable", {{"trust_domain", name}, {"error", s.error()}});
+  }
+  return Ok();
+}
+
+Status Outside::SetBundle(TrustBundle bundle, identity::BundleSet::Older older) {
+  const TrustDomain td = bundle.trust_domain;
+  const std::string json = bundle.ToJson();
+  const bool was_there = core_.bundles().Find(td) != nullptr;
+  RETURN_IF_ERROR(core_.bundles().SetFederated(std::move(bundle), older));
+  if (Configured(td.name())) return Ok();  // kept by KeepBundles, until the next one is fetched
+  const Status kept = state_.store().Put(kSetBundles, td.name(), ToSecret(json));
+  if (!kept.ok() && !was_there) (void)core_.bundles().RemoveFederated(td);
+  return kept;
+}
+
+Status Outside::DeleteBundle(const TrustDomain& td) {
+  if (td == config_.trust_domain) return PermissionDenied("the node's own bundle is its authority's");
+  if (Configured(td.name()))
+    return FailedPrecondition(td.name() + " stands in the configuration (federates_with): take it out there");
+  const Status removed = core_.bundles().RemoveFederated(td);
+  const Status deleted = state_.store().Delete(kSetBundles, td.name());
+  if (!deleted.ok() && deleted.error().code() != ErrorCode::kNotFound) return deleted;
+  return removed;
+}
+
 // In the store: the bundles of the trust domains that the configuration names, as they are now, and no others.
 void Outside::KeepBundles() {
   std::map<TrustDomain, std::string> now;
@@ -113,9 +158,7 @@ void Outside::KeepBundles() {
     }
     ASSIGN_OR_RETURN(const std::vector<std::string> stored, state_.store().List(kBundles));
     for (const std::string& name : stored) {
-      const bool wanted =
-          std::ranges::any_of(config_.federates_with, [&](const auto& d) { return d.trust_domain.name() == name; });
-      if (!wanted) RETURN_IF_ERROR(state_.store().Delete(kBundles, name));
+      if (!Configured(name)) RETURN_IF_ERROR(state_.store().Delete(kBundles, name));
     }
     return Ok();
   };
@@ -160,27 +203,29 @@ void Outside::Publish(bool again) {
     AddCertificate(config_.oidc->web, to);
   }
   std::string text = all.SerializeAsString();
-  if (!again && text == published_) return;
-  published_ = std::move(text);
-  link_.Publish(all);
+  const crypto::Sha256Digest digest = crypto::Sha256(AsBytes(text));
+  WipeText(text);
+  if (again || published_ != digest) link_.Publish(all);
+  published_ = digest;
+  for (auto& listener : *all.mutable_listeners()) WipeText(*listener.mutable_key_pem());
 }
 
 void Outside::AddCertificate(const config::WebCertificate& web, ::hexr::node::v1::Published& to) {
-  const auto certificate = ReadConfiguredFile(web.certificate, limits::kMaxPemBytes);
-  const auto key = ReadConfiguredFile(web.key, limits::kMaxPemBytes);
+  const auto certificate = ReadConfiguredBytes(web.certificate, limits::kMaxPemBytes);
+  const auto key = ReadConfiguredBytes(web.key, limits::kMaxPemBytes);
   for (const auto* file : {&certificate, &key}) {
     if (!file->ok()) {
       Log(LogLevel::kError, "endpoint.no_certificate", {{"listener", to.listener()}, {"error", file->error()}});
     }
   }
   if (!certificate.ok() || !key.ok()) return;  // the one that was shown before stays
-  to.set_certificate_pem(*certificate);
-  to.set_key_pem(*key);
+  to.mutable_certificate_pem()->assign(AsText(*certificate));
+  to.mutable_key_pem()->assign(AsText(*key));
 }
 
-Result<identity::GatewaySvid> Outside::IssueEndpointSvid(ByteView spki_der) {
+void Outside::IssueEndpointSvid(ByteView spki_der, UniqueFunction<void(Result<identity::GatewaySvid>)> done) {
   if (!config_.bundle_endpoint || config_.bundle_endpoint->profile != config::BundleProfile::kHttpsSpiffe) {
-    return FailedPrecondition("no endpoint of this node shows an SVID");
+    return done(FailedPrecondition("no endpoint of this node shows an SVID"));
   }
   const identity::Identity endpoint{.id = identity::BundleEndpointId(config_.trust_domain),
                                     .assurance = Assurance::kAttested,
@@ -188,7 +233,7 @@ Result<identity::GatewaySvid> Outside::IssueEndpointSvid(ByteView spki_der) {
                                     .lineage = {},
                                     .on_behalf_of = {},
                                     .hint = {}};
-  return core_.svids().ForKey(kEndpointProcess, endpoint, spki_der);
+  core_.svids().ForKey(kEndpointProcess, endpoint, spki_der, std::move(done));
 }
 
 // ---- users

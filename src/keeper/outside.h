@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "config/config.h"
+#include "crypto/digest.h"
 #include "identity/core.h"
 #include "identity/federation.h"
 #include "identity/user_token.h"
@@ -32,6 +33,10 @@ class Outside {
   void OnCourier();
   // Some bundle has changed: ours is published, others' are kept for the next start.
   void OnBundles();
+  // By an operator's hand, for good. NOT_FOUND to delete what is not there, FAILED_PRECONDITION where the configuration
+  // keeps it; else as BundleSet.
+  Status SetBundle(identity::TrustBundle bundle, identity::BundleSet::Older older);
+  Status DeleteBundle(const TrustDomain& td);
   // Whether somebody other than an operator's hand keeps this trust domain's bundle up to date, and how that goes.
   std::vector<identity::FederationState> FederationStates() const;
 
@@ -43,13 +48,15 @@ class Outside {
   void Forget(const InstanceId& instance);
 
   // For the endpoint in the https_spiffe profile. FAILED_PRECONDITION where none is configured.
-  Result<identity::GatewaySvid> IssueEndpointSvid(ByteView spki_der);
+  void IssueEndpointSvid(ByteView spki_der, UniqueFunction<void(Result<identity::GatewaySvid>)> done);
 
  private:
   Outside(runtime::Loop& loop, const Clock& clock, const config::Config& config, State& state, identity::Core& core,
           CourierLink& link);
   Status Open();
   Status AddDomain(const config::FederatedDomain& domain);
+  Status TakeUpSetBundles();
+  bool Configured(const std::string& trust_domain) const;
   void KeepBundles();
   void Publish(bool again);
   // Adds the certificate's files, or logs why there is none.
@@ -68,7 +75,7 @@ class Outside {
   std::unique_ptr<identity::UserTokenVerifier> users_;  // null: no issuer is configured
   std::map<TrustDomain, std::string> kept_bundles_;     // as they are in the store
   std::set<std::string> kept_users_;                    // instances
-  std::string published_;                               // the last message
+  std::optional<crypto::Sha256Digest> published_;       // of the last message, which holds keys
   MonoTime next_look_{};                                // at the files of web certificates
   MonoTime settled_at_{};                               // by then every instance that lives has registered again
   bool settled_ = false;

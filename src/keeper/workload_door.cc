@@ -1,5 +1,6 @@
 #include "keeper/workload_door.h"
 
+#include <fcntl.h>
 #include <google/protobuf/descriptor.h>
 
 #include "identity/sds.h"
@@ -60,7 +61,15 @@ Result<std::unique_ptr<WorkloadDoor>> WorkloadDoor::Create(runtime::Loop& loop, 
   identity::AddSubIdentityService(impl->router, *impl->core, *impl->subs, impl->evidence);
   impl->health.AddTo(impl->router);
   wire::AddGrpcReflection(impl->router, *google::protobuf::DescriptorPool::generated_pool());
-  impl->server = std::make_unique<net::GrpcUnixServer>(loop, clock, std::move(listener), impl->router);
+  net::GrpcUnixServerOptions doors;
+  doors.owner = [core = impl->core.get()](const net::PeerEvidence& connector) {
+    identity::ProcessEvidence evidence{connector.pid, {{connector.uid, connector.gid}}, {}};
+    if (connector.pidfd) evidence.pidfd = runtime::UniqueFd(fcntl(connector.pidfd.get(), F_DUPFD_CLOEXEC, 0));
+    const auto instance = core->InstanceOf(evidence);
+    return instance ? instance->value() : std::string();
+  };
+  impl->server =
+      std::make_unique<net::GrpcUnixServer>(loop, clock, std::move(listener), impl->router, std::move(doors));
   impl->evidence.Bind(*impl->server);
   impl->core->Start();
   return std::unique_ptr<WorkloadDoor>(new WorkloadDoor(std::move(impl)));

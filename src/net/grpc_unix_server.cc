@@ -37,10 +37,11 @@ void NoteRefusal(const Error& why, int64_t pid) {
 class GrpcUnixServer::Connection {
  public:
   // `user` is who connected; nobody for TCP.
-  Connection(GrpcUnixServer& server, runtime::UniqueFd socket, std::optional<uint32_t> user)
+  Connection(GrpcUnixServer& server, runtime::UniqueFd socket, std::optional<uint32_t> user, std::string owner)
       : server_(server),
         socket_(std::move(socket)),
         user_(user),
+        owner_(std::move(owner)),
         writers_(server.next_tag_),
         tcp_tag_(user ? 0 : server.next_tag_++),
         last_active_(server.clock_.Mono()),
@@ -58,6 +59,7 @@ class GrpcUnixServer::Connection {
 
   const PeerEvidence* Find(wire::WriterTag tag) const { return writers_.Find(tag); }
   std::optional<uint32_t> user() const { return user_; }
+  const std::string& owner() const { return owner_; }
   size_t open_calls() const { return grpc_->open_calls(); }
   MonoTime last_active() const { return last_active_; }
   void Drain() {
@@ -166,6 +168,7 @@ class GrpcUnixServer::Connection {
   GrpcUnixServer& server_;
   runtime::UniqueFd socket_;
   std::optional<uint32_t> user_;
+  std::string owner_;
   WriterTable writers_;
   wire::WriterTag tcp_tag_;
   std::vector<wire::WriterTag> tags_;
@@ -199,20 +202,27 @@ PeerTier GrpcUnixServer::BestTier() const { return options_.use_pidfd ? PeerTier
 
 void GrpcUnixServer::Accepted(runtime::UniqueFd socket) {
   std::optional<uint32_t> user;
+  std::string owner;
   if (!tcp_) {
     const auto connector = ConnectorOf(socket.get());
     // Asking again costs two calls and holds on kernels where accepted sockets inherit nothing.
     const auto tier = EnablePeerEvidence(socket.get(), BestTier());
     if (!connector.ok() || !tier.ok()) return;
     user = connector->uid;
+    if (options_.owner) owner = options_.owner(*connector);
   }
   const size_t of_user = user ? per_user_[*user] : 0;
   if (connections_.size() >= options_.max_connections || of_user >= options_.max_connections_per_user) {
-    Log(LogLevel::kWarn, "grpc.too_many_connections", {{"uid", user.value_or(0)}, {"connections", of_user}});
+    NoteTooMany({{"uid", user.value_or(0)}, {"connections", of_user}});
+    return;
+  }
+  if (!owner.empty() && per_owner_[owner] >= options_.max_connections_per_owner) {
+    NoteTooMany({{"owner", owner}, {"connections", per_owner_[owner]}});
     return;
   }
   if (user) ++per_user_[*user];
-  auto connection = std::make_unique<Connection>(*this, std::move(socket), user);
+  if (!owner.empty()) ++per_owner_[owner];
+  auto connection = std::make_unique<Connection>(*this, std::move(socket), user, std::move(owner));
   Connection* key = connection.get();
   connections_.emplace(key, std::move(connection));
 }
@@ -224,12 +234,23 @@ Result<WriterEvidence> GrpcUnixServer::EvidenceOf(wire::WriterTag writer) const 
   return WriterEvidence{evidence->pid, evidence->uid, evidence->gid, evidence->pidfd.get()};
 }
 
+// Whoever is refused tries again: one line a second says it.
+void GrpcUnixServer::NoteTooMany(std::initializer_list<LogField> who) {
+  const MonoTime now = clock_.Mono();
+  if (noted_ && now - *noted_ < std::chrono::seconds(1)) return;
+  noted_ = now;
+  Log(LogLevel::kWarn, "grpc.too_many_connections", who);
+}
+
 void GrpcUnixServer::Remove(Connection* connection) {
   const auto it = connections_.find(connection);
   if (it == connections_.end()) return;
   if (const auto user = connection->user()) {
     const auto count = per_user_.find(*user);
     if (--count->second == 0) per_user_.erase(count);
+  }
+  if (const auto count = per_owner_.find(connection->owner()); count != per_owner_.end()) {
+    if (--count->second == 0) per_owner_.erase(count);
   }
   // Out of the map before its calls end: they may look around.
   const std::unique_ptr<Connection> gone = std::move(it->second);

@@ -7,11 +7,16 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <initializer_list>
 #include <map>
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "base/clock.h"
 #include "base/limits/identity.h"
+#include "base/log.h"
 #include "base/result.h"
 #include "net/listener.h"
 #include "net/unix_peer.h"
@@ -33,6 +38,9 @@ struct GrpcUnixServerOptions {
   bool use_pidfd = true;  // false: as on kernels without SO_PASSPIDFD, for tests
   size_t max_connections = limits::kMaxApiConnections;
   size_t max_connections_per_user = limits::kMaxApiConnectionsPerUser;
+  // Whom a connection counts for beside its user: an agent with all its processes. Empty: nobody.
+  std::function<std::string(const PeerEvidence& connector)> owner = {};
+  size_t max_connections_per_owner = limits::kMaxApiConnectionsPerInstance;
   std::chrono::milliseconds idle_timeout = std::chrono::minutes(10);  // of a connection without calls
   // Protocol tests that need TCP: requests have no evidence then.
   bool insecure_tcp_for_tests = false;
@@ -59,6 +67,7 @@ class GrpcUnixServer {
 
   void Accepted(runtime::UniqueFd socket);
   void Remove(Connection* connection);
+  void NoteTooMany(std::initializer_list<LogField> who);
   void Sweep();
   PeerTier BestTier() const;
 
@@ -71,6 +80,8 @@ class GrpcUnixServer {
   std::map<Connection*, std::unique_ptr<Connection>> connections_;
   std::map<wire::WriterTag, Connection*> writers_;
   std::map<uint32_t, size_t> per_user_;
+  std::map<std::string, size_t> per_owner_;
+  std::optional<MonoTime> noted_;  // when the log last heard of too many connections
   runtime::Timer sweep_;
   std::unique_ptr<Listener> listener_;
 };

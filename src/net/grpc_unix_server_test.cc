@@ -136,6 +136,31 @@ TEST_F(GrpcUnixServerTest, AFrameOfTwoWritersEndsTheConnection) {
   EXPECT_EQ(server_->connections(), 0u);
 }
 
+// One agent with all its processes, whoever else has its uid.
+TEST_F(GrpcUnixServerTest, ConnectionsOfOneOwnerAreBounded) {
+  std::string owner = "loud";
+  Start({.owner = [&](const PeerEvidence& connector) {
+    EXPECT_EQ(connector.pid, getpid());
+    return owner;
+  }});
+  std::vector<UniqueFd> held;
+  const auto connect = [&](size_t n) {
+    for (size_t i = 0; i < n; ++i) held.push_back(Connect());
+    for (int i = 0; i < 20; ++i) loop_.RunFor(std::chrono::milliseconds(1));
+  };
+  for (size_t i = 0; i < limits::kMaxApiConnectionsPerInstance; i += 16) connect(16);
+  connect(16);
+  EXPECT_EQ(server_->connections(), limits::kMaxApiConnectionsPerInstance);
+  owner = "quiet";
+  const UniqueFd fd = Connect();
+  wire::GrpcClient client("x");
+  EXPECT_THAT(Call(client, fd.get(), Write), testing::StartsWith(std::to_string(getpid())));
+  held.clear();
+  owner = "loud";
+  connect(16);
+  EXPECT_EQ(server_->connections(), 17u) << "and given back";
+}
+
 TEST_F(GrpcUnixServerTest, WritersOfAConnectionAreBounded) {
   Start();
   const UniqueFd fd = Connect();

@@ -101,6 +101,7 @@ void Instance::FillRegistration(::hexr::node::v1::RegisterInstance& r) const {
   r.set_cgroup(facts_.cgroup);
   for (const std::string& p : facts_.entry.exe) r.add_exe_patterns(p);
   r.set_sub_identities(facts_.entry.sub_identities);
+  for (const std::string& l : facts_.lineage) r.add_lineage(l);
 }
 
 void Instance::Register(UniqueFunction<void(Status)> done) {

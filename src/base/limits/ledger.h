@@ -20,6 +20,7 @@ inline constexpr size_t kMaxJournalFrameBytes = 5 * 1024 * 1024;
 inline constexpr size_t kMaxJournalInstances = 65536;  // live at a time in one journal
 inline constexpr size_t kMaxJournalsPerLabel = 8;      // of one process in one log, until they are read and committed
 inline constexpr size_t kMaxJournalsAside = 64;        // damaged, kept for people; then their log opens no other
+inline constexpr size_t kMaxWaitingRecords = 4096;     // of the keeper's in one log, while it has no journal
 inline constexpr uint64_t kRotateJournalBytes = 64 * 1024 * 1024;
 inline constexpr uint64_t kMaxPendingRecords = 65536;  // read from journals and not in a checkpoint yet
 

@@ -89,6 +89,8 @@ class Connection {
     Pump();
     return o;
   }
+  // From now on it is another process that writes here.
+  void HandTo(pid_t writer) { writer_ = static_cast<wire::WriterTag>(writer); }
   void Cancel(int32_t call) {
     client_.Cancel(call);
     Pump();
@@ -124,7 +126,14 @@ class ServiceTest : public ::testing::Test {
     reader = std::make_unique<ProcessReader>(tier);
     auto created =
         Core::Create({.authority = {domain}, .rate = rate}, {clock, random, loop, store, *reader, names, cgroups},
-                     {.instance = [this](const Instance&, InstanceChange c) { instance_changes.push_back(c); }});
+                     {.instance = [this](const Instance&, InstanceChange c) { instance_changes.push_back(c); },
+                      .bundles = {},
+                      .issuing =
+                          [this](const Identity& identity, std::string_view, ByteView serial, WallTime,
+                                 UniqueFunction<void(Status)> done) {
+                            if (identity.id.ToString() != slow_disk_of) return done(Ok());
+                            unrecorded.push_back({Bytes(serial.begin(), serial.end()), std::move(done)});
+                          }});
     EXPECT_TRUE(created.ok());
     core = std::move(*created);
   }
@@ -138,6 +147,7 @@ class ServiceTest : public ::testing::Test {
                    *reader->Identify(EvidenceOf(puppet.pid())),
                    std::move(*runtime::OpenPidfd(puppet.pid())),
                    {"/usr/bin/python3", {}, "", {}},
+                   {},
                    {},
                    OnBehalfOf{"alice", "https://login.example.org", "{}"},
                    {"python3"}};
@@ -180,6 +190,12 @@ class ServiceTest : public ::testing::Test {
   std::unique_ptr<wire::GrpcRouter> router;
   std::unique_ptr<Core> core;
   std::vector<InstanceChange> instance_changes;
+  std::string slow_disk_of;  // what is signed for this ID is on record when a test says so
+  struct Unrecorded {
+    Bytes serial;
+    UniqueFunction<void(Status)> done;
+  };
+  std::vector<Unrecorded> unrecorded;
   uint64_t count = 0;
 };
 
