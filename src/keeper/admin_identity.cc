@@ -129,7 +129,11 @@ Result<Json> AdminCommands::EntryShow(const AdminCall& call) {
 
 Result<Json> AdminCommands::EntryCreate(const AdminCall& call) {
   ASSIGN_OR_RETURN(const std::string id, call.Required("entry"));
-  config::Entry e{.id = id, .selectors = Lines(call.Arg("selectors")), .hint = call.Arg("hint")};
+  config::Entry e{.id = id, .hint = call.Arg("hint")};
+  for (const std::string& text : Lines(call.Arg("selectors"))) {
+    ASSIGN_OR_RETURN(Selector selector, Selector::Parse(text));
+    e.selectors.push_back(std::move(selector));
+  }
   if (!call.Arg("ttl").empty()) {
     ASSIGN_OR_RETURN(e.ttl, ParseDuration(call.Arg("ttl")));
   }

@@ -1,8 +1,8 @@
 #include "spawner/roles.h"
 
-#include <fnmatch.h>
-
 #include <algorithm>
+
+#include "base/exe_pattern.h"
 
 namespace hexr::spawner {
 namespace {
@@ -30,8 +30,7 @@ Result<std::vector<config::Role>> RolesFor(const std::vector<config::Role>& role
     if (!owner)
       return PermissionDenied(
           "no roles are configured: only the node's own user may start agents; add an entry to `roles`");
-    config::Role any{};
-    return std::vector<config::Role>{any};
+    return std::vector<config::Role>{config::Role{.exe = {"*"}}};
   }
   std::vector<config::Role> found;
   bool named = false;
@@ -39,8 +38,7 @@ Result<std::vector<config::Role>> RolesFor(const std::vector<config::Role>& role
     if (!Names(r, target)) continue;
     named = true;
     const auto& u = r.users;
-    if (std::find(u.begin(), u.end(), "*") != u.end() || std::find(u.begin(), u.end(), user) != u.end() ||
-        (u.empty() && owner)) {
+    if (std::find(u.begin(), u.end(), "*") != u.end() || std::find(u.begin(), u.end(), user) != u.end()) {
       found.push_back(r);
     }
   }
@@ -73,18 +71,10 @@ Result<std::vector<config::Role>> RolesForSubAgent(const std::vector<config::Rol
 Result<config::Role> FindByProgram(const std::vector<config::Role>& candidates, const RoleName& target,
                                    const std::string& program) {
   for (const config::Role& r : candidates) {
-    const bool matches =
-        std::any_of(r.exe.begin(), r.exe.end(), [&](const std::string& p) { return MatchesProgram(p, program); });
-    if (r.exe.empty() || matches) return r;
+    if (MatchesAnyExePattern(r.exe, program)) return r;
   }
   return PermissionDenied(target.ToString() + " may not run " + program +
                           "; its entry in `roles` names its programs under `exe`");
-}
-
-bool MatchesProgram(const std::string& pattern, const std::string& path) {
-  if (pattern.find('/') != std::string::npos)
-    return fnmatch(pattern.c_str(), path.c_str(), FNM_PATHNAME | FNM_PERIOD) == 0;
-  return fnmatch(pattern.c_str(), std::string(BaseName(path)).c_str(), 0) == 0;
 }
 
 std::string EffectiveProgram(const std::string& path, std::string_view first_bytes) {

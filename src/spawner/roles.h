@@ -36,12 +36,9 @@ Result<std::vector<config::Role>> RolesForSubAgent(const std::vector<config::Rol
                                                    const RoleName& parent,
                                                    const std::vector<config::SpawnTarget>& allowed);
 
-// The first candidate whose `exe` patterns match the program (all match where an entry has none).
+// The first candidate one of whose `exe` patterns matches the program (base/exe_pattern.h, as the keeper judges too).
 Result<config::Role> FindByProgram(const std::vector<config::Role>& candidates, const RoleName& target,
                                    const std::string& program);
-
-// Shell-style: * (not across '/' when the pattern has one), ?, [a-z]. Without '/' in the pattern: over the base name.
-bool MatchesProgram(const std::string& pattern, const std::string& path);
 
 // What runs when `path` is started and begins with these bytes: itself, or the interpreter of its "#!" line; of
 // "#!/usr/bin/env NAME" the NAME.

@@ -7,9 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "base/host.h"
 #include "base/result.h"
+#include "config/config.h"
 #include "gateway/egress/address.h"
-#include "gateway/egress/host.h"
 #include "gateway/pipeline.h"
 #include "gateway/recorder.h"
 #include "runtime/loop.h"
@@ -28,17 +29,12 @@ class Resolver {
 // `egress.resolve`: names that are dialled at a fixed place.
 class Overrides {
  public:
-  // Values are "address" or "address:port". INVALID_ARGUMENT names the entry.
-  static Result<Overrides> Create(const std::map<std::string, std::string>& entries);
+  explicit Overrides(std::map<HostName, config::DialPlace> places) : places_(std::move(places)) {}
   // Where `destination` is dialled instead; nullopt: nowhere else.
   std::optional<Endpoint> Find(const HostPort& destination) const;
 
  private:
-  struct Place {
-    IpAddress address;
-    uint16_t port;  // 0: the one that was asked for
-  };
-  std::map<HostName, Place> places_;
+  std::map<HostName, config::DialPlace> places_;
 };
 
 class Connector {

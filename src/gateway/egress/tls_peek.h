@@ -5,8 +5,8 @@
 #include <optional>
 #include <string>
 
+#include "base/host.h"
 #include "gateway/denial.h"
-#include "gateway/egress/host.h"
 #include "gateway/stream.h"
 #include "runtime/loop.h"
 #include "wire/client_hello.h"
