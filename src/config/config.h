@@ -62,9 +62,12 @@ struct Entry {
   bool operator==(const Entry&) const = default;
 };
 
+enum class JwtAlgorithm : uint8_t { kEs256, kRs256 };
+
 struct Identity {
   milliseconds svid_ttl{std::chrono::minutes(15)};
   milliseconds jwt_ttl{std::chrono::minutes(5)};
+  JwtAlgorithm jwt_algorithm = JwtAlgorithm::kEs256;  // RS256 for verifiers that know nothing else
   bool operator==(const Identity&) const = default;
 };
 

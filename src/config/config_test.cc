@@ -21,7 +21,7 @@ trust_domain: example.org
 tenant: acme
 machine_key: passphrase
 passphrase_file: /run/secrets/hexr
-identity: {svid_ttl: 30m, jwt_ttl: 2m}
+identity: {svid_ttl: 30m, jwt_ttl: 2m, jwt_algorithm: RS256}
 roles:
   - {agent: content-crew, role: researcher, exe: "python3*", user: alice, children: inherit, spawn: [content-crew/writer, "x/*"]}
   - {agent: "*", exe: ["/usr/bin/node", "true"], user: [bob, "*"], tenant: other, sub_identities: allow}
@@ -170,6 +170,7 @@ TEST(Config, RefusesEachMistakeByItself) {
       {"a: [\n", "not YAML"},
       {"---\nb: 1\n", "one document a file"},
       {"identity: 5\n", "a mapping of keys"},
+      {"identity: {jwt_algorithm: HS256}\n", "'HS256' is not one of: ES256, RS256"},
       {"identity: {svid_ttl: soon}\n", "is not a duration"},
   };
   for (const BadCase& c : cases) {

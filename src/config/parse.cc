@@ -281,6 +281,8 @@ void ReadRoot(MapReader& m, Config& c) {
   m.Map("identity", [&](MapReader& i) {
     i.Duration("svid_ttl", c.identity.svid_ttl, minutes(1), hours(1));
     i.Duration("jwt_ttl", c.identity.jwt_ttl, minutes(1), hours(1));
+    i.Choice<JwtAlgorithm>("jwt_algorithm", c.identity.jwt_algorithm,
+                           {{"ES256", JwtAlgorithm::kEs256}, {"RS256", JwtAlgorithm::kRs256}});
   });
   m.Each("roles", [&](MapReader& r) { c.roles.push_back(ReadRole(r, c.tenant)); });
   std::set<std::string> entry_ids;

@@ -113,6 +113,7 @@ std::string ToYaml(const Config& c) {
   e.Field("machine_key", Name(c.machine_key)).NonEmpty("passphrase_file", c.passphrase_file);
   e.Begin("identity");
   e.Field("svid_ttl", FormatDuration(c.identity.svid_ttl)).Field("jwt_ttl", FormatDuration(c.identity.jwt_ttl));
+  e.Field("jwt_algorithm", c.identity.jwt_algorithm == JwtAlgorithm::kRs256 ? "RS256" : "ES256");
   e.End();
   EmitList(e, "roles", c.roles, [&](const Role& r) {
     e.Field("tenant", r.tenant.ToString()).Field("agent", r.agent.ToString()).Field("role", r.role.ToString());
