@@ -18,6 +18,17 @@ std::string_view TakeWord(std::string_view& line) {
   return word;
 }
 
+void AddField(std::string& out, std::string_view field) {
+  out += std::to_string(field.size());
+  out += ':';
+  out += field;
+}
+
+void AddFields(std::string& out, const std::vector<std::string>& fields) {
+  AddField(out, std::to_string(fields.size()));
+  for (const std::string& f : fields) AddField(out, f);
+}
+
 }  // namespace
 
 bool Names(const config::Role& entry, const RoleName& name) {
@@ -75,6 +86,27 @@ Result<config::Role> FindByProgram(const std::vector<config::Role>& candidates, 
   }
   return PermissionDenied(target.ToString() + " may not run " + program +
                           "; its entry in `roles` names its programs under `exe`");
+}
+
+crypto::Sha256Digest EntryDigest(const config::Role& entry) {
+  // By name, so that a field which is added does not compile here until it counts.
+  const auto& [tenant, agent, role, exe, users, children, spawn, sub_identities] = entry;
+  std::vector<std::string> targets;
+  for (const config::SpawnTarget& s : spawn) targets.push_back(s.agent.ToString() + "/" + s.role.ToString());
+  std::string text;
+  for (const config::NamePattern* name : {&tenant, &agent, &role}) AddField(text, name->ToString());
+  for (const auto* list : {&exe, &users, &targets}) AddFields(text, *list);
+  AddField(text, std::to_string(static_cast<int>(children)));
+  AddField(text, sub_identities ? "1" : "0");
+  return crypto::Sha256(AsBytes(text));
+}
+
+const config::Role* FindEntry(const std::vector<config::Role>& roles, ByteView digest) {
+  for (const config::Role& r : roles) {
+    const crypto::Sha256Digest own = EntryDigest(r);
+    if (std::ranges::equal(own, digest)) return &r;
+  }
+  return nullptr;
 }
 
 std::string EffectiveProgram(const std::string& path, std::string_view first_bytes) {

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "base/spiffe_id.h"
 #include "config/config.h"
+#include "crypto/digest.h"
 
 namespace hexr::spawner {
 
@@ -39,6 +40,11 @@ Result<std::vector<config::Role>> RolesForSubAgent(const std::vector<config::Rol
 // The first candidate one of whose `exe` patterns matches the program (base/exe_pattern.h, as the keeper judges too).
 Result<config::Role> FindByProgram(const std::vector<config::Role>& candidates, const RoleName& target,
                                    const std::string& program);
+
+// Stands for an entry across restarts: two entries that differ in anything have different digests.
+crypto::Sha256Digest EntryDigest(const config::Role& entry);
+// The entry of that digest; null when the configuration has none.
+const config::Role* FindEntry(const std::vector<config::Role>& roles, ByteView digest);
 
 // What runs when `path` is started and begins with these bytes: itself, or the interpreter of its "#!" line; of
 // "#!/usr/bin/env NAME" the NAME.

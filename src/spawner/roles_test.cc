@@ -49,6 +49,21 @@ TEST(RolesTest, TheFirstEntryWhoseProgramMatchesDecides) {
   EXPECT_FALSE(FindByProgram(found, Name("crew", "main"), "/usr/bin/bash").ok());
 }
 
+TEST(RolesTest, AnEntryIsFoundAgainAndNoOtherThatLooksLikeIt) {
+  const auto roles = Roles(
+      "  - {agent: crew, role: main, exe: '*', user: alice, spawn: ['*/*'], children: inherit}\n"
+      "  - {agent: crew, role: main, exe: '*', user: bob}\n"
+      "  - {agent: crew, role: main, exe: '*', user: bob, sub_identities: allow}\n"
+      "  - {agent: crew, role: main, exe: '*', user: bob, children: inherit}\n"
+      "  - {agent: crew, role: main, exe: '*', user: bob, spawn: ['a/b']}\n"
+      "  - {agent: crew, role: main, exe: ['*', 'x'], user: bob}\n"
+      "  - {agent: crew, role: main, exe: '*', user: ['x', bob]}\n"
+      "  - {agent: crew, role: main, exe: '*', user: bob, tenant: t}\n");
+  for (const config::Role& r : roles) EXPECT_EQ(FindEntry(roles, EntryDigest(r)), &r);
+  EXPECT_EQ(FindEntry({}, EntryDigest(roles[0])), nullptr);
+  EXPECT_EQ(FindEntry(roles, {}), nullptr);
+}
+
 TEST(RolesTest, TheProgramOfAScriptIsItsInterpreter) {
   EXPECT_EQ(EffectiveProgram("/a/x",
                              "\x7f"
