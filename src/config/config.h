@@ -9,8 +9,12 @@
 #include <string>
 #include <vector>
 
+#include "base/allow_rule.h"
+#include "base/host.h"
+#include "base/ip_address.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "base/selector.h"
 #include "base/spiffe_id.h"
 
 namespace hexr::config {
@@ -41,8 +45,8 @@ struct Role {
   NamePattern tenant;  // default: the node's tenant
   NamePattern agent;
   NamePattern role;
-  std::vector<std::string> exe;    // globs over the executable's base name, or over its whole path if they hold a '/'
-  std::vector<std::string> users;  // local users who may start it; "*" = any
+  std::vector<std::string> exe;         // base/exe_pattern.h; never empty
+  std::vector<std::string> users;       // local users who may start it; "*" = any; never empty
   Children children = Children::kDeny;  // whether forked children share the identity
   std::vector<SpawnTarget> spawn;       // what this role may start as sub-agents
   bool sub_identities = false;          // whether it may name parts of itself (assurance `asserted`)
@@ -51,25 +55,37 @@ struct Role {
 
 // A service that hexr did not launch, matched by what the kernel says of it (assurance `matched`).
 struct Entry {
-  std::string id;                      // path below the trust domain, "service/db"
-  std::vector<std::string> selectors;  // "unix:uid:110": all have to hold
+  std::string id;                   // path below the trust domain, "service/db"
+  std::vector<Selector> selectors;  // all have to hold
   std::optional<milliseconds> ttl;
   std::string hint;
   bool operator==(const Entry&) const = default;
 };
 
+enum class JwtAlgorithm : uint8_t { kEs256, kRs256 };
+
 struct Identity {
   milliseconds svid_ttl{std::chrono::minutes(15)};
   milliseconds jwt_ttl{std::chrono::minutes(5)};
+  JwtAlgorithm jwt_algorithm = JwtAlgorithm::kEs256;  // RS256 for verifiers that know nothing else
   bool operator==(const Identity&) const = default;
+};
+
+// Where a name is dialled instead: "127.0.0.1:8443", "[::1]:443", "10.0.0.5".
+struct DialPlace {
+  IpAddress address;
+  uint16_t port = 0;  // 0: the one that was asked for
+  static Result<DialPlace> Parse(const std::string& text);
+  std::string ToString() const;
+  bool operator==(const DialPlace&) const = default;
 };
 
 struct Egress {
   EgressDefault fallback = EgressDefault::kDeny;
-  std::vector<std::string> allow;              // "example.org:443", "*.example.org:443", "192.0.2.0/24:5432"
-  std::vector<uint16_t> ports{80, 443};        // captured besides the proxy
-  std::map<std::string, std::string> resolve;  // name → address:port to dial instead
-  std::vector<std::string> allow_private;      // CIDRs outside the public Internet that may be dialled
+  std::vector<AllowRule> allow;
+  std::vector<uint16_t> ports{80, 443};  // captured besides the proxy; each once
+  std::map<HostName, DialPlace> resolve;
+  std::vector<IpRange> allow_private;  // outside the public Internet, and may be dialled all the same
   bool operator==(const Egress&) const = default;
 };
 

@@ -3,6 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
+#include "base/limits/agents.h"
+#include "base/limits/gateway.h"
+#include "base/limits/identity.h"
 #include "config/paths.h"
 
 namespace hexr::config {
@@ -16,14 +21,15 @@ trust_domain: example.org
 tenant: acme
 machine_key: passphrase
 passphrase_file: /run/secrets/hexr
-identity: {svid_ttl: 30m, jwt_ttl: 2m}
+identity: {svid_ttl: 30m, jwt_ttl: 2m, jwt_algorithm: RS256}
 roles:
   - {agent: content-crew, role: researcher, exe: "python3*", user: alice, children: inherit, spawn: [content-crew/writer, "x/*"]}
   - {agent: "*", exe: ["/usr/bin/node", "true"], user: [bob, "*"], tenant: other, sub_identities: allow}
 entries:
   - {id: service/db, selectors: ["unix:uid:110", "unix:path:/usr/lib/postgresql/15/bin/postgres"], ttl: 20m, hint: db}
 egress: {default: deny, allow: ["example.org:443"],
-  ports: [80, 443, 8080], resolve: {"files.test": "127.0.0.1:8443"}, allow_private: ["127.0.0.0/8"]}
+  ports: [80, 443, 8080], resolve: {"files.test": "127.0.0.1:8443", "v6.test": "[::1]:443", "bare.test": "fd00::1"},
+  allow_private: ["127.0.0.0/8", "10.1.2.3"]}
 users: [{issuer: "https://login.example.org", audience: hexr, ca: /etc/ca.pem}]
 federates_with:
   - {trust_domain: other.org, url: "https://bundle.other.org/", bundle: /etc/other.json}
@@ -105,9 +111,37 @@ TEST(Config, RefusesEachMistakeByItself) {
       {"roles: [{agent: a, exe: x, user: u, children: maybe}]\n", "is not one of: deny, inherit"},
       {"entries: [{id: agent/x, selectors: [\"unix:uid:1\"]}]\n", "belongs to what hexr launches"},
       {"entries: [{id: service/x, selectors: []}]\n", "would match everyone"},
-      {"entries: [{id: service/x, selectors: [\"uid:1\"]}]\n", "write TYPE:KEY:VALUE"},
+      {"entries: [{id: service/x, selectors: [\"uid:1\"]}]\n",
+       "f:2:39: entries[0].selectors: selector uid:1: unknown kind; known are unix:{uid"},
+      {"entries: [{id: service/x, selectors: [\"unix:uid:1\", \"unix:uid:01\"]}]\n", "f:2:53: entries[0].selectors: "},
+      {"entries: [{id: service/x, selectors: [\"unix:sha256:AB\"]}]\n", "64 lower-case hexadecimal digits"},
+      {"entries: [{id: a, selectors: [\"unix:uid:1\"]}, {id: a, selectors: [\"unix:uid:2\"]}]\n",
+       "entries[1].id: 'a' is given twice"},
       {"entries: [{id: \"a//b\", selectors: [\"unix:uid:1\"]}]\n", "is not a SPIFFE path"},
       {"egress: {default: allow}\n", "'allow' is not one of: deny"},
+      {"roles: [{agent: a, exe: [], user: u}]\n", "roles[0].exe: name at least one program; \"*\" is any"},
+      {"roles: [{agent: a, exe: \"\", user: u}]\n", "roles[0].exe: a pattern that matches no program"},
+      {"roles: [{agent: a, exe: x, user: []}]\n", "roles[0].user: name at least one user"},
+      {"roles: [{agent: a, exe: x, user: \"\"}]\n", "roles[0].user: name a local user"},
+      {"egress: {allow: [\"a.example:443\", b.example]}\n",
+       "f:2:35: egress.allow: 'b.example': a rule is host:port, the port a number or *; write for example "
+       "example.org:443"},
+      {"egress: {allow: [\"10.0.0.1/8:443\"]}\n", "bits beyond its prefix"},
+      {"egress: {allow: [\"https://example.org:443\"]}\n", "egress.allow: 'https://example.org:443'"},
+      {"egress: {allow: [\"a.example:1\", \"a.example:1\"]}\n", "'a.example:1' is given twice"},
+      {"egress: {allow_private: [10.0.0.1/8]}\n",
+       "f:2:26: egress.allow_private: '10.0.0.1/8': the address of a range has bits beyond its prefix"},
+      {"egress: {allow_private: [intranet]}\n", "not an IP address; write for example 10.0.0.0/8"},
+      {"egress: {resolve: {files.test: \"localhost:1\"}}\n",
+       "f:2:20: egress.resolve: 'localhost:1': write an address, with or without a port"},
+      {"egress: {resolve: {\"1.2.3.4\": \"127.0.0.1\"}}\n", "does not end in a number"},
+      {"egress: {resolve: {A.test: 127.0.0.1, a.test: 127.0.0.2}}\n", "'a.test' is given twice"},
+      {"egress: {ports: [80, 80]}\n", "f:2:22: egress.ports: '80' is given twice"},
+      {"egress: {ports: [53]}\n", "port 53 is hexr's own inside an agent"},
+      {"egress: {ports: [15012]}\n", "hexr's own inside an agent"},
+      {"egress: {ports: {a: 1}}\n", "a value or a list of values"},
+      {"metrics: {}\nbundle_endpoint: {listen: \"127.0.0.1:9464\"}\n",
+       "metrics: listens at 127.0.0.1:9464, as bundle_endpoint does; give it another port"},
       {"egress: {ports: [0]}\n", "number from 1 to 65535"},
       {"egress: {ports: [80x]}\n", "number from 1 to 65535"},
       {"egress: {resolve: [a]}\n", "a mapping of keys"},
@@ -136,6 +170,7 @@ TEST(Config, RefusesEachMistakeByItself) {
       {"a: [\n", "not YAML"},
       {"---\nb: 1\n", "one document a file"},
       {"identity: 5\n", "a mapping of keys"},
+      {"identity: {jwt_algorithm: HS256}\n", "'HS256' is not one of: ES256, RS256"},
       {"identity: {svid_ttl: soon}\n", "is not a duration"},
   };
   for (const BadCase& c : cases) {
@@ -143,6 +178,67 @@ TEST(Config, RefusesEachMistakeByItself) {
   }
   EXPECT_THAT(Messages(""), ElementsAre(HasSubstr("trust_domain: is needed")));
   EXPECT_THAT(Messages("- a\n"), testing::Contains(HasSubstr("the file: a mapping")));
+}
+
+// `count` items made by `item`, as a YAML list.
+template <class F>
+std::string ListOf(size_t count, F item) {
+  std::string out = "[";
+  for (size_t i = 0; i < count; ++i) out += (i == 0 ? "" : ", ") + item(i);
+  return out + "]";
+}
+
+TEST(Config, EveryListHasItsBound) {
+  const auto expect_bound = [](size_t bound, const std::function<std::string(size_t)>& with) {
+    EXPECT_THAT(Messages(with(bound)), testing::IsEmpty()) << bound;
+    EXPECT_THAT(Messages(with(bound + 1)), ElementsAre(HasSubstr("at most " + std::to_string(bound)))) << bound;
+  };
+  const std::string td = "trust_domain: td\n";
+  const auto word = [](size_t i) { return "w" + std::to_string(i); };
+  for (const char* key : {"exe", "user"}) {
+    const std::string other = std::string(key) == "exe" ? "user: u" : "exe: x";
+    expect_bound(limits::kMaxRoleWords, [&](size_t n) {
+      return td + "roles: [{agent: a, " + other + ", " + key + ": " + ListOf(n, word) + "}]\n";
+    });
+  }
+  expect_bound(limits::kMaxEgressRules, [&](size_t n) {
+    return td + "egress: {allow: " + ListOf(n, [&](size_t i) { return "'" + word(i) + ".test:443'"; }) + "}\n";
+  });
+  expect_bound(limits::kMaxCapturedPorts, [&](size_t n) {
+    return td + "egress: {ports: " + ListOf(n, [](size_t i) { return std::to_string(100 + i); }) + "}\n";
+  });
+  const auto uid = [](size_t i) { return "'unix:uid:" + std::to_string(i) + "'"; };
+  expect_bound(limits::kMaxSelectorsPerEntry,
+               [&](size_t n) { return td + "entries: [{id: service/x, selectors: " + ListOf(n, uid) + "}]\n"; });
+  expect_bound(limits::kMaxEntries, [&](size_t n) {
+    return td +
+           "entries: " + ListOf(n, [&](size_t i) { return "{id: s/" + word(i) + ", selectors: [" + uid(1) + "]}"; }) +
+           "\n";
+  });
+  EXPECT_THAT(Messages(td + "entries: [{id: s/x, selectors: ['unix:uid:1'], hint: " +
+                       std::string(limits::kMaxHintBytes + 1, 'h') + "}]\n"),
+              ElementsAre(HasSubstr("a hint has at most 1024 bytes")));
+}
+
+TEST(Config, EverySelectorOfTheManualIsTaken) {
+  const std::vector<std::string> all = {"unix:uid:110",
+                                        "unix:user:postgres",
+                                        "unix:gid:0",
+                                        "unix:group:ssl-cert",
+                                        "unix:supplementary_gid:4294967295",
+                                        "unix:supplementary_group:adm",
+                                        "unix:path:/usr/bin/a:b c",
+                                        "unix:sha256:" + std::string(64, 'a'),
+                                        "systemd:id:db@1.service",
+                                        "cgroup:/system.slice/db.service"};
+  const auto c = ParseOrError("trust_domain: td\nentries: [{id: s/x, selectors: " +
+                                  ListOf(all.size(), [&](size_t i) { return "\"" + all[i] + "\""; }) + "}]\n",
+                              "f");
+  ASSERT_TRUE(c.ok()) << c.error().message();
+  std::vector<std::string> texts;
+  for (const Selector& s : c->entries[0].selectors) texts.push_back(s.ToString());
+  EXPECT_EQ(texts, all);
+  EXPECT_EQ(*ParseOrError(ToYaml(*c), "shown"), *c);
 }
 
 TEST(Paths, FollowHomeThenRootThenXdg) {

@@ -1,7 +1,12 @@
 #include <yaml-cpp/yaml.h>
 
+#include <set>
+
 #include "base/bytes.h"
 #include "base/https_url.h"
+#include "base/limits/agents.h"
+#include "base/limits/gateway.h"
+#include "base/limits/identity.h"
 #include "config/config.h"
 #include "config/reader.h"
 
@@ -26,6 +31,29 @@ Result<SpawnTarget> ParseSpawnTarget(const std::string& text) {
   return SpawnTarget{std::move(agent), std::move(role)};
 }
 
+Result<std::string> ParseExePattern(const std::string& text) {
+  if (text.empty() || text.find('\0') != std::string::npos) {
+    return InvalidArgument(
+        "a pattern that matches no program; write a name (python3*), a path (/usr/bin/node) or \"*\"");
+  }
+  return text;
+}
+
+Result<std::string> ParseUser(const std::string& text) {
+  if (text.empty()) return InvalidArgument("name a local user, or \"*\" for any");
+  return text;
+}
+
+// `parse` of one text, its error with the text before it and `example` behind it.
+template <class F>
+auto Quoting(F parse, const char* example) {
+  return [parse, example](const std::string& text) {
+    auto r = parse(text);
+    if (r.ok()) return r;
+    return decltype(r)(InvalidArgument("'" + text + "': " + r.error().message() + "; write for example " + example));
+  };
+}
+
 Role ReadRole(MapReader& m, const IdSegment& tenant) {
   Role r;
   r.tenant = NamePattern{tenant};
@@ -35,19 +63,13 @@ Role ReadRole(MapReader& m, const IdSegment& tenant) {
   m.Parsed("role", r.role, ParseNamePattern);
   m.Parsed("tenant", r.tenant, ParseNamePattern);
   m.Required("exe");
-  m.Strings("exe", r.exe);
+  if (m.ParsedList("exe", r.exe, limits::kMaxRoleWords, ParseExePattern))
+    m.Fail("exe", "name at least one program; \"*\" is any");
   m.Required("user");
-  m.Strings("user", r.users);
+  if (m.ParsedList("user", r.users, limits::kMaxRoleWords, ParseUser))
+    m.Fail("user", "name at least one user; \"*\" is any");
   m.Choice<Children>("children", r.children, {{"deny", Children::kDeny}, {"inherit", Children::kInherit}});
-  std::vector<std::string> spawn;
-  m.Strings("spawn", spawn);
-  for (const std::string& s : spawn) {
-    auto target = ParseSpawnTarget(s);
-    if (target.ok())
-      r.spawn.push_back(std::move(target).value());
-    else
-      m.Fail("spawn", target.error().message());
-  }
+  m.ParsedList("spawn", r.spawn, limits::kMaxRoleWords, ParseSpawnTarget);
   m.Choice<bool>("sub_identities", r.sub_identities, {{"deny", false}, {"allow", true}});
   return r;
 }
@@ -62,18 +84,12 @@ Entry ReadEntry(MapReader& m, const TrustDomain& td) {
     m.Fail("id", "agent/… belongs to what hexr launches; write for example service/db");
   }
   m.Required("selectors");
-  m.Strings("selectors", e.selectors);
-  for (const std::string& s : e.selectors) {
-    const size_t first = s.find(':');
-    const size_t second = first == std::string::npos ? first : s.find(':', first + 1);
-    if (second == std::string::npos || second + 1 == s.size()) {
-      m.Fail("selectors", "'" + s + "': write TYPE:KEY:VALUE, for example unix:uid:110");
-    }
-  }
-  if (m.Has("selectors") && e.selectors.empty())
+  if (m.ParsedList("selectors", e.selectors, limits::kMaxSelectorsPerEntry, Selector::Parse))
     m.Fail("selectors", "at least one is needed: an entry without would match everyone");
   m.OptionalDuration("ttl", e.ttl, minutes(1), hours(1));
   m.String("hint", e.hint);
+  if (e.hint.size() > limits::kMaxHintBytes)
+    m.Fail("hint", "a hint has at most " + std::to_string(limits::kMaxHintBytes) + " bytes");
   return e;
 }
 
@@ -208,6 +224,45 @@ void ReadOutside(MapReader& m, Config& c) {
   });
 }
 
+// Ports that mean something else inside an agent: DNS, the proxy, and hexr's own doors.
+Result<uint16_t> ParseCapturedPort(const std::string& text) {
+  ASSIGN_OR_RETURN(const uint16_t port, ParsePort(text));
+  if (port == 53 || port == 15001 || (port >= 15010 && port <= 15014))
+    return InvalidArgument("port " + text + " is hexr's own inside an agent and needs no line here; take it out");
+  return port;
+}
+
+void ReadEgress(MapReader& e, Egress& out) {
+  e.Choice<EgressDefault>("default", out.fallback, {{"deny", EgressDefault::kDeny}});
+  e.ParsedList("allow", out.allow, limits::kMaxEgressRules, Quoting(AllowRule::Parse, "example.org:443"));
+  e.ParsedList("ports", out.ports, limits::kMaxCapturedPorts, ParseCapturedPort);
+  e.EachPair("resolve", [&](const std::string& name, const std::string& place) -> Status {
+    ASSIGN_OR_RETURN(HostName host, Quoting(HostName::Parse, "files.test: 127.0.0.1:8443")(name));
+    ASSIGN_OR_RETURN(const DialPlace where, DialPlace::Parse(place));
+    if (out.resolve.size() == limits::kMaxEgressRules)
+      return InvalidArgument("at most " + std::to_string(limits::kMaxEgressRules) + " are taken");
+    if (!out.resolve.emplace(std::move(host), where).second)
+      return InvalidArgument("'" + name + "' is given twice; keep one");
+    return Ok();
+  });
+  e.ParsedList("allow_private", out.allow_private, limits::kMaxEgressRules, Quoting(IpRange::Parse, "10.0.0.0/8"));
+}
+
+// Two doors at one address: the second could not be opened.
+void CheckListeners(MapReader& m, const Config& c) {
+  std::vector<Listener> seen;
+  for (const Listener& l : Listeners(c)) {
+    for (const Listener& other : seen) {
+      if (!(other.address == l.address)) continue;
+      const std::string key = l.name == "bundle" ? "bundle_endpoint" : l.name;
+      m.Fail(key.c_str(), "listens at " + l.address.ToString() + ", as " +
+                              (other.name == "bundle" ? "bundle_endpoint" : other.name) +
+                              " does; give it another port");
+    }
+    seen.push_back(l);
+  }
+}
+
 void ReadRoot(MapReader& m, Config& c) {
   m.Required("trust_domain");
   m.Parsed("trust_domain", c.trust_domain, [](const std::string& s) { return TrustDomain::Parse(s); });
@@ -226,17 +281,21 @@ void ReadRoot(MapReader& m, Config& c) {
   m.Map("identity", [&](MapReader& i) {
     i.Duration("svid_ttl", c.identity.svid_ttl, minutes(1), hours(1));
     i.Duration("jwt_ttl", c.identity.jwt_ttl, minutes(1), hours(1));
+    i.Choice<JwtAlgorithm>("jwt_algorithm", c.identity.jwt_algorithm,
+                           {{"ES256", JwtAlgorithm::kEs256}, {"RS256", JwtAlgorithm::kRs256}});
   });
   m.Each("roles", [&](MapReader& r) { c.roles.push_back(ReadRole(r, c.tenant)); });
-  m.Each("entries", [&](MapReader& e) { c.entries.push_back(ReadEntry(e, c.trust_domain)); });
-  ReadOutside(m, c);
-  m.Map("egress", [&](MapReader& e) {
-    e.Choice<EgressDefault>("default", c.egress.fallback, {{"deny", EgressDefault::kDeny}});
-    e.Strings("allow", c.egress.allow);
-    e.Ports("ports", c.egress.ports);
-    e.StringMap("resolve", c.egress.resolve);
-    e.Strings("allow_private", c.egress.allow_private);
+  std::set<std::string> entry_ids;
+  m.Each("entries", [&](MapReader& e) {
+    Entry entry = ReadEntry(e, c.trust_domain);
+    if (c.entries.size() == limits::kMaxEntries)
+      return e.Fail("id", "a node has at most " + std::to_string(limits::kMaxEntries) + " entries");
+    if (!entry_ids.insert(entry.id).second) e.Fail("id", "'" + entry.id + "' is given twice; keep one");
+    c.entries.push_back(std::move(entry));
   });
+  ReadOutside(m, c);
+  CheckListeners(m, c);
+  m.Map("egress", [&](MapReader& e) { ReadEgress(e, c.egress); });
   m.Map("ledger", [&](MapReader& l) {
     l.Choice<SyncMode>("sync", c.ledger.sync, {{"written", SyncMode::kWritten}, {"durable", SyncMode::kDurable}});
     l.Duration("checkpoint_interval", c.ledger.checkpoint_interval, milliseconds(10), minutes(10));

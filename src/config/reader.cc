@@ -3,7 +3,6 @@
 #include <yaml-cpp/eventhandler.h>
 
 #include <algorithm>
-#include <charconv>
 #include <sstream>
 
 #include "base/clock.h"
@@ -160,21 +159,29 @@ void MapReader::OptionalDuration(const char* key, std::optional<milliseconds>& o
   out = d;
 }
 
-void MapReader::Strings(const char* key, std::vector<std::string>& out) {
+bool MapReader::EachScalar(const char* key, const std::function<void(const std::string&, const YAML::Mark&)>& f) {
   const YAML::Node n = Take(key);
-  if (!n.IsDefined()) return;
-  out.clear();
+  if (!n.IsDefined()) return false;
   if (n.IsScalar()) {
-    out.push_back(n.Scalar());
-    return;
+    f(n.Scalar(), n.Mark());
+    return true;
   }
-  if (!n.IsSequence()) return Fail(n.Mark(), key, "a value or a list of values is expected here");
+  if (!n.IsSequence()) {
+    Fail(n.Mark(), key, "a value or a list of values is expected here");
+    return false;
+  }
   for (const auto& item : n) {
     if (!item.IsScalar())
       Fail(item.Mark(), key, "each item is one value");
     else
-      out.push_back(item.Scalar());
+      f(item.Scalar(), item.Mark());
   }
+  return true;
+}
+
+void MapReader::Strings(const char* key, std::vector<std::string>& out) {
+  std::vector<std::string> read;
+  if (EachScalar(key, [&](const std::string& text, const YAML::Mark&) { read.push_back(text); })) out = std::move(read);
 }
 
 void MapReader::Words(const char* key, std::vector<std::string>& out) {
@@ -189,34 +196,25 @@ void MapReader::Words(const char* key, std::vector<std::string>& out) {
   }
 }
 
-void MapReader::Ports(const char* key, std::vector<uint16_t>& out) {
-  const YAML::Node n = Take(key);
-  if (!n.IsDefined()) return;
-  if (!n.IsSequence()) return Fail(n.Mark(), key, "a list of port numbers is expected here");
-  out.clear();
-  for (const auto& item : n) {
-    uint16_t port = 0;
-    const std::string text = item.IsScalar() ? item.Scalar() : "";
-    const auto r = std::from_chars(text.data(), text.data() + text.size(), port);
-    if (r.ec != std::errc() || r.ptr != text.data() + text.size() || port == 0) {
-      Fail(item.Mark(), key, "a port is a number from 1 to 65535");
-    } else {
-      out.push_back(port);
-    }
-  }
-}
-
-void MapReader::StringMap(const char* key, std::map<std::string, std::string>& out) {
+void MapReader::EachPair(const char* key, const std::function<Status(const std::string&, const std::string&)>& read) {
   const YAML::Node n = Take(key);
   if (!n.IsDefined()) return;
   const MapReader nested(n, PathOf(key), problems_);  // finds duplicates and a wrong type
   if (!n.IsMap()) return;
   for (const auto& pair : n) {
-    if (!pair.first.IsScalar() || !pair.second.IsScalar())
+    if (!pair.first.IsScalar() || !pair.second.IsScalar()) {
       Fail(pair.first.Mark(), key, "each item is NAME: VALUE");
-    else
-      out[pair.first.Scalar()] = pair.second.Scalar();
+    } else if (const Status s = read(pair.first.Scalar(), pair.second.Scalar()); !s.ok()) {
+      Fail(pair.first.Mark(), key, s.error().message());
+    }
   }
+}
+
+void MapReader::StringMap(const char* key, std::map<std::string, std::string>& out) {
+  EachPair(key, [&](const std::string& name, const std::string& value) {
+    out[name] = value;
+    return Ok();
+  });
 }
 
 void MapReader::Each(const char* key, const std::function<void(MapReader&)>& read) {

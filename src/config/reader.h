@@ -3,6 +3,7 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <functional>
 #include <set>
 #include <string>
@@ -45,8 +46,9 @@ class MapReader {
   void Strings(const char* key, std::vector<std::string>& out);
   // A list taken as it is, or one string split at blanks.
   void Words(const char* key, std::vector<std::string>& out);
-  void Ports(const char* key, std::vector<uint16_t>& out);
   void StringMap(const char* key, std::map<std::string, std::string>& out);
+  // A mapping whose keys are not known before; a Result of `read` that fails is a problem of that item.
+  void EachPair(const char* key, const std::function<Status(const std::string&, const std::string&)>& read);
 
   // Parses a string with `parse`, which returns a Result.
   template <class T, class F>
@@ -58,6 +60,26 @@ class MapReader {
       else
         Fail(mark, key, r.error().message());
     });
+  }
+  // One string or a list of them, at most `max`, each parsed with `parse`; a problem stands at its own item. Whether it
+  // is there, and has no items.
+  template <class T, class F>
+  bool ParsedList(const char* key, std::vector<T>& out, size_t max, F parse) {
+    out = {};
+    bool none = true;
+    const bool read = EachScalar(key, [&](const std::string& text, const YAML::Mark& mark) {
+      none = false;
+      auto r = parse(text);
+      if (!r.ok())
+        Fail(mark, key, r.error().message());
+      else if (out.size() == max)
+        Fail(mark, key, "at most " + std::to_string(max) + " are taken");
+      else if (std::find(out.begin(), out.end(), *r) != out.end())
+        Fail(mark, key, "'" + text + "' is given twice; keep one");
+      else
+        out.push_back(std::move(r).value());
+    });
+    return read && none;
   }
   // One of a fixed set of words.
   template <class T>
@@ -87,6 +109,8 @@ class MapReader {
 
  private:
   YAML::Node Take(const char* key);
+  // One value or a list of them; false: neither, or not there.
+  bool EachScalar(const char* key, const std::function<void(const std::string&, const YAML::Mark&)>& f);
   void WithScalar(const char* key, const std::function<void(const std::string&, const YAML::Mark&)>& f);
   void Fail(const YAML::Mark& mark, const char* key, const std::string& message);
   std::string PathOf(const char* key) const;

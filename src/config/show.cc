@@ -1,5 +1,7 @@
 #include <yaml-cpp/yaml.h>
 
+#include <functional>
+
 #include "base/clock.h"
 #include "config/config.h"
 
@@ -39,6 +41,13 @@ class Emitter {
   Emitter& List(const char* key, const std::vector<std::string>& values) {
     e_ << YAML::Key << key << YAML::Value << YAML::Flow << values;
     return *this;
+  }
+  // Each by `text`, which gives its one text.
+  template <class T, class F>
+  Emitter& Texts(const char* key, const std::vector<T>& values, F text) {
+    std::vector<std::string> texts;
+    for (const T& v : values) texts.push_back(text(v));
+    return List(key, texts);
   }
   void Begin(const char* key) { e_ << YAML::Key << key << YAML::Value << YAML::BeginMap; }
   void BeginItem() { e_ << YAML::BeginMap; }
@@ -104,30 +113,30 @@ std::string ToYaml(const Config& c) {
   e.Field("machine_key", Name(c.machine_key)).NonEmpty("passphrase_file", c.passphrase_file);
   e.Begin("identity");
   e.Field("svid_ttl", FormatDuration(c.identity.svid_ttl)).Field("jwt_ttl", FormatDuration(c.identity.jwt_ttl));
+  e.Field("jwt_algorithm", c.identity.jwt_algorithm == JwtAlgorithm::kRs256 ? "RS256" : "ES256");
   e.End();
   EmitList(e, "roles", c.roles, [&](const Role& r) {
-    std::vector<std::string> spawn;
-    for (const SpawnTarget& s : r.spawn) spawn.push_back(s.agent.ToString() + "/" + s.role.ToString());
     e.Field("tenant", r.tenant.ToString()).Field("agent", r.agent.ToString()).Field("role", r.role.ToString());
     e.List("exe", r.exe).List("user", r.users);
-    e.Field("children", r.children == Children::kInherit ? "inherit" : "deny").List("spawn", spawn);
+    e.Field("children", r.children == Children::kInherit ? "inherit" : "deny");
+    e.Texts("spawn", r.spawn, [](const SpawnTarget& s) { return s.agent.ToString() + "/" + s.role.ToString(); });
     e.Field("sub_identities", r.sub_identities ? "allow" : "deny");
   });
   EmitList(e, "entries", c.entries, [&](const Entry& x) {
-    e.Field("id", x.id).List("selectors", x.selectors);
+    e.Field("id", x.id).Texts("selectors", x.selectors, std::mem_fn(&Selector::ToString));
     if (x.ttl) e.Field("ttl", FormatDuration(*x.ttl));
     e.NonEmpty("hint", x.hint);
   });
   EmitOutside(e, c);
   e.Begin("egress");
-  e.Field("default", "deny").List("allow", c.egress.allow);
+  e.Field("default", "deny").Texts("allow", c.egress.allow, std::mem_fn(&AllowRule::text));
   e.raw() << YAML::Key << "ports" << YAML::Value << YAML::Flow << YAML::BeginSeq;
   for (const uint16_t p : c.egress.ports) e.raw() << p;
   e.raw() << YAML::EndSeq;
   e.Begin("resolve");
-  for (const auto& [name, to] : c.egress.resolve) e.Field(name.c_str(), to);
+  for (const auto& [name, to] : c.egress.resolve) e.Field(name.value().c_str(), to.ToString());
   e.End();
-  e.List("allow_private", c.egress.allow_private);
+  e.Texts("allow_private", c.egress.allow_private, std::mem_fn(&IpRange::ToString));
   e.End();
   e.Begin("ledger");
   e.Field("sync", c.ledger.sync == SyncMode::kDurable ? "durable" : "written");

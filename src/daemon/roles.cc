@@ -126,15 +126,14 @@ class GatewayRole final : public Role {
     auto role = std::make_unique<GatewayRole>(loop);
     const auto sync = info.config.ledger.sync == config::SyncMode::kDurable ? ledger::SyncPolicy::kDurable
                                                                             : ledger::SyncPolicy::kWritten;
-    ASSIGN_OR_RETURN(
-        role->gateway_,
-        gateway::Gateway::Create(
-            {loop, role->ground_.clock, role->ground_.random, role->resolver_, gateway::OpenJournalSink(loop, sync)},
-            {info.config.trust_domain, std::move(tenant), info.config.egress}, [&supervisor] {
-              runtime::Envelope ready;
-              ready.mutable_ready();
-              (void)supervisor.Send(std::move(ready));
-            }));
+    role->gateway_ = std::make_unique<gateway::Gateway>(
+        gateway::GatewayParts{loop, role->ground_.clock, role->ground_.random, role->resolver_,
+                              gateway::OpenJournalSink(loop, sync)},
+        gateway::GatewayOptions{info.config.trust_domain, std::move(tenant), info.config.egress}, [&supervisor] {
+          runtime::Envelope ready;
+          ready.mutable_ready();
+          (void)supervisor.Send(std::move(ready));
+        });
     return std::unique_ptr<Role>(std::move(role));
   }
   explicit GatewayRole(runtime::Loop& loop) : resolver_(loop) {}
@@ -156,7 +155,7 @@ class GatewayRole final : public Role {
 
 // Where the courier may be sent. Nobody's choice opens the addresses at which clouds serve credentials.
 Status CheckFetchAddress(ByteView bytes, bool named) {
-  ASSIGN_OR_RETURN(const gateway::IpAddress address, gateway::IpAddress::FromBytes(bytes));
+  ASSIGN_OR_RETURN(const IpAddress address, IpAddress::FromBytes(bytes));
   const gateway::AddressClass kind = gateway::Classify(address);
   if (!named && kind == gateway::AddressClass::kPublic && gateway::IsOwnAddress(address)) {
     return PermissionDenied(address.ToString() +

@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/host.h"
 #include "base/spiffe_id.h"
 #include "gateway/attribution.h"
 #include "gateway/decision.h"
 #include "gateway/denial.h"
-#include "gateway/egress/host.h"
 #include "identity/types.h"
 #include "ledger/types.h"
 

@@ -46,17 +46,7 @@ class Gateway::Journal final : public RecordSink {
   std::unique_ptr<RecordSink> sink_;
 };
 
-Result<std::unique_ptr<Gateway>> Gateway::Create(GatewayParts parts, GatewayOptions options,
-                                                 UniqueFunction<void()> on_ready) {
-  ASSIGN_OR_RETURN(AllowList rules, AllowList::Create(options.egress.allow));
-  ASSIGN_OR_RETURN(AddressPolicy policy, AddressPolicy::Create(options.egress.allow_private));
-  ASSIGN_OR_RETURN(Overrides overrides, Overrides::Create(options.egress.resolve));
-  return std::unique_ptr<Gateway>(new Gateway(std::move(parts), std::move(options), std::move(rules), std::move(policy),
-                                              std::move(overrides), std::move(on_ready)));
-}
-
-Gateway::Gateway(GatewayParts parts, GatewayOptions options, AllowList rules, AddressPolicy policy, Overrides overrides,
-                 UniqueFunction<void()> on_ready)
+Gateway::Gateway(GatewayParts parts, GatewayOptions options, UniqueFunction<void()> on_ready)
     : parts_(std::move(parts)),
       options_(std::move(options)),
       on_ready_(std::move(on_ready)),
@@ -69,9 +59,9 @@ Gateway::Gateway(GatewayParts parts, GatewayOptions options, AllowList rules, Ad
                                          })),
       recorder_(*journal_, parts_.clock, parts_.random,
                 [this] { repeats_timer_ = parts_.loop.After(kRepeatsInterval, [this] { recorder_.WriteRepeats(); }); }),
-      decider_(std::move(rules)),
-      connector_(parts_.loop, parts_.resolver, recorder_, std::move(policy), std::move(overrides),
-                 options_.deadlines.dial_attempt),
+      decider_(AllowList(options_.egress.allow)),
+      connector_(parts_.loop, parts_.resolver, recorder_, AddressPolicy(options_.egress.allow_private),
+                 Overrides(options_.egress.resolve), options_.deadlines.dial_attempt),
       pipeline_(parts_.loop, parts_.random,
                 Steps{.identify = Identify(),
                       .route = RouteEgress(),

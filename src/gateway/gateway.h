@@ -44,10 +44,8 @@ struct GatewayParts {
 
 class Gateway final : public OwnerFinder {
  public:
-  // INVALID_ARGUMENT names the wrong entry of `egress`. `on_ready` runs once: a journal is open and the spawner has
-  // named every instance it knows.
-  static Result<std::unique_ptr<Gateway>> Create(GatewayParts parts, GatewayOptions options,
-                                                 UniqueFunction<void()> on_ready);
+  // `on_ready` runs once: a journal is open and the spawner has named every instance it knows.
+  Gateway(GatewayParts parts, GatewayOptions options, UniqueFunction<void()> on_ready);
   ~Gateway() override;
 
   // A connection to "spawner" or "keeper": at the start, and again after either end was restarted.
@@ -65,8 +63,6 @@ class Gateway final : public OwnerFinder {
 
  private:
   class Journal;
-  Gateway(GatewayParts parts, GatewayOptions options, AllowList rules, AddressPolicy policy, Overrides overrides,
-          UniqueFunction<void()> on_ready);
 
   Step Identify();
   void OnSpawner(runtime::Message message, runtime::Channel::Reply reply);

@@ -204,7 +204,12 @@ Status Authority::Tick() {
   if (changed) crls_stale_ = true;
   std::vector<std::string> voided;
   for (SigningSlots& set : slots) {
-    const SigningSlots::Due due = set.WhatIsDue(now);
+    SigningSlots::Due due = set.WhatIsDue(now);
+    // Another algorithm is configured than when this key was made.
+    if (set.use() == SigningUse::kJwt && set.active() != nullptr &&
+        set.active()->public_key.type() != options_.jwt_key) {
+      due = SigningSlots::Due::kReplace;
+    }
     if (due == SigningSlots::Due::kPrepare || due == SigningSlots::Due::kReplace) {
       ASSIGN_OR_RETURN(SigningSlot slot, MakeSlot(set.use(), now));
       Log(LogLevel::kInfo, "authority.prepared", {{"use", SigningUseName(set.use())}, {"id", slot.id}});

@@ -117,6 +117,28 @@ TEST_F(AuthorityTest, TokensCanBeSignedWithRsa) {
   EXPECT_THAT((*rsa)->bundle().OidcJwks(), HasSubstr("RS256"));
 }
 
+TEST_F(AuthorityTest, AnotherAlgorithmHoldsFromTheNextStartOn) {
+  testing::MemoryStore store;
+  const auto open = [&](crypto::KeyType type) {
+    return std::move(*Authority::Open({.trust_domain = kDomain, .jwt_key = type}, clock_, random_, store,
+                                      [](const Authority::Change&) {}));
+  };
+  const auto active = [](const Authority& a) {
+    for (const SigningSlot& s : a.Slots(SigningUse::kJwt)) {
+      if (s.state == SlotState::kActive) return s;
+    }
+    return a.Slots(SigningUse::kJwt).front();
+  };
+  const SigningSlot before = active(*open(crypto::KeyType::kP256));
+  const auto rsa = open(crypto::KeyType::kRsa);
+  const SigningSlot after = active(*rsa);
+  EXPECT_EQ(after.public_key.type(), crypto::KeyType::kRsa);
+  ASSERT_TRUE(rsa->IssueJwt(identity_, {"db"}, minutes(1)).ok());
+  EXPECT_EQ(rsa->bundle().jwt_keys.size(), 2u) << "what the old key signed is verified until its end";
+  EXPECT_EQ(active(*open(crypto::KeyType::kRsa)).id, after.id) << "and the next start changes nothing";
+  EXPECT_NE(before.id, after.id);
+}
+
 TEST_F(AuthorityTest, SurvivesARestartWithTheSameKeys) {
   const auto svid = Issue();
   const std::string before = authority_->bundle().ToJson();

@@ -197,6 +197,11 @@ TEST_F(FederationTest, WhatWePublishIsWhatOthersRead) {
   EXPECT_EQ(discovery->FindString("jwks_uri"), "https://oidc.example.org/keys");
   EXPECT_EQ(documents[1].path, "/keys");
   EXPECT_THAT(documents[1].body, HasSubstr("\"kid\":\"k\""));
+  EXPECT_THAT(documents[0].body, HasSubstr("\"id_token_signing_alg_values_supported\":[\"ES256\"]"));
+  own.jwt_keys.push_back({crypto::PrivateKey::Generate(crypto::KeyType::kRsa).public_key(), "r", "jwt-svid"});
+  ASSERT_TRUE(bundles_.SetOwn(own).ok());
+  EXPECT_THAT(DiscoveryDocuments(bundles_, "https://oidc.example.org")[0].body,
+              HasSubstr("\"id_token_signing_alg_values_supported\":[\"ES256\",\"RS256\"]"));
 
   const auto below = DiscoveryDocuments(bundles_, "https://example.org:8443/nodes/a/");
   EXPECT_EQ(below[0].path, "/nodes/a/.well-known/openid-configuration");

@@ -1,10 +1,7 @@
-// What a registration entry asks of a process, in SPIRE's words: "unix:uid:110", "unix:path:/usr/bin/db",
-// "systemd:id:db.service". An entry matches when all its selectors are among those of the process. No negation, no
-// wildcard.
+// What is true of a process, as selectors. An entry matches when all its selectors are among those of the process. No
+// negation, no wildcard.
 #pragma once
 
-#include <compare>
-#include <functional>
 #include <optional>
 #include <set>
 #include <string>
@@ -13,44 +10,12 @@
 
 #include "base/limits/identity.h"
 #include "base/result.h"
+#include "base/selector.h"
 #include "identity/digest_cache.h"
 #include "identity/process.h"
 #include "identity/rate_limiter.h"
 
 namespace hexr::identity {
-
-enum class SelectorKind : uint8_t {
-  kUnixUid,
-  kUnixUser,
-  kUnixGid,
-  kUnixGroup,
-  kUnixSupplementaryGid,
-  kUnixSupplementaryGroup,
-  kUnixPath,
-  kUnixSha256,
-  kSystemdId,
-  kCgroup,
-};
-
-// Value; ordered by kind, then value.
-class Selector {
- public:
-  // INVALID_ARGUMENT: an unknown kind, an empty value, or a value that no process could have (a uid that is no number,
-  // a relative path, a digest that is not 64 lower-case hex digits).
-  static Result<Selector> Parse(std::string_view text);
-  // For values that come from the kernel; not checked.
-  static Selector Of(SelectorKind kind, std::string value) { return Selector(kind, std::move(value)); }
-
-  SelectorKind kind() const { return kind_; }
-  const std::string& value() const { return value_; }
-  std::string ToString() const;
-  auto operator<=>(const Selector&) const = default;
-
- private:
-  Selector(SelectorKind kind, std::string value) : kind_(kind), value_(std::move(value)) {}
-  SelectorKind kind_;
-  std::string value_;
-};
 
 using SelectorSet = std::set<Selector>;
 

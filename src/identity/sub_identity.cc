@@ -34,7 +34,7 @@ Result<SubIdentities::Minted> SubIdentities::Mint(const Caller& caller, std::str
   const Instance* instance =
       caller.own_process && caller.instance.has_value() ? core_.registry().Find(*caller.instance) : nullptr;
   if (instance == nullptr || !instance->facts.sub_identities) {
-    return PermissionDenied("this process may not name parts of itself: its role needs \"sub_identities: true\"");
+    return PermissionDenied("this process may not name parts of itself: its role needs \"sub_identities: allow\"");
   }
   const auto segment = IdSegment::Parse(name);
   if (!segment.ok()) return InvalidArgument("name: one segment of a SPIFFE ID, [a-zA-Z0-9._-]{1,128}");

@@ -145,9 +145,13 @@ Result<Json> AdminCommands::EntryShow(const AdminCall& call) {
 }
 
 void AdminCommands::EntryCreate(const Call& call) {
-  config::Entry e{.id = call->Arg("entry"), .selectors = Lines(call->Arg("selectors")), .hint = call->Arg("hint")};
+  config::Entry e{.id = call->Arg("entry"), .hint = call->Arg("hint")};
   const auto make = [&]() -> Result<Body> {
     ASSIGN_OR_RETURN(e.id, call->Required("entry"));
+    for (const std::string& text : Lines(call->Arg("selectors"))) {
+      ASSIGN_OR_RETURN(Selector selector, Selector::Parse(text));
+      e.selectors.push_back(std::move(selector));
+    }
     if (!call->Arg("ttl").empty()) {
       ASSIGN_OR_RETURN(e.ttl, ParseDuration(call->Arg("ttl")));
     }

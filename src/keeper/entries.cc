@@ -13,7 +13,7 @@ constexpr char kCollection[] = "entries";
 
 crypto::Secret Write(const config::Entry& e) {
   wire::JsonArray selectors;
-  for (const std::string& s : e.selectors) selectors.push_back(s);
+  for (const Selector& s : e.selectors) selectors.push_back(s.ToString());
   wire::JsonObject o{{"selectors", std::move(selectors)}};
   if (e.ttl) o.Set("ttl_ms", e.ttl->count());
   if (!e.hint.empty()) o.Set("hint", e.hint);
@@ -29,7 +29,8 @@ Result<config::Entry> Read(const std::string& id, const crypto::Secret& kept) {
   if (selectors == nullptr) return DataLoss("kept entry " + id);
   for (const wire::Json& s : *selectors) {
     if (s.as_string() == nullptr) return DataLoss("kept entry " + id);
-    e.selectors.push_back(*s.as_string());
+    ASSIGN_OR_RETURN(Selector selector, Selector::Parse(*s.as_string()));
+    e.selectors.push_back(std::move(selector));
   }
   if (const auto ttl = j.FindInteger("ttl_ms")) e.ttl = std::chrono::milliseconds(*ttl);
   return e;
@@ -42,11 +43,7 @@ Result<identity::Entry> ToEntry(const config::Entry& e, const TrustDomain& trust
   if (e.id.starts_with("agent/")) {
     return InvalidArgument("agent/… belongs to what hexr launches; write for example service/db");
   }
-  identity::Entry entry{.entry_id = e.id, .spiffe_id = std::move(id), .hint = e.hint};
-  for (const std::string& text : e.selectors) {
-    ASSIGN_OR_RETURN(identity::Selector selector, identity::Selector::Parse(text));
-    entry.selectors.push_back(std::move(selector));
-  }
+  identity::Entry entry{.entry_id = e.id, .spiffe_id = std::move(id), .selectors = e.selectors, .hint = e.hint};
   if (e.ttl) {
     if (*e.ttl < std::chrono::minutes(1) || *e.ttl > std::chrono::hours(1)) {
       return InvalidArgument("the lifetime " + FormatDuration(*e.ttl) + " is outside 1m to 1h");

@@ -42,6 +42,8 @@ Result<std::unique_ptr<WorkloadDoor>> WorkloadDoor::Create(runtime::Loop& loop, 
       .authority = {.trust_domain = config.trust_domain,
                     .svid_ttl = std::chrono::duration_cast<std::chrono::seconds>(config.identity.svid_ttl),
                     .jwt_ttl = std::chrono::duration_cast<std::chrono::seconds>(config.identity.jwt_ttl),
+                    .jwt_key = config.identity.jwt_algorithm == config::JwtAlgorithm::kRs256 ? crypto::KeyType::kRsa
+                                                                                             : crypto::KeyType::kP256,
                     .jwt_issuer = config.oidc ? config.oidc->issuer : ""}};
   // The parts that a process has named go with it, and with its image.
   events.instance = [impl = impl.get(), next = std::move(events.instance)](const identity::Instance& i,

@@ -200,6 +200,9 @@ void Instance::Park() {
   p.set_agent_start_time(handles_.agent_start_time);
   p.set_pid_namespace(handles_.pid_namespace);
   for (const std::string& e : facts_.entry.exe) p.add_exe_patterns(e);
+  const crypto::Sha256Digest entry = EntryDigest(facts_.entry);
+  p.set_entry_sha256(entry.data(), entry.size());
+  for (const std::string& s : facts_.shares) p.add_shares(s);
   p.set_cgroup(facts_.cgroup);
   std::vector<UniqueFd> fds;
   for (const UniqueFd* fd : {&handles_.init_pidfd, &handles_.agent_pidfd, &handles_.control, &handles_.exec_listener}) {
@@ -262,13 +265,10 @@ Result<std::unique_ptr<Instance>> Instance::Adopt(runtime::Loop& loop, ImageDige
   for (const auto& h : p.hidden())
     f.hidden.push_back({h.path(), h.known() ? std::optional(FileId{h.device(), h.inode()}) : std::nullopt, true});
   f.cgroup = p.cgroup();
+  f.shares.assign(p.shares().begin(), p.shares().end());
   f.entry.exe.assign(p.exe_patterns().begin(), p.exe_patterns().end());
-  // What it may start and hand down is what the configuration says now; an entry that is gone grants nothing.
-  for (const config::Role& r : roles) {
-    if (r.exe != f.entry.exe || !Names(r, f.name)) continue;
-    f.entry = r;
-    break;
-  }
+  // By its very entry, never by one that looks like it and is another user's; an entry that is gone grants nothing.
+  if (const config::Role* entry = FindEntry(roles, AsBytes(p.entry_sha256()))) f.entry = *entry;
   AgentHandles h;
   h.cgroup = cgroups.Reopen(f.id);
   h.init_pid = p.init_pid();

@@ -561,7 +561,6 @@ std::vector<ListenerSpec> StandardListeners(const config::Config& config) {
     // Both families of every port: getaddrinfo's users try the IPv6 answer first, and would pay a refused attempt each
     // time.
     for (const uint16_t port : config.egress.ports) {
-      if (port == kProxyPort || port == kDnsPort) continue;
       l.kind = "capture";
       l.port = port;
       out.push_back(l);

@@ -1,8 +1,8 @@
 #include "spawner/roles.h"
 
-#include <fnmatch.h>
-
 #include <algorithm>
+
+#include "base/exe_pattern.h"
 
 namespace hexr::spawner {
 namespace {
@@ -18,6 +18,17 @@ std::string_view TakeWord(std::string_view& line) {
   return word;
 }
 
+void AddField(std::string& out, std::string_view field) {
+  out += std::to_string(field.size());
+  out += ':';
+  out += field;
+}
+
+void AddFields(std::string& out, const std::vector<std::string>& fields) {
+  AddField(out, std::to_string(fields.size()));
+  for (const std::string& f : fields) AddField(out, f);
+}
+
 }  // namespace
 
 bool Names(const config::Role& entry, const RoleName& name) {
@@ -30,8 +41,7 @@ Result<std::vector<config::Role>> RolesFor(const std::vector<config::Role>& role
     if (!owner)
       return PermissionDenied(
           "no roles are configured: only the node's own user may start agents; add an entry to `roles`");
-    config::Role any{};
-    return std::vector<config::Role>{any};
+    return std::vector<config::Role>{config::Role{.exe = {"*"}}};
   }
   std::vector<config::Role> found;
   bool named = false;
@@ -39,8 +49,7 @@ Result<std::vector<config::Role>> RolesFor(const std::vector<config::Role>& role
     if (!Names(r, target)) continue;
     named = true;
     const auto& u = r.users;
-    if (std::find(u.begin(), u.end(), "*") != u.end() || std::find(u.begin(), u.end(), user) != u.end() ||
-        (u.empty() && owner)) {
+    if (std::find(u.begin(), u.end(), "*") != u.end() || std::find(u.begin(), u.end(), user) != u.end()) {
       found.push_back(r);
     }
   }
@@ -73,18 +82,31 @@ Result<std::vector<config::Role>> RolesForSubAgent(const std::vector<config::Rol
 Result<config::Role> FindByProgram(const std::vector<config::Role>& candidates, const RoleName& target,
                                    const std::string& program) {
   for (const config::Role& r : candidates) {
-    const bool matches =
-        std::any_of(r.exe.begin(), r.exe.end(), [&](const std::string& p) { return MatchesProgram(p, program); });
-    if (r.exe.empty() || matches) return r;
+    if (MatchesAnyExePattern(r.exe, program)) return r;
   }
   return PermissionDenied(target.ToString() + " may not run " + program +
                           "; its entry in `roles` names its programs under `exe`");
 }
 
-bool MatchesProgram(const std::string& pattern, const std::string& path) {
-  if (pattern.find('/') != std::string::npos)
-    return fnmatch(pattern.c_str(), path.c_str(), FNM_PATHNAME | FNM_PERIOD) == 0;
-  return fnmatch(pattern.c_str(), std::string(BaseName(path)).c_str(), 0) == 0;
+crypto::Sha256Digest EntryDigest(const config::Role& entry) {
+  // By name, so that a field which is added does not compile here until it counts.
+  const auto& [tenant, agent, role, exe, users, children, spawn, sub_identities] = entry;
+  std::vector<std::string> targets;
+  for (const config::SpawnTarget& s : spawn) targets.push_back(s.agent.ToString() + "/" + s.role.ToString());
+  std::string text;
+  for (const config::NamePattern* name : {&tenant, &agent, &role}) AddField(text, name->ToString());
+  for (const auto* list : {&exe, &users, &targets}) AddFields(text, *list);
+  AddField(text, std::to_string(static_cast<int>(children)));
+  AddField(text, sub_identities ? "1" : "0");
+  return crypto::Sha256(AsBytes(text));
+}
+
+const config::Role* FindEntry(const std::vector<config::Role>& roles, ByteView digest) {
+  for (const config::Role& r : roles) {
+    const crypto::Sha256Digest own = EntryDigest(r);
+    if (std::ranges::equal(own, digest)) return &r;
+  }
+  return nullptr;
 }
 
 std::string EffectiveProgram(const std::string& path, std::string_view first_bytes) {

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "base/spiffe_id.h"
 #include "config/config.h"
+#include "crypto/digest.h"
 
 namespace hexr::spawner {
 
@@ -36,12 +37,14 @@ Result<std::vector<config::Role>> RolesForSubAgent(const std::vector<config::Rol
                                                    const RoleName& parent,
                                                    const std::vector<config::SpawnTarget>& allowed);
 
-// The first candidate whose `exe` patterns match the program (all match where an entry has none).
+// The first candidate one of whose `exe` patterns matches the program (base/exe_pattern.h, as the keeper judges too).
 Result<config::Role> FindByProgram(const std::vector<config::Role>& candidates, const RoleName& target,
                                    const std::string& program);
 
-// Shell-style: * (not across '/' when the pattern has one), ?, [a-z]. Without '/' in the pattern: over the base name.
-bool MatchesProgram(const std::string& pattern, const std::string& path);
+// Stands for an entry across restarts: two entries that differ in anything have different digests.
+crypto::Sha256Digest EntryDigest(const config::Role& entry);
+// The entry of that digest; null when the configuration has none.
+const config::Role* FindEntry(const std::vector<config::Role>& roles, ByteView digest);
 
 // What runs when `path` is started and begins with these bytes: itself, or the interpreter of its "#!" line; of
 // "#!/usr/bin/env NAME" the NAME.

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/exe_pattern.h"
 #include "config/config.h"
 
 namespace hexr::spawner {
@@ -31,7 +32,10 @@ TEST(RolesTest, OnlyListedUsersStartAListedRole) {
 }
 
 TEST(RolesTest, WithoutRolesOnlyTheOwnerStartsAgents) {
-  EXPECT_TRUE(RolesFor({}, Name("a", "main"), "root", true).ok());
+  const auto any = RolesFor({}, Name("a", "main"), "root", true);
+  ASSERT_TRUE(any.ok());
+  // The keeper is told the entry's patterns, and takes no patterns for no program.
+  EXPECT_TRUE(MatchesAnyExePattern(FindByProgram(*any, Name("a", "main"), "/usr/bin/true")->exe, "/usr/bin/true"));
   EXPECT_EQ(RolesFor({}, Name("a", "main"), "bob", false).error().code(), ErrorCode::kPermissionDenied);
 }
 
@@ -45,12 +49,19 @@ TEST(RolesTest, TheFirstEntryWhoseProgramMatchesDecides) {
   EXPECT_FALSE(FindByProgram(found, Name("crew", "main"), "/usr/bin/bash").ok());
 }
 
-TEST(RolesTest, PatternsMatchTheBaseNameOrThePath) {
-  EXPECT_TRUE(MatchesProgram("python3*", "/usr/bin/python3.11"));
-  EXPECT_FALSE(MatchesProgram("python3*", "/tmp/python3/evil"));
-  EXPECT_TRUE(MatchesProgram("/usr/bin/python*", "/usr/bin/python3"));
-  EXPECT_FALSE(MatchesProgram("/usr/*", "/usr/bin/python3")) << "a star does not cross a slash";
-  EXPECT_FALSE(MatchesProgram("/usr/bin/python3", "/home/u/usr/bin/python3"));
+TEST(RolesTest, AnEntryIsFoundAgainAndNoOtherThatLooksLikeIt) {
+  const auto roles = Roles(
+      "  - {agent: crew, role: main, exe: '*', user: alice, spawn: ['*/*'], children: inherit}\n"
+      "  - {agent: crew, role: main, exe: '*', user: bob}\n"
+      "  - {agent: crew, role: main, exe: '*', user: bob, sub_identities: allow}\n"
+      "  - {agent: crew, role: main, exe: '*', user: bob, children: inherit}\n"
+      "  - {agent: crew, role: main, exe: '*', user: bob, spawn: ['a/b']}\n"
+      "  - {agent: crew, role: main, exe: ['*', 'x'], user: bob}\n"
+      "  - {agent: crew, role: main, exe: '*', user: ['x', bob]}\n"
+      "  - {agent: crew, role: main, exe: '*', user: bob, tenant: t}\n");
+  for (const config::Role& r : roles) EXPECT_EQ(FindEntry(roles, EntryDigest(r)), &r);
+  EXPECT_EQ(FindEntry({}, EntryDigest(roles[0])), nullptr);
+  EXPECT_EQ(FindEntry(roles, {}), nullptr);
 }
 
 TEST(RolesTest, TheProgramOfAScriptIsItsInterpreter) {

@@ -349,6 +349,42 @@ TEST_P(SpawnerTest, InstancesSurviveARestartOfTheSpawner) {
   });
 }
 
+TEST_P(SpawnerTest, ARestartChangesNothingOfWhatAnAgentMay) {
+  As(GetParam(), [] {
+    // What another user may comes first and looks the same.
+    Node node(
+        "roles:\n"
+        "  - {agent: crew, role: main, exe: \"*\", user: somebody-else, children: inherit, sub_identities: allow, "
+        "spawn: [\"*/*\"]}\n"
+        "  - {agent: crew, role: main, exe: \"*\", user: \"*\"}\n");
+    const TempFolder folder;
+    Client one(node.path()), two(node.path());
+    one.Launch(folder.path(), {"sleep", "1000"});
+    ASSERT_TRUE(node.UntilStarted(one));
+    two.Launch(folder.path(), {"sleep", "1000"});
+    ASSERT_TRUE(node.UntilStarted(two));
+    ASSERT_TRUE(node.Until([&] { return node.parked.size() == 2; }));
+    const auto of = [&](const std::string& id) {
+      for (const auto& r : node.registered) {
+        if (r.instance() == id) return r;
+      }
+      return ::hexr::node::v1::RegisterInstance();
+    };
+    const auto before = of(two.started->instance());
+    ASSERT_EQ(before.shares_size(), 1);
+    EXPECT_EQ(before.shares(0), one.started->instance());
+    node.spawner.reset();
+    node.to_supervisor.reset();
+    node.registered.clear();
+    node.ready = false;
+    node.StartSpawner();
+    ASSERT_TRUE(node.Until([&] { return node.registered.size() == 2; }));
+    EXPECT_EQ(of(two.started->instance()).SerializeAsString(), before.SerializeAsString());
+    EXPECT_EQ(before.children(), "deny");
+    EXPECT_FALSE(before.sub_identities());
+  });
+}
+
 TEST_P(SpawnerTest, ARestartedGatewayGetsItsInstancesAgain) {
   As(GetParam(), [] {
     Node node;

@@ -48,6 +48,31 @@ class Cli(unittest.TestCase):
         self.assertEqual((found["valid"], len(found["problems"])), (False, 2))
         self.assertEqual(self.node.hexr("up", check=False).returncode, 2)
 
+    def test_what_config_check_accepts_no_process_of_a_node_refuses(self):
+        """Every mistake that a gateway or the keeper would only find when it starts, at its own place."""
+        self.node.config_file.write_text(
+            "trust_domain: td\n"
+            "entries: [{id: service/x, selectors: ['cgroup:/system.slice', 'unix:uid:x']}]\n"
+            "egress:\n"
+            "  allow: [example.org]\n"
+            "  ports: [443, 443]\n"
+            "  resolve: {files.test: localhost}\n"
+            "  allow_private: [10.0.0.1/8]\n"
+        )
+        done = self.node.hexr("config", "check", check=False)
+        self.assertEqual(done.returncode, 2)
+        places = [line.removeprefix(str(self.node.config_file)).split(": ")[:2] for line in done.stderr.splitlines() if ".yaml:" in line]
+        self.assertEqual(
+            places,
+            [
+                [":2:61", "entries[0].selectors"],
+                [":4:11", "egress.allow"],
+                [":5:16", "egress.ports"],
+                [":6:13", "egress.resolve"],
+                [":7:19", "egress.allow_private"],
+            ],
+        )
+
     def test_config_show_prints_defaults_that_check_accepts(self):
         shown = self.node.hexr("config", "show").stdout
         self.assertIn("svid_ttl: 15m", shown)

@@ -8,6 +8,7 @@ import tempfile
 import time
 import unittest
 
+from clients import environment
 from node import BIN, Node
 from waiting import wait_for
 from web import Authority, Issuer, Server, SigningKey, compact, base64url, free_port, get, openssl
@@ -159,6 +160,40 @@ class Discovery(unittest.TestCase):
             self.assertNotIn("d", jwk)
             self.assert_signed(token, jwk)
             self.assertEqual(get(f"https://127.0.0.1:{port}/", web.ca)[0], 404)  # the bundle is not served here
+
+    def test_rs256_is_used_and_said_and_a_library_of_strangers_believes_it(self):
+        web = Authority()
+        self.addCleanup(web.close)
+        certificate, key = web.issue("oidc")
+        port = free_port()
+        issuer = f"https://127.0.0.1:{port}"
+        oidc = f'oidc: {{issuer: "{issuer}", listen: "127.0.0.1:{port}", certificate: {certificate}, key: {key}}}'
+        verify = f"""
+import json, ssl, sys, urllib.request, jwt
+context = ssl.create_default_context(cafile={str(web.ca)!r})
+document = json.load(urllib.request.urlopen({issuer!r} + "/.well-known/openid-configuration", context=context))
+token = sys.stdin.read().strip()
+key = jwt.PyJWKClient(document["jwks_uri"], ssl_context=context).get_signing_key_from_jwt(token)
+algorithms = document["id_token_signing_alg_values_supported"]
+claims = jwt.decode(token, key, algorithms=algorithms, audience="files", issuer=document["issuer"])
+try:
+    jwt.decode(token, key, algorithms=algorithms, audience="other", issuer=document["issuer"])
+except jwt.InvalidAudienceError:
+    print(json.dumps([jwt.get_unverified_header(token)["alg"], algorithms, claims["sub"]]))
+"""
+        python = environment() / "bin/python3"
+
+        def verified():
+            token = node.hexr("run", "--agent", "crew", "--", "hexr", "svid", "fetch", "--audience", "files").stdout
+            return json.loads(subprocess.run([python, "-c", verify], input=token, capture_output=True, text=True, check=True).stdout)
+
+        me = "spiffe://example.test/agent/default/crew/main"
+        with Node(extra=oidc + "\nidentity: {jwt_algorithm: RS256}") as node:
+            self.assertEqual(verified(), ["RS256", ["RS256"], me])
+            node.down()
+            node.config_file.write_text(node.config_file.read_text().replace("RS256", "ES256"))
+            node.up()  # signs as configured now, and still publishes what may be in use
+            self.assertEqual(verified(), ["ES256", ["ES256", "RS256"], me])
 
     def assert_signed(self, token, jwk):
         text, signature = token.rsplit(".", 1)

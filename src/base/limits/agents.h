@@ -8,6 +8,9 @@
 namespace hexr::limits {
 
 inline constexpr size_t kMaxAgentListeners = 56;  // fits one message with its socket of diagnosis and handles
+inline constexpr size_t kMaxCapturedPorts = 24;   // egress.ports, in both families, beside the proxy and DNS
+static_assert(2 * kMaxCapturedPorts + 5 <= kMaxAgentListeners);
+inline constexpr size_t kMaxRoleWords = 256;  // of each list of one role: programs, users, sub-agents
 inline constexpr int kAgentListenBacklog = 512;
 inline constexpr size_t kMaxOwnerMaps = 256;  // id map namespaces kept for the next launch
 inline constexpr size_t kMaxEtcFileBytes = 512 * 1024;

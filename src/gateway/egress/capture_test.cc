@@ -50,8 +50,8 @@ struct Capture : GatewayFixture {
   InstanceId id = MakeInstanceId(1);
 
   void SetUp() override {
-    egress.allow = {"api.test:443", "*.test:5432", "93.184.216.34:443"};
-    egress.resolve = {{"api.test", server.place()}, {"db.test", server.place()}};
+    Configure("{allow: ['api.test:443', '*.test:5432', '93.184.216.34:443'], resolve: {api.test: '" + server.place() +
+              "', db.test: '" + server.place() + "'}}");
     Start();
     ASSERT_TRUE(
         BringUp(id, {{"dns_udp", 53}, {"dns_tcp", 53}, {"capture", 443}, {"capture", 5432}, {"proxy", 15001}}, net)

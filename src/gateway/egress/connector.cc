@@ -5,25 +5,6 @@
 
 namespace hexr::gateway {
 
-Result<Overrides> Overrides::Create(const std::map<std::string, std::string>& entries) {
-  Overrides out;
-  for (const auto& [name, place] : entries) {
-    const auto context = [&, n = name](const Error& e) { return e.WithContext("egress.resolve: \"" + n + "\""); };
-    Result<HostName> host = HostName::Parse(name);
-    if (!host.ok()) return context(host.error());
-    if (Result<IpAddress> bare = IpAddress::Parse(place); bare.ok()) {
-      out.places_.emplace(std::move(host).value(), Place{*bare, 0});
-      continue;
-    }
-    Result<HostPort> full = HostPort::Parse(place);
-    if (!full.ok()) return context(full.error());
-    if (full->host.address() == nullptr)
-      return context(InvalidArgument("the place is an address, with or without a port"));
-    out.places_.emplace(std::move(host).value(), Place{*full->host.address(), full->port});
-  }
-  return out;
-}
-
 std::optional<Endpoint> Overrides::Find(const HostPort& destination) const {
   const HostName* name = destination.host.name();
   const auto it = name == nullptr ? places_.end() : places_.find(*name);

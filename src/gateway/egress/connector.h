@@ -8,9 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "base/host.h"
 #include "base/result.h"
+#include "config/config.h"
 #include "gateway/egress/address.h"
-#include "gateway/egress/host.h"
 #include "gateway/pipeline.h"
 #include "gateway/recorder.h"
 #include "net/resolver.h"
@@ -21,17 +22,12 @@ namespace hexr::gateway {
 // `egress.resolve`: names that are dialled at a fixed place.
 class Overrides {
  public:
-  // Values are "address" or "address:port". INVALID_ARGUMENT names the entry.
-  static Result<Overrides> Create(const std::map<std::string, std::string>& entries);
+  explicit Overrides(std::map<HostName, config::DialPlace> places) : places_(std::move(places)) {}
   // Where `destination` is dialled instead; nullopt: nowhere else.
   std::optional<Endpoint> Find(const HostPort& destination) const;
 
  private:
-  struct Place {
-    IpAddress address;
-    uint16_t port;  // 0: the one that was asked for
-  };
-  std::map<HostName, Place> places_;
+  std::map<HostName, config::DialPlace> places_;
 };
 
 class Connector {

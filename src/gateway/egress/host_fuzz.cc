@@ -9,17 +9,17 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string text(reinterpret_cast<const char*>(data), size);
-  if (const auto place = hexr::gateway::HostPort::Parse(text, 80); place.ok()) {
-    const auto again = hexr::gateway::HostPort::Parse(place->ToString());
+  if (const auto place = hexr::HostPort::Parse(text, 80); place.ok()) {
+    const auto again = hexr::HostPort::Parse(place->ToString());
     if (!again.ok() || *again != *place) abort();
     in_addr legacy;
     if (place->host.name() != nullptr && inet_aton(place->host.ToString().c_str(), &legacy) != 0) abort();
   }
-  if (const auto range = hexr::gateway::IpRange::Parse(text); range.ok()) {
-    const auto again = hexr::gateway::IpRange::Parse(range->ToString());
+  if (const auto range = hexr::IpRange::Parse(text); range.ok()) {
+    const auto again = hexr::IpRange::Parse(range->ToString());
     if (!again.ok() || again->ToString() != range->ToString()) abort();
   }
-  if (const auto rule = hexr::gateway::AllowRule::Parse(text); rule.ok() && rule->text() != text) abort();
+  if (const auto rule = hexr::AllowRule::Parse(text); rule.ok() && rule->text() != text) abort();
   for (const char* method : {"GET", "CONNECT"}) {
     const auto ask = hexr::gateway::ReadProxyRequest({method, text, 1, {{"Host", "a.example"}}});
     if (ask.ok() && ask->destination.port == 0) abort();

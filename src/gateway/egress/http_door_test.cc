@@ -27,9 +27,10 @@ struct HttpDoor : GatewayFixture {
   InstanceId id = MakeInstanceId(1);
 
   void SetUp() override {
-    egress.allow = {"files.test:80",  "files.test:8443", "*.wild.test:80",
-                    "rebind.test:80", "10.0.0.1:80",     "down.test:80"};
-    egress.resolve = {{"files.test", server.place()}, {"down.test", "127.0.0.1:1"}};
+    Configure(
+        "{allow: ['files.test:80', 'files.test:8443', '*.wild.test:80', 'rebind.test:80', '10.0.0.1:80', "
+        "'down.test:80'], resolve: {files.test: '" +
+        server.place() + "', down.test: '127.0.0.1:1'}}");
     Start();
     ASSERT_TRUE(BringUp(id, {{"proxy", 15001}, {"capture", 80}}, net).ok());
   }

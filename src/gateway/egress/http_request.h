@@ -4,9 +4,9 @@
 #include <optional>
 #include <string>
 
+#include "base/host.h"
 #include "base/result.h"
 #include "gateway/denial.h"
-#include "gateway/egress/host.h"
 #include "gateway/egress/names.h"
 #include "wire/http1.h"
 

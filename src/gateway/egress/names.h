@@ -6,10 +6,10 @@
 #include <optional>
 #include <unordered_map>
 
+#include "base/host.h"
 #include "base/limits/gateway.h"
 #include "base/result.h"
 #include "base/spiffe_id.h"
-#include "gateway/egress/host.h"
 
 namespace hexr::gateway {
 

@@ -5,9 +5,9 @@
 #include <optional>
 #include <string>
 
+#include "base/host.h"
 #include "gateway/connection.h"
 #include "gateway/denial.h"
-#include "gateway/egress/host.h"
 #include "net/connection.h"
 #include "runtime/loop.h"
 #include "wire/client_hello.h"

@@ -67,15 +67,20 @@ struct GatewayFixture : ::testing::Test {
   std::function<void(::hexr::node::v1::InstanceUp&)> up_more;  // what else BringUp says
   std::optional<Envelope> owner;                               // the spawner's answer to FindOwner; none: unknown
 
+  // `egress` as an operator writes it.
+  void Configure(const std::string& yaml) {
+    const auto c = config::ParseOrError("trust_domain: example.org\negress: " + yaml, "test.yaml");
+    ASSERT_TRUE(c.ok()) << c.error().message();
+    egress = c->egress;
+  }
   void Start() {
-    auto made = Gateway::Create(
-        {loop, clock, random, resolver,
-         [this](Message) -> Result<std::unique_ptr<RecordSink>> {
-           return std::unique_ptr<RecordSink>(std::make_unique<MemorySink>(records, fail_journal));
-         }},
-        {*TrustDomain::Parse("example.org"), *IdSegment::Parse("acme"), egress, deadlines}, [this] { ready = true; });
-    ASSERT_TRUE(made.ok()) << made.error().ToString();
-    gateway = std::move(*made);
+    gateway = std::make_unique<Gateway>(
+        GatewayParts{loop, clock, random, resolver,
+                     [this](Message) -> Result<std::unique_ptr<RecordSink>> {
+                       return std::unique_ptr<RecordSink>(std::make_unique<MemorySink>(records, fail_journal));
+                     }},
+        GatewayOptions{*TrustDomain::Parse("example.org"), *IdSegment::Parse("acme"), egress, deadlines},
+        [this] { ready = true; });
     ConnectKeeper();
     ConnectSpawner();
     Until([this] { return ready; });

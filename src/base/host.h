@@ -7,10 +7,10 @@
 #include <string_view>
 #include <variant>
 
+#include "base/ip_address.h"
 #include "base/result.h"
-#include "gateway/egress/address.h"
 
-namespace hexr::gateway {
+namespace hexr {
 
 // A DNS name in lower case without the final dot: labels of [a-z0-9_-], 1 to 63 bytes, 253 in all. Never something
 // that a resolver could read as a number (WHATWG URL, "ends in a number"), so it cannot be an address in disguise.
@@ -55,4 +55,4 @@ struct HostPort {
 // 1 to 65535 in decimal, no sign, no leading zero.
 Result<uint16_t> ParsePort(std::string_view text);
 
-}  // namespace hexr::gateway
+}  // namespace hexr

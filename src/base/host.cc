@@ -1,9 +1,9 @@
-#include "gateway/egress/host.h"
+#include "base/host.h"
 
 #include <algorithm>
 #include <charconv>
 
-namespace hexr::gateway {
+namespace hexr {
 namespace {
 
 constexpr size_t kMaxNameBytes = 253;  // RFC 1035 2.3.4, as text
@@ -89,4 +89,4 @@ Result<HostPort> HostPort::Parse(std::string_view text, uint16_t default_port) {
 
 std::string HostPort::ToString() const { return host.ToString() + ":" + std::to_string(port); }
 
-}  // namespace hexr::gateway
+}  // namespace hexr

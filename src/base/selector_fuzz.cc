@@ -4,14 +4,14 @@
 #include <string_view>
 
 #include "base/check.h"
-#include "identity/selector.h"
+#include "base/selector.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  const auto selector = hexr::identity::Selector::Parse(text);
+  const auto selector = hexr::Selector::Parse(text);
   if (selector.ok()) {
     HEXR_CHECK(selector->ToString() == text);
-    HEXR_CHECK(hexr::identity::Selector::Parse(selector->ToString()).value() == *selector);
+    HEXR_CHECK(hexr::Selector::Parse(selector->ToString()).value() == *selector);
   }
   return 0;
 }
