@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/spiffe_id.h"
 #include "identity/authority.h"
+#include "identity/bundle.h"
 #include "identity/entry.h"
 #include "keeper/admin_server.h"
 #include "ledger/types.h"
@@ -46,6 +47,8 @@ class AdminCommands {
   Result<wire::Json> BundleShow(const AdminCall& call);
   Result<wire::Json> BundleList(const AdminCall& call);
   Result<wire::Json> BundleSet(const AdminCall& call);
+  Result<wire::Json> BundleSetMap(const AdminCall& call);
+  hexr::Status SetBundle(identity::TrustBundle bundle, const AdminCall& call);
   Result<wire::Json> EntryList(const AdminCall& call);
   Result<wire::Json> EntryShow(const AdminCall& call);
   Result<wire::Json> EntryCreate(const AdminCall& call);

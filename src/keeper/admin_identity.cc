@@ -44,6 +44,7 @@ hexr::Status AdminCommands::Record(ledger::RecordKind kind, Body body) {
 // ---- bundles
 
 Result<Json> AdminCommands::BundleShow(const AdminCall& call) {
+  if (call.Arg("all") == "yes") return wire::ParseJson(identity::BundleMapToJson(k_.core_->bundles().All()));
   const identity::TrustBundle* bundle = &k_.core_->authority().bundle();
   if (!call.Arg("trust_domain").empty()) {
     ASSIGN_OR_RETURN(const TrustDomain td, TrustDomain::Parse(call.Arg("trust_domain")));
@@ -93,10 +94,36 @@ Result<Json> AdminCommands::BundleSet(const AdminCall& call) {
   ASSIGN_OR_RETURN(const TrustDomain td, TrustDomain::Parse(text));
   if (td == k_.options_.config.trust_domain) return PermissionDenied("the node's own bundle is its authority's");
   ASSIGN_OR_RETURN(identity::TrustBundle bundle, identity::TrustBundle::Parse(td, call.Arg("bundle")));
-  const bool older = call.Arg("older") == "allow";
-  RETURN_IF_ERROR(k_.core_->bundles().SetFederated(
-      std::move(bundle), older ? identity::BundleSet::Older::kAllow : identity::BundleSet::Older::kRefuse));
+  RETURN_IF_ERROR(SetBundle(std::move(bundle), call));
   return Json(JsonObject{{"trust_domain", td.name()}});
+}
+
+// A whole map, as another node's `bundle show --all` prints it: parsed before anything is taken, then each by itself.
+Result<Json> AdminCommands::BundleSetMap(const AdminCall& call) {
+  ASSIGN_OR_RETURN(auto bundles, identity::ParseBundleMap(call.Arg("bundles")));
+  // A map of everything that somebody trusts may name us; what we are is our authority's to say.
+  bundles.erase(k_.options_.config.trust_domain);
+  JsonArray taken, refused;
+  for (auto& [td, bundle] : bundles) {
+    if (const hexr::Status s = SetBundle(std::move(bundle), call); s.ok())
+      taken.push_back(td.name());
+    else
+      refused.push_back(JsonObject{{"trust_domain", td.name()}, {"error", s.error().message()}});
+  }
+  return Json(JsonObject{{"trust_domains", std::move(taken)}, {"refused", std::move(refused)}});
+}
+
+hexr::Status AdminCommands::SetBundle(identity::TrustBundle bundle, const AdminCall& call) {
+  const auto older =
+      call.Arg("older") == "allow" ? identity::BundleSet::Older::kAllow : identity::BundleSet::Older::kRefuse;
+  RETURN_IF_ERROR(k_.core_->bundles().CheckFederated(bundle, older));
+  ASSIGN_OR_RETURN(const PublicName name, PublicName::Parse(bundle.trust_domain.name()));
+  Body body;
+  body.Set("event", Code("bundle.set"))
+      .Set("trust_domain", name)
+      .Set("bundle_sha256", crypto::Sha256(AsBytes(bundle.ToJson())));
+  RETURN_IF_ERROR(Record(ledger::RecordKind::kConfiguration, std::move(body)));
+  return k_.core_->bundles().SetFederated(std::move(bundle), older);
 }
 
 // ---- entries
