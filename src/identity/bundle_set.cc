@@ -21,23 +21,29 @@ Status BundleSet::SetOwn(const TrustBundle& bundle) {
   return Ok();
 }
 
-Status BundleSet::SetFederated(TrustBundle bundle, Older older) {
-  const TrustDomain td = bundle.trust_domain;
+Status BundleSet::CheckFederated(const TrustBundle& bundle, Older older) const {
+  const TrustDomain& td = bundle.trust_domain;
   if (td == own_.trust_domain)
     return InvalidArgument("a bundle from outside cannot replace that of our own trust domain");
   const auto it = federated_.find(td);
-  if (it == federated_.end() && federated_.size() >= limits::kMaxFederatedDomains) {
-    return ResourceExhausted("too many federated trust domains");
+  if (it == federated_.end()) {
+    if (federated_.size() >= limits::kMaxFederatedDomains) return ResourceExhausted("too many federated trust domains");
+    return Ok();
   }
-  if (it != federated_.end()) {
-    if (older == Older::kRefuse && it->second.sequence.has_value() &&
-        (!bundle.sequence.has_value() || *bundle.sequence < *it->second.sequence)) {
-      return FailedPrecondition("the bundle of " + td.name() + " is older than the one we have");
-    }
-    if (it->second.SameKeys(bundle)) {
-      it->second = std::move(bundle);
-      return Ok();
-    }
+  if (older == Older::kRefuse && it->second.sequence.has_value() &&
+      (!bundle.sequence.has_value() || *bundle.sequence < *it->second.sequence)) {
+    return FailedPrecondition("the bundle of " + td.name() + " is older than the one we have");
+  }
+  return Ok();
+}
+
+Status BundleSet::SetFederated(TrustBundle bundle, Older older) {
+  RETURN_IF_ERROR(CheckFederated(bundle, older));
+  const TrustDomain td = bundle.trust_domain;
+  const auto it = federated_.find(td);
+  if (it != federated_.end() && it->second.SameKeys(bundle)) {
+    it->second = std::move(bundle);
+    return Ok();
   }
   RETURN_IF_ERROR(Publish(bundle));
   federated_.insert_or_assign(td, std::move(bundle));

@@ -26,6 +26,8 @@ class BundleSet {
   // bring back keys that were withdrawn since; an administrator may insist. RESOURCE_EXHAUSTED over
   // limits::kMaxFederatedDomains. Equal keys are no change.
   Status SetFederated(TrustBundle bundle, Older older = Older::kRefuse);
+  // Whether SetFederated would take it, by the same rules.
+  Status CheckFederated(const TrustBundle& bundle, Older older) const;
   // NOT_FOUND when there is none.
   Status RemoveFederated(const TrustDomain& td);
 

@@ -129,6 +129,7 @@ void AdminCommands::ServeOn(AdminServer& server) {
   Serve(server, "bundle.list", &AdminCommands::BundleList);
   Serve(server, "bundle.set", &AdminCommands::BundleSet);
   Serve(server, "bundle.delete", &AdminCommands::BundleDelete);
+  Serve(server, "bundle.set_map", &AdminCommands::BundleSetMap);
   Serve(server, "entry.list", &AdminCommands::EntryList);
   Serve(server, "entry.show", &AdminCommands::EntryShow);
   Serve(server, "entry.create", &AdminCommands::EntryCreate);

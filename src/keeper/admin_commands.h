@@ -12,6 +12,7 @@
 #include "base/spiffe_id.h"
 #include "base/unique_function.h"
 #include "identity/authority.h"
+#include "identity/bundle.h"
 #include "identity/entry.h"
 #include "keeper/admin_server.h"
 #include "ledger/types.h"
@@ -65,6 +66,8 @@ class AdminCommands {
   Result<wire::Json> BundleList(const AdminCall& call);
   void BundleSet(const Call& call);
   void BundleDelete(const Call& call);
+  void BundleSetMap(const Call& call);
+  ledger::Event BundleEvent(const AdminCall& call, const identity::TrustBundle& bundle) const;
   Result<wire::Json> EntryList(const AdminCall& call);
   Result<wire::Json> EntryShow(const AdminCall& call);
   void EntryCreate(const Call& call);

@@ -37,6 +37,7 @@ std::vector<std::string> Lines(const std::string& text) {
 // ---- bundles
 
 Result<Json> AdminCommands::BundleShow(const AdminCall& call) {
+  if (call.Arg("all") == "yes") return wire::ParseJson(identity::BundleMapToJson(k_.core_->bundles().All()));
   const identity::TrustBundle* bundle = &k_.core_->authority().bundle();
   if (!call.Arg("trust_domain").empty()) {
     ASSIGN_OR_RETURN(const TrustDomain td, TrustDomain::Parse(call.Arg("trust_domain")));
@@ -81,6 +82,22 @@ Result<Json> AdminCommands::BundleList(const AdminCall&) {
   return Json(JsonObject{{"bundles", std::move(out)}});
 }
 
+namespace {
+
+identity::BundleSet::Older OlderOf(const AdminCall& call) {
+  return call.Arg("older") == "allow" ? identity::BundleSet::Older::kAllow : identity::BundleSet::Older::kRefuse;
+}
+
+}  // namespace
+
+ledger::Event AdminCommands::BundleEvent(const AdminCall& call, const identity::TrustBundle& bundle) const {
+  Body body;
+  body.Set("trust_domain", SpiffeId::ForTrustDomain(bundle.trust_domain))
+      .Set("bundle_sha256", crypto::Sha256(AsBytes(bundle.ToJson())))
+      .Set("older", call.Arg("older") == "allow");
+  return Event(call, RecordKind::kConfiguration, "bundle.set", std::move(body));
+}
+
 void AdminCommands::BundleSet(const Call& call) {
   const auto parse = [&]() -> Result<identity::TrustBundle> {
     ASSIGN_OR_RETURN(const std::string text, call->Required("trust_domain"));
@@ -90,16 +107,10 @@ void AdminCommands::BundleSet(const Call& call) {
   };
   auto bundle = parse();
   if (!bundle.ok()) return call->Fail(bundle.error());
-  const bool older = call->Arg("older") == "allow";
-  Body body;
-  body.Set("trust_domain", SpiffeId::ForTrustDomain(bundle->trust_domain))
-      .Set("bundle_sha256", crypto::Sha256(AsBytes(call->Arg("bundle"))))
-      .Set("older", older);
-  Give(call, Event(*call, RecordKind::kConfiguration, "bundle.set", std::move(body)),
-       UniqueFunction<Result<Json>()>([this, older, b = std::move(*bundle)]() mutable -> Result<Json> {
+  const ledger::Event event = BundleEvent(*call, *bundle);
+  Give(call, event, UniqueFunction<Result<Json>()>([this, older = OlderOf(*call), b = std::move(*bundle)]() mutable -> Result<Json> {
          const std::string name = b.trust_domain.name();
-         RETURN_IF_ERROR(k_.outside_->SetBundle(
-             std::move(b), older ? identity::BundleSet::Older::kAllow : identity::BundleSet::Older::kRefuse));
+         RETURN_IF_ERROR(k_.outside_->SetBundle(std::move(b), older));
          return Json(JsonObject{{"trust_domain", name}});
        }));
 }
@@ -114,6 +125,41 @@ void AdminCommands::BundleDelete(const Call& call) {
   body.Set("trust_domain", SpiffeId::ForTrustDomain(*td));
   Taken(call, {Event(*call, RecordKind::kConfiguration, "bundle.deleted", std::move(body))},
         JsonObject{{"trust_domain", td->name()}});
+}
+
+// A whole map, as another node's `bundle show --all` prints it: parsed before anything is taken, then each by itself.
+void AdminCommands::BundleSetMap(const Call& call) {
+  auto bundles = identity::ParseBundleMap(call->Arg("bundles"));
+  if (!bundles.ok()) return call->Fail(bundles.error());
+  // A map of everything that somebody trusts may name us; what we are is our authority's to say.
+  bundles->erase(k_.options_.config.trust_domain);
+  struct Open {
+    size_t left;
+    JsonArray taken, refused;
+  };
+  const auto open = std::make_shared<Open>(Open{bundles->size(), {}, {}});
+  const auto answer = [call, open] {
+    call->Answer(
+        JsonObject{{"trust_domains", std::move(open->taken)}, {"refused", std::move(open->refused)}});
+  };
+  if (bundles->empty()) return answer();
+  const auto older = OlderOf(*call);
+  for (auto& [td, bundle] : *bundles) {
+    const auto done = [open, answer, name = td.name()](const hexr::Status& s) {
+      if (s.ok())
+        open->taken.push_back(name);
+      else
+        open->refused.push_back(JsonObject{{"trust_domain", name}, {"error", s.error().message()}});
+      if (--open->left == 0) answer();
+    };
+    if (const hexr::Status s = k_.core_->bundles().CheckFederated(bundle, older); !s.ok()) {
+      done(s);
+      continue;
+    }
+    k_.evidence_->Record(BundleEvent(*call, bundle), [this, done, older, b = std::move(bundle)](const hexr::Status& s) mutable {
+      done(s.ok() ? k_.outside_->SetBundle(std::move(b), older) : s);
+    });
+  }
 }
 
 // ---- entries

@@ -21,6 +21,44 @@ def kinds(node, event):
     return [r for r in map(json.loads, lines) if r["body"].get("event") == event]
 
 
+class Bundles(unittest.TestCase):
+    def test_one_map_carries_all_that_another_node_trusts(self):
+        with Node(config="trust_domain: a.test\n") as a, Node(config="trust_domain: b.test\n") as b:
+            own = {"a.test": a.json("bundle", "show"), "b.test": b.json("bundle", "show")}
+            single = a.home / "b.json"
+            single.write_text(json.dumps(own["b.test"]))
+            a.hexr("bundle", "set", "b.test", str(single))
+            self.assertEqual({td: bundle["keys"] for td, bundle in a.json("bundle", "show", "--all")["trust_domains"].items()},
+                             {td: bundle["keys"] for td, bundle in own.items()})
+            several = a.home / "all.json"
+            several.write_text(a.hexr("bundle", "show", "--all").stdout)
+            done = b.hexr("bundle", "set", "--map", str(several))
+            self.assertEqual(done.stdout, "trusts a.test\n")  # and nothing of what it said of b.test, which is itself
+            self.assertEqual(b.json("bundle", "show", "a.test")["keys"], own["a.test"]["keys"])
+            self.assertEqual(b.json("bundle", "show")["keys"], own["b.test"]["keys"])
+
+            # An older one in the map is refused, by name, and the rest is taken.
+            maps = json.loads(several.read_text())["trust_domains"]
+            older = dict(maps["a.test"], spiffe_sequence=1)
+            several.write_text(json.dumps({"trust_domains": {"a.test": older, "c.test": {"keys": []}}}))
+            done = b.hexr("bundle", "set", "--map", str(several), check=False)
+            self.assertEqual((done.returncode, done.stdout), (1, "trusts c.test\n"))
+            self.assertIn("a.test: the bundle of a.test is older", done.stderr)
+            self.assertEqual(b.hexr("bundle", "set", "--map", str(several), "--allow-older").returncode, 0)
+            self.assertEqual([r["body"]["trust_domain"] for r in kinds(b, "bundle.set")], ["a.test", "c.test", "a.test", "c.test"])
+
+    def test_what_is_no_map_changes_nothing(self):
+        with Node(config="trust_domain: a.test\n") as a:
+            file = a.home / "map.json"
+            before = a.json("bundle", "list")
+            for text in ("", "{}", '{"trust_domains": {"B.TEST": {"keys": []}}}', '{"trust_domains": {"c.test": {"keys": []}, "d.test": {}}}'):
+                file.write_text(text)
+                self.assertIn(a.hexr("bundle", "set", "--map", str(file), check=False).returncode, (1, 2), text)
+            for args in ((), ("b.test",), ("b.test", str(file), "--map", str(file)), ("--map", "/nonexistent")):
+                self.assertEqual(a.hexr("bundle", "set", *args, check=False).returncode, 2, args)
+            self.assertEqual(a.json("bundle", "list"), before)
+
+
 class Entries(unittest.TestCase):
     def test_an_entry_gives_identity_until_it_is_deleted(self):
         with Node() as node:
