@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "cli/admin_client.h"
+#include "cli/admin_print.h"
 #include "cli/files.h"
 #include "cli/output.h"
 #include "ledger/ledger.h"
@@ -239,6 +240,20 @@ int RunLedgerExport(const Invocation& in) {
   return kYes;
 }
 
+int RunLedgerErase(const Invocation& in) {
+  if (in.Has("--instance") + in.Has("--before") + in.Has("--sha256") != 1) {
+    PrintError("say which texts: one of --instance ID, --before TIME and --sha256 DIGEST");
+    return kUsage;
+  }
+  const auto r = Admin(in.paths, "ledger.erase",
+                       {{"tenant", in.Get("--tenant")},
+                        {"instance", in.Get("--instance")},
+                        {"before", in.Get("--before")},
+                        {"sha256", in.Get("--sha256")}});
+  if (!r.ok()) return Fail(r.error());
+  return PrintDone(in, r, "erased " + Text(r->json, "texts") + " texts; the log says so and stays valid");
+}
+
 std::vector<Flag> WhichLog(std::vector<Flag> flags) {
   flags.push_back({"--tenant", "NAME", "a tenant's log (the node's own)"});
   flags.push_back({"--log", "FOLDER", "a copied log"});
@@ -288,6 +303,15 @@ std::vector<Command> LedgerCommands() {
        WhichLog({{"--output-dir", "FOLDER", "a new folder", "", true}}),
        {},
        RunLedgerExport},
+      {"ledger erase",
+       "Erase texts behind records; the log stays valid and says that they were erased",
+       "hexr ledger erase --tenant default --before 2026-01-01T00:00:00Z",
+       {{"--tenant", "NAME", "a tenant's log (the node's own)"},
+        {"--instance", "ID", "all texts of one instance"},
+        {"--before", "TIME", "all texts before a time (RFC 3339)"},
+        {"--sha256", "DIGEST", "the text of one digest of a record"}},
+       {},
+       RunLedgerErase},
   };
 }
 

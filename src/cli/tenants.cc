@@ -7,7 +7,10 @@ namespace hexr::cli {
 namespace {
 
 int Change(const Invocation& in, const char* method, const char* done) {
-  const auto r = Admin(in.paths, method, {{"tenant", in.Get("NAME")}});
+  const auto r = Admin(in.paths, method,
+                       {{"tenant", in.Get("NAME")},
+                        {"max_instances", in.Get("--max-instances")},
+                        {"max_secrets", in.Get("--max-secrets")}});
   if (!r.ok()) return Fail(r.error());
   if (in.output == Output::kJson)
     PrintJson(r->json);
@@ -17,6 +20,7 @@ int Change(const Invocation& in, const char* method, const char* done) {
 }
 
 int RunTenantCreate(const Invocation& in) { return Change(in, "tenant.create", "created"); }
+int RunTenantQuota(const Invocation& in) { return Change(in, "tenant.quota", "changed"); }
 int RunTenantFreeze(const Invocation& in) { return Change(in, "tenant.freeze", "frozen"); }
 int RunTenantThaw(const Invocation& in) { return Change(in, "tenant.thaw", "thawed"); }
 
@@ -39,10 +43,11 @@ int RunTenantList(const Invocation& in) {
   std::vector<std::vector<std::string>> rows;
   if (const wire::JsonArray* tenants = r->json.FindArray("tenants")) {
     for (const wire::Json& t : *tenants) {
-      rows.push_back({Text(t, "tenant"), Text(t, "state"), Text(t, "uid"), Text(t, "instances"), Text(t, "created")});
+      rows.push_back({Text(t, "tenant"), Text(t, "state"), Text(t, "uid"), Text(t, "instances"),
+                      Text(t, "max_instances"), Text(t, "max_secrets"), Text(t, "created")});
     }
   }
-  PrintTable({"TENANT", "STATE", "UID", "INSTANCES", "CREATED"}, rows);
+  PrintTable({"TENANT", "STATE", "UID", "INSTANCES", "MAX", "SECRETS MAX", "CREATED"}, rows);
   return kYes;
 }
 
@@ -52,11 +57,19 @@ std::vector<Command> TenantCommands() {
   return {
       {"tenant create",
        "Create a tenant",
-       "hexr tenant create acme",
-       {},
+       "hexr tenant create acme --max-instances 50",
+       {{"--max-instances", "N", "how many instances it may run (the node's bound)"},
+        {"--max-secrets", "N", "how many secrets it may keep in the vault (the node's bound)"}},
        {{"NAME", "letters, digits, . - _"}},
        RunTenantCreate},
       {"tenant list", "List the tenants", "hexr tenant list", {}, {}, RunTenantList},
+      {"tenant quota",
+       "Change what a tenant may have of the node",
+       "hexr tenant quota acme --max-instances 50 --max-secrets 100",
+       {{"--max-instances", "N", "how many instances it may run; those that run stay (unchanged)"},
+        {"--max-secrets", "N", "how many secrets it may keep in the vault; those that are there stay (unchanged)"}},
+       {{"NAME", "the tenant"}},
+       RunTenantQuota},
       {"tenant freeze",
        "End a tenant's instances and start no more",
        "hexr tenant freeze acme",
@@ -70,7 +83,7 @@ std::vector<Command> TenantCommands() {
        {{"NAME", "the tenant"}},
        RunTenantThaw},
       {"tenant delete",
-       "Destroy a tenant: its instances, keys and secrets",
+       "Destroy a tenant: its instances, keys, secrets and texts; its log stays, for others to check",
        "hexr tenant delete acme --confirm acme",
        {{"--confirm", "NAME", "the tenant's name again"}},
        {{"NAME", "the tenant"}},

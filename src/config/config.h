@@ -157,6 +157,7 @@ struct Witness {
 struct Ledger {
   SyncMode sync = SyncMode::kWritten;
   milliseconds checkpoint_interval{1000};
+  std::optional<milliseconds> text_retention;  // texts behind records are erased after it; absent: by hand alone
   std::vector<Witness> witnesses;
   bool operator==(const Ledger&) const = default;
 };

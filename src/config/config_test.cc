@@ -38,7 +38,7 @@ federates_with:
 bundle_endpoint: {listen: "0.0.0.0:8443", profile: https_web, certificate: /c.pem, key: /k.pem}
 oidc: {issuer: "https://id.example.org", listen: "[::1]:443", certificate: /c.pem, key: /k.pem}
 metrics: {}
-ledger: {sync: durable, checkpoint_interval: 500ms,
+ledger: {sync: durable, checkpoint_interval: 500ms, text_retention: 720h,
   witnesses: [{url: "https://w.example/", key: "w+00000000+BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}]}
 log: {level: debug}
 )";
@@ -167,6 +167,7 @@ TEST(Config, RefusesEachMistakeByItself) {
       {"metrics: {port: 1}\n", "metrics.port: unknown key"},
       {"ledger: {witnesses: [{url: \"https://w\", key: x}]}\n", "a witness's key is name+id+base64"},
       {"ledger: {witnesses: [{url: \"ftp://w\"}]}\n", "https:// or http://"},
+      {"ledger: {text_retention: 1s}\n", "1s is outside 1m to "},
       {"a: [\n", "not YAML"},
       {"---\nb: 1\n", "one document a file"},
       {"identity: 5\n", "a mapping of keys"},

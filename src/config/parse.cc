@@ -299,6 +299,7 @@ void ReadRoot(MapReader& m, Config& c) {
   m.Map("ledger", [&](MapReader& l) {
     l.Choice<SyncMode>("sync", c.ledger.sync, {{"written", SyncMode::kWritten}, {"durable", SyncMode::kDurable}});
     l.Duration("checkpoint_interval", c.ledger.checkpoint_interval, milliseconds(10), minutes(10));
+    l.OptionalDuration("text_retention", c.ledger.text_retention, minutes(1), hours(24 * 3660));
     l.Each("witnesses", [&](MapReader& w) { c.ledger.witnesses.push_back(ReadWitness(w)); });
   });
   m.Map("log", [&](MapReader& l) {

@@ -141,6 +141,7 @@ std::string ToYaml(const Config& c) {
   e.Begin("ledger");
   e.Field("sync", c.ledger.sync == SyncMode::kDurable ? "durable" : "written");
   e.Field("checkpoint_interval", FormatDuration(c.ledger.checkpoint_interval));
+  if (c.ledger.text_retention) e.Field("text_retention", FormatDuration(*c.ledger.text_retention));
   EmitList(e, "witnesses", c.ledger.witnesses, [&](const Witness& w) { e.Field("url", w.url).Field("key", w.key); });
   e.End();
   e.Begin("log");

@@ -136,7 +136,7 @@ Result<Vault::Tenant> Vault::MakeTenant(const IdSegment& tenant) {
   return made;
 }
 
-Result<uint32_t> Vault::Put(const IdSegment& tenant, const VaultName& name, const Secret& value) {
+Result<uint32_t> Vault::Put(const IdSegment& tenant, const VaultName& name, const Secret& value, size_t quota) {
   if (value.empty() || value.size() > limits::kMaxVaultValueBytes) {
     return InvalidArgument("vault: a value has 1 byte to 64 KiB");
   }
@@ -156,7 +156,7 @@ Result<uint32_t> Vault::Put(const IdSegment& tenant, const VaultName& name, cons
   if (version == 1) {
     ASSIGN_OR_RETURN(Statement count, db_.Prepare("SELECT count(DISTINCT digest) FROM secret WHERE tenant = ?1"));
     RETURN_IF_ERROR(count.Bind(1, t.digest).Step());
-    if (static_cast<size_t>(count.Int(0)) >= max_secrets_) {
+    if (static_cast<size_t>(count.Int(0)) >= std::min(max_secrets_, quota)) {
       return ResourceExhausted("vault: this tenant has all the secrets it may have");
     }
   }

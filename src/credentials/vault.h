@@ -65,7 +65,9 @@ class Vault {
 
   // Adds a version and returns its number, from 1; versions beyond limits::kMaxVaultVersions are deleted, oldest first.
   // INVALID_ARGUMENT: an empty or too large value. RESOURCE_EXHAUSTED: the tenant has all the secrets it may have.
-  Result<uint32_t> Put(const IdSegment& tenant, const VaultName& name, const crypto::Secret& value);
+  // `quota`: how many secrets this tenant may have, where that is less than the vault's own bound.
+  Result<uint32_t> Put(const IdSegment& tenant, const VaultName& name, const crypto::Secret& value,
+                       size_t quota = SIZE_MAX);
   // The latest version, or the one asked for. NOT_FOUND: none. DATA_LOSS: a row that was changed or belongs elsewhere.
   Result<VaultSecret> Get(const IdSegment& tenant, const VaultName& name, std::optional<uint32_t> version = {});
   // Sorted by name; `prefix` is "" or whole leading segments: "db" finds "db/prod" and not "dbx".

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "base/log.h"
 #include "crypto/digest.h"
@@ -40,6 +41,22 @@ JsonObject Describe(const Instance& i) {
                {"started", FormatRfc3339(i.registered_at, 0)}};
   if (i.facts.parent) o.Set("parent", i.facts.parent->value());
   return o;
+}
+
+constexpr std::chrono::seconds kGatewayEnds{20};
+constexpr std::chrono::milliseconds kGatewayLook{20};
+
+// The quota that a command names, `now` where it names none.
+Result<Quota> QuotaArgs(const AdminCall& call, Quota now) {
+  for (const auto& [name, bound] :
+       {std::pair("max_instances", &now.instances), std::pair("max_secrets", &now.secrets)}) {
+    const std::string& text = call.Arg(name);
+    if (text.empty()) continue;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *bound);
+    if (error != std::errc() || end != text.data() + text.size())
+      return InvalidArgument(std::string(name) + ": '" + text + "' is no number");
+  }
+  return now;
 }
 
 Result<IdSegment> TenantArg(const AdminCall& call) {
@@ -122,6 +139,7 @@ void AdminCommands::ServeOn(AdminServer& server) {
   Serve(server, "release", &AdminCommands::Release);
   Serve(server, "tenant.list", &AdminCommands::TenantList);
   Serve(server, "tenant.freeze", &AdminCommands::TenantFreeze);
+  Serve(server, "tenant.quota", &AdminCommands::TenantQuota);
   Serve(server, "tenant.delete", &AdminCommands::TenantDelete);
   Serve(server, "tenant.create", &AdminCommands::TenantCreate);
   Serve(server, "tenant.thaw", &AdminCommands::TenantThaw);
@@ -141,6 +159,7 @@ void AdminCommands::ServeOn(AdminServer& server) {
   server.Serve("authority.revoke",
                [this](const Call& call) { TakeTrust(call, "authority.revoked", &identity::Authority::Revoke); });
   Serve(server, "ledger.logs", &AdminCommands::LedgerLogs);
+  Serve(server, "ledger.erase", &AdminCommands::LedgerErase);
   Serve(server, "vault.put", &AdminCommands::VaultPut);
   Serve(server, "vault.list", &AdminCommands::VaultList);
   Serve(server, "vault.delete", &AdminCommands::VaultDelete);
@@ -282,6 +301,8 @@ Result<Json> AdminCommands::TenantList(const AdminCall&) {
                              {"state", t.state == TenantState::kFrozen ? "frozen" : "active"},
                              {"uid", t.uid_base},
                              {"instances", instances},
+                             {"max_instances", t.quota.instances},
+                             {"max_secrets", t.quota.secrets},
                              {"created", FormatRfc3339(t.created, 0)}});
   }
   return Json(JsonObject{{"tenants", std::move(out)}});
@@ -289,9 +310,10 @@ Result<Json> AdminCommands::TenantList(const AdminCall&) {
 
 namespace {
 
-Body TenantBody(const IdSegment& tenant) {
+Body TenantBody(const IdSegment& tenant, std::optional<Quota> quota = {}) {
   Body body;
   body.Set("tenant", tenant);
+  if (quota) body.Set("max_instances", quota->instances).Set("max_secrets", quota->secrets);
   return body;
 }
 
@@ -300,9 +322,11 @@ Body TenantBody(const IdSegment& tenant) {
 void AdminCommands::TenantCreate(const Call& call) {
   const auto name = TenantArg(*call);
   if (!name.ok()) return call->Fail(name.error());
-  const ledger::Event event = Event(*call, RecordKind::kConfiguration, "tenant.created", TenantBody(*name));
-  Give(call, event, UniqueFunction<void()>([this, call, n = *name, event] {
-         const auto tenant = k_.tenants_->Create(n);
+  const auto quota = QuotaArgs(*call, {});
+  if (!quota.ok()) return call->Fail(quota.error());
+  const ledger::Event event = Event(*call, RecordKind::kConfiguration, "tenant.created", TenantBody(*name, *quota));
+  Give(call, event, UniqueFunction<void()>([this, call, n = *name, q = *quota, event] {
+         const auto tenant = k_.tenants_->Create(n, q);
          if (!tenant.ok()) return Failed(call, event, tenant.error());
          const hexr::Status log = k_.evidence_->AddTenant(n);
          if (!log.ok()) return Failed(call, event, log.error());
@@ -313,9 +337,9 @@ void AdminCommands::TenantCreate(const Call& call) {
        }));
 }
 
-void AdminCommands::EndTenant(const Call& call, const IdSegment& tenant, Code event) {
+Result<Json> AdminCommands::EndTenant(const AdminCall& call, const IdSegment& tenant, Code why) {
   JsonArray ended;
-  const Body by = k_.operators_->Name(call->who(), /*may_read=*/false);
+  const Body by = k_.operators_->Name(call.who(), /*may_read=*/false);
   for (const Instance* i : k_.core_->registry().All()) {
     if (i->facts.tenant != tenant) continue;
     const InstanceId id = i->id();
@@ -324,10 +348,9 @@ void AdminCommands::EndTenant(const Call& call, const IdSegment& tenant, Code ev
   }
   runtime::Envelope e;
   e.mutable_stop_tenant()->set_tenant(tenant.value());
-  if (const hexr::Status s = k_.supervisor_.Send(std::move(e)); !s.ok()) return call->Fail(s.error());
-  Log(LogLevel::kInfo, event.text(), {{"tenant", tenant.value()}});
-  Taken(call, {Event(*call, RecordKind::kConfiguration, event, TenantBody(tenant))},
-        JsonObject{{"tenant", tenant.value()}, {"ended", std::move(ended)}});
+  RETURN_IF_ERROR(k_.supervisor_.Send(std::move(e)));
+  Log(LogLevel::kInfo, why.text(), {{"tenant", tenant.value()}});
+  return Json(JsonObject{{"tenant", tenant.value()}, {"ended", std::move(ended)}});
 }
 
 void AdminCommands::TenantFreeze(const Call& call) {
@@ -335,7 +358,9 @@ void AdminCommands::TenantFreeze(const Call& call) {
   if (!name.ok()) return call->Fail(name.error());
   // Frozen first, so that nothing new starts while the old ones end.
   if (const hexr::Status s = k_.tenants_->SetState(*name, TenantState::kFrozen); !s.ok()) return call->Fail(s.error());
-  EndTenant(call, *name, "tenant.frozen");
+  auto ended = EndTenant(*call, *name, "tenant.frozen");
+  if (!ended.ok()) return call->Fail(ended.error());
+  Taken(call, {Event(*call, RecordKind::kConfiguration, "tenant.frozen", TenantBody(*name))}, std::move(*ended));
 }
 
 void AdminCommands::TenantThaw(const Call& call) {
@@ -357,14 +382,58 @@ void AdminCommands::TenantThaw(const Call& call) {
        }));
 }
 
+void AdminCommands::TenantQuota(const Call& call) {
+  const auto name = TenantArg(*call);
+  if (!name.ok()) return call->Fail(name.error());
+  const Tenant* tenant = k_.tenants_->Find(*name);
+  if (tenant == nullptr) return call->Fail(NotFound("there is no tenant " + name->value() + "; see `hexr tenant list`"));
+  const auto quota = QuotaArgs(*call, tenant->quota);
+  if (!quota.ok()) return call->Fail(quota.error());
+  Give(call, Event(*call, RecordKind::kConfiguration, "tenant.quota", TenantBody(*name, *quota)),
+       UniqueFunction<Result<Json>()>([this, n = *name, q = *quota]() -> Result<Json> {
+         RETURN_IF_ERROR(k_.tenants_->SetQuota(n, q));
+         return Json(JsonObject{{"tenant", n.value()}, {"max_instances", q.instances}, {"max_secrets", q.secrets}});
+       }));
+}
+
+// In this order, so that a command which fails half-way can be given again: nothing new starts; nobody reads this
+// tenant's secrets any more; what runs ends; its log, which only now has no other writer, takes its last records and
+// keeps nothing but what others check; the name is free.
 void AdminCommands::TenantDelete(const Call& call) {
   const auto name = TenantArg(*call);
   if (!name.ok()) return call->Fail(name.error());
-  // The keys go first: whatever happens after, nobody reads this tenant's secrets again.
-  hexr::Status s = *name == k_.options_.config.tenant ? Ok() : k_.vault_->DeleteTenant(*name);
-  if (s.ok()) s = k_.tenants_->Delete(*name);
-  if (!s.ok()) return call->Fail(s.error());
-  EndTenant(call, *name, "tenant.deleted");
+  const auto begin = [&]() -> Result<Json> {
+    RETURN_IF_ERROR(k_.tenants_->CheckDeletable(*name));
+    RETURN_IF_ERROR(k_.tenants_->SetState(*name, TenantState::kFrozen));
+    RETURN_IF_ERROR(k_.vault_->DeleteTenant(*name));
+    return EndTenant(*call, *name, "tenant.deleted");
+  };
+  Result<Json> ended = begin();
+  if (!ended.ok()) return call->Fail(ended.error());
+  FinishDelete(call, *name, std::move(*ended), k_.clock_.Mono() + kGatewayEnds);
+}
+
+void AdminCommands::FinishDelete(const Call& call, const IdSegment& tenant, Json answer, MonoTime deadline) {
+  if (k_.GatewayOf(tenant) != nullptr) {
+    if (k_.clock_.Mono() >= deadline) {
+      call->Fail(Unavailable("the gateway of " + tenant.value() + " does not end; delete the tenant again"));
+      deleting_.erase(tenant);
+      return;
+    }
+    deleting_[tenant] = k_.loop_.After(kGatewayLook, [this, call, tenant, answer = std::move(answer), deadline]() mutable {
+      FinishDelete(call, IdSegment(tenant), std::move(answer), deadline);
+    });
+    return;
+  }
+  const ledger::Event event = Event(*call, RecordKind::kConfiguration, "tenant.deleted", TenantBody(tenant));
+  hexr::Status s = k_.evidence_->DestroyTenant(tenant);
+  if (s.ok()) s = k_.tenants_->Delete(tenant);
+  if (s.ok()) k_.gateways_.erase(tenant.value());
+  if (s.ok())
+    Taken(call, {event}, std::move(answer));
+  else
+    Failed(call, event, s.error());
+  deleting_.erase(tenant);
 }
 
 // ---- evidence
@@ -388,4 +457,42 @@ Result<Json> AdminCommands::LedgerLogs(const AdminCall&) {
   return Json(JsonObject{{"logs", std::move(out)}});
 }
 
+void AdminCommands::LedgerErase(const Call& call) {
+  std::optional<IdSegment> tenant;
+  Body body;
+  const auto read = [&]() -> Result<ledger::TextSelection> {
+    if (!call->Arg("tenant").empty()) {
+      ASSIGN_OR_RETURN(tenant, TenantArg(*call));
+      if (!k_.evidence_->Has(*tenant))
+        return NotFound("there is no log of " + tenant->value() + "; see `hexr ledger list`");
+    }
+    if (!call->Arg("instance").empty()) {
+      ASSIGN_OR_RETURN(const InstanceId id, InstanceId::Parse(call->Arg("instance")));
+      body.Set("of", id);
+      return ledger::TextSelection(id);
+    }
+    if (!call->Arg("before").empty()) {
+      ASSIGN_OR_RETURN(const WallTime before, ParseRfc3339(call->Arg("before")));
+      body.Set("before", before);
+      return ledger::TextSelection(before);
+    }
+    ASSIGN_OR_RETURN(const std::string text, call->Required("sha256"));
+    ASSIGN_OR_RETURN(const Bytes bytes, HexDecode(text));
+    crypto::Sha256Digest digest{};
+    if (bytes.size() != digest.size()) return InvalidArgument("a digest has 64 hexadecimal digits");
+    std::ranges::copy(bytes, digest.begin());
+    body.Set("text_sha256", digest);
+    return ledger::TextSelection(digest);
+  };
+  auto which = read();
+  if (!which.ok()) return call->Fail(which.error());
+  // Evidence does not go without evidence of it.
+  const ledger::Event event = Event(*call, RecordKind::kConfiguration, "texts.erased", std::move(body), tenant);
+  Give(call, event, UniqueFunction<void()>([this, call, event, tenant, w = std::move(*which)]() mutable {
+         k_.evidence_->EraseTexts(tenant, std::move(w), [this, call, event](Result<uint64_t> erased) {
+           if (!erased.ok()) return Failed(call, event, erased.error());
+           call->Answer(JsonObject{{"texts", *erased}});
+         });
+       }));
+}
 }  // namespace hexr::keeper

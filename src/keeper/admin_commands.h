@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "base/spiffe_id.h"
 #include "base/unique_function.h"
@@ -16,6 +17,7 @@
 #include "identity/entry.h"
 #include "keeper/admin_server.h"
 #include "ledger/types.h"
+#include "runtime/loop.h"
 #include "wire/json.h"
 
 namespace hexr::keeper {
@@ -58,9 +60,12 @@ class AdminCommands {
   Result<wire::Json> TenantList(const AdminCall& call);
   void TenantFreeze(const Call& call);
   void TenantThaw(const Call& call);
+  void TenantQuota(const Call& call);
   void TenantDelete(const Call& call);
+  // Once the gateway has gone, by whose records the log ends.
+  void FinishDelete(const Call& call, const IdSegment& tenant, wire::Json answer, MonoTime deadline);
   // Ends what runs and takes the gateway away.
-  void EndTenant(const Call& call, const IdSegment& tenant, ledger::Code event);
+  Result<wire::Json> EndTenant(const AdminCall& call, const IdSegment& tenant, ledger::Code why);
 
   Result<wire::Json> BundleShow(const AdminCall& call);
   Result<wire::Json> BundleList(const AdminCall& call);
@@ -79,6 +84,7 @@ class AdminCommands {
   void TakeTrust(const Call& call, ledger::Code event,
                  hexr::Status (identity::Authority::*step)(identity::SigningUse, std::string_view));
   Result<wire::Json> LedgerLogs(const AdminCall& call);
+  void LedgerErase(const Call& call);
 
   // The tenant that a vault command names (the node's own where it names none), which has to exist.
   Result<IdSegment> VaultTenant(const AdminCall& call) const;
@@ -89,6 +95,7 @@ class AdminCommands {
   void VaultRotate(const Call& call);
 
   Keeper& k_;
+  std::map<IdSegment, runtime::Timer> deleting_;
 };
 
 }  // namespace hexr::keeper

@@ -22,12 +22,20 @@ constexpr std::chrono::seconds kWitnessTick{1};
 constexpr std::chrono::milliseconds kRetry{500};
 constexpr std::chrono::seconds kRepeatsInterval{1};
 
+constexpr std::chrono::minutes kMaxRetentionTick{10};
+
+std::string TextKeyOf(const IdSegment& tenant) { return "ledger texts of " + tenant.value(); }
+
 std::string NameOf(const std::optional<IdSegment>& tenant) { return tenant ? tenant->value() : std::string(); }
 
 }  // namespace
 
-Evidence::Evidence(EvidenceOptions options, runtime::Loop& loop, const Clock& clock)
-    : options_(std::move(options)), keeper_loop_(loop), clock_(clock), alive_(std::make_shared<bool>(true)) {}
+Evidence::Evidence(EvidenceOptions options, State& state, runtime::Loop& loop, const Clock& clock)
+    : options_(std::move(options)),
+      state_(state),
+      keeper_loop_(loop),
+      clock_(clock),
+      alive_(std::make_shared<bool>(true)) {}
 
 Result<std::unique_ptr<Evidence>> Evidence::Start(EvidenceOptions options, const std::vector<IdSegment>& tenants,
                                                   State& state, runtime::Loop& loop, const Clock& clock,
@@ -36,12 +44,16 @@ Result<std::unique_ptr<Evidence>> Evidence::Start(EvidenceOptions options, const
   // Two nodes of a trust domain must not write logs of one name: the name comes from this node's own key.
   ASSIGN_OR_RETURN(const crypto::Secret id, state.KeyFor("node id", random));
   const std::string node = HexEncode(id.Reveal(crypto::RevealToken::For("node id, a name and no secret")).first(6));
-  std::unique_ptr<Evidence> e(new Evidence(std::move(options), loop, clock));
+  std::unique_ptr<Evidence> e(new Evidence(std::move(options), state, loop, clock));
   const std::string root = e->options_.state_dir + "/ledger";
   ASSIGN_OR_RETURN(ledger::Ledger opened, ledger::Ledger::Open({.root = root,
                                                                 .trust_domain = e->options_.trust_domain,
                                                                 .node = node,
-                                                                .commit_interval = e->options_.checkpoint_interval},
+                                                                .commit_interval = e->options_.checkpoint_interval,
+                                                                .text_secret =
+                                                                    [&state, &random](const IdSegment& tenant) {
+                                                                      return state.KeyFor(TextKeyOf(tenant), random);
+                                                                    }},
                                                                std::move(master), clock, random));
   e->ledger_.emplace(std::move(opened));
   if (!e->options_.witnesses.empty()) {
@@ -64,6 +76,7 @@ Result<std::unique_ptr<Evidence>> Evidence::Start(EvidenceOptions options, const
     self->Poll();
     self->Tell();
     if (self->witnesses_) self->AskWitnesses();
+    if (self->options_.text_retention) self->EraseExpired();
   });
   e->thread_ = std::thread([self]() noexcept { self->loop_.Run(); });
   return e;
@@ -88,6 +101,7 @@ void Evidence::Finish() {
     witness_timer_.Cancel();
     read_timer_.Cancel();
     commit_timer_.Cancel();
+    retention_timer_.Cancel();
     if (const Status s = ledger_->Flush(); !s.ok())
       hexr::Log(LogLevel::kError, "ledger.flush_failed", {{"error", s.error()}});
     loop_.Stop();
@@ -160,6 +174,18 @@ void Evidence::AskWitnesses() {
   }
   Tell();
   witness_timer_ = loop_.After(kWitnessTick, [this] { AskWitnesses(); });
+}
+
+void Evidence::EraseExpired() {
+  const auto keep = *options_.text_retention;
+  const Result<uint64_t> erased = ledger_->EraseBefore(clock_.Wall() - keep);
+  if (!erased.ok()) {
+    hexr::Log(LogLevel::kError, "ledger.retention_failed", {{"error", erased.error()}});
+  } else if (*erased > 0) {
+    hexr::Log(LogLevel::kInfo, "ledger.texts_expired", {{"texts", *erased}});
+  }
+  retention_timer_ =
+      loop_.After(std::min<std::chrono::milliseconds>(keep, kMaxRetentionTick), [this] { EraseExpired(); });
 }
 
 void Evidence::PostFromLedger(const std::string& url, std::string body, Witnesses::OnAnswer done) {
@@ -284,17 +310,19 @@ Status Evidence::RotateNow(const std::optional<IdSegment>& tenant, Log& log) {
 void Evidence::Rotate(const std::optional<IdSegment>& tenant, Log& log) {
   if (log.rotating || (log.retry_at && clock_.Mono() < *log.retry_at)) return;
   log.rotating = true;
-  OpenJournalOn(tenant, "keeper", [this, tenant, &log](Result<ledger::NewJournal> journal) {
-    log.rotating = false;
+  OpenJournalOn(tenant, "keeper", [this, tenant](Result<ledger::NewJournal> journal) {
+    Log* still = Find(tenant);
+    if (still == nullptr) return;  // destroyed meanwhile
+    still->rotating = false;
     if (!journal.ok()) {
       hexr::Log(LogLevel::kError, "ledger.no_journal", {{"log", NameOf(tenant)}, {"error", journal.error()}});
-      log.retry_at = clock_.Mono() + kRetry;
-    } else if (const Status s = log.writer->Rotate(std::move(journal->fd), std::move(journal->ticket)); !s.ok()) {
+      still->retry_at = clock_.Mono() + kRetry;
+    } else if (const Status s = still->writer->Rotate(std::move(journal->fd), std::move(journal->ticket)); !s.ok()) {
       hexr::Log(LogLevel::kWarn, "ledger.rotate", {{"error", s.error()}});
     }
-    for (Waiting& w : std::exchange(log.waiting, {})) {
+    for (Waiting& w : std::exchange(still->waiting, {})) {
       if (journal.ok())
-        Append(log, w.event, std::move(w.done));
+        Append(*still, w.event, std::move(w.done));
       else
         w.done(journal.error());
     }
@@ -334,6 +362,45 @@ Status Evidence::AddTenant(const IdSegment& tenant) {
   std::promise<Status> done;
   loop_.Post([&] { done.set_value(Open(tenant)); });
   return done.get_future().get();
+}
+
+Status Evidence::DestroyTenant(const IdSegment& tenant) {
+  if (!thread_.joinable()) return Unavailable("the ledger is closed");
+  WriteRepeats();
+  if (Log* log = Find(tenant)) {
+    for (Waiting& w : std::exchange(log->waiting, {})) w.done(Unavailable("the log is destroyed"));
+    (void)log->writer->Close();  // what it cannot write now, nobody can
+  }
+  std::promise<Status> done;
+  loop_.Post([&] {
+    const Status s = ledger_->Destroy(tenant);
+    if (s.ok()) {
+      logs_.erase(tenant.value());
+      sizes_.erase(tenant.value());
+    }
+    done.set_value(s);
+  });
+  RETURN_IF_ERROR(done.get_future().get());
+  const Status forgotten = state_.ForgetKey(TextKeyOf(tenant));
+  return !forgotten.ok() && forgotten.error().code() == ErrorCode::kNotFound ? Ok() : forgotten;
+}
+
+void Evidence::EraseTexts(const std::optional<IdSegment>& tenant, ledger::TextSelection which,
+                          UniqueFunction<void(Result<uint64_t>)> done) {
+  Log* log = Find(tenant);
+  if (log == nullptr) return done(NotFound("no log of this tenant"));
+  // A journal holds its texts until it has been read to its end and removed.
+  if (const Status s = RotateNow(tenant, *log); !s.ok()) return done(s.error());
+  loop_.Post(
+      [this, tenant, which = std::move(which), alive = std::weak_ptr<bool>(alive_), done = std::move(done)]() mutable {
+        const auto erase = [&]() -> Result<uint64_t> {
+          ASSIGN_OR_RETURN(ledger::TenantLedger* const t, ledger_->Of(tenant));
+          return t->Erase(which);
+        };
+        keeper_loop_.Post([alive, erased = erase(), done = std::move(done)]() mutable {
+          if (!alive.expired()) done(std::move(erased));
+        });
+      });
 }
 
 std::vector<Evidence::LogInfo> Evidence::logs() const {

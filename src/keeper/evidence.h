@@ -37,6 +37,7 @@ struct EvidenceOptions {
   ledger::SyncPolicy sync = ledger::SyncPolicy::kWritten;
   std::chrono::milliseconds checkpoint_interval{1000};
   std::vector<config::Witness> witnesses = {};
+  std::optional<std::chrono::milliseconds> text_retention = {};  // texts that are older are erased
   // POST to a witness, called and answered on the keeper's loop. Needed where there are witnesses.
   Witnesses::Post post = {};
   ledger::JournalWriter::SyncFile sync_file = {};  // for tests: a disk that hangs
@@ -48,9 +49,9 @@ class Evidence {
   using Done = UniqueFunction<void(Status)>;
 
   // Opens the node's log and those of `tenants`, and starts the thread. `state` keeps the logs' keys, and is used
-  // inside this call and AddTenant only. `loop` is the keeper's. A tenant's log that does not open is reported and left
-  // out: nothing of that tenant can be recorded, and so nothing of it is allowed. DATA_LOSS: the node's own log on disk
-  // does not fit; nothing is changed.
+  // inside this call, AddTenant and DestroyTenant only. `loop` is the keeper's. A tenant's log that does not open is
+  // reported and left out: nothing of that tenant can be recorded, and so nothing of it is allowed. DATA_LOSS: the
+  // node's own log on disk does not fit; nothing is changed.
   static Result<std::unique_ptr<Evidence>> Start(EvidenceOptions options, const std::vector<IdSegment>& tenants,
                                                  State& state, runtime::Loop& loop, const Clock& clock, Random& random);
   ~Evidence();
@@ -75,6 +76,13 @@ class Evidence {
   // Opens the log of a tenant, also of one whose log did not open before. OK when it is open.
   Status AddTenant(const IdSegment& tenant);
   bool Has(const IdSegment& tenant) const { return logs_.contains(tenant.value()); }
+  // Ends the log of a tenant and destroys its journals and texts, the key of the texts with them
+  // (ledger::Ledger::Destroy). Nobody else may be writing to it. Waits for the ledger's thread.
+  Status DestroyTenant(const IdSegment& tenant);
+  // Erases texts, and the copies of them that are in the keeper's own journal; `done`, on the keeper's loop, with how
+  // many. NOT_FOUND: no such log.
+  void EraseTexts(const std::optional<IdSegment>& tenant, ledger::TextSelection which,
+                  UniqueFunction<void(Result<uint64_t>)> done);
   // Writes what is left, with a last checkpoint, and ends the thread. Nothing can be recorded after it.
   void Finish();
 
@@ -105,7 +113,7 @@ class Evidence {
     std::vector<Waiting> waiting = {};      // for another journal
   };
 
-  Evidence(EvidenceOptions options, runtime::Loop& loop, const Clock& clock);
+  Evidence(EvidenceOptions options, State& state, runtime::Loop& loop, const Clock& clock);
   Status Open(const std::optional<IdSegment>& tenant);
   Log* Find(const std::optional<IdSegment>& tenant);
   // On the ledger thread.
@@ -123,12 +131,14 @@ class Evidence {
   void OnInotify();
   void Poll();
   void AskWitnesses();
+  void EraseExpired();
   // From the ledger's thread to a witness, by way of the keeper's loop, and back.
   void PostFromLedger(const std::string& url, std::string body, Witnesses::OnAnswer done);
   // Tells the keeper's loop how far the logs are.
   void Tell();
 
   EvidenceOptions options_;
+  State& state_;
   runtime::Loop& keeper_loop_;
   const Clock& clock_;
   std::map<std::string, Log> logs_;  // by tenant, "" for the node's; references to elements stay valid
@@ -152,6 +162,7 @@ class Evidence {
   runtime::Timer witness_timer_;
   runtime::Timer read_timer_;
   runtime::Timer commit_timer_;
+  runtime::Timer retention_timer_;
   std::thread thread_;
 };
 

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
@@ -44,6 +45,7 @@ class EvidenceTest : public testing::Test {
                                     .state_dir = folder_.path(),
                                     .sync = sync,
                                     .checkpoint_interval = kLong,
+                                     .text_retention = retention_,
                                     .sync_file = sync_file_},
                                    {acme_, other_}, *state_, loop_, clock_, random_);
     ASSERT_TRUE(started.ok()) << started.error().ToString();
@@ -92,6 +94,7 @@ class EvidenceTest : public testing::Test {
   runtime::Loop loop_;
   std::unique_ptr<Evidence> evidence_;
   ledger::JournalWriter::SyncFile sync_file_;
+  std::optional<std::chrono::milliseconds> retention_;
   const IdSegment acme_ = IdSegment::Parse("acme").value();
   const IdSegment other_ = IdSegment::Parse("other").value();
 };
@@ -133,6 +136,46 @@ TEST_F(EvidenceTest, ADamagedJournalTakesNothingMoreAndIsReplaced) {
   EXPECT_TRUE(writer->Append(TestEvent(1, 3, RecordKind::kFlow)).ok());
   writer.reset();
   EXPECT_EQ(Count(RecordKind::kFlow), 1u);
+}
+
+TEST_F(EvidenceTest, TextsThatAreOlderThanTheirTimeAreErasedByThemselves) {
+  for (const bool configured : {false, true}) {
+    retention_.reset();
+    Start();
+    ledger::Event event = Identity(1);  // of a time that is long ago
+    event.body.Set("sub", ledger::SaltedText("alice", random_));
+    ASSERT_TRUE(evidence_->Record(event).ok());
+    evidence_->Finish();
+    if (configured) retention_ = std::chrono::hours(1);
+    Start();
+    std::optional<Result<uint64_t>> left;
+    evidence_->EraseTexts(acme_, WallTime::max(), [&](Result<uint64_t> n) { left = std::move(n); });
+    while (!left) loop_.RunFor(std::chrono::milliseconds(5));
+    ASSERT_TRUE(left->ok()) << left->error().ToString();
+    EXPECT_EQ(**left, configured ? 0u : 1u);
+  }
+}
+
+// What only a journal holds when somebody asks for its erasure does not come back from it.
+TEST_F(EvidenceTest, AnErasureReachesWhatIsInTheJournalStill) {
+  Start();
+  const auto files = [this] {
+    std::string all;
+    for (const auto& file : std::filesystem::directory_iterator(Journals()))
+      all += file.path().filename().string() + " ";
+    return all;
+  };
+  ledger::Event event = Identity(1);
+  event.body.Set("sub", ledger::SaltedText("alice", random_));
+  ASSERT_TRUE(evidence_->Record(event).ok());
+  const std::string before = files();
+  std::optional<Result<uint64_t>> erased;
+  evidence_->EraseTexts(acme_, *event.instance, [&](Result<uint64_t> n) { erased = std::move(n); });
+  while (!erased) loop_.RunFor(std::chrono::milliseconds(5));
+  ASSERT_TRUE(erased->ok()) << erased->error().ToString();
+  EXPECT_EQ(**erased, 1u);
+  EXPECT_NE(files(), before) << "the journal that held it has gone";
+  EXPECT_EQ(std::ranges::count(files(), '.'), std::ranges::count(before, '.')) << files();
 }
 
 // One failed write or sync of the keeper's own journal must not end identity until a restart.

@@ -99,6 +99,7 @@ Status Keeper::Open() {
       c.ledger.sync == config::SyncMode::kDurable ? ledger::SyncPolicy::kDurable : ledger::SyncPolicy::kWritten,
       c.ledger.checkpoint_interval,
       c.ledger.witnesses,
+      c.ledger.text_retention,
       [link = link_.get()](const std::string& url, std::string body, Witnesses::OnAnswer done) {
         link->Post(url, std::move(body), limits::kMaxNoteBytes,
                    [done = std::move(done)](Result<identity::FetchResponse> r) mutable {
@@ -252,7 +253,17 @@ Result<identity::Registration> Keeper::ReadRegistration(const ::hexr::node::v1::
   if (known == nullptr)
     return NotFound("there is no tenant " + tenant.value() + "; create it with `hexr tenant create " + tenant.value() +
                     "`");
-  if (known->state == TenantState::kFrozen) return PermissionDenied("tenant " + tenant.value() + " is frozen");
+  if (known->state == TenantState::kFrozen)
+    return PermissionDenied("tenant " + tenant.value() + " is frozen; `hexr tenant thaw " + tenant.value() +
+                            "` ends that");
+  if (!core_->registry().Find(id)) {
+    const auto all = core_->registry().All();
+    const auto running = std::ranges::count_if(all, [&](const Instance* i) { return i->facts.tenant == tenant; });
+    if (static_cast<uint64_t>(running) >= known->quota.instances) {
+      return ResourceExhausted("tenant " + tenant.value() + " runs its " + std::to_string(known->quota.instances) +
+                               " instances; end some, or see `hexr tenant quota --help`");
+    }
+  }
   ASSIGN_OR_RETURN(identity::ImageFacts image, ReadImage(r.image()));
   identity::Registration out{.id = std::move(id),
                              .tenant = std::move(tenant),

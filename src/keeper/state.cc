@@ -42,6 +42,8 @@ Result<crypto::Secret> State::KeyFor(const std::string& name, Random& random) {
   return fresh;
 }
 
+Status State::ForgetKey(const std::string& name) { return store_.Delete(kKeys, name); }
+
 Result<std::optional<crypto::Secret>> State::Load() {
   auto kept = store_.Get(kKeys, kAuthority);
   if (kept.ok()) return std::optional<crypto::Secret>(std::move(kept).value());

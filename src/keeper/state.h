@@ -27,6 +27,8 @@ class State final : public identity::AuthorityStore {
 
   // A key of 32 bytes that is made at its first use and kept: "ledger/node/signer".
   Result<crypto::Secret> KeyFor(const std::string& name, Random& random);
+  // What is sealed under it stays sealed for ever. NOT_FOUND: there is none.
+  Status ForgetKey(const std::string& name);
 
   Result<std::optional<crypto::Secret>> Load() override;
   Status Save(const crypto::Secret& state) override;

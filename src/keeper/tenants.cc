@@ -66,8 +66,21 @@ Result<Tenant> Parse(const IdSegment& name, const crypto::Secret& value) {
   if (!uid || *uid < kFirstUid || *uid > UINT32_MAX || !state || !created)
     return DataLoss("tenant record of " + name.value());
   ASSIGN_OR_RETURN(const WallTime at, ParseRfc3339(*created));
-  return Tenant{name, static_cast<uint32_t>(*uid), *state == "frozen" ? TenantState::kFrozen : TenantState::kActive,
-                at};
+  Tenant t{name, static_cast<uint32_t>(*uid), *state == "frozen" ? TenantState::kFrozen : TenantState::kActive, at, {}};
+  for (const auto& [key, bound] :
+       {std::pair("max_instances", &t.quota.instances), std::pair("max_secrets", &t.quota.secrets)}) {
+    if (const auto n = j.FindInteger(key); n && *n >= 0) *bound = static_cast<uint64_t>(*n);
+  }
+  return t;
+}
+
+Status CheckQuota(const Quota& q) {
+  if (q.instances > limits::kMaxInstances)
+    return InvalidArgument("a node has at most " + std::to_string(limits::kMaxInstances) + " instances");
+  if (q.secrets > limits::kMaxVaultSecretsPerTenant) {
+    return InvalidArgument("a tenant has at most " + std::to_string(limits::kMaxVaultSecretsPerTenant) + " secrets");
+  }
+  return Ok();
 }
 
 }  // namespace
@@ -107,11 +120,14 @@ const Tenant* Tenants::Find(const IdSegment& name) const {
 Status Tenants::Save(const Tenant& t) {
   const wire::Json j = wire::JsonObject{{"uid_base", t.uid_base},
                                         {"state", t.state == TenantState::kFrozen ? "frozen" : "active"},
-                                        {"created", FormatRfc3339(t.created, 9)}};
+                                        {"created", FormatRfc3339(t.created, 9)},
+                                        {"max_instances", t.quota.instances},
+                                        {"max_secrets", t.quota.secrets}};
   return store_->Put(kCollection, t.name.value(), ToSecret(wire::ToJson(j)));
 }
 
-Result<Tenant> Tenants::Create(const IdSegment& name) {
+Result<Tenant> Tenants::Create(const IdSegment& name, const Quota& quota) {
+  RETURN_IF_ERROR(CheckQuota(quota));
   if (Find(name) != nullptr) return AlreadyExists("tenant " + name.value() + " exists");
   if (tenants_.size() >= limits::kMaxTenants) {
     return ResourceExhausted("a node has at most " + std::to_string(limits::kMaxTenants) + " tenants");
@@ -122,7 +138,7 @@ Result<Tenant> Tenants::Create(const IdSegment& name) {
   const uint64_t free = FirstFree(next_uid_, std::move(taken));
   if (free + kUidsPerTenant > kEndUid) return ResourceExhausted("no uids are left for another tenant");
   const auto uid = static_cast<uint32_t>(free);
-  const Tenant t{name, uid, TenantState::kActive, clock_->Wall()};
+  const Tenant t{name, uid, TenantState::kActive, clock_->Wall(), quota};
   ASSIGN_OR_RETURN(store::Transaction transaction, store_->Begin());
   RETURN_IF_ERROR(Save(t));
   RETURN_IF_ERROR(store_->Put(kCounters, kNextUid, ToSecret(std::to_string(uid + kUidsPerTenant))));
@@ -133,19 +149,33 @@ Result<Tenant> Tenants::Create(const IdSegment& name) {
 }
 
 Status Tenants::SetState(const IdSegment& name, TenantState state) {
+  return Change(name, [state](Tenant& t) { t.state = state; });
+}
+
+Status Tenants::SetQuota(const IdSegment& name, const Quota& quota) {
+  RETURN_IF_ERROR(CheckQuota(quota));
+  return Change(name, [quota](Tenant& t) { t.quota = quota; });
+}
+
+Status Tenants::Change(const IdSegment& name, UniqueFunction<void(Tenant&)> change) {
   const auto it = tenants_.find(name);
   if (it == tenants_.end()) return NotFound("there is no tenant " + name.value() + "; see `hexr tenant list`");
   Tenant changed = it->second;
-  changed.state = state;
+  change(changed);
   RETURN_IF_ERROR(Save(changed));
   it->second = changed;
   return Ok();
 }
 
-Status Tenants::Delete(const IdSegment& name) {
+Status Tenants::CheckDeletable(const IdSegment& name) const {
   if (name == first_)
     return FailedPrecondition(name.value() + " is the node's own tenant (`tenant:` in the configuration)");
   if (Find(name) == nullptr) return NotFound("there is no tenant " + name.value() + "; see `hexr tenant list`");
+  return Ok();
+}
+
+Status Tenants::Delete(const IdSegment& name) {
+  RETURN_IF_ERROR(CheckDeletable(name));
   RETURN_IF_ERROR(store_->Delete(kCollection, name.value()));
   tenants_.erase(name);
   return Ok();

@@ -7,20 +7,30 @@
 #include <string>
 
 #include "base/clock.h"
+#include "base/limits/identity.h"
 #include "base/limits/names.h"
+#include "base/limits/storage.h"
 #include "base/result.h"
 #include "base/spiffe_id.h"
+#include "base/unique_function.h"
 #include "store/sealed_store.h"
 
 namespace hexr::keeper {
 
 enum class TenantState : uint8_t { kActive, kFrozen };
 
+// What a tenant may have of the node; at most the node's own bounds, which are also the defaults.
+struct Quota {
+  uint64_t instances = limits::kMaxInstances;
+  uint64_t secrets = limits::kMaxVaultSecretsPerTenant;
+};
+
 struct Tenant {
   IdSegment name;
   uint32_t uid_base = 0;  // agents run as it, the gateway as uid_base + 1, where the node is privileged
   TenantState state = TenantState::kActive;
   WallTime created{};
+  Quota quota;
 };
 
 // Where the ranges of uids and gids stand that users of this machine may act as.
@@ -40,16 +50,20 @@ class Tenants {
 
   // ALREADY_EXISTS; RESOURCE_EXHAUSTED over limits::kMaxTenants. A uid range is never given out twice, also after
   // Delete, and never one that somebody may act as by subuid(5) at that moment.
-  Result<Tenant> Create(const IdSegment& name);
+  Result<Tenant> Create(const IdSegment& name, const Quota& quota = {});
   // NOT_FOUND.
   Status SetState(const IdSegment& name, TenantState state);
+  // Holds for what comes next: nothing that is there goes. NOT_FOUND; INVALID_ARGUMENT over the node's bounds.
+  Status SetQuota(const IdSegment& name, const Quota& quota);
   // NOT_FOUND; FAILED_PRECONDITION for the node's own tenant.
+  Status CheckDeletable(const IdSegment& name) const;
   Status Delete(const IdSegment& name);
 
  private:
   Tenants(store::SealedStore& store, IdSegment first, const Clock& clock, SubordinateFiles subordinate)
       : store_(&store), first_(std::move(first)), clock_(&clock), subordinate_(std::move(subordinate)) {}
   Status Save(const Tenant& t);
+  Status Change(const IdSegment& name, UniqueFunction<void(Tenant&)> change);
 
   store::SealedStore* store_;
   IdSegment first_;

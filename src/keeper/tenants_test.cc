@@ -67,6 +67,21 @@ TEST_F(TenantsTest, NoUserOfTheMachineMayActAsATenant) {
   EXPECT_EQ(t.Create(Name("more")).error().code(), ErrorCode::kResourceExhausted);
 }
 
+TEST_F(TenantsTest, QuotasAreKeptAndNeverOverTheNodesOwnBounds) {
+  {
+    Tenants t = *Open();
+    ASSERT_TRUE(t.Create(Name("acme"), {.instances = 3, .secrets = 0}).ok());
+    ASSERT_TRUE(t.SetState(Name("acme"), TenantState::kFrozen).ok());
+    EXPECT_FALSE(t.Create(Name("x"), {.instances = limits::kMaxInstances + 1}).ok());
+    EXPECT_FALSE(t.SetQuota(Name("acme"), {.secrets = limits::kMaxVaultSecretsPerTenant + 1}).ok());
+    EXPECT_EQ(t.SetQuota(Name("x"), {}).error().code(), ErrorCode::kNotFound);
+  }
+  const Tenants again = *Open();
+  EXPECT_EQ(again.Find(Name("acme"))->quota.instances, 3u);
+  EXPECT_EQ(again.Find(Name("acme"))->quota.secrets, 0u);
+  EXPECT_EQ(again.Find(Name("default"))->quota.instances, limits::kMaxInstances);
+}
+
 TEST_F(TenantsTest, AreBounded) {
   Tenants t = *Open();
   for (size_t i = t.all().size(); i < limits::kMaxTenants; ++i)

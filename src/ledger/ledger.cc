@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/log.h"
 #include "crypto/digest.h"
 #include "ledger/sealed_text_store.h"
 
@@ -57,7 +58,13 @@ Result<TenantLedger*> Ledger::Of(const std::optional<IdSegment>& tenant) {
 
   const std::string texts = fmt::format("{}/texts/{}.db", options_.root, Place(name));
   RETURN_IF_ERROR(DirectoryStorage::MakeFolder(texts.substr(0, texts.rfind('/'))));
-  ASSIGN_OR_RETURN(crypto::AeadKey text_key, crypto::AeadKey::FromSecret(Derive(origin, "hexr text store v1")));
+  crypto::Secret text_secret = Derive(origin, "hexr text store v1");
+  if (tenant && options_.text_secret) {
+    ASSIGN_OR_RETURN(const crypto::Secret own, options_.text_secret(*tenant));
+    text_secret = crypto::HkdfSha256(text_secret, own.Reveal(crypto::RevealToken::For("salt of a derivation")),
+                                     "hexr tenant's text store v1", 32);
+  }
+  ASSIGN_OR_RETURN(crypto::AeadKey text_key, crypto::AeadKey::FromSecret(std::move(text_secret)));
   ASSIGN_OR_RETURN(SealedTextStore text_store,
                    SealedTextStore::Open({.path = texts, .max_pages = {}, .check_at_open = false}, origin,
                                          std::move(text_key), *random_));
@@ -73,6 +80,43 @@ Result<TenantLedger*> Ledger::Of(const std::optional<IdSegment>& tenant) {
       Sequencer::Open(std::move(options), *log->storage_, fmt::format("{}/journals/{}", options_.root, Place(name)),
                       Derive(origin, "hexr journal master v1"), *log->signer_, *log->texts_, *clock_, *random_));
   return logs_.emplace(name, std::move(log)).first->second.get();
+}
+
+Result<uint64_t> TenantLedger::Erase(const TextSelection& which) {
+  RETURN_IF_ERROR(sequencer_->Flush());
+  if (const auto* digest = std::get_if<crypto::Sha256Digest>(&which)) return texts_->Erase(*digest);
+  if (const auto* instance = std::get_if<InstanceId>(&which)) return texts_->EraseInstance(*instance);
+  return texts_->EraseBefore(std::get<WallTime>(which));
+}
+
+Result<uint64_t> Ledger::EraseBefore(WallTime time) {
+  uint64_t erased = 0;
+  std::optional<Error> first;
+  for (auto& [name, log] : logs_) {
+    const Result<uint64_t> one = log->texts_->EraseBefore(time);
+    if (one.ok())
+      erased += *one;
+    else if (!first)
+      first = one.error().WithContext(Place(name));
+  }
+  if (first) return *first;
+  return erased;
+}
+
+Status Ledger::Destroy(const IdSegment& tenant) {
+  if (const auto open = logs_.find(tenant.value()); open != logs_.end()) {
+    RETURN_IF_ERROR(open->second->sequencer().Flush());
+    ASSIGN_OR_RETURN(const uint64_t erased, open->second->texts().EraseBefore(WallTime::max()));
+    Log(LogLevel::kInfo, "ledger.texts_erased", {{"tenant", tenant.value()}, {"texts", erased}});
+    logs_.erase(open);
+  }
+  ASSIGN_OR_RETURN(DirectoryStorage root, DirectoryStorage::Open(options_.root));
+  const std::string texts = fmt::format("texts/{}.db", Place(tenant.value()));
+  for (const std::string& path :
+       {fmt::format("journals/{}", Place(tenant.value())), texts, texts + "-wal", texts + "-shm"}) {
+    RETURN_IF_ERROR(root.Remove(path));
+  }
+  return Ok();
 }
 
 Ledger::Turn Ledger::Poll() {

@@ -7,11 +7,13 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "base/clock.h"
@@ -31,7 +33,13 @@ struct LedgerOptions {
   std::string node;  // names the logs: "{trust domain}/ledger/{node}" and ".../{tenant}"
   std::chrono::milliseconds commit_interval{1000};
   uint64_t commit_records = 4096;
+  // What a tenant's texts are sealed under besides the master key: whoever forgets it has destroyed them, wherever a
+  // copy of their file lies. Asked once a log. Absent: the master key alone.
+  std::function<Result<crypto::Secret>(const IdSegment& tenant)> text_secret = {};
 };
+
+// Which texts are to go: one, those of an instance, or all before a time.
+using TextSelection = std::variant<crypto::Sha256Digest, InstanceId, WallTime>;
 
 // One log with everything that belongs to it.
 class TenantLedger {
@@ -40,6 +48,8 @@ class TenantLedger {
   const Storage& storage() const { return *storage_; }
   TextStore& texts() { return *texts_; }
   const VerifierKey& key() const { return signer_->verifier(); }
+  // Everything that was recorded before is found, also what is only in a journal yet; how many there were.
+  Result<uint64_t> Erase(const TextSelection& which);
 
  private:
   friend class Ledger;
@@ -71,6 +81,13 @@ class Ledger {
   // those that have a checkpoint due or something left from the last time.
   Turn Poll(const std::set<std::string>& changed);
   Status Flush();
+
+  // Ends a tenant's log. What its journals hold is sequenced first, and tiles and checkpoints stay, for others to
+  // check; journals and texts are gone. An error: nothing was destroyed. Whoever writes to one of its journals still
+  // writes to nobody. The log goes on where it ended when it is opened again.
+  Status Destroy(const IdSegment& tenant);
+  // Erases the texts of every log that are older. One that fails does not keep the others.
+  Result<uint64_t> EraseBefore(WallTime time);
 
   // Where a log's files are: for `verify`, `export` and the like on a node's own state. `tenant` empty: the node's.
   static std::string LogFolder(const std::string& root, std::string_view tenant);

@@ -127,6 +127,66 @@ TEST_F(LedgerTest, ADamagedTextIsFoundWhenItIsRead) {
   EXPECT_LT(whole, texts.size());
 }
 
+TEST_F(LedgerTest, ADestroyedTenantLeavesALogThatVerifiesAndNothingElse) {
+  const IdSegment acme = IdSegment::Parse("acme").value();
+  const std::string texts = folder_.path() + "/ledger/texts/tenants/acme.db", copy = folder_.path() + "/copy.db";
+  const auto open = [&](const char* secret) {
+    LedgerOptions options{
+        .root = folder_.path() + "/ledger", .trust_domain = TrustDomain::Parse("example.org").value(), .node = "node1"};
+    options.text_secret = [secret](const IdSegment&) -> Result<crypto::Secret> {
+      return crypto::Secret::Copy(AsBytes(std::string_view(secret)));
+    };
+    return Ledger::Open(std::move(options), testing::TestMaster(), clock_, random_).value();
+  };
+  std::string key;
+  const SaltedText text("a prompt that is nobody's business", random_);
+  {
+    Ledger ledger = open("one");
+    TenantLedger* log = ledger.Of(acme).value();
+    key = log->key().ToString();
+    NewJournal journal = log->sequencer().OpenJournal("gateway/acme").value();
+    auto writer = JournalWriter::Open(std::move(journal.fd), std::move(journal.ticket), SyncPolicy::kWritten).value();
+    Event event = TestEvent(1, 1);
+    event.body.Set("text", text);
+    ASSERT_TRUE(writer->Append(event).ok());
+    ASSERT_TRUE(ledger.Flush().ok());
+  }
+  std::filesystem::copy_file(texts, copy);  // somebody keeps a copy of the sealed texts
+  {
+    Ledger ledger = open("one");
+    TenantLedger* log = ledger.Of(acme).value();
+    ASSERT_TRUE(log->texts().Get(text.digest()).ok());
+    NewJournal journal = log->sequencer().OpenJournal("gateway/acme").value();
+    auto writer = JournalWriter::Open(std::move(journal.fd), std::move(journal.ticket), SyncPolicy::kWritten).value();
+    ASSERT_TRUE(writer->Append(TestEvent(2, 1)).ok());  // only in the journal when the end comes
+    ASSERT_TRUE(writer->Close().ok());
+    ASSERT_TRUE(ledger.Destroy(acme).ok());
+    EXPECT_TRUE(ledger.Destroy(acme).ok()) << "again is no mistake";
+  }
+  EXPECT_FALSE(std::filesystem::exists(texts));
+  EXPECT_FALSE(std::filesystem::exists(folder_.path() + "/ledger/journals/tenants/acme"));
+  const auto records = [&] {
+    const DirectoryStorage files =
+        DirectoryStorage::OpenReadOnly(Ledger::LogFolder(folder_.path() + "/ledger", "acme")).value();
+    const VerifyReport report = VerifyLog(files, {.log_key = VerifierKey::Parse(key).value()}).value();
+    EXPECT_EQ(report.problems_total, 0u) << ToJson(report);
+    return report.records;
+  };
+  const uint64_t before = records();
+  EXPECT_GE(before, 8u);  // twice started, opened, closed; two records
+
+  // A tenant of that name, later: its log goes on, and the copy does not open under its key.
+  std::filesystem::copy_file(copy, texts);
+  {
+    Ledger ledger = open("two");
+    const auto stolen = ledger.Of(acme).value()->texts().Get(text.digest());
+    ASSERT_FALSE(stolen.ok());
+    EXPECT_NE(stolen.error().code(), ErrorCode::kNotFound) << "the row is there, and does not open";
+    ASSERT_TRUE(ledger.Flush().ok());
+  }
+  EXPECT_GT(records(), before);
+}
+
 // INV-LEDGER-10: an erased text is gone from the disk, and the log that commits to it stays valid.
 TEST_F(LedgerTest, TextsAreSealedAndErasable) {
   Ledger ledger = Open();

@@ -119,6 +119,51 @@ class Docs(unittest.TestCase):
                     done = node.hexr("config", "check", check=False)
                     self.assertEqual((page, done.returncode), (page, 0), done.stderr + text)
 
+    def test_every_key_of_the_configuration_has_its_line_in_the_manual(self):
+        """Every key that the parser reads stands in the example of everything, and every key of it in a table."""
+        (everything,) = [b for b in blocks("configuration.md", "yaml") if "passphrase_file" in b]
+        with Node(config=everything, start=False) as node:
+            shown = node.hexr("config", "show").stdout
+        keys, stack = set(), []
+        for line in shown.splitlines():
+            indent, item, key = re.match(r"( *)(- )?(?:([a-z_0-9]+):)?", line).groups()
+            column = len(indent) + (2 if item else 0)
+            while stack and stack[-1][0] >= column:
+                stack.pop()
+            if item and stack and not stack[-1][1].endswith("[]"):
+                stack[-1] = (stack[-1][0], stack[-1][1] + "[]")
+            if key is None or (stack and stack[-1][1] == "egress.resolve"):
+                continue
+            path = (stack[-1][1] + "." if stack else "") + key
+            keys.add(path)
+            stack.append((column, path))
+        read = re.findall(r"\b\w+\.(?:String|Strings|Bool|Parsed|ParsedList|Choice<\w+>|Duration|OptionalDuration|Each|Map|EachPair|StringMap)\("
+                          r"\"(\w+)\"", (ROOT / "src/config/parse.cc").read_text())
+        self.assertGreater(len(read), 40)
+        self.assertLessEqual(set(read), {key.rsplit(".", 1)[-1] for key in keys})
+        page = (DOCS / "configuration.md").read_text()
+        listed = {name for row in re.findall(r"^\| (`.*?) \|", page, re.MULTILINE) for name in re.findall("`([^`]+)`", row)}
+        sections = {key for key in keys if any(other.startswith(key + ".") for other in keys)}
+        self.assertEqual(keys - sections, {name for name in listed if not name.endswith("[]")})
+        self.assertLessEqual({name for name in listed if name.endswith("[]")}, {k + "[]" for k in sections})
+
+    def test_the_exit_codes_of_the_manual_are_the_commands(self):
+        page = (DOCS / "operations.md").read_text()
+        said = dict(re.findall(r"^\| `(\d+)` \| (.*?) \|", page, re.MULTILINE))
+        self.assertEqual(sorted(said, key=int), ["0", "1", "2", "3", "4", "125", "126", "127"])
+        with Node() as node:
+            def code(*args, **kwargs):
+                return str(node.hexr(*args, check=False, **kwargs).returncode)
+            self.assertEqual(code("status"), "0")
+            self.assertEqual(code("entry", "delete", "service/none"), "1")
+            self.assertEqual(code("status", "--no-such-flag"), "2")
+            self.assertEqual(code("run", "--agent", "x", "--", "sh", "-c", "exit 7"), "7")
+            self.assertEqual(code("run", "--agent", "x", "--on-behalf-of", "/nonexistent", "--", "true"), "125")
+            self.assertEqual(code("run", "--agent", "x", "--", "/etc/passwd"), "126")
+            self.assertEqual(code("run", "--agent", "x", "--", "no-such-program"), "127")
+            node.down()
+            self.assertEqual(code("status"), "3")
+
     def test_the_witness_is_set_up_as_the_manual_says(self):
         serve, ask = (block for block in blocks("ledger.md", "sh") if "witness" in block or "checkpoint" in block)
         (configure,) = (block for block in blocks("ledger.md", "yaml") if "witnesses" in block)
