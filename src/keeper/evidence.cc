@@ -22,7 +22,7 @@ constexpr std::chrono::seconds kWitnessTick{1};
 constexpr std::chrono::milliseconds kRetry{500};
 constexpr std::chrono::seconds kRepeatsInterval{1};
 
-constexpr std::chrono::minutes kMaxRetentionTick{10};
+constexpr std::chrono::minutes kRetentionTick{10};
 
 std::string TextKeyOf(const IdSegment& tenant) { return "ledger texts of " + tenant.value(); }
 
@@ -184,8 +184,7 @@ void Evidence::EraseExpired() {
   } else if (*erased > 0) {
     hexr::Log(LogLevel::kInfo, "ledger.texts_expired", {{"texts", *erased}});
   }
-  retention_timer_ =
-      loop_.After(std::min<std::chrono::milliseconds>(keep, kMaxRetentionTick), [this] { EraseExpired(); });
+  retention_timer_ = loop_.After(std::min<std::chrono::milliseconds>(keep, kRetentionTick), [this] { EraseExpired(); });
 }
 
 void Evidence::PostFromLedger(const std::string& url, std::string body, Witnesses::OnAnswer done) {
