@@ -386,7 +386,8 @@ void AdminCommands::TenantQuota(const Call& call) {
   const auto name = TenantArg(*call);
   if (!name.ok()) return call->Fail(name.error());
   const Tenant* tenant = k_.tenants_->Find(*name);
-  if (tenant == nullptr) return call->Fail(NotFound("there is no tenant " + name->value() + "; see `hexr tenant list`"));
+  if (tenant == nullptr)
+    return call->Fail(NotFound("there is no tenant " + name->value() + "; see `hexr tenant list`"));
   const auto quota = QuotaArgs(*call, tenant->quota);
   if (!quota.ok()) return call->Fail(quota.error());
   Give(call, Event(*call, RecordKind::kConfiguration, "tenant.quota", TenantBody(*name, *quota)),
@@ -420,9 +421,10 @@ void AdminCommands::FinishDelete(const Call& call, const IdSegment& tenant, Json
       deleting_.erase(tenant);
       return;
     }
-    deleting_[tenant] = k_.loop_.After(kGatewayLook, [this, call, tenant, answer = std::move(answer), deadline]() mutable {
-      FinishDelete(call, IdSegment(tenant), std::move(answer), deadline);
-    });
+    deleting_[tenant] =
+        k_.loop_.After(kGatewayLook, [this, call, tenant, answer = std::move(answer), deadline]() mutable {
+          FinishDelete(call, IdSegment(tenant), std::move(answer), deadline);
+        });
     return;
   }
   const ledger::Event event = Event(*call, RecordKind::kConfiguration, "tenant.deleted", TenantBody(tenant));

@@ -108,7 +108,8 @@ void AdminCommands::BundleSet(const Call& call) {
   auto bundle = parse();
   if (!bundle.ok()) return call->Fail(bundle.error());
   const ledger::Event event = BundleEvent(*call, *bundle);
-  Give(call, event, UniqueFunction<Result<Json>()>([this, older = OlderOf(*call), b = std::move(*bundle)]() mutable -> Result<Json> {
+  Give(call, event,
+       UniqueFunction<Result<Json>()>([this, older = OlderOf(*call), b = std::move(*bundle)]() mutable -> Result<Json> {
          const std::string name = b.trust_domain.name();
          RETURN_IF_ERROR(k_.outside_->SetBundle(std::move(b), older));
          return Json(JsonObject{{"trust_domain", name}});
@@ -139,8 +140,7 @@ void AdminCommands::BundleSetMap(const Call& call) {
   };
   const auto open = std::make_shared<Open>(Open{bundles->size(), {}, {}});
   const auto answer = [call, open] {
-    call->Answer(
-        JsonObject{{"trust_domains", std::move(open->taken)}, {"refused", std::move(open->refused)}});
+    call->Answer(JsonObject{{"trust_domains", std::move(open->taken)}, {"refused", std::move(open->refused)}});
   };
   if (bundles->empty()) return answer();
   const auto older = OlderOf(*call);
@@ -156,9 +156,10 @@ void AdminCommands::BundleSetMap(const Call& call) {
       done(s);
       continue;
     }
-    k_.evidence_->Record(BundleEvent(*call, bundle), [this, done, older, b = std::move(bundle)](const hexr::Status& s) mutable {
-      done(s.ok() ? k_.outside_->SetBundle(std::move(b), older) : s);
-    });
+    k_.evidence_->Record(BundleEvent(*call, bundle),
+                         [this, done, older, b = std::move(bundle)](const hexr::Status& s) mutable {
+                           done(s.ok() ? k_.outside_->SetBundle(std::move(b), older) : s);
+                         });
   }
 }
 

@@ -41,7 +41,8 @@ void AdminCommands::VaultPut(const Call& call) {
   if (!name.ok()) return call->Fail(name.error());
   Give(call, Event(*call, RecordKind::kConfiguration, "vault.put", NameBody(*name, k_.random_), *tenant),
        UniqueFunction<Result<Json>()>([this, call, t = *tenant, n = *name]() -> Result<Json> {
-         ASSIGN_OR_RETURN(const uint32_t version, k_.vault_->Put(t, n, call->secret(), k_.tenants_->Find(t)->quota.secrets));
+         ASSIGN_OR_RETURN(const uint32_t version,
+                          k_.vault_->Put(t, n, call->secret(), k_.tenants_->Find(t)->quota.secrets));
          return Json(JsonObject{{"name", n.value()}, {"version", version}});
        }));
 }

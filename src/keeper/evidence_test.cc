@@ -45,7 +45,7 @@ class EvidenceTest : public testing::Test {
                                     .state_dir = folder_.path(),
                                     .sync = sync,
                                     .checkpoint_interval = kLong,
-                                     .text_retention = retention_,
+                                    .text_retention = retention_,
                                     .sync_file = sync_file_},
                                    {acme_, other_}, *state_, loop_, clock_, random_);
     ASSERT_TRUE(started.ok()) << started.error().ToString();
