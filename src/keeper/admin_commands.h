@@ -72,7 +72,7 @@ class AdminCommands {
   void BundleSet(const Call& call);
   void BundleDelete(const Call& call);
   void BundleSetMap(const Call& call);
-  ledger::Event BundleEvent(const AdminCall& call, const identity::TrustBundle& bundle) const;
+  ledger::Event BundleEvent(const AdminCall& call, const identity::TrustBundle& bundle);
   Result<wire::Json> EntryList(const AdminCall& call);
   Result<wire::Json> EntryShow(const AdminCall& call);
   void EntryCreate(const Call& call);

@@ -90,7 +90,7 @@ identity::BundleSet::Older OlderOf(const AdminCall& call) {
 
 }  // namespace
 
-ledger::Event AdminCommands::BundleEvent(const AdminCall& call, const identity::TrustBundle& bundle) const {
+ledger::Event AdminCommands::BundleEvent(const AdminCall& call, const identity::TrustBundle& bundle) {
   Body body;
   body.Set("trust_domain", SpiffeId::ForTrustDomain(bundle.trust_domain))
       .Set("bundle_sha256", crypto::Sha256(AsBytes(bundle.ToJson())))

@@ -95,7 +95,9 @@ crypto::Sha256Digest EntryDigest(const config::Role& entry) {
   for (const config::SpawnTarget& s : spawn) targets.push_back(s.agent.ToString() + "/" + s.role.ToString());
   std::string text;
   for (const config::NamePattern* name : {&tenant, &agent, &role}) AddField(text, name->ToString());
-  for (const auto* list : {&exe, &users, &targets}) AddFields(text, *list);
+  AddFields(text, exe);
+  AddFields(text, users);
+  AddFields(text, targets);
   AddField(text, std::to_string(static_cast<int>(children)));
   AddField(text, sub_identities ? "1" : "0");
   return crypto::Sha256(AsBytes(text));

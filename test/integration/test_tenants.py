@@ -8,7 +8,7 @@ import subprocess
 import unittest
 
 from node import BIN, Node
-from web import wait_for
+from waiting import wait_for
 
 ROLES = """trust_domain: example.test
 roles:

@@ -122,7 +122,7 @@ int main(int argc, char** argv) {
   health.Set("", true);
   hexr::wire::AddGrpcReflection(router, *google::protobuf::DescriptorPool::generated_pool());
 
-  auto unix_listener = hexr::net::BindUnix(path, 0600).value();
+  auto unix_listener = hexr::net::BindUnix(path, SOCK_STREAM, 0600).value();
   auto grpc_listener = hexr::net::BindTcp("127.0.0.1", 0).value();
   auto http_listener = hexr::net::BindTcp("127.0.0.1", 0).value();
   auto http2_listener = hexr::net::BindTcp("127.0.0.1", 0).value();

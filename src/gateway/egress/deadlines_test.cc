@@ -26,9 +26,8 @@ struct Late : GatewayFixture {
 
   void Run() {
     const std::string port = std::to_string(server.port());
-    egress.allow = {"files.test:80", "files.test:8443", "many.test:" + port, "two.test:" + port};
-    egress.allow_private = {"127.0.0.0/8"};
-    egress.resolve = {{"files.test", server.place()}};
+    Configure("{allow: ['files.test:80', 'files.test:8443', 'many.test:" + port + "', 'two.test:" + port +
+              "'], allow_private: ['127.0.0.0/8'], resolve: {files.test: '" + server.place() + "'}}");
     Start();
     ASSERT_TRUE(BringUp(MakeInstanceId(1), {{"dns_tcp", 53}, {"capture", 443}, {"proxy", 15001}}, net).ok());
   }
