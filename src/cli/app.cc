@@ -105,7 +105,7 @@ int Main(int argc, char** argv) {
       } else if (p.many) {
         o->expected(p.required ? 1 : 0, 1 << 20);
       } else {
-        o->expected(1);
+        o->expected(1)->allow_extra_args(false);  // the next word is the next argument's
       }
     }
     app->callback([&, in, run = command.run] {

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <pty.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include <fstream>
@@ -48,6 +49,7 @@ struct Command {
         dup2(out[1], 1);
         dup2(out[1], 2);
       }
+      prctl(PR_SET_DUMPABLE, 1);  // an ordinary program, and not a copy of a node's process
       if (chdir(folder.path().c_str()) != 0) _exit(99);
       unsetenv("HEXR_INSTANCE");
       if (prepare) prepare(r, folder.path());

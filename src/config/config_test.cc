@@ -73,6 +73,9 @@ TEST(Config, DefaultsAndStarterParse) {
   EXPECT_FALSE(NeedsCourier(*c));
   EXPECT_TRUE(Listeners(*c).empty());
   EXPECT_EQ(*ParseOrError(ToYaml(*c), "shown"), *c);
+  // One key of a mapping leaves the others at their defaults.
+  EXPECT_THAT(ParseOrError("trust_domain: td\negress: {allow: ['a.test:443']}\n", "f")->egress.ports,
+              ElementsAre(80, 443));
   const auto s = ParseOrError(StarterYaml("alice"), "f");
   ASSERT_TRUE(s.ok()) << s.error().message();
   EXPECT_THAT(s->roles[0].users, ElementsAre("alice"));

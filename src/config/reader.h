@@ -65,20 +65,21 @@ class MapReader {
   // is there, and has no items.
   template <class T, class F>
   bool ParsedList(const char* key, std::vector<T>& out, size_t max, F parse) {
-    out = {};
+    std::vector<T> given;
     bool none = true;
     const bool read = EachScalar(key, [&](const std::string& text, const YAML::Mark& mark) {
       none = false;
       auto r = parse(text);
       if (!r.ok())
         Fail(mark, key, r.error().message());
-      else if (out.size() == max)
+      else if (given.size() == max)
         Fail(mark, key, "at most " + std::to_string(max) + " are taken");
-      else if (std::find(out.begin(), out.end(), *r) != out.end())
+      else if (std::find(given.begin(), given.end(), *r) != given.end())
         Fail(mark, key, "'" + text + "' is given twice; keep one");
       else
-        out.push_back(std::move(r).value());
+        given.push_back(std::move(r).value());
     });
+    if (read) out = std::move(given);  // what is not given keeps its default
     return read && none;
   }
   // One of a fixed set of words.

@@ -226,6 +226,10 @@ struct Http2Server::Impl {
   static int OnFrameSend(nghttp2_session* session, const nghttp2_frame* frame, void* user_data) {
     Impl& self = Self(user_data);
     if (frame->hd.type == NGHTTP2_DATA) self.meter.Earn();
+    // After the notice of a drain, and not with it: nghttp2 sends pings before all else. The answer says that the
+    // notice has been read: what is in flight by then still counts.
+    if (frame->hd.type == NGHTTP2_GOAWAY && self.draining && !std::exchange(self.asked, true))
+      nghttp2_submit_ping(session, NGHTTP2_FLAG_NONE, nullptr);
     if (frame->hd.type == NGHTTP2_RST_STREAM) self.past.Ended(frame->hd.stream_id, true);
     const bool content = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
     if (!content || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
@@ -300,6 +304,7 @@ struct Http2Server::Impl {
   std::unordered_map<int32_t, std::unique_ptr<Stream>> streams;
   std::vector<int32_t> drained;
   bool draining = false;
+  bool asked = false;  // whether the notice of the drain has been read
   bool dead = false;
 };
 
@@ -403,8 +408,6 @@ void Http2Server::Ping(uint64_t token) {
 void Http2Server::Drain() {
   if (std::exchange(impl_->draining, true)) return;
   nghttp2_submit_shutdown_notice(impl_->session);
-  // The answer to this ping says that the notice has been read: what is in flight by then still counts.
-  nghttp2_submit_ping(impl_->session, NGHTTP2_FLAG_NONE, nullptr);
 }
 
 }  // namespace hexr::wire

@@ -61,11 +61,11 @@ class Cli(unittest.TestCase):
         )
         done = self.node.hexr("config", "check", check=False)
         self.assertEqual(done.returncode, 2)
-        places = [line.removeprefix(str(self.node.config_file)).split(": ")[:2] for line in done.stderr.splitlines() if ".yaml:" in line]
+        places = [line.removeprefix(f"hexr: {self.node.config_file}").split(": ")[:2] for line in done.stderr.splitlines() if ".yaml:" in line]
         self.assertEqual(
             places,
             [
-                [":2:61", "entries[0].selectors"],
+                [":2:63", "entries[0].selectors"],
                 [":4:11", "egress.allow"],
                 [":5:16", "egress.ports"],
                 [":6:13", "egress.resolve"],

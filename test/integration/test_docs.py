@@ -143,7 +143,7 @@ class Docs(unittest.TestCase):
         self.assertLessEqual(set(read), {key.rsplit(".", 1)[-1] for key in keys})
         page = (DOCS / "configuration.md").read_text()
         listed = {name for row in re.findall(r"^\| (`.*?) \|", page, re.MULTILINE) for name in re.findall("`([^`]+)`", row)}
-        sections = {key for key in keys if any(other.startswith(key + ".") for other in keys)}
+        sections = {key for key in keys if any(other.startswith((key + ".", key + "[].")) for other in keys)}
         self.assertEqual(keys - sections, {name for name in listed if not name.endswith("[]")})
         self.assertLessEqual({name for name in listed if name.endswith("[]")}, {k + "[]" for k in sections})
 

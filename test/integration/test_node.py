@@ -45,9 +45,9 @@ class NodeLife(unittest.TestCase):
     def test_without_roles_the_nodes_owner_starts_any_agent(self):
         """Spawner and keeper judge a program by the same patterns, also by the entry that stands for no entries."""
         with Node(config="trust_domain: example.test\n") as node:
-            done = node.hexr("run", "--agent", "x", "--", "true", check=False)
+            done = node.hexr("run", "--agent", "x", "--", "true", check=False, cwd=node.home)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
-            done = node.hexr("run", "--agent", "x", "--", "sh", "-c", "exec sleep 0", check=False)
+            done = node.hexr("run", "--agent", "x", "--", "sh", "-c", "exec sleep 0", check=False, cwd=node.home)
             self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_two_nodes_side_by_side(self):
