@@ -156,10 +156,10 @@ void AdminCommands::BundleSetMap(const Call& call) {
       done(s);
       continue;
     }
-    k_.evidence_->Record(BundleEvent(*call, bundle),
-                         [this, done, older, b = std::move(bundle)](const hexr::Status& s) mutable {
-                           done(s.ok() ? k_.outside_->SetBundle(std::move(b), older) : s);
-                         });
+    const ledger::Event event = BundleEvent(*call, bundle);
+    k_.evidence_->Record(event, [this, done, older, b = std::move(bundle)](const hexr::Status& s) mutable {
+      done(s.ok() ? k_.outside_->SetBundle(std::move(b), older) : s);
+    });
   }
 }
 

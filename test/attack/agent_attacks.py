@@ -247,7 +247,7 @@ def abstract_socket(name):
     s.connect("\0" + name)
 
 
-def self_connect(family=socket.AF_INET, address="198.18.0.7", times=60000):
+def self_connect(address="198.18.0.7", family=socket.AF_INET, times=60000):
     """A connection to a port without listener must not meet itself (simultaneous open with its own source port)."""
     for _ in range(times):
         s = socket.socket(family, socket.SOCK_STREAM)
@@ -262,7 +262,7 @@ def self_connect(family=socket.AF_INET, address="198.18.0.7", times=60000):
 
 
 def self_connect_v6():
-    self_connect(socket.AF_INET6, "2001:db8::7", 30000)
+    self_connect("2001:db8::7", socket.AF_INET6, 30000)
 
 
 def outside(address):

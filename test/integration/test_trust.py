@@ -45,7 +45,7 @@ class Bundles(unittest.TestCase):
             self.assertEqual((done.returncode, done.stdout), (1, "trusts c.test\n"))
             self.assertIn("a.test: the bundle of a.test is older", done.stderr)
             self.assertEqual(b.hexr("bundle", "set", "--map", str(several), "--allow-older").returncode, 0)
-            self.assertEqual([r["body"]["trust_domain"] for r in kinds(b, "bundle.set")], ["a.test", "c.test", "a.test", "c.test"])
+            self.assertEqual([r["body"]["trust_domain"] for r in kinds(b, "bundle.set")], ["spiffe://a.test", "spiffe://c.test"] * 2)
 
     def test_what_is_no_map_changes_nothing(self):
         with Node(config="trust_domain: a.test\n") as a:
