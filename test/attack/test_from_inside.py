@@ -47,7 +47,9 @@ def answer(s, stream=1):
                 data += more
             size, kind, flags = int.from_bytes(data[:3], "big"), data[3], data[4]
             at = int.from_bytes(data[5:9], "big")
-            data = data[9 + size:]
+            payload, data = data[9:9 + size], data[9 + size:]
+            if kind == 6 and not flags & 1:  # who is there? Asked of a program that has just become another
+                s.sendall(frame(6, 1, 0, payload))
             if at != stream:
                 continue
             if kind == 0 and size > 5:
