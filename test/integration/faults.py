@@ -50,7 +50,6 @@ class FaultNode(Node):
         self.echo = Echo()
         self.metrics_port = free_port()
         super().__init__(extra=f"""\
-identity: {{svid_ttl: 1m}}
 egress:
   allow: ["calls.test:80"]
   resolve: {{calls.test: "127.0.0.1:{self.echo.port}"}}

@@ -31,6 +31,8 @@ class KillRounds(unittest.TestCase):
             try:
                 self.start_agents()
                 for self.n in range(ROUNDS):
+                    if self.n % 20 == 19:  # new instances, with new shares of certificates for those that exec
+                        self.start_agents()
                     victim = self.random.choice(CHILDREN * 5 + ("supervisor",))
                     kills[victim] += 1
                     try:

@@ -78,7 +78,7 @@ def watch():
 
 def execs():
     serve_svids(once=True)
-    time.sleep(0.5)  # an instance has a bounded share of certificates that have not run out
+    time.sleep(1)  # an instance has a bounded share of certificates that have not run out
     # Another program each time: what it was given before is void then.
     other = "again.py" if sys.argv[0].endswith("busy.py") else "busy.py"
     os.execv(sys.executable, [sys.executable, "-SE", other, *sys.argv[1:]])
