@@ -1,5 +1,6 @@
 #include "runtime/loop.h"
 
+#include <poll.h>
 #include <sys/signalfd.h>
 
 #include <boost/asio/io_context.hpp>
@@ -67,7 +68,7 @@ struct FdWatch::State : std::enable_shared_from_this<FdWatch::State> {
                           [self = shared_from_this()](const boost::system::error_code& e) {
                             self->read_armed = false;
                             if (!self->live || !self->want_read || e == asio::error::operation_aborted) return;
-                            self->Run(self->on_read);
+                            if (self->IsReady(POLLIN)) self->Run(self->on_read);
                             self->ArmRead();
                           });
   }
@@ -78,9 +79,15 @@ struct FdWatch::State : std::enable_shared_from_this<FdWatch::State> {
                           [self = shared_from_this()](const boost::system::error_code& e) {
                             self->write_armed = false;
                             if (!self->live || !self->want_write || e == asio::error::operation_aborted) return;
-                            self->Run(self->on_write);
+                            if (self->IsReady(POLLOUT)) self->Run(self->on_write);
                             self->ArmWrite();
                           });
+  }
+  // Asio gives the bookkeeping of a descriptor that is let go to the next one at once. An event of the old one that
+  // came in the same round is then taken for the new one's: a process would be thought to have ended that has not.
+  bool IsReady(short events) {
+    pollfd p{descriptor.native_handle(), events, 0};
+    return poll(&p, 1, 0) > 0;
   }
   void Run(UniqueFunction<void()>& callback) {
     running = true;

@@ -4,6 +4,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -319,6 +320,31 @@ TEST(Channel, PeerThatDoesNotReadIsTakenForDead) {
   EXPECT_GT(sent, limits::kMaxQueuedMessages);
   loop.RunReady();
   EXPECT_THAT(why, testing::HasSubstr("queue is full"));
+}
+
+// Whoever is let go in the round in which it becomes ready leaves its event to nobody.
+TEST(Loop, AnEventIsNeverTakenForThatOfTheNextDescriptor) {
+  Loop loop;
+  std::vector<UniqueFd> ready;
+  std::vector<FdWatch> old(32), next(32);
+  const UniqueFd silent(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  std::vector<UniqueFd> copies;
+  int wrong = 0;
+  for (size_t i = 0; i < old.size(); ++i) {
+    ready.emplace_back(eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK));
+    old[i] = loop.Watch(ready[i].get(), [&] {
+      // The first that runs lets all go, itself too, and others take their places.
+      if (!copies.empty()) return;
+      for (FdWatch& w : old) w = FdWatch();
+      for (FdWatch& w : next) {
+        copies.emplace_back(fcntl(silent.get(), F_DUPFD_CLOEXEC, 0));
+        w = loop.Watch(copies.back().get(), [&] { ++wrong; });
+      }
+    });
+  }
+  loop.RunFor(milliseconds(50));
+  EXPECT_EQ(copies.size(), next.size());
+  EXPECT_EQ(wrong, 0);
 }
 
 TEST(Channel, PeerThatDoesNotReadIsTakenForDeadByTheBytesItLeaves) {
