@@ -208,6 +208,28 @@ void ReadOutside(MapReader& m, Config& c) {
   });
 }
 
+// hexrd works in /, so a relative path would mean another file to it than to who wrote it.
+void ReadPath(MapReader& m, const char* key, std::string& out) {
+  m.String(key, out);
+  if (m.Has(key) && !out.starts_with('/')) m.Fail(key, "write an absolute path");
+}
+
+Policy ReadPolicy(MapReader& m) {
+  Policy p;
+  m.Required("bundle");
+  ReadPath(m, "bundle", p.bundle);
+  m.Bool("require_signature", p.require_signature);
+  ReadPath(m, "verification_key", p.verification_key);
+  if (p.require_signature && !m.Has("verification_key")) {
+    m.Fail("verification_key",
+           "is needed to check the bundle's signature (`hexr policy sign`); or say require_signature: false");
+  }
+  if (!p.require_signature && m.Has("verification_key"))
+    m.Fail("verification_key", "is for require_signature: true; keep one of the two");
+  m.Choice<bool>("mode", p.audit, {{"enforce", false}, {"audit", true}});
+  return p;
+}
+
 void ReadRoot(MapReader& m, Config& c) {
   m.Required("trust_domain");
   m.Parsed("trust_domain", c.trust_domain, [](const std::string& s) { return TrustDomain::Parse(s); });
@@ -230,6 +252,7 @@ void ReadRoot(MapReader& m, Config& c) {
   m.Each("roles", [&](MapReader& r) { c.roles.push_back(ReadRole(r, c.tenant)); });
   m.Each("entries", [&](MapReader& e) { c.entries.push_back(ReadEntry(e, c.trust_domain)); });
   ReadOutside(m, c);
+  m.Map("policy", [&](MapReader& p) { c.policy = ReadPolicy(p); });
   m.Map("egress", [&](MapReader& e) {
     e.Choice<EgressDefault>("default", c.egress.fallback, {{"deny", EgressDefault::kDeny}});
     e.Strings("allow", c.egress.allow);

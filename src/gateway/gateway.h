@@ -18,6 +18,7 @@
 #include "gateway/egress/connector.h"
 #include "gateway/egress/egress.h"
 #include "gateway/instance.h"
+#include "gateway/policy_decider.h"
 #include "gateway/svids.h"
 #include "runtime/channel.h"
 
@@ -31,6 +32,9 @@ struct GatewayOptions {
   IdSegment tenant;
   config::Egress egress;
   Deadlines deadlines = {};
+  // What decides besides `egress.allow`; null: nothing.
+  std::shared_ptr<const policy::PolicySet> policy = nullptr;
+  policy::Mode policy_mode = policy::Mode::kEnforce;
 };
 
 // What the gateway stands on; all outlive it.
@@ -72,6 +76,7 @@ class Gateway final : public OwnerFinder {
   void OnSpawner(runtime::Message message, runtime::Channel::Reply reply);
   void OnKeeper(runtime::Message message, runtime::Channel::Reply reply);
   void AskForJournal();
+  void RecordPolicy();
   void IssueSvid(runtime::Envelope ask, UniqueFunction<void(Result<runtime::Message>)> done);
   void AskForInstances();
   Status InstanceUp(const ::hexr::node::v1::InstanceUp& up, std::vector<runtime::UniqueFd> fds);
@@ -86,7 +91,8 @@ class Gateway final : public OwnerFinder {
   Metrics metrics_;
   std::unique_ptr<Journal> journal_;
   Recorder recorder_;
-  AllowListDecider decider_;
+  AllowListDecider allow_list_;
+  std::unique_ptr<PolicyDecider> policy_;  // null: the allow list alone decides
   Connector connector_;
   Pipeline pipeline_;
   Shared shared_;
@@ -99,6 +105,7 @@ class Gateway final : public OwnerFinder {
   std::set<InstanceId> ended_;        // by the keeper, and not yet gone: never up again
   std::set<InstanceId> announced_;    // since the spawner was asked for all
   bool opening_ = false;
+  bool policy_recorded_ = false;
   bool listing_ = false;
   bool listed_ = false;
   runtime::Timer journal_retry_;
