@@ -44,6 +44,40 @@ class RegistryTest : public ::testing::Test {
   Result<const Instance*> Add(const Puppet& process) { return registry_.Register(Make(process)); }
   std::vector<InstanceChange> Changes() { return std::exchange(changes_, {}); }
 
+  // An entry that any process of this test's user matches, unless it is, or was, an instance's.
+  class EntryOfThisUser {
+   public:
+    explicit EntryOfThisUser(RegistryTest& t)
+        : digests_(t.clock_),
+          selectors_(names_, cgroups_, digests_, t.clock_),
+          resolver_(t.reader_, t.registry_, entries_, selectors_, t.clock_,
+                    {std::chrono::seconds(900), std::chrono::seconds(300)}) {
+      const std::string uid = "unix:uid:" + std::to_string(::geteuid());
+      EXPECT_TRUE(entries_
+                      .Set({"service/db",
+                            *SpiffeId::Parse("spiffe://example.org/service/db"),
+                            {*Selector::Parse(uid)},
+                            {},
+                            "",
+                            {},
+                            {}})
+                      .ok());
+    }
+    // The ID that it gets, or why it gets none.
+    std::string WhoIs(pid_t pid) const {
+      const auto caller = resolver_.Resolve(testing::EvidenceOf(pid));
+      return caller.ok() ? caller->grants.front().identity.id.ToString() : caller.error().message();
+    }
+
+   private:
+    EntryTable entries_{*TrustDomain::Parse("example.org")};
+    testing::NoNames names_;
+    testing::NoCgroups cgroups_;
+    DigestCache digests_;
+    SelectorSource selectors_;
+    const CallerResolver resolver_;
+  };
+
   uint64_t count_ = 0;
   ManualClock clock_{WallTime{std::chrono::hours(1000)}};
   runtime::Loop loop_;
@@ -368,27 +402,8 @@ TEST_F(RegistryTest, AProcessBelongsToTheNearestInstanceAboveIt) {
 
   // The agent's own process ends first: for a moment its orphan lives on, and is nobody's, a service's neither.
   EXPECT_FALSE(registry_.IsLeftOver(*reader_.AncestorsOf(KeyOf(orphan))));
-  EntryTable entries(*TrustDomain::Parse("example.org"));
-  const std::string uid = "unix:uid:" + std::to_string(::geteuid());
-  ASSERT_TRUE(entries
-                  .Set({"service/db",
-                        *SpiffeId::Parse("spiffe://example.org/service/db"),
-                        {*Selector::Parse(uid)},
-                        {},
-                        "",
-                        {},
-                        {}})
-                  .ok());
-  testing::NoNames names;
-  testing::NoCgroups cgroups;
-  DigestCache digests(clock_);
-  SelectorSource selectors(names, cgroups, digests, clock_);
-  const CallerResolver resolver(reader_, registry_, entries, selectors, clock_,
-                                {std::chrono::seconds(900), std::chrono::seconds(300)});
-  const auto why = [&](pid_t pid) {
-    const auto caller = resolver.Resolve(testing::EvidenceOf(pid));
-    return caller.ok() ? caller->grants.front().identity.id.ToString() : caller.error().message();
-  };
+  EntryOfThisUser entry(*this);
+  const auto why = [&](pid_t pid) { return entry.WhoIs(pid); };
   EXPECT_EQ(why(host.pid()), "spiffe://example.org/service/db");
   EXPECT_THAT(why(orphan), HasSubstr("children have no identity"));
   ::kill(agent, SIGKILL);
@@ -465,27 +480,8 @@ TEST_F(RegistryTest, WhoEntersAnInstanceFromOutsideIsNoPartOfIt) {
     ::close(pipe[1]);
     return pid;
   };
-  EntryTable entries(*TrustDomain::Parse("example.org"));
-  const std::string uid = "unix:uid:" + std::to_string(::geteuid());
-  ASSERT_TRUE(entries
-                  .Set({"service/db",
-                        *SpiffeId::Parse("spiffe://example.org/service/db"),
-                        {*Selector::Parse(uid)},
-                        {},
-                        "",
-                        {},
-                        {}})
-                  .ok());
-  testing::NoNames names;
-  testing::NoCgroups cgroups;
-  DigestCache digests(clock_);
-  SelectorSource selectors(names, cgroups, digests, clock_);
-  const CallerResolver resolver(reader_, registry_, entries, selectors, clock_,
-                                {std::chrono::seconds(900), std::chrono::seconds(300)});
-  const auto why = [&](pid_t pid) {
-    const auto caller = resolver.Resolve(testing::EvidenceOf(pid));
-    return caller.ok() ? caller->grants.front().identity.id.ToString() : caller.error().message();
-  };
+  EntryOfThisUser entry(*this);
+  const auto why = [&](pid_t pid) { return entry.WhoIs(pid); };
   EXPECT_EQ(why(child_of(agent)), "spiffe://example.org/agent/acme/crew/writer") << "a child that was born there";
   const pid_t visitor = enter(false);
   EXPECT_THAT(why(visitor), HasSubstr("from outside"));
