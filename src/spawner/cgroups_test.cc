@@ -54,10 +54,10 @@ struct Bounded {
   explicit Bounded(std::vector<std::string> argv, CgroupLimits limits = DefaultCgroupLimits()) : groups(Ours()) {
     AgentOptions o;
     o.argv = std::move(argv);
-    o.change = [&](ChildPlan& p) {
+    o.change_ground = [&](Groundwork& g) {
       auto leaf = groups->NewLeaf(Id(1), limits);
       EXPECT_TRUE(leaf.ok()) << leaf.error().ToString();
-      p.cgroup = std::move(*leaf);
+      g.cgroup = std::move(*leaf);
     };
     agent = std::make_unique<Agent>(std::move(o));
   }

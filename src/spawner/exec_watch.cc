@@ -108,10 +108,12 @@ bool ExecWatch::IsRegisteredThread(pid_t tid) const {
 }
 
 void ExecWatch::Readable() {
+  seen_ = MonotonicNanos();
   pollfd p{listener_, POLLIN, 0};
   if (poll(&p, 1, 0) != 1) return;
   if ((p.revents & POLLIN) == 0) {
-    watch_ = runtime::FdWatch();  // POLLHUP: nobody is under the filter any more
+    // POLLHUP: nobody is under the filter any more. POLLERR alone only says that the kernel could not look just now.
+    if ((p.revents & POLLHUP) != 0) watch_ = runtime::FdWatch();
     return;
   }
   ExecJournal::Slot* slot = journal_.Free();
@@ -142,6 +144,7 @@ void ExecWatch::TakeUp(ExecJournal::Slot& slot) {
     Answer(slot, 0);
     return Free(slot);
   }
+  held_.from = seen_;
   Supersede(slot.tid);
   auto pending = std::make_unique<Pending>();
   pending->slot = &slot;
@@ -179,6 +182,7 @@ void ExecWatch::Answered(uint64_t id, bool go) {
   ExecJournal::Slot& slot = *(*it)->slot;
   slot.state = ExecJournal::kContinued;
   Answer(slot, go ? 0 : EAGAIN);
+  held_.to = MonotonicNanos();
   CheckSoon();
 }
 

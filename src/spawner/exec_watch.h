@@ -43,6 +43,8 @@ class ExecJournal {
   ExecJournal& operator=(ExecJournal&&) = delete;
 
   int fd() const { return memory_.get(); }
+  // For whoever keeps it for a successor; what is mapped here stays.
+  runtime::UniqueFd TakeMemory() { return std::move(memory_); }
   // A free slot, or nullptr: take no further notification then.
   Slot* Free();
   Slot* slots() { return slots_; }
@@ -71,6 +73,11 @@ class ExecWatch {
   ExecWatch(const ExecWatch&) = delete;
   ExecWatch& operator=(const ExecWatch&) = delete;
 
+  // Of the last exec of the registered process, in nanoseconds of CLOCK_MONOTONIC: seen, and let go on.
+  struct Held {
+    int64_t from = 0, to = 0;
+  };
+  Held held() const { return held_; }
   // An exec of the registered process is between its notification and its end.
   bool busy() const { return !pending_.empty(); }
   // After `settled`: what runs now has been attested and the keeper told. Does nothing while busy.
@@ -97,6 +104,8 @@ class ExecWatch {
   ExecJournal& journal_;
   bool launching_;
   Events events_;
+  int64_t seen_ = 0;
+  Held held_;
   runtime::FdWatch watch_;
   runtime::Timer check_;
   int64_t next_check_us_ = 0;

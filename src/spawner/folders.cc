@@ -14,57 +14,21 @@
 #include <string_view>
 
 #include "base/limits/agents.h"
+#include "spawner/ground.h"
 
 namespace hexr::spawner {
 namespace {
 
 using Kind = MountStep::Kind;
 
-constexpr uint64_t kReadOnly = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+constexpr uint64_t kReadOnly = kGivenReadOnly;
 constexpr uint64_t kWritable = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 
 // Programs and libraries. A merged-/usr system has links for most of them: links are made again as links.
 constexpr std::array<const char*, 8> kSystem = {"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt"};
-// Of /etc, what programs need and what tells nothing about this machine's secrets.
-constexpr std::array<const char*, 10> kEtcFolders = {
-    "/etc/ssl",          "/etc/ca-certificates", "/etc/pki",   "/etc/crypto-policies",
-    "/etc/alternatives", "/etc/ld.so.conf.d",    "/etc/fonts", "/etc/java-17-openjdk",
-    "/etc/python3",      "/etc/terminfo",
-};
-constexpr std::array<const char*, 20> kEtcFiles = {
-    "/etc/ld.so.cache",
-    "/etc/ld.so.conf",
-    "/etc/localtime",
-    "/etc/timezone",
-    "/etc/protocols",
-    "/etc/services",
-    "/etc/mime.types",
-    "/etc/profile",
-    "/etc/bash.bashrc",
-    "/etc/inputrc",
-    "/etc/host.conf",
-    "/etc/gai.conf",
-    "/etc/os-release",
-    "/etc/debian_version",
-    "/etc/gitconfig",
-    "/etc/locale.alias",
-    "/etc/magic",
-    "/etc/shells",
-    "/etc/ca-certificates.conf",
-    "/etc/rpc",
-};
-constexpr std::array<const char*, 6> kDevices = {"null", "zero", "full", "random", "urandom", "tty"};
 // Shared by everybody on the host: never given as a whole.
 constexpr std::array<const char*, 11> kNeverGiven = {"/",        "/tmp",  "/var/tmp", "/run", "/var/run", "/dev",
                                                      "/dev/shm", "/proc", "/sys",     "/etc", "/var"};
-
-MountStep Step(Kind kind, std::string target, std::string source = "") {
-  MountStep s{};
-  s.kind = kind;
-  s.target = std::move(target);
-  s.source = std::move(source);
-  return s;
-}
 
 // Where the kernel says that a descriptor lies, without a look at any file system: one of the caller's could stall us.
 std::string PlaceOf(const UniqueFd& fd) {
@@ -93,20 +57,6 @@ bool IsOfTheMachine(const std::string& path) {
   return IsSystemPath(path) || IsBelow(path, "/etc") || IsBelow(path, "/sys") || IsBelow(path, "/dev");
 }
 
-// A small file's content; empty where it cannot be read, or where not everybody may read it.
-std::string ReadHostFile(const char* path) {
-  std::string text;
-  const UniqueFd fd(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  struct stat st {};
-  if (!fd || fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode) || (st.st_mode & S_IROTH) == 0 ||
-      st.st_size > static_cast<off_t>(limits::kMaxEtcFileBytes))
-    return text;
-  text.resize(static_cast<size_t>(st.st_size));
-  const ssize_t n = read(fd.get(), text.data(), text.size());
-  text.resize(n > 0 ? static_cast<size_t>(n) : 0);
-  return text;
-}
-
 class Planner {
  public:
   Planner(const FolderRequest& request, HostIds ids, Idmapper* idmapper, ChildPlan& plan,
@@ -117,12 +67,8 @@ class Planner {
     RETURN_IF_ERROR(CheckPaths());
     home_ = IsNormalPath(request_.home) && !IsSystemPath(request_.home) && !IsNeverGiven(request_.home) ? request_.home
                                                                                                         : "/home/agent";
-    Fresh();
-    RETURN_IF_ERROR(System());
-    Etc();
-    RETURN_IF_ERROR(Sockets());
-    Add(Step(Kind::kProc, "/proc"));
-    Add(Step(Kind::kDirectory, "/sys"));
+    Home();
+    Names();
     RETURN_IF_ERROR(GivenFolders());
     RETURN_IF_ERROR(HiddenPlaces());
     // Read-only: /proc/PID/mem of a sibling, writable, is ptrace(2) by another name.
@@ -135,11 +81,6 @@ class Planner {
 
  private:
   void Add(MountStep s) { plan_.mounts.push_back(std::move(s)); }
-  void Tmpfs(const std::string& target, const char* options, uint64_t attributes = 0) {
-    MountStep s = Step(Kind::kTmpfs, target, options);
-    s.attributes = attributes;
-    Add(std::move(s));
-  }
   static bool IsNeverGiven(const std::string& path) {
     return std::find(kNeverGiven.begin(), kNeverGiven.end(), path) != kNeverGiven.end();
   }
@@ -155,133 +96,22 @@ class Planner {
     return Ok();
   }
 
-  // Sizes are bounds, not reservations: without a memory cgroup nothing else bounds what an agent keeps in memory
-  // files.
-  void Fresh() {
-    Tmpfs("/tmp", "mode=1777,size=1g");
-    Tmpfs("/var/tmp", "mode=1777,size=256m");
-    Tmpfs("/run", "mode=755,size=16m");
-    Tmpfs("/run/hexr", "mode=755,size=64k");
-    Tmpfs("/dev", "mode=755,size=64k", MOUNT_ATTR_NOEXEC);
-    for (const char* name : kDevices) {
-      MountStep s = Step(Kind::kBind, std::string("/dev/") + name, std::string("/dev/") + name);
-      s.directory = false;
-      Add(std::move(s));
-    }
-    Add(Step(Kind::kDevpts, "/dev/pts"));
-    Add(Step(Kind::kSymlink, "/dev/ptmx", "pts/ptmx"));
-    Tmpfs("/dev/shm", "mode=1777,size=256m");
-    Add(Step(Kind::kSymlink, "/dev/fd", "/proc/self/fd"));
-    Add(Step(Kind::kSymlink, "/dev/stdin", "/proc/self/fd/0"));
-    Add(Step(Kind::kSymlink, "/dev/stdout", "/proc/self/fd/1"));
-    Add(Step(Kind::kSymlink, "/dev/stderr", "/proc/self/fd/2"));
-    Tmpfs(home_, "mode=755,size=1g");
+  void Home() {
+    Add(Step(Kind::kTmpfs, home_, "mode=755,size=1g"));
     for (const char* path : {"/tmp", "/var/tmp", "/run", "/dev/shm"}) writable_.emplace_back(path);
     writable_.push_back(home_);
   }
 
-  // Root clones and maps here, since a child without rights over the file system could not; a plain user's child clones
-  // by itself.
-  Status BindHere(const std::string& source, const std::string& target, const OwnerMap& owner, uint64_t attributes,
-                  bool directory) {
-    UniqueFd tree(open_tree(AT_FDCWD, source.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
-    if (!tree) return errno == ENOENT ? Ok() : Status(ErrnoError("open_tree " + source, errno));
-    return Attach(std::move(tree), target, owner, attributes, directory, /*must_map=*/false);
-  }
-
-  Status Attach(UniqueFd tree, const std::string& target, const OwnerMap& owner, uint64_t attributes, bool directory,
-                bool must_map) {
-    MountStep s = Step(Kind::kBind, target);
-    s.directory = directory;
-    s.recursive = true;
-    const Status mapped = idmapper_->Apply(tree.get(), owner, attributes);
-    if (!mapped.ok()) {
-      if (mapped.error().code() != ErrorCode::kUnimplemented) return mapped;
-      if (must_map) {
-        return FailedPrecondition(
-            target + " cannot be written by the agent: its file system has no owner mapping. Hand a copy to uid " +
-            std::to_string(ids_.uid) + ", or give it read-only with --ro");
-      }
-      notes_.weaker.push_back(target +
-                              ": sockets of the host in it can be reached (no owner mapping on its file system)");
-      s.attributes = attributes;
-    }
-    s.tree = std::move(tree);
-    Add(std::move(s));
-    return Ok();
-  }
-
-  Status System() {
-    for (const char* path : kSystem) {
-      char link[PATH_MAX];
-      const ssize_t n = readlink(path, link, sizeof link - 1);
-      if (n > 0) {
-        Add(Step(Kind::kSymlink, path, std::string(link, static_cast<size_t>(n))));
-      } else if (errno == ENOENT) {
-        continue;
-      } else if (idmapper_ != nullptr) {
-        RETURN_IF_ERROR(BindHere(path, path, OwnerMap::Nobody(ids_.uid, ids_.gid), kReadOnly, true));
-      } else {
-        // Only root can put a socket below these, but for what packages do in /opt.
-        const bool opt = std::string_view(path) == "/opt";
-        MountStep s = Step(opt ? Kind::kOverlay : Kind::kBind, path, path);
-        s.attributes = kReadOnly;
-        s.recursive = true;
-        s.optional = true;
-        Add(std::move(s));
-      }
-    }
-    return Ok();
-  }
-
-  void Etc() {
-    for (const char* path : kEtcFolders) {
-      MountStep s = Step(Kind::kBind, path, path);
-      s.attributes = kReadOnly;
-      s.optional = true;
-      if (idmapper_ != nullptr) {
-        s.tree = UniqueFd(open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
-        if (!s.tree) continue;
-      } else {
-        s.recursive = true;
-        struct stat st {};
-        if (stat(path, &st) != 0) continue;
-      }
-      Add(std::move(s));
-    }
-    for (const char* path : kEtcFiles) {
-      std::string text = ReadHostFile(path);
-      if (!text.empty()) Add(Step(Kind::kText, path, std::move(text)));
-    }
+  // Files of /etc that speak of the agent.
+  void Names() {
     const std::string uid = std::to_string(plan_.uid), gid = std::to_string(plan_.gid);
     Add(Step(Kind::kText, "/etc/passwd",
              "agent:x:" + uid + ":" + gid + ":agent:" + home_ +
                  ":/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"));
-    Add(Step(Kind::kText, "/etc/group", "agent:x:" + gid + ":\nnogroup:x:65534:\n"));
     Add(Step(Kind::kText, "/etc/hostname", plan_.hostname + "\n"));
     Add(Step(
         Kind::kText, "/etc/hosts",
         std::string("127.0.0.1 localhost\n::1 localhost ip6-localhost\n") + kAgentIpv4 + " " + plan_.hostname + "\n"));
-    Add(Step(Kind::kText, "/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:2 attempts:2\n"));
-    Add(Step(Kind::kText, "/etc/nsswitch.conf",
-             "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\nservices: "
-             "files\nprotocols: files\n"));
-  }
-
-  Status Sockets() {
-    const std::pair<const std::string&, const char*> sockets[] = {{request_.api_socket, "/run/hexr/api.sock"},
-                                                                  {request_.launch_socket, "/run/hexr/launch.sock"}};
-    for (const auto& [source, target] : sockets) {
-      if (source.empty()) continue;
-      MountStep s = Step(Kind::kBind, target, source);
-      s.directory = false;
-      if (idmapper_ != nullptr) {
-        s.tree = UniqueFd(open_tree(AT_FDCWD, source.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
-        if (!s.tree) return ErrnoError("open " + source, errno);
-      }
-      Add(std::move(s));
-    }
-    return Ok();
   }
 
   Status GivenFolders() {
@@ -409,9 +239,20 @@ class Planner {
     if (!tree) return ErrnoError("give " + g.path + " (is it in another mount namespace?)", errno);
     const OwnerMap owner = owns ? Owner(st.stx_uid, st.stx_gid) : OwnerMap::Nobody(ids_.uid, ids_.gid);
     const bool already = st.stx_uid == ids_.uid;  // a folder of the tenant's own uid needs no map
-    RETURN_IF_ERROR(
-        Attach(std::move(tree), g.path, owner, g.writable ? kWritable : kReadOnly, directory, g.writable && !already));
-    plan_.mounts.back().over = Over(g);
+    MountStep s = Step(Kind::kBind, g.path);
+    s.directory = directory;
+    const Status mapped = AttachMapped(*idmapper_, std::move(tree), owner, g.writable ? kWritable : kReadOnly, s);
+    if (!mapped.ok()) {
+      if (mapped.error().code() != ErrorCode::kUnimplemented) return mapped;
+      if (g.writable && !already) {
+        return FailedPrecondition(
+            g.path + " cannot be written by the agent: its file system has no owner mapping. Hand a copy to uid " +
+            std::to_string(ids_.uid) + ", or give it read-only with --ro");
+      }
+      notes_.weaker.push_back(UnmappedNote(g.path));
+    }
+    s.over = Over(g);
+    Add(std::move(s));
     return Ok();
   }
 
@@ -459,6 +300,8 @@ bool IsNormalPath(const std::string& path) {
   return std::none_of(path.begin(), path.end(),
                       [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
+
+std::span<const char* const> SystemFolders() { return kSystem; }
 
 bool IsSystemPath(const std::string& path) {
   return path == "/" ||

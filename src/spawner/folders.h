@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,8 +46,6 @@ struct FolderRequest {
   std::string home;                      // the caller's HOME; made fresh
   uid_t caller_uid = 0;                  // whose folders these are
   std::vector<gid_t> caller_gids;        // its groups, the primary one first
-  std::string api_socket;                // bound to /run/hexr/api.sock
-  std::string launch_socket;             // bound to /run/hexr/launch.sock
 };
 
 // Where and how the plan fell short of what is wanted, in words for the user.
@@ -67,6 +66,8 @@ Result<FolderNotes> PlanFolders(const FolderRequest& request, HostIds ids, Idmap
 bool IsNormalPath(const std::string& path);
 // Lexical: `path` is `folder` or lies below it.
 bool IsBelow(std::string_view path, std::string_view folder);
+// Programs and libraries.
+std::span<const char* const> SystemFolders();
 // True for system folders and what lies below: given to every agent, read-only.
 bool IsSystemPath(const std::string& path);
 

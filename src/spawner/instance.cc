@@ -17,6 +17,7 @@
 #include "runtime/process.h"
 #include "spawner/init.h"
 #include "spawner/owner.h"
+#include "spawner/sys.h"
 
 namespace hexr::spawner {
 
@@ -208,7 +209,7 @@ void Instance::Park() {
   for (const UniqueFd* fd : {&handles_.init_pidfd, &handles_.agent_pidfd, &handles_.control, &handles_.exec_listener}) {
     fds.push_back(Duplicate(*fd));
   }
-  fds.push_back(UniqueFd(fcntl(journal_.fd(), F_DUPFD_CLOEXEC, 0)));
+  fds.push_back(journal_.TakeMemory());
   fds.push_back(Duplicate(handles_.diag));
   for (size_t i = 0; i < facts_.listeners.size(); ++i) {
     const ListenerSpec& l = facts_.listeners[i];
@@ -280,6 +281,7 @@ Result<std::unique_ptr<Instance>> Instance::Adopt(runtime::Loop& loop, ImageDige
   h.control = std::move(fds[2]);
   h.exec_listener = std::move(fds[3]);
   ASSIGN_OR_RETURN(ExecJournal journal, ExecJournal::Adopt(std::move(fds[4])));
+  (void)journal.TakeMemory();  // the supervisor has it still
   h.diag = std::move(fds[5]);
   size_t next = kParkedHandles;
   for (const auto& l : p.listeners()) {
@@ -305,9 +307,11 @@ void Instance::OnExecStarting(UniqueFunction<void(bool)> answer, int attempt) {
   e.mutable_exec_starting()->set_instance(facts_.id.value());
   e.mutable_exec_starting()->set_tid(handles_.agent_pid);
   const std::weak_ptr<Instance*> weak = self_;
+  if (attempt == 0) revoked_.from = MonotonicNanos();
   links_.CallKeeper(std::move(e), {}, [weak, answer = std::move(answer), attempt](Result<Message> reply) mutable {
     const auto alive = weak.lock();
     if (!alive) return;
+    (*alive)->revoked_.to = MonotonicNanos();
     // A keeper that has just started does not know this instance: there is no identity to take away.
     if (reply.ok() || reply.error().code() == ErrorCode::kNotFound) return answer(true);
     if (reply.error().code() != ErrorCode::kUnavailable || attempt >= kKeeperAttempts) {
@@ -326,8 +330,9 @@ void Instance::OnExecStarting(UniqueFunction<void(bool)> answer, int attempt) {
 void Instance::OnExecSettled() {
   Result<RunningProgram> program = OpenRunningProgram(handles_.agent_pid);
   if (!program.ok()) return;  // it has ended meanwhile; its pidfd says so
+  const bool measured = !images_.Known(program->fd.get());
   images_.MeasureImage(facts_.id.value(), std::move(*program), OpenRunningScript(handles_.agent_pid),
-                       [weak = std::weak_ptr<Instance*>(self_)](Image image) {
+                       [weak = std::weak_ptr<Instance*>(self_), measured](Image image) {
                          const auto alive = weak.lock();
                          if (!alive) return;
                          Instance& self = **alive;
@@ -344,7 +349,20 @@ void Instance::OnExecSettled() {
                          else
                            self.links_.TellKeeper(std::move(e));
                          self.execs_->Attested();
+                         self.TellExec(measured);
                        });
+}
+
+// An agent may exec as often as it likes: for whoever measures, not for every day.
+void Instance::TellExec(bool measured) const {
+  const ExecWatch::Held held = execs_->held();
+  const auto us = [](int64_t from, int64_t to) { return (to - from) / 1000; };
+  Log(LogLevel::kDebug, "exec.held",
+      {{"instance", facts_.id},
+       {"us_held", us(held.from, held.to)},
+       {"us_revocation", us(revoked_.from, revoked_.to)},
+       {"us_attested", us(held.to, MonotonicNanos())},
+       {"measured", measured}});
 }
 
 // ---- PID 1
@@ -397,9 +415,9 @@ void Instance::OnInitEnded() {
   (void)waitid(P_PIDFD, static_cast<id_t>(handles_.init_pidfd.get()), &info,
                WEXITED | WNOHANG);  // ECHILD: a predecessor's child
   const int status = status_.value_or(SIGKILL);
-  pb::ServerMessage out;
-  *out.mutable_ended() = Ended(status);
-  TellSession(out);
+  status_ = status;
+  ended_ = true;
+  TellEnd();
   ::hexr::node::v1::InstanceEnded to_keeper;
   to_keeper.set_instance(facts_.id.value());
   to_keeper.set_wait_status(status);
@@ -417,6 +435,15 @@ void Instance::OnInitEnded() {
     OnEnded on_ended = std::move((*alive)->on_ended_);  // may destroy the instance
     on_ended(**alive, status);
   });
+}
+
+// Once, to whoever listens: the end of a short program can come before the answer to its launch.
+void Instance::TellEnd() {
+  if (!ended_ || end_told_ || !session_) return;
+  end_told_ = true;
+  pb::ServerMessage out;
+  *out.mutable_ended() = Ended(*status_);
+  TellSession(out);
 }
 
 void Instance::Signal(int signal) {
@@ -443,6 +470,7 @@ void Instance::AttachSession(std::shared_ptr<LaunchSession> session) {
     Signal(SIGCONT);
     hang_up_ = loop_.After(kHangUpGrace, [this] { Kill("hexr run has gone"); });
   };
+  TellEnd();
 }
 
 pb::Ended Instance::Ended(int wait_status) const {

@@ -71,6 +71,7 @@ class Instance {
   void RegisterAgain(int attempt = 0);
   // Gives its listeners to its tenant's gateway. Also after a restart of the gateway.
   void Announce(UniqueFunction<void(Status)> done);
+  // Hands what a successor needs to the supervisor. Once.
   void Park();
 
   // The terminal's master, once, where it has one.
@@ -93,9 +94,11 @@ class Instance {
  private:
   void OnControl();
   void OnInitEnded();
+  void TellEnd();
   void OnExecStarting(UniqueFunction<void(bool)> answer, int attempt);
   void OnExecSettled();
   void OnHolder(const Result<pid_t>& holder, runtime::Channel::Reply reply);
+  void TellExec(bool measured) const;
   void FillRegistration(::hexr::node::v1::RegisterInstance& r) const;
 
   runtime::Loop& loop_;
@@ -107,9 +110,13 @@ class Instance {
   ExecJournal journal_;
   OnEnded on_ended_;
   std::optional<int> status_;
+  bool ended_ = false, end_told_ = false;
   std::string why_;
   pid_t last_owner_ = 0;
   bool register_when_settled_ = false;
+  struct {
+    int64_t from = 0, to = 0;
+  } revoked_;  // of the last exec, in nanoseconds: the keeper asked, its answer there
   std::shared_ptr<LaunchSession> session_;
   std::deque<runtime::Channel::Reply> sockets_;  // PID 1 answers in order
   runtime::Timer exec_retry_, register_retry_, hang_up_;

@@ -51,7 +51,7 @@ void PlanLandlock(int abi, const std::vector<std::string>& writable, ChildPlan& 
   for (const std::string& path : writable) plan.landlock.push_back({path, write});
 }
 
-int RestrictWithLandlock(const ChildPlan& plan, size_t& index) {
+int RestrictWithLandlock(const SharedPlan& plan, size_t& index) {
   index = plan.landlock.size();
   if (plan.landlock_rights == 0) return 0;
   const RulesetAttr attr{plan.landlock_rights, 0, plan.landlock_scopes};
@@ -60,7 +60,7 @@ int RestrictWithLandlock(const ChildPlan& plan, size_t& index) {
   if (ruleset < 0) return errno;
   for (size_t i = 0; i < plan.landlock.size(); ++i) {
     index = i;
-    const int fd = open(plan.landlock[i].path.c_str(), O_PATH | O_CLOEXEC);
+    const int fd = open(plan.landlock[i].path, O_PATH | O_CLOEXEC);
     if (fd < 0) return errno;
     struct stat st {};
     if (fstat(fd, &st) != 0) return errno;

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "spawner/plan.h"
+#include "spawner/shared_plan.h"
 
 namespace hexr::spawner {
 
@@ -18,6 +18,6 @@ int LandlockAbi();
 void PlanLandlock(int abi, const std::vector<std::string>& writable, ChildPlan& plan);
 
 // In the child, after pivot_root and no_new_privs, before the filter. Zero or an errno; `index`: the failing rule.
-int RestrictWithLandlock(const ChildPlan& plan, size_t& index);
+int RestrictWithLandlock(const SharedPlan& plan, size_t& index);
 
 }  // namespace hexr::spawner

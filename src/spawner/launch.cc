@@ -8,11 +8,13 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 
 #include "base/limits/agents.h"
+#include "base/limits/messages.h"
 #include "runtime/packet.h"
 #include "runtime/process.h"
 #include "spawner/child.h"
@@ -41,12 +43,18 @@ Status SendGo(int sync) {
   return Ok();
 }
 
-Status Check(const ChildPlan& plan, HostIds ids) {
+Status Check(const Groundwork& ground, HostIds ids) {
   if (ids.uid == 0 || ids.gid == 0) return PermissionDenied("an agent never runs as the host's root");
+  if (ground.mounts.size() > kMaxMountSteps) return Internal("the groundwork has too many mounts");
+  if (ground.listeners.size() > limits::kMaxAgentListeners)
+    return ResourceExhausted("too many listeners for one agent");
+  if (ground.filter.empty()) return Internal("an agent without a system call filter");
+  return Ok();
+}
+
+Status Check(const ChildPlan& plan) {
   if (plan.argv.empty() || plan.argv[0].empty()) return InvalidArgument("no command");
   if (plan.mounts.size() > kMaxMountSteps) return ResourceExhausted("too many folders for one agent");
-  if (plan.listeners.size() > limits::kMaxAgentListeners) return ResourceExhausted("too many listeners for one agent");
-  if (plan.filter.empty()) return Internal("an agent without a system call filter");
   return Ok();
 }
 
@@ -63,12 +71,38 @@ const char* NetworkStep(uint32_t index) {
 
 }  // namespace
 
-Result<std::unique_ptr<Launch>> Launch::Start(std::unique_ptr<ChildPlan> plan, HostIds ids) {
-  RETURN_IF_ERROR(Check(*plan, ids));
-  std::unique_ptr<Launch> launch(new Launch(std::move(plan), ids));
-  launch->plan_->Seal();
+Result<std::unique_ptr<Launch>> Launch::Prepare(std::unique_ptr<Groundwork> ground, HostIds ids) {
+  RETURN_IF_ERROR(Check(*ground, ids));
+  ASSIGN_OR_RETURN(SharedPlanMemory memory, SharedPlanMemory::Make());
+  RETURN_IF_ERROR(memory.Write(ground->mounts));
+  std::unique_ptr<Launch> launch(new Launch(std::move(ground), ids, std::move(memory)));
   RETURN_IF_ERROR(launch->Clone());
   return launch;
+}
+
+Status Launch::Begin(std::unique_ptr<ChildPlan> plan) {
+  HEXR_CHECK(!begun());
+  plan_ = std::move(plan);  // whatever happens now, this process is nobody else's any more
+  RETURN_IF_ERROR(Check(*plan_));
+  RETURN_IF_ERROR(memory_.Write(*plan_));
+  return ground_->asks_for_maps ? Ok() : SendPlan();  // it goes on when it has its maps
+}
+
+Status Launch::SendPlan() {
+  std::vector<int> fds;
+  for (const UniqueFd& fd : plan_->stdio) fds.push_back(fd.get());
+  for (const MountStep& step : plan_->mounts) {
+    if (step.tree) fds.push_back(step.tree.get());
+  }
+  for (std::span<const int> left(fds); !left.empty();) {
+    const std::span<const int> now = left.first(std::min(left.size(), limits::kMaxMessageFds));
+    left = left.subspan(now.size());
+    const char kind = left.empty() ? kSyncPlan : kSyncMore;
+    RETURN_IF_ERROR(runtime::SendPacket(sync_.get(), AsBytes(std::string_view(&kind, 1)), now));
+  }
+  for (UniqueFd& fd : plan_->stdio) fd.reset();
+  for (MountStep& step : plan_->mounts) step.tree.reset();
+  return Ok();
 }
 
 Launch::~Launch() { Abandon(); }
@@ -87,13 +121,13 @@ Status Launch::Clone() {
   int sync[2], errors[2], control[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sync) != 0) return ErrnoError("socketpair", errno);
   sync_ = UniqueFd(sync[0]);
-  plan_->sync = UniqueFd(sync[1]);
+  ground_->sync = UniqueFd(sync[1]);
   if (pipe2(errors, O_CLOEXEC) != 0) return ErrnoError("pipe", errno);
   errors_ = UniqueFd(errors[0]);
-  plan_->errors = UniqueFd(errors[1]);
+  ground_->errors = UniqueFd(errors[1]);
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) != 0) return ErrnoError("socketpair", errno);
   handles_.control = UniqueFd(control[0]);
-  plan_->control = UniqueFd(control[1]);
+  ground_->control = UniqueFd(control[1]);
   const int on = 1;
   // Who writes is how we learn the pid of PID 2, which is no child of ours. SO_PASSPIDFD is 6.5 and later: tried, not
   // needed.
@@ -103,29 +137,28 @@ Status Launch::Clone() {
     if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0) return ErrnoError("O_NONBLOCK", errno);
   }
 
-  plan_->asks_for_maps = geteuid() != 0;
+  ground_->asks_for_maps = geteuid() != 0;
   int pidfd = -1;
   clone_args args{};
   args.flags = kNamespaces | CLONE_PIDFD;
   args.pidfd = reinterpret_cast<uint64_t>(&pidfd);
   args.exit_signal = SIGCHLD;
-  if (plan_->cgroup.folder() >= 0) {
+  if (ground_->cgroup.folder() >= 0) {
     args.flags |= CLONE_INTO_CGROUP;
-    args.cgroup = static_cast<uint64_t>(plan_->cgroup.folder());
+    args.cgroup = static_cast<uint64_t>(ground_->cgroup.folder());
   }
   const auto pid = static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args));
   if (pid < 0) return ErrnoError("make the agent's namespaces (clone3)", errno);
-  if (pid == 0) RunChild(*plan_);
+  if (pid == 0) RunChild(*ground_, *memory_.plan());
   handles_.init_pid = pid;
   handles_.init_pidfd = UniqueFd(pidfd);
-  handles_.cgroup = std::move(plan_->cgroup);
-  plan_->sync.reset();
-  plan_->errors.reset();
-  plan_->control.reset();
-  for (UniqueFd& fd : plan_->stdio) fd.reset();
-  for (MountStep& step : plan_->mounts) step.tree.reset();
+  handles_.cgroup = std::move(ground_->cgroup);
+  ground_->sync.reset();
+  ground_->errors.reset();
+  ground_->control.reset();
+  for (MountStep& step : ground_->mounts) step.tree.reset();
 
-  return plan_->asks_for_maps ? Ok() : WriteMaps();
+  return ground_->asks_for_maps ? Ok() : WriteMaps();
 }
 
 // The child stands at its first step, and waits.
@@ -136,29 +169,31 @@ Status Launch::WriteMaps() {
   if (stat(ns_path.c_str(), &ns) == 0) handles_.pid_namespace = ns.st_ino;
   // A plain user may map its own gid only after giving up setgroups(2).
   if (geteuid() != 0) RETURN_IF_ERROR(WriteProcFile(pid, "setgroups", "deny"));
-  RETURN_IF_ERROR(WriteProcFile(pid, "gid_map", std::to_string(plan_->gid) + " " + std::to_string(ids_.gid) + " 1"));
-  RETURN_IF_ERROR(WriteProcFile(pid, "uid_map", std::to_string(plan_->uid) + " " + std::to_string(ids_.uid) + " 1"));
-  return SendGo(sync_.get());
+  RETURN_IF_ERROR(WriteProcFile(pid, "gid_map", std::to_string(ground_->gid) + " " + std::to_string(ids_.gid) + " 1"));
+  RETURN_IF_ERROR(WriteProcFile(pid, "uid_map", std::to_string(ground_->uid) + " " + std::to_string(ids_.uid) + " 1"));
+  RETURN_IF_ERROR(SendGo(sync_.get()));
+  return begun() ? SendPlan() : Ok();
 }
 
 Status Launch::ReadMessage() {
   ASSIGN_OR_RETURN(runtime::Packet p, runtime::ReceivePacket(sync_.get()));
   const char kind = static_cast<char>(p.data[0]);
-  if (kind == kSyncBorn && std::exchange(plan_->asks_for_maps, false)) return WriteMaps();
+  if (kind == kSyncBorn && std::exchange(ground_->asks_for_maps, false)) return WriteMaps();
   if (kind == kSyncBuilt && !built_) {
-    const size_t listeners = plan_->listeners.size();
-    if (p.fds.size() != listeners + 1 + (plan_->WantsTerminal() ? 1 : 0)) {
+    const size_t listeners = ground_->listeners.size();
+    if (p.fds.size() != listeners + 1) {
       return DataLoss("the child sent other descriptors than planned");
     }
     for (size_t i = 0; i < listeners; ++i) handles_.listeners.push_back(std::move(p.fds[i]));
     handles_.diag = std::move(p.fds[listeners]);
-    if (plan_->WantsTerminal()) handles_.terminal = std::move(p.fds[listeners + 1]);
+    handles_.cgroup.Entered();
     built_ = true;
     return Ok();
   }
-  if (kind == kSyncReady && built_ && p.fds.size() == 2 && p.sender_pid) {
+  if (kind == kSyncReady && built_ && plan_ && p.fds.size() == (plan_->WantsTerminal() ? 3U : 2U) && p.sender_pid) {
     handles_.exec_listener = std::move(p.fds[0]);
     program_ = std::move(p.fds[1]);
+    if (plan_->WantsTerminal()) handles_.terminal = std::move(p.fds[2]);
     program_path_ = std::string(AsText(p.data).substr(1));
     handles_.agent_pid = static_cast<pid_t>(*p.sender_pid);
     // PID 2 waits for our word, so its pid cannot have passed to another process.
@@ -189,7 +224,7 @@ Launch::State Launch::Advance() {
       // Closed by exec, or by the death of a process that was killed before it: the pidfd tells those apart later.
       state_ = State::kRunning;
     } else {
-      LaunchFailure f = Explain(error, *plan_);
+      LaunchFailure f = Explain(error, *ground_, plan_.get());
       return FailWith(std::move(f.error), f.exit_code);
     }
   }
@@ -200,7 +235,7 @@ Launch::State Launch::FailFromChild() {
   ChildError error{};
   if (read(errors_.get(), &error, sizeof error) != sizeof error)
     return FailWith(Internal("the child ended without saying why"));
-  LaunchFailure f = Explain(error, *plan_);
+  LaunchFailure f = Explain(error, *ground_, plan_.get());
   return FailWith(std::move(f.error), f.exit_code);
 }
 
@@ -223,20 +258,25 @@ AgentHandles Launch::Take() {
   return std::move(handles_);
 }
 
-LaunchFailure Explain(const ChildError& error, const ChildPlan& plan) {
+LaunchFailure Explain(const ChildError& error, const Groundwork& ground, const ChildPlan* planned) {
   using Stage = ChildError::Stage;
   const auto say = [&](const std::string& what, int exit_code = 125) {
     return LaunchFailure{ErrnoError(what, error.errnum), exit_code};
   };
+  static const ChildPlan kNone;
+  const ChildPlan& plan = planned != nullptr ? *planned : kNone;  // before there is one, only the groundwork can fail
   switch (error.stage) {
     case Stage::kSync: return say("talk to the new process");
     case Stage::kIdentity: return say("take the agent's user id");
     case Stage::kNetwork: return say(std::string("network: ") + NetworkStep(error.index));
     case Stage::kListener: {
-      if (error.index >= plan.listeners.size()) break;
-      const ListenerSpec& l = plan.listeners[error.index];
+      if (error.index >= ground.listeners.size()) break;
+      const ListenerSpec& l = ground.listeners[error.index];
       return say("listen on port " + std::to_string(l.port) + (l.v6 ? " (IPv6)" : "") + " for " + l.kind);
     }
+    case Stage::kGround:
+      return say("give the agent " +
+                 (error.index < ground.mounts.size() ? ground.mounts[error.index].target : std::string("a root")));
     case Stage::kMount: {
       if (error.index >= plan.mounts.size()) break;
       const MountStep& m = plan.mounts[error.index];
@@ -260,7 +300,7 @@ LaunchFailure Explain(const ChildError& error, const ChildPlan& plan) {
     case Stage::kFindProgram:
     case Stage::kExec: {
       const bool missing = error.errnum == ENOENT || error.errnum == ENOTDIR;
-      return say(plan.argv[0], missing ? 127 : 126);
+      return say(plan.argv.empty() ? "exec" : plan.argv[0], missing ? 127 : 126);
     }
   }
   return {Internal("malformed report of the child"), 125};

@@ -1,4 +1,5 @@
-// Starting one agent process: from a plan to a process that stands before its exec, and on to the running program.
+// Starting one agent process: the groundwork, which may be done ahead of need; from a plan to a process that stands
+// before its exec; on to the running program.
 //
 // Everything here is mechanism: who may be started, with which folders and under which identity, is decided by the
 // caller. Nothing blocks: the child reports over a socket that the caller watches. Belongs to one thread.
@@ -12,7 +13,7 @@
 
 #include "base/result.h"
 #include "runtime/unique_fd.h"
-#include "spawner/plan.h"
+#include "spawner/shared_plan.h"
 
 namespace hexr::spawner {
 
@@ -48,9 +49,11 @@ struct LaunchFailure {
 // One launch under way. Destroying it before Take kills the child.
 class Launch {
  public:
-  // clone3 and the id maps. The plan is sealed here. INVALID_ARGUMENT for a plan over a limit, PERMISSION_DENIED for
-  // host uid or gid 0: no agent is the host's root (INV-SPAWN-01).
-  static Result<std::unique_ptr<Launch>> Start(std::unique_ptr<ChildPlan> plan, HostIds ids);
+  // clone3 and the id maps; the child lays the ground by itself. PERMISSION_DENIED for host uid or gid 0: no agent is
+  // the host's root (INV-SPAWN-01).
+  static Result<std::unique_ptr<Launch>> Prepare(std::unique_ptr<Groundwork> ground, HostIds ids);
+  // Gives the child its plan, once: from here on it belongs to one agent. RESOURCE_EXHAUSTED for a plan over a limit.
+  Status Begin(std::unique_ptr<ChildPlan> plan);
   ~Launch();
   Launch(const Launch&) = delete;
   Launch& operator=(const Launch&) = delete;
@@ -60,7 +63,7 @@ class Launch {
   int error_fd() const { return errors_.get(); }
 
   enum class State : uint8_t {
-    kBuilding,   // call Advance when event_fd is readable
+    kBuilding,   // call Advance when event_fd is readable; before Begin, that is about the groundwork
     kReady,      // stands before exec; handles and program are there; Exec lets it go
     kExecuting,  // call Advance when error_fd is readable
     kRunning,    // exec has worked
@@ -69,6 +72,8 @@ class Launch {
   State Advance();
   State state() const { return state_; }
   const LaunchFailure& failure() const { return *failure_; }
+  bool ground_laid() const { return built_; }
+  bool begun() const { return plan_ != nullptr; }
 
   // From kReady on. `program` is the file that will be executed, and where the agent sees it; readable unless it is
   // executable only.
@@ -76,22 +81,29 @@ class Launch {
   const std::string& program_path() const { return program_path_; }
   AgentHandles& handles() { return handles_; }
   const ChildPlan& plan() const { return *plan_; }
+  const Groundwork& ground() const { return *ground_; }
+  // Until Take.
+  const ChildTimes& times() const { return memory_.plan()->times; }
 
   void Exec();
   // Once kReady: the handles, for keeping. The launch goes on as before; its destruction no longer kills.
   AgentHandles Take();
 
  private:
-  Launch(std::unique_ptr<ChildPlan> plan, HostIds ids) : plan_(std::move(plan)), ids_(ids) {}
+  Launch(std::unique_ptr<Groundwork> ground, HostIds ids, SharedPlanMemory memory)
+      : ground_(std::move(ground)), ids_(ids), memory_(std::move(memory)) {}
   Status Clone();
   Status WriteMaps();
+  Status SendPlan();
   Status ReadMessage();
   State FailWith(Error e, int exit_code = 125);
   State FailFromChild();
   void Abandon();
 
-  std::unique_ptr<ChildPlan> plan_;
+  std::unique_ptr<Groundwork> ground_;
   HostIds ids_;
+  std::unique_ptr<ChildPlan> plan_;
+  SharedPlanMemory memory_;
   AgentHandles handles_;
   UniqueFd sync_, errors_, program_;
   std::string program_path_;
@@ -102,7 +114,7 @@ class Launch {
 };
 
 // What the child said in words: "cannot make /home/u/p: No space left on device".
-LaunchFailure Explain(const ChildError& error, const ChildPlan& plan);
+LaunchFailure Explain(const ChildError& error, const Groundwork& ground, const ChildPlan* plan);
 
 // Blocking, for tests and tools: until kReady, kRunning or kFailed. DEADLINE_EXCEEDED after ten seconds.
 Status WaitFor(Launch& launch, Launch::State wanted);

@@ -107,15 +107,25 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
   void Begin() {
     const Status s = Prepare();
     parent_ = nullptr;
-    if (!s.ok()) return Fail(s.error());
-    times_.made = Elapsed();
+    if (!s.ok()) {
+      // A request that comes to nothing does not cost the next one its process.
+      if (launch_ && !launch_->begun()) {
+        host_.nursery().Return(name_->tenant, {.id = std::move(*id_),
+                                               .launch = std::move(launch_),
+                                               .origins = std::move(origins_),
+                                               .weaker = std::move(ground_weaker_)});
+      }
+      return Fail(s.error());
+    }
+    times_.planned = Elapsed();
     Watch();
   }
 
  private:
-  int64_t Elapsed() const {
-    return std::chrono::duration_cast<std::chrono::microseconds>(host_.clock().Mono() - begun_).count();
+  static int64_t Micros(std::chrono::nanoseconds d) {
+    return std::chrono::duration_cast<std::chrono::microseconds>(d).count();
   }
+  int64_t Elapsed() const { return Micros(host_.clock().Mono() - begun_); }
 
   // ---- who and what
 
@@ -188,21 +198,20 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
 
   Status Plan() {
     ASSIGN_OR_RETURN(ids_, host_.IdsOf(name_->tenant));
+    // First, so that a process that has to be made now lays its ground while the rest is planned.
+    ASSIGN_OR_RETURN(Prepared prepared, TakePrepared());
+    id_ = std::move(prepared.id);
+    launch_ = std::move(prepared.launch);
+    origins_ = std::move(prepared.origins);
+    ground_weaker_ = std::move(prepared.weaker);
+    times_.ahead = prepared.ahead;
+    times_.clone = Micros(prepared.made - prepared.begun);
     plan_ = std::make_unique<ChildPlan>();
-    const bool mapped = host_.idmapper() != nullptr;
-    plan_->uid = mapped ? kInnerId : ids_.uid;
-    plan_->gid = mapped ? kInnerId : ids_.gid;
+    plan_->uid = launch_->ground().uid;
+    plan_->gid = launch_->ground().gid;
     plan_->hostname = name_->agent.value().substr(0, kHostnameBytes);
-    plan_->listeners = StandardListeners(host_.config());
     plan_->umask = static_cast<mode_t>(request_.umask() & 0777);
     plan_->rlimits = LimitsOf(session_->caller().pid);
-    plan_->filter = BuildAgentFilter(ExecCalls::kNotify);
-    plan_->filter_flags = static_cast<unsigned>(SECCOMP_FILTER_FLAG_NEW_LISTENER) | kSeccompWaitKillableRecv;
-    std::array<uint8_t, 10> random{};
-    host_.random().Fill(random);
-    const auto unix_ms =
-        std::chrono::duration_cast<std::chrono::milliseconds>(host_.clock().Wall().time_since_epoch()).count();
-    id_.emplace(InstanceId::Make(static_cast<uint64_t>(unix_ms), AsText(random)));
     PlanEnvironment();
     RETURN_IF_ERROR(PlanFiles());
     for (const std::string& a : request_.argv()) plan_->argv.push_back(a);
@@ -211,9 +220,12 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
       plan_->stdio[i] = std::move(fds_[i]);
       plan_->terminal[i] = static_cast<int>(i) < request_.terminal_size() && request_.terminal(static_cast<int>(i));
     }
-    ASSIGN_OR_RETURN(plan_->cgroup, host_.cgroups().NewLeaf(*id_, DefaultCgroupLimits()));
-    ASSIGN_OR_RETURN(launch_, Launch::Start(std::move(plan_), ids_));
-    return Ok();
+    return launch_->Begin(std::move(plan_));
+  }
+
+  Result<Prepared> TakePrepared() {
+    taken_ = true;
+    return host_.nursery().Take(name_->tenant);
   }
 
   void PlanEnvironment() {
@@ -245,8 +257,6 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     r.home = Variable(plan_->env, "HOME");
     r.caller_uid = caller_uid_;
     r.caller_gids = caller_gids_;
-    r.api_socket = host_.paths().ApiSocket();
-    r.launch_socket = host_.paths().LaunchSocket();
     for (int i = 0; i < request_.folders_size(); ++i) {
       const pb::Folder& f = request_.folders(i);
       UniqueFd fd = std::move(fds_[3 + static_cast<size_t>(i)]);
@@ -263,7 +273,8 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     std::vector<std::string> writable;
     ASSIGN_OR_RETURN(FolderNotes notes, PlanFolders(r, ids_, host_.idmapper(), *plan_, writable));
     warnings_.insert(warnings_.end(), notes.warnings.begin(), notes.warnings.end());
-    weaker_ = std::move(notes.weaker);
+    weaker_ = ground_weaker_;
+    weaker_.insert(weaker_.end(), notes.weaker.begin(), notes.weaker.end());
     hidden_ = std::move(notes.hidden);
     const int abi = LandlockAbi();
     if (abi == 0) weaker_.push_back("Landlock is missing in this kernel: file access rests on mounts alone");
@@ -345,7 +356,19 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     event_watch_ = runtime::FdWatch();
     if (state == Launch::State::kFailed) return Fail(launch_->failure().error, launch_->failure().exit_code);
     times_.ready = Elapsed();
+    TakeTimes();
     CheckProgram();
+  }
+
+  void TakeTimes() {
+    const ChildTimes& t = launch_->times();
+    const auto between = [](int64_t from, int64_t to) { return Micros(std::chrono::nanoseconds(to - from)); };
+    const int64_t begun = std::chrono::nanoseconds(begun_.time_since_epoch()).count();
+    times_.listeners = between(t.mapped, t.listening);
+    times_.ground = between(t.listening, t.ground);
+    times_.mounted = between(begun, t.mounted);
+    times_.guard = between(t.ground, t.guarded);
+    times_.confined = between(begun, t.confined);
   }
 
   void CheckProgram() {
@@ -403,7 +426,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     facts.entry = std::move(*entry_);
     facts.image = std::move(image);
     facts.folders = std::move(folders_);
-    facts.listeners = launch_->plan().listeners;
+    facts.listeners = launch_->ground().listeners;
     facts.shares = std::move(shares_);
     facts.cgroup = launch_->handles().cgroup.path();
     instance_ = std::make_unique<Instance>(host_.loop(), host_.images(), host_.owners(), host_.links(),
@@ -468,7 +491,14 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
          {"pid", instance_->handles().agent_pid},
          {"exe", instance_->facts().image.exe},
          {"caller", caller_user_},
-         {"us_made", times_.made},
+         {"ahead", times_.ahead},
+         {"us_clone", times_.clone},
+         {"us_listeners", times_.listeners},
+         {"us_ground", times_.ground},
+         {"us_guard", times_.guard},
+         {"us_planned", times_.planned},
+         {"us_mounted", times_.mounted},
+         {"us_confined", times_.confined},
          {"us_ready", times_.ready},
          {"us_registered", times_.registered},
          {"us_announced", times_.announced},
@@ -491,6 +521,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
   void Finish() {
     done_ = true;
     session_->Settled();
+    if (std::exchange(taken_, false)) host_.nursery().Done();
     deadline_ = runtime::Timer();
     event_watch_ = runtime::FdWatch();
     error_watch_ = runtime::FdWatch();
@@ -534,15 +565,20 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
   std::unique_ptr<Instance> instance_;
   std::vector<Given> folders_;
   std::vector<Hidden> hidden_;
-  std::vector<std::string> warnings_, weaker_, shares_;
+  Origins origins_;  // of what was laid ahead, for whoever gets it where this launch does not
+  std::vector<std::string> warnings_, weaker_, ground_weaker_, shares_;
   std::string script_path_;
   runtime::FdWatch event_watch_, error_watch_;
   runtime::Timer deadline_;
-  bool done_ = false;
+  bool done_ = false, taken_ = false;
   const MonoTime begun_ = host_.clock().Mono();
-  // Microseconds from the request to: the process made; standing before its exec; known to the keeper; to the gateway.
+  // Microseconds. What making the process took, whenever that was: clone3 and the maps; network; first mounts. Then
+  // from the request to: the plan handed over; the root entered; under Landlock; standing
+  // before its exec; known to the keeper; to the gateway.
   struct {
-    int64_t made = 0, ready = 0, registered = 0, announced = 0;
+    bool ahead = false;
+    int64_t clone = 0, listeners = 0, ground = 0, guard = 0;
+    int64_t planned = 0, mounted = 0, confined = 0, ready = 0, registered = 0, announced = 0;
   } times_;
 };
 
@@ -573,6 +609,31 @@ std::vector<ListenerSpec> StandardListeners(const config::Config& config) {
     out.push_back(l);
   }
   return out;
+}
+
+Result<Prepared> PrepareAgent(LaunchHost& host, const IdSegment& tenant) {
+  const MonoTime begun = host.clock().Mono();
+  ASSIGN_OR_RETURN(const HostIds ids, host.IdsOf(tenant));
+  std::array<uint8_t, 10> random{};
+  host.random().Fill(random);
+  const auto unix_ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(host.clock().Wall().time_since_epoch()).count();
+  InstanceId id = InstanceId::Make(static_cast<uint64_t>(unix_ms), AsText(random));
+  auto ground = std::make_unique<Groundwork>();
+  const bool mapped = host.idmapper() != nullptr;
+  ground->uid = mapped ? kInnerId : ids.uid;
+  ground->gid = mapped ? kInnerId : ids.gid;
+  ground->listeners = StandardListeners(host.config());
+  ground->filter = BuildAgentFilter(ExecCalls::kNotify);
+  ground->filter_flags = static_cast<unsigned>(SECCOMP_FILTER_FLAG_NEW_LISTENER) | kSeccompWaitKillableRecv;
+  std::vector<std::string> weaker;
+  ASSIGN_OR_RETURN(
+      Origins origins,
+      PlanGround({host.paths().ApiSocket(), host.paths().LaunchSocket(), ids, host.idmapper()}, *ground, weaker));
+  ASSIGN_OR_RETURN(ground->cgroup, host.cgroups().NewLeaf(id, DefaultCgroupLimits()));
+  ASSIGN_OR_RETURN(std::unique_ptr<Launch> launch, Launch::Prepare(std::move(ground), ids));
+  return Prepared{std::move(id),      std::move(launch), begun, host.clock().Mono(), false,
+                  std::move(origins), std::move(weaker)};
 }
 
 void BeginLaunch(LaunchHost& host, std::shared_ptr<LaunchSession> session, pb::Launch request,

@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "config/paths.h"
 #include "spawner/instance.h"
+#include "spawner/nursery.h"
 
 namespace hexr::spawner {
 
@@ -27,7 +28,8 @@ class LaunchHost {
   virtual const config::Config& config() const = 0;
   virtual const config::Paths& paths() const = 0;
   virtual const Cgroups& cgroups() const = 0;
-  virtual Idmapper* idmapper() = 0;                                  // null: the node does not run as root
+  virtual Idmapper* idmapper() = 0;  // null: the node does not run as root
+  virtual Nursery& nursery() = 0;
   virtual Result<HostIds> IdsOf(const IdSegment& tenant) const = 0;  // NOT_FOUND: no such tenant
   virtual Instance* FindByPidNamespace(const std::vector<uint64_t>& inodes) = 0;
   virtual std::vector<std::string> Sharing(const std::vector<Given>& folders) const = 0;
@@ -39,6 +41,9 @@ class LaunchHost {
 // Starts the launch and returns; the session hears the rest.
 void BeginLaunch(LaunchHost& host, std::shared_ptr<LaunchSession> session, pb::Launch request,
                  std::vector<UniqueFd> fds);
+
+// A process for an agent of this tenant, its ground being laid. NOT_FOUND: no such tenant.
+Result<Prepared> PrepareAgent(LaunchHost& host, const IdSegment& tenant);
 
 // The listeners of every agent: proxy, captured ports, DNS.
 std::vector<ListenerSpec> StandardListeners(const config::Config& config);

@@ -72,10 +72,7 @@ TEST_P(LaunchTest, IsNeverTheHostsRoot) {
     struct stat st {};
     ASSERT_EQ(stat(("/proc/" + std::to_string(agent.handles().agent_pid)).c_str(), &st), 0);
     EXPECT_EQ(st.st_uid, geteuid() == 0 ? kTenantUid : kPlainUid);
-    AgentOptions o = Shell("true");
-    auto plan = std::make_unique<ChildPlan>();
-    plan->argv = {"true"};
-    const auto refused = Launch::Start(std::move(plan), HostIds{0, 1000});
+    const auto refused = Launch::Prepare(std::make_unique<Groundwork>(), HostIds{0, 1000});
     ASSERT_FALSE(refused.ok());
     EXPECT_EQ(refused.error().code(), ErrorCode::kPermissionDenied);
   });

@@ -20,23 +20,29 @@ namespace {
 // then.
 constexpr char kScaffold[] = "/tmp";
 constexpr char kRoot[] = "/tmp/root";
-constexpr char kEmpty[] = "/tmp/empty";      // a folder, the second layer of overlays
-constexpr char kNothing[] = "/tmp/nothing";  // an unreadable file, for hiding files
-constexpr char kClosed[] = "/tmp/closed";    // an unreadable folder, for hiding folders
+constexpr char kEmpty[] = "/tmp/empty";  // a folder, the second layer of overlays
+// Where what hides others is kept: once the root is entered, an empty folder of it for as long as it takes.
+constexpr char kStaging[] = "/sys";
+constexpr char kNothing[] = "nothing";  // an unreadable file, for hiding files
+constexpr char kClosed[] = "closed";    // an unreadable folder, for hiding folders
+
+// Of this child alone: what leads to the new root, nothing once it is the root.
+const char* root = kRoot;
+const char* staging = kScaffold;
 
 struct Path {
   char text[PATH_MAX];
 };
 
 // The place of `target` in the root under construction. False: too long.
-bool Place(const std::string& target, Path& out) {
-  const int n = snprintf(out.text, sizeof out.text, "%s%s", kRoot, target.c_str());
+bool Place(const char* target, Path& out) {
+  const int n = snprintf(out.text, sizeof out.text, "%s%s", root, target);
   return n > 0 && static_cast<size_t>(n) < sizeof out.text;
 }
 
 // mkdir -p for everything above the last component. A symlink on the way cannot be the agent's: nothing of it runs yet.
 int MakeParents(Path& p) {
-  for (char* c = p.text + sizeof kRoot; *c != '\0'; ++c) {
+  for (char* c = p.text + strlen(root) + 1; *c != '\0'; ++c) {
     if (*c != '/') continue;
     *c = '\0';
     const int failed = mkdir(p.text, 0755) != 0 && errno != EEXIST ? errno : 0;
@@ -63,7 +69,7 @@ int MakeDirectory(Path& p) {
 // from the first such folder on, and made anew inside: it stays as the user typed it.
 int MakeReachable(Path& p) {
   if (access(p.text, F_OK) == 0 || errno != EACCES) return 0;
-  char* c = p.text + sizeof kRoot;
+  char* c = p.text + strlen(root) + 1;
   for (;;) {
     c = strchr(c, '/');
     if (c == nullptr) return 0;
@@ -109,29 +115,27 @@ int PutOn(int tree, const Path& p, const std::optional<FileId>& wanted) {
   return e;
 }
 
-// The source of a step, open before anything of the host is covered. -1: none needed; errno in `error`.
-int OpenSource(const MountStep& step, int& error) {
-  error = 0;
+// The source of a step that names it by path, open before anything of the host is covered.
+int OpenSource(SharedStep& step) {
+  if (step.brings_tree) return 0;
   int fd = -1;
-  if (step.kind == MountStep::Kind::kBind && !step.tree) {
-    fd = open_tree(AT_FDCWD, step.source.c_str(),
-                   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (step.recursive ? AT_RECURSIVE : 0));
+  if (step.kind == MountStep::Kind::kBind) {
+    fd = open_tree(AT_FDCWD, step.source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (step.recursive ? AT_RECURSIVE : 0));
   } else if (step.kind == MountStep::Kind::kOverlay) {
-    fd = open(step.source.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    fd = open(step.source, O_PATH | O_DIRECTORY | O_CLOEXEC);
   } else {
-    return -1;
+    return 0;
   }
-  if (fd < 0) {
-    error = errno;
-  } else if (!Is(fd, step.expect)) {
+  if (fd < 0) return errno;
+  if (!Is(fd, step.expect)) {
     close(fd);
-    fd = -1;
-    error = ESTALE;
+    return ESTALE;
   }
-  return fd;
+  step.opened = fd;
+  return 0;
 }
 
-int Bind(const MountStep& step, int tree, Path& p) {
+int Bind(const SharedStep& step, int tree, Path& p) {
   if (const int e = MakeTarget(p, step.directory)) return e;
   if (step.attributes != 0) {
     mount_attr attributes{};
@@ -162,20 +166,22 @@ int Overlay(int folder, Path& p) {
   return e;
 }
 
-int WriteText(const MountStep& step, Path& p) {
+int WriteText(const SharedStep& step, Path& p) {
   int fd = -1;
   if (const int e = WithParents(p, [&] { return (fd = MakeFile(p)) >= 0 ? 0 : errno; })) return e;
-  const ssize_t n = write(fd, step.source.data(), step.source.size());
-  const int e = n == static_cast<ssize_t>(step.source.size()) ? 0 : (n < 0 ? errno : ENOSPC);
+  const ssize_t n = write(fd, step.source, step.source_bytes);
+  const int e = n == static_cast<ssize_t>(step.source_bytes) ? 0 : (n < 0 ? errno : ENOSPC);
   close(fd);
   return e;
 }
 
-int Hide(const MountStep& step, Path& p) {
+int Hide(const SharedStep& step, Path& p) {
   struct stat st {};
   if (lstat(p.text, &st) != 0)
     return step.optional && (errno == ENOENT || errno == ENOTDIR || errno == EACCES) ? 0 : errno;
-  const int tree = open_tree(AT_FDCWD, S_ISDIR(st.st_mode) ? kClosed : kNothing, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  Path source;
+  snprintf(source.text, sizeof source.text, "%s/%s", staging, S_ISDIR(st.st_mode) ? kClosed : kNothing);
+  const int tree = open_tree(AT_FDCWD, source.text, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
   if (tree < 0) return errno;
   mount_attr attributes{};
   attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
@@ -197,19 +203,19 @@ unsigned long MountFlags(uint64_t attributes) {
   return flags;
 }
 
-int Take(const MountStep& step, int source) {
+int Take(const SharedStep& step) {
   Path p;
   if (!Place(step.target, p)) return ENAMETOOLONG;
   switch (step.kind) {
     case MountStep::Kind::kDirectory: return MakeDirectory(p);
     case MountStep::Kind::kSymlink:
-      return WithParents(p, [&] { return symlink(step.source.c_str(), p.text) == 0 ? 0 : errno; });
+      return WithParents(p, [&] { return symlink(step.source, p.text) == 0 ? 0 : errno; });
     case MountStep::Kind::kText: return WriteText(step, p);
     case MountStep::Kind::kTmpfs:
       if (const int e = MakeTarget(p, true)) return e;
-      return mount("tmpfs", p.text, "tmpfs", MountFlags(step.attributes), step.source.c_str()) == 0 ? 0 : errno;
-    case MountStep::Kind::kBind: return Bind(step, step.tree ? step.tree.get() : source, p);
-    case MountStep::Kind::kOverlay: return Overlay(source, p);
+      return mount("tmpfs", p.text, "tmpfs", MountFlags(step.attributes), step.source) == 0 ? 0 : errno;
+    case MountStep::Kind::kBind: return Bind(step, step.opened, p);
+    case MountStep::Kind::kOverlay: return Overlay(step.opened, p);
     case MountStep::Kind::kDevpts:
       if (const int e = MakeDirectory(p)) return e;
       return mount("devpts", p.text, "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620") == 0
@@ -224,49 +230,68 @@ int Take(const MountStep& step, int source) {
   return EINVAL;
 }
 
-int Scaffold() {
-  if (mount("scaffold", kScaffold, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=64k") != 0) return errno;
-  if (mkdir(kRoot, 0755) != 0 || mkdir(kEmpty, 0755) != 0 || mkdir(kClosed, 0) != 0) return errno;
-  const int fd = open(kNothing, O_CREAT | O_WRONLY | O_CLOEXEC, 0);
+int FillStaging() {
+  Path p;
+  snprintf(p.text, sizeof p.text, "%s/%s", staging, kClosed);
+  if (mkdir(p.text, 0) != 0) return errno;
+  snprintf(p.text, sizeof p.text, "%s/%s", staging, kNothing);
+  const int fd = open(p.text, O_CREAT | O_WRONLY | O_CLOEXEC, 0);
   if (fd < 0) return errno;
   close(fd);
+  return 0;
+}
+
+int Scaffold() {
+  if (mount("scaffold", kScaffold, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=64k") != 0) return errno;
+  if (mkdir(kRoot, 0755) != 0 || mkdir(kEmpty, 0755) != 0) return errno;
+  if (const int e = FillStaging()) return e;
   // pivot_root wants a mount of its own; 4 MiB hold the small files written here and nothing of the agent's.
   return mount("root", kRoot, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=4m") == 0 ? 0 : errno;
 }
 
-int Enter() {
-  if (chdir(kRoot) != 0 || PivotRoot(".", ".") != 0 || umount2(".", MNT_DETACH) != 0 || chdir("/") != 0) return errno;
+}  // namespace
+
+int KeepMountsHere() { return mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 ? 0 : errno; }
+
+int OpenSources(std::span<SharedStep> steps, size_t& index) {
+  for (index = 0; index < steps.size(); ++index) {
+    SharedStep& step = steps[index];
+    const int e = OpenSource(step);
+    if (e != 0 && !(step.optional && e == ENOENT)) return e;
+    if (e != 0) step.opened = kMissing;
+  }
   return 0;
 }
 
-}  // namespace
-
-int BuildRoot(const std::vector<MountStep>& steps, size_t& index) {
-  int sources[kMaxMountSteps];
-  index = steps.size();
-  if (steps.size() > kMaxMountSteps) return E2BIG;
-  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return errno;
-  for (size_t i = 0; i < steps.size(); ++i) {
-    int error = 0;
-    sources[i] = OpenSource(steps[i], error);
-    if (error != 0 && !(steps[i].optional && error == ENOENT)) {
-      index = i;
-      return error;
-    }
-    if (error != 0) sources[i] = -2;  // optional and missing
-  }
+int BeginRoot() {
   umask(0);
-  if (const int e = Scaffold()) return e;
-  for (size_t i = 0; i < steps.size(); ++i) {
-    if (sources[i] == -2) continue;
-    const int e = Take(steps[i], sources[i]);
-    if (sources[i] >= 0) close(sources[i]);
-    if (e != 0) {
-      index = i;
-      return e;
+  return Scaffold();
+}
+
+int TakeSteps(std::span<SharedStep> steps, size_t& index) {
+  index = 0;
+  bool filled = staging != kStaging;
+  for (index = 0; index < steps.size(); ++index) {
+    SharedStep& step = steps[index];
+    if (step.opened == kMissing) continue;
+    int e = 0;
+    if (!filled && step.kind == MountStep::Kind::kHide) {
+      e = mount("staging", kStaging, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=64k") == 0 ? FillStaging() : errno;
+      filled = true;
     }
+    if (e == 0) e = Take(step);
+    if (step.opened >= 0) close(step.opened);
+    if (e != 0) return e;
   }
-  return Enter();
+  // What was hidden with it keeps its own mounts.
+  return staging == kStaging && filled && umount2(kStaging, MNT_DETACH) != 0 ? errno : 0;
+}
+
+int EnterRoot() {
+  if (chdir(kRoot) != 0 || PivotRoot(".", ".") != 0 || umount2(".", MNT_DETACH) != 0 || chdir("/") != 0) return errno;
+  root = "";
+  staging = kStaging;
+  return 0;
 }
 
 }  // namespace hexr::spawner

@@ -1,7 +1,9 @@
-// What a child does between clone3 and exec, worked out beforehand by the parent.
+// What a child does between clone3 and exec, worked out by the parent.
 //
 // The spawner may have threads, so its child may only make system calls: no allocation, no locks, no stdio. Everything
-// that has to be computed is in this value, and child.cc walks through it. Immutable once the child exists.
+// that has to be computed is in these two values, and child.cc walks through them: the groundwork, which is the same
+// for every agent of a tenant and can be done before there is one, and the plan of one agent, which reaches the child
+// laid flat in memory that they share (shared_plan.h).
 #pragma once
 
 #include <linux/filter.h>
@@ -59,13 +61,35 @@ struct LandlockRule {
   uint64_t rights;
 };
 
-struct ChildPlan {
+// What is made ahead of a plan: namespaces, network, and of the root what is new for each agent and holds nothing yet.
+struct Groundwork {
   // Identity inside: the one uid and gid that are mapped.
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::vector<ListenerSpec> listeners;
+  std::vector<MountStep> mounts;
+  // The plan's mounts name their sources by path: the host has to be in sight until they are open, so that nothing is
+  // mounted before the plan is there.
+  bool sources_by_path = false;
+  std::vector<sock_filter> filter;
+  unsigned filter_flags = 0;
+  // Its control group, if any: the child is born in it and moves itself in the hierarchies of version 1. Passes to the
+  // launch's handles.
+  CgroupLeaf cgroup;
+
+  // Descriptors of the child, besides trees: set by the parent.
+  UniqueFd sync;               // the parent's questions and ours
+  UniqueFd errors;             // write end, close-on-exec: ChildError, or end of file when exec has worked
+  UniqueFd control;            // PID 1's end
+  bool asks_for_maps = false;  // a plain user's node: kSyncBorn; set by the parent as well
+};
+
+struct ChildPlan {
+  // The groundwork's: what is written into files for the agent.
   uid_t uid = 0;
   gid_t gid = 0;
   std::string hostname;
 
-  std::vector<ListenerSpec> listeners;
   std::vector<MountStep> mounts;
   std::string working_folder;  // as the agent sees it
   std::vector<std::pair<int, rlimit>> rlimits;
@@ -74,8 +98,6 @@ struct ChildPlan {
   uint64_t landlock_rights = 0;  // handled; 0: no Landlock here
   uint64_t landlock_scopes = 0;
   std::vector<LandlockRule> landlock;
-  std::vector<sock_filter> filter;
-  unsigned filter_flags = 0;
 
   // stdin, stdout, stderr; a true in `terminal` replaces that one by the agent's own terminal.
   UniqueFd stdio[3];
@@ -85,21 +107,6 @@ struct ChildPlan {
   std::vector<std::string> argv;
   std::vector<std::string> env;         // "NAME=value"
   std::vector<std::string> candidates;  // absolute paths to try for argv[0], in order of PATH
-  // argv and env as execve wants them, and as a shell wants them for a script without "#!"; set by Seal.
-  std::vector<char*> argv_pointers, env_pointers, shell_pointers;
-
-  // Its control group, if any: the child is born in it and moves itself in the hierarchies of version 1. Passes to the
-  // launch's handles.
-  CgroupLeaf cgroup;
-
-  // Descriptors of the child, besides stdio and trees: set by the parent.
-  UniqueFd sync;               // the parent's questions and ours
-  UniqueFd errors;             // write end, close-on-exec: ChildError, or end of file when exec has worked
-  UniqueFd control;            // PID 1's end
-  bool asks_for_maps = false;  // a plain user's node: kSyncBorn; set by the parent as well
-
-  // After the last change: fills the pointer arrays. The strings must not move afterwards.
-  void Seal();
 };
 
 // What a failing child leaves in the error pipe before it ends.
@@ -109,6 +116,7 @@ struct ChildError {
     kIdentity,
     kNetwork,
     kListener,
+    kGround,  // a mount of the groundwork
     kMount,
     kPivot,
     kWorkingFolder,
@@ -131,8 +139,11 @@ struct ChildError {
 // Messages on `sync`, one byte each, with descriptors.
 inline constexpr char kSyncBorn = 'n';  // child → parent: its folder of /proc can be written to, for the maps
 inline constexpr char kSyncGo = 'g';    // parent → child: the maps are written / the agent is registered: exec
-inline constexpr char kSyncBuilt =
-    'b';  // PID 1 → parent: listeners in order, SOCK_DIAG socket, terminal's master if any
-inline constexpr char kSyncReady = 'r';  // PID 2 → parent: filter's listener, program file; then the program's path
+inline constexpr char kSyncBuilt = 'b';  // PID 1 → parent: the groundwork is done: listeners in order, SOCK_DIAG socket
+// parent → PID 1: stdio, then the trees of the plan's mounts, in several messages where one does not hold them; with
+// the last of them the shared plan is there.
+inline constexpr char kSyncMore = 'm', kSyncPlan = 'p';
+// PID 2 → parent: filter's listener, program file, terminal's master if any; then the program's path
+inline constexpr char kSyncReady = 'r';
 
 }  // namespace hexr::spawner

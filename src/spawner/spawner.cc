@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <set>
 
 #include "base/bytes.h"
 #include "base/limits/agents.h"
@@ -55,7 +56,8 @@ Spawner::Spawner(runtime::Loop& loop, const Clock& clock, Random& random, Spawne
       supervisor_(supervisor),
       images_(loop),
       owners_(loop, clock),
-      cgroups_(MakeCgroups(options_.paths.run_dir)) {}
+      cgroups_(MakeCgroups(options_.paths.run_dir)),
+      nursery_(loop, [this](const IdSegment& tenant) { return PrepareAgent(*this, tenant); }) {}
 
 Spawner::~Spawner() = default;
 
@@ -142,6 +144,7 @@ Instance::OnEnded Spawner::OnEnded() {
       unheard_.push_back({instance.facts().id.value(), instance.facts().caller_uid, instance.Ended(status)});
     }
     instances_.erase(instance.facts().id.value());
+    nursery_.Ended();
     CheckDrained();
   };
 }
@@ -201,8 +204,14 @@ void Spawner::OnPeer(const std::string& role, const std::string& tenant, UniqueF
 
 void Spawner::OnSupervisor(Message m, Channel::Reply reply) {
   if (m.body.has_tenants()) {
-    tenants_.clear();
-    for (const auto& t : m.body.tenants().tenants()) tenants_[t.tenant()] = t.uid_base();
+    const auto before = std::exchange(tenants_, {});
+    std::set<std::string> same;
+    for (const auto& t : m.body.tenants().tenants()) {
+      tenants_[t.tenant()] = t.uid_base();
+      if (const auto it = before.find(t.tenant()); it != before.end() && it->second == t.uid_base())
+        same.insert(t.tenant());
+    }
+    nursery_.KeepOnly(same);
     return reply.Ack();
   }
   if (m.body.has_park()) {
@@ -334,6 +343,7 @@ void Spawner::Unpark(const std::string& key) {
 
 void Spawner::Drain(std::chrono::milliseconds deadline, UniqueFunction<void()> done) {
   draining_ = true;
+  nursery_.Close();
   on_drained_ = std::move(done);
   for (const auto& [id, instance] : instances_) {
     instance->Signal(SIGTERM);

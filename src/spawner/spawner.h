@@ -43,6 +43,7 @@ class Spawner final : private Links, private LaunchHost {
   void Drain(std::chrono::milliseconds deadline, UniqueFunction<void()> done);
 
   size_t instances() const override { return instances_.size(); }
+  size_t prepared() const { return nursery_.waiting(); }
 
  private:
   // Links
@@ -66,6 +67,7 @@ class Spawner final : private Links, private LaunchHost {
   const config::Paths& paths() const override { return options_.paths; }
   const Cgroups& cgroups() const override { return *cgroups_; }
   Idmapper* idmapper() override { return options_.privileged ? &idmapper_ : nullptr; }
+  Nursery& nursery() override { return nursery_; }
   Result<HostIds> IdsOf(const IdSegment& tenant) const override;
   Instance* FindByPidNamespace(const std::vector<uint64_t>& inodes) override;
   std::vector<std::string> Sharing(const std::vector<Given>& folders) const override;
@@ -90,6 +92,7 @@ class Spawner final : private Links, private LaunchHost {
   OwnerTurns owners_;
   Idmapper idmapper_;
   std::unique_ptr<Cgroups> cgroups_;
+  Nursery nursery_;
   std::map<std::string, uint32_t> tenants_;  // → uid base
   std::map<std::string, std::unique_ptr<Instance>> instances_;
   bool unparked_ = false;  // what the predecessor parked is in instances_

@@ -4,6 +4,7 @@
 
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cstddef>
@@ -40,6 +41,13 @@ inline constexpr uint64_t kLandlockScopeSignal = 1ULL << 1;          // ABI 6
 // linux/seccomp.h: notification sleeps are killable only (5.19); hand-over on the same CPU (6.6).
 inline constexpr unsigned kSeccompWaitKillableRecv = 1U << 5;
 inline constexpr unsigned kSeccompFdSyncWakeUp = 1U << 0;
+
+// Nanoseconds of CLOCK_MONOTONIC; also between clone3 and exec. For saying how long something took, nothing else.
+inline int64_t MonotonicNanos() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
 
 inline int PivotRoot(const char* new_root, const char* put_old) {
   return static_cast<int>(syscall(SYS_pivot_root, new_root, put_old));

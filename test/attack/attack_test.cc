@@ -43,7 +43,7 @@ std::string Outcome(const Attack& attack) {
   o.working_folder = folder.path();
   o.given = {{folder.path(), true}};
   o.landlock = attack.landlock;
-  if (attack.filter == Filter::kOff) o.change = [](ChildPlan& p) { p.filter = NoFilter(); };
+  if (attack.filter == Filter::kOff) o.change_ground = [](Groundwork& g) { g.filter = NoFilter(); };
   if (attack.with) attack.with(o);
   Agent agent(std::move(o));
   if (!agent.started().ok()) return "not started: " + agent.started().error().ToString();
@@ -283,6 +283,7 @@ TEST_P(AttackTest, SocketsOfTheHostBelowAReadOnlyFolder) {
     // A plain bind in its place lets it through: what stops it above is the kind of mount.
     const auto plain_bind = [&](AgentOptions& o) {
       read_only(o);
+      o.change_ground = [](Groundwork& g) { g.sources_by_path = true; };
       o.change = [&](ChildPlan& p) {
         for (MountStep& s : p.mounts) {
           if (s.target != given.path()) continue;

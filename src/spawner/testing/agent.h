@@ -20,6 +20,7 @@
 #include "runtime/process.h"
 #include "spawner/filter.h"
 #include "spawner/folders.h"
+#include "spawner/ground.h"
 #include "spawner/init.h"
 #include "spawner/landlock.h"
 #include "spawner/launch.h"
@@ -105,6 +106,7 @@ struct AgentOptions {
   bool landlock = true;
   ExecCalls exec = ExecCalls::kNotify;
   std::function<void(ChildPlan&)> change;
+  std::function<void(Groundwork&)> change_ground;
 };
 
 inline ListenerSpec Tcp(uint16_t port, bool v6 = false) {
@@ -212,17 +214,17 @@ class Agent {
  private:
   void Begin(AgentOptions o, bool answer_execs) {
     auto plan = std::make_unique<ChildPlan>();
+    auto ground = std::make_unique<Groundwork>();
     const bool root = geteuid() == 0;
     plan->uid = root ? 1000 : geteuid();
     plan->gid = root ? 1000 : getegid();
     plan->hostname = "agent";
-    plan->listeners = o.listeners;
     plan->argv = o.argv;
     plan->env = o.env;
-    plan->filter = BuildAgentFilter(o.exec);
-    plan->filter_flags = o.exec == ExecCalls::kNotify
-                             ? static_cast<unsigned>(SECCOMP_FILTER_FLAG_NEW_LISTENER) | kSeccompWaitKillableRecv
-                             : static_cast<unsigned>(SECCOMP_FILTER_FLAG_NEW_LISTENER);
+    ground->filter = BuildAgentFilter(o.exec);
+    ground->filter_flags = o.exec == ExecCalls::kNotify
+                               ? static_cast<unsigned>(SECCOMP_FILTER_FLAG_NEW_LISTENER) | kSeccompWaitKillableRecv
+                               : static_cast<unsigned>(SECCOMP_FILTER_FLAG_NEW_LISTENER);
     if (o.argv[0].find('/') != std::string::npos)
       plan->candidates = {o.argv[0]};
     else
@@ -236,10 +238,15 @@ class Agent {
     request.caller_gids = o.caller_gids;
     request.home = "/home/u";
     request.caller_uid = o.caller_uid;
-    request.api_socket = o.api_socket;
+    ground->uid = plan->uid;
+    ground->gid = plan->gid;
+    ground->listeners = o.listeners;
     if (o.ask) o.ask(request);
     const HostIds ids = root ? HostIds{kTenantUid, kTenantUid} : HostIds{geteuid(), getegid()};
     std::vector<std::string> writable;
+    auto origins = PlanGround({o.api_socket, "", ids, root ? &idmapper_ : nullptr}, *ground, ground_weaker_);
+    started_ = origins.ok() ? Ok() : Status(origins.error());
+    if (!started_.ok()) return;
     Result<FolderNotes> notes = PlanFolders(request, ids, root ? &idmapper_ : nullptr, *plan, writable);
     if (!notes.ok()) {
       started_ = notes.error();
@@ -256,13 +263,12 @@ class Agent {
     plan->stdio[2] = UniqueFd(fcntl(out[1], F_DUPFD_CLOEXEC, 3));
     for (bool& t : plan->terminal) t = o.terminal;
     if (o.change) o.change(*plan);
+    if (o.change_ground) o.change_ground(*ground);
     (void)!write(input_.get(), o.stdin_text.data(), o.stdin_text.size());
 
-    Result<std::unique_ptr<Launch>> launch = Launch::Start(std::move(plan), ids);
-    if (!launch.ok()) {
-      started_ = launch.error();
-      return;
-    }
+    Result<std::unique_ptr<Launch>> launch = Launch::Prepare(std::move(ground), ids);
+    started_ = launch.ok() ? (*launch)->Begin(std::move(plan)) : Status(launch.error());
+    if (!started_.ok()) return;
     started_ = WaitFor(**launch, Launch::State::kReady);
     if (!started_.ok()) {
       exit_code_ = (*launch)->failure().exit_code;
@@ -310,6 +316,7 @@ class Agent {
   Idmapper idmapper_;
   AgentHandles handles_;
   FolderNotes notes_;
+  std::vector<std::string> ground_weaker_;
   UniqueFd output_, input_;
   Status started_;
   int exit_code_ = 0;
