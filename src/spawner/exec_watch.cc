@@ -36,7 +36,10 @@ constexpr unsigned long kNotifSetFlags = _IOW('!', 4, uint64_t);
 Result<ExecJournal> ExecJournal::Map(UniqueFd memory) {
   void* at = mmap(nullptr, kJournalBytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory.get(), 0);
   if (at == MAP_FAILED) return ErrnoError("map exec journal", errno);
-  return ExecJournal(std::move(memory), static_cast<Slot*>(at));
+  ExecJournal mapped(std::move(memory), static_cast<Slot*>(at));
+  // The next agent's PID 1 begins as a copy of this process, and never execs.
+  if (madvise(at, kJournalBytes, MADV_DONTFORK) != 0) return ErrnoError("map exec journal", errno);
+  return mapped;
 }
 
 Result<ExecJournal> ExecJournal::Create() {

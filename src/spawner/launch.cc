@@ -147,7 +147,12 @@ Status Launch::Clone() {
     args.flags |= CLONE_INTO_CGROUP;
     args.cgroup = static_cast<uint64_t>(ground_->cgroup.folder());
   }
+  // The plans of other launches are none of this child's business.
+  RETURN_IF_ERROR(memory_.ShareWithNextChild(true));
   const auto pid = static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args));
+  const int failed = errno;
+  if (pid != 0) HEXR_CHECK(memory_.ShareWithNextChild(false).ok());
+  errno = failed;
   if (pid < 0) return ErrnoError("make the agent's namespaces (clone3)", errno);
   if (pid == 0) RunChild(*ground_, *memory_.plan());
   handles_.init_pid = pid;

@@ -84,6 +84,10 @@ TEST_P(NurseryTest, WhatWaitsHoldsNothingOfTheCallerBefore) {
       std::string all((std::istreambuf_iterator<char>(mounts)), {});
       EXPECT_TRUE(geteuid() != 0 || !all.empty());
       EXPECT_EQ(all.find(folder.path() + " "), std::string::npos);
+      std::ifstream maps(proc + "/maps");
+      size_t plans = 0;
+      for (std::string line; std::getline(maps, line);) plans += line.find("rw-s") != std::string::npos;
+      EXPECT_EQ(plans, geteuid() == 0 ? 1u : 0u) << "its own plan's pages, and no other's";  // a plain user sees none
       const auto files = [&] {
         size_t n = 0;
         DIR* d = opendir((proc + "/fd").c_str());

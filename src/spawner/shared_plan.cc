@@ -18,9 +18,16 @@ Result<SharedPlanMemory> SharedPlanMemory::Make() {
                   MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (at == MAP_FAILED) return ErrnoError("memory for a plan", errno);
   m.base_ = static_cast<char*>(at);
+  RETURN_IF_ERROR(m.ShareWithNextChild(false));
   m.plan_ = new (at) SharedPlan{};
   m.used_ = sizeof(SharedPlan);
   return m;
+}
+
+Status SharedPlanMemory::ShareWithNextChild(bool on) {
+  if (madvise(base_, limits::kMaxSharedPlanBytes, on ? MADV_DOFORK : MADV_DONTFORK) != 0)
+    return ErrnoError("memory for a plan", errno);
+  return Ok();
 }
 
 SharedPlanMemory::~SharedPlanMemory() {

@@ -3,6 +3,7 @@
 // A child that was made ahead of its plan cannot find it in the memory it inherited. It has these pages at the same
 // addresses as its maker, who writes into them once, says so over `sync`, and lets go of them. The child is trusted
 // with its own part of the plan only: the pages of one child are seen by no other, and by no program that runs in it.
+// One thread makes the children: what is shared with the next is not shared with another's.
 #pragma once
 
 #include <sys/resource.h>
@@ -77,6 +78,8 @@ class SharedPlanMemory {
   ~SharedPlanMemory();
 
   SharedPlan* plan() const { return plan_; }
+  // A child that is made meanwhile has these pages; one that is made at any other time has not.
+  Status ShareWithNextChild(bool on);
   // RESOURCE_EXHAUSTED over limits::kMaxSharedPlanBytes.
   Status Write(const std::vector<MountStep>& ground);
   Status Write(const ChildPlan& plan);

@@ -1,6 +1,9 @@
 #include "spawner/shared_plan.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstring>
 
@@ -37,6 +40,22 @@ TEST(SharedPlanTest, HoldsAPlanAsExecAndAShellWantIt) {
   EXPECT_EQ(shared.mounts[0].source_bytes, 3u);
   EXPECT_EQ(memcmp(shared.mounts[0].source, "a\0b", 3), 0);
   EXPECT_FALSE(shared.mounts[0].brings_tree);
+}
+
+// INV-SPAWN-17: what one launch is given is in no process of another.
+TEST(SharedPlanTest, IsInTheChildThatItIsMeantForAndInNoOther) {
+  auto mine = SharedPlanMemory::Make(), others = SharedPlanMemory::Make();
+  ASSERT_TRUE(mine.ok() && others.ok());
+  ASSERT_TRUE(mine->ShareWithNextChild(true).ok());
+  fflush(nullptr);
+  const pid_t child = fork();
+  if (child == 0) {
+    const auto mapped = [](const SharedPlanMemory& m) { return msync(m.plan(), 1, MS_ASYNC) == 0; };
+    _exit((mapped(*mine) ? 1 : 0) + (mapped(*others) ? 2 : 0));
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(WEXITSTATUS(status), 1);
 }
 
 TEST(SharedPlanTest, APlanOverTheBoundIsRefused) {

@@ -307,7 +307,7 @@ class Agent {
         r.id = n.id;
         r.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
         ioctl(listener.get(), SECCOMP_IOCTL_NOTIF_SEND, &r);
-      } else if ((p.revents & (POLLHUP | POLLERR)) != 0) {
+      } else if ((p.revents & POLLHUP) != 0) {  // POLLERR alone: the kernel could not look just now
         return;
       }
     }
