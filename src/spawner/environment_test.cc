@@ -17,42 +17,50 @@ std::string Of(size_t length, std::string_view from) {
   return text.substr(0, length);
 }
 
+// What issuers begin their secrets with, and how many characters of which kind follow at least.
+struct Form {
+  std::string_view begin;
+  size_t least;
+  std::string_view from = "aB3dE6gH9";
+};
+constexpr Form kForms[] = {
+    {"AKIA", 16, "A1B2C3"}, {"ASIA", 16, "A1B2C3"}, {"AIza", 35},        {"ya29.", 20},
+    {"GOCSPX-", 20},        {"ghp_", 30},           {"gho_", 30},        {"ghu_", 30},
+    {"ghs_", 30},           {"ghr_", 30},           {"github_pat_", 30}, {"glpat-", 20},
+    {"xoxa-", 10},          {"xoxb-", 10},          {"xoxp-", 10},       {"xoxr-", 10},
+    {"xoxs-", 10},          {"xapp-", 10},          {"sk-", 20},         {"sk-ant-api03-", 20},
+    {"gsk_", 20},           {"xai-", 20},           {"hf_", 30},         {"r8_", 30},
+    {"sk_live_", 16},       {"sk_test_", 16},       {"rk_live_", 16},    {"whsec_", 20},
+    {"npm_", 36},           {"pypi-AgE", 30},       {"dckr_pat_", 20},   {"dop_v1_", 64, "0a1b2c"},
+    {"hvs.", 20},           {"dapi", 32, "0a1b2c"}, {"SG.", 20},         {"AGE-SECRET-KEY-1", 50, "A1B2C3"},
+};
+
 TEST(EnvironmentTest, SecretsAreKnownByTheShapeOfTheirValuesWhateverTheirNames) {
-  const std::string mixed = Of(64, "aB3dE6gH9"), upper = Of(64, "A1B2C3"), hex = Of(64, "0a1b2c");
+  for (const Form& form : kForms) {
+    const std::string value = std::string(form.begin) + Of(form.least, form.from);
+    EXPECT_FALSE(SecretIn(value).empty()) << value;
+    EXPECT_FALSE(SecretOf("SOMETHING", value).empty()) << value;
+    EXPECT_FALSE(SecretIn("-H 'x: " + value + "' -s").empty()) << value << " inside of something longer";
+    if (form.begin == "sk-ant-api03-") continue;  // one of "sk-", and longer than those have to be
+    EXPECT_TRUE(SecretIn(value.substr(0, value.size() - 1)).empty()) << value << " is one character too short";
+  }
+  const std::string mixed = Of(64, "aB3dE6gH9"), upper = Of(64, "A1B2C3");
   const std::vector<std::string> secrets = {
-      "AKIA" + upper.substr(0, 16),
-      "ASIA" + upper.substr(0, 16),
-      "AIza" + mixed.substr(0, 35),
-      "ya29." + mixed,
-      "ghp_" + mixed.substr(0, 36),
-      "github_pat_" + mixed,
-      "glpat-" + mixed.substr(0, 20),
-      "xoxb-" + mixed,
-      "sk-" + mixed.substr(0, 48),
-      "sk-ant-api03-" + mixed,
-      "hf_" + mixed.substr(0, 34),
-      "sk_live_" + mixed.substr(0, 24),
-      "npm_" + mixed.substr(0, 36),
-      "pypi-AgE" + mixed,
-      "dop_v1_" + hex,
-      "hvs." + mixed,
       "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0." + mixed,
       "-----BEGIN EC PRIVATE KEY-----\nMHc=\n-----END EC PRIVATE KEY-----",
       "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl",
       "{\"type\": \"service_account\", \"private_key\": \"x\"}",
       "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=" + mixed + "==;EndpointSuffix=core.windows.net",
+      "Endpoint=sb://x.servicebus.windows.net/;SharedAccessKeyName=a;SharedAccessKey=" + mixed + "=",
       "postgres://app:hunter2@db.internal/x",
       "first http://plain.test/ then redis://:pw@cache:6379",
       "https://hooks.slack.com/services/T0/B0/x",
       Of(40, "aB3/dE6+gH9"),
-      // Inside of something longer.
-      "-H 'Authorization: Bearer ghp_" + mixed.substr(0, 36) + "' -s",
       "a=1,k=AKIA" + upper.substr(0, 16) + ",b=2",
   };
   for (const std::string& value : secrets) {
     EXPECT_FALSE(SecretIn(value).empty()) << value;
     EXPECT_FALSE(SecretOf("SOMETHING", value).empty()) << value;
-    // Cut in the middle it is nothing, but for what a word tells.
   }
 }
 
