@@ -7,6 +7,10 @@ else()
   # g++ 12 reports false positives of these inside libstdc++ at -O2.
   add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict> -Wno-stringop-overflow -Wno-array-bounds
                       -Wno-maybe-uninitialized)
+  # In a unity build every file but the first is an included one, whose unnamed namespaces it takes for shared.
+  if(CMAKE_UNITY_BUILD)
+    add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>)
+  endif()
 endif()
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
   add_compile_options(-D_FORTIFY_SOURCE=2)

@@ -1,11 +1,17 @@
-# hexr_room(NAME [DEPS …] [TEST_DEPS …] [EXCLUDE regex…])
+# hexr_room(NAME [APART] [DEPS …] [TEST_DEPS …] [EXCLUDE regex…])
 # One folder, one library, one test binary. Sources are found by name:
 #   x.cc → library hexr_NAME     x_test.cc → NAME_test     x_fuzz.cc → fuzz_x (corpus in fuzz/corpus/x)
 #   NAME_checks: the test binary and the fuzzers, which replay their corpora
 #   x_bench.cc → NAME_bench      main.cc is never picked up: programs say so themselves.
+# Most presets compile several files of a room as one (a unity build takes half the time), so names in a room's unnamed
+# namespaces differ from file to file. APART: its files use the same names and are compiled one by one. The debug
+# preset compiles all files one by one, so that each is known to include what it uses.
 # Sub-folders (policy/rego) belong to their room unless they have a CMakeLists.txt of their own.
 function(hexr_room NAME)
-  cmake_parse_arguments(R "" "" "DEPS;TEST_DEPS;EXCLUDE" ${ARGN})
+  cmake_parse_arguments(R "APART" "" "DEPS;TEST_DEPS;EXCLUDE" ${ARGN})
+  if(R_APART)
+    set(CMAKE_UNITY_BUILD OFF)
+  endif()
   file(GLOB_RECURSE all CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} *.cc)
   file(GLOB_RECURSE subs CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} CMakeLists.txt)
   foreach(s ${subs})
@@ -61,7 +67,7 @@ function(hexr_room NAME)
     if(HEXR_FUZZ)
       target_link_options(fuzz_${stem} PRIVATE -fsanitize=fuzzer)
     else()
-      target_sources(fuzz_${stem} PRIVATE ${CMAKE_SOURCE_DIR}/fuzz/replay_main.cc)
+      target_link_libraries(fuzz_${stem} PRIVATE hexr_replay)
       add_test(NAME corpus_${stem} COMMAND fuzz_${stem} ${CMAKE_SOURCE_DIR}/fuzz/corpus/${stem})
       set_tests_properties(corpus_${stem} PROPERTIES LABELS "fast;${NAME}")
       add_dependencies(${NAME}_checks fuzz_${stem})

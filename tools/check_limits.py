@@ -47,8 +47,6 @@ ELSEWHERE: dict[str, set[str]] = {
     "src/ledger/sequencer.cc": {"kMaxCountLineBytes", "kMaxPendingTextBytes", "kMaxStateBytes"},
     "src/ledger/storage.cc": {"kMaxFolderDepth"},
     "src/ledger/tiles.h": {"kMaxBundleBytes", "kMaxEntryBytes", "kMaxTileBytes", "kMaxTileLevel"},
-    "src/ledger/types.cc": {"kMaxExactInteger"},
-    "src/ledger/witness.cc": {"kMaxProofLines"},
     "src/net/unix_peer.cc": {"kMaxRights"},
     "src/policy/rego/builtins/gofmt.h": {"kMaxGoFormatWidth"},
     "src/policy/rego/builtins/jwt.cc": {"kMaxNesting"},

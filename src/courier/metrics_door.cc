@@ -9,7 +9,7 @@
 namespace hexr::courier {
 namespace {
 
-constexpr char kText[] = "text/plain; charset=utf-8";
+constexpr char kPlainText[] = "text/plain; charset=utf-8";
 
 }  // namespace
 
@@ -25,9 +25,9 @@ MetricsDoor::MetricsDoor(runtime::Loop& loop, const Clock& clock, runtime::Uniqu
 
 void MetricsDoor::Answer(const net::HttpRequest& request, std::shared_ptr<net::HttpResponder> responder) {
   if (request.head.method != "GET" && request.head.method != "HEAD") {
-    return responder->Send(405, {{"Allow", "GET, HEAD"}, {"Content-Type", kText}}, "only GET and HEAD\n");
+    return responder->Send(405, {{"Allow", "GET, HEAD"}, {"Content-Type", kPlainText}}, "only GET and HEAD\n");
   }
-  if (request.head.target != "/metrics") return responder->Send(404, {{"Content-Type", kText}}, "not found\n");
+  if (request.head.target != "/metrics") return responder->Send(404, {{"Content-Type", kPlainText}}, "not found\n");
   if (!text_.empty() && clock_.Mono() - gathered_ < limits::kMetricsFreshness) {
     return responder->Send(200, {{"Content-Type", kMetricsContentType}}, text_);
   }
@@ -41,7 +41,7 @@ void MetricsDoor::Answer(const net::HttpRequest& request, std::shared_ptr<net::H
 void MetricsDoor::Gathered(Result<runtime::Message> reply) {
   const auto waiting = std::exchange(waiting_, {});
   if (!reply.ok() || !reply->body.has_metrics()) {
-    for (const auto& r : waiting) r->Send(503, {{"Content-Type", kText}}, "the node does not answer\n");
+    for (const auto& r : waiting) r->Send(503, {{"Content-Type", kPlainText}}, "the node does not answer\n");
     return;
   }
   text_ = ToPrometheusText(reply->body.metrics());

@@ -10,11 +10,11 @@
 namespace hexr::crypto {
 namespace {
 
-constexpr size_t kNonceBytes = 12;
+constexpr size_t kStreamNonceBytes = 12;
 
-std::array<uint8_t, kNonceBytes> Nonce(uint64_t counter) {
-  std::array<uint8_t, kNonceBytes> nonce{};
-  for (size_t i = 0; i < 8; ++i) nonce[kNonceBytes - 1 - i] = static_cast<uint8_t>(counter >> (8 * i));
+std::array<uint8_t, kStreamNonceBytes> Nonce(uint64_t counter) {
+  std::array<uint8_t, kStreamNonceBytes> nonce{};
+  for (size_t i = 0; i < 8; ++i) nonce[kStreamNonceBytes - 1 - i] = static_cast<uint8_t>(counter >> (8 * i));
   return nonce;
 }
 

@@ -9,14 +9,14 @@
 namespace hexr::crypto {
 namespace {
 
-Error Bad(std::string_view what) { return InvalidArgument("JSON: " + std::string(what)); }
+Error BadJson(std::string_view what) { return InvalidArgument("JSON: " + std::string(what)); }
 
 class Scanner {
  public:
   explicit Scanner(std::string_view text) : text_(text) {}
 
   Result<JsonValue> Value(size_t depth) {
-    if (depth > limits::kMaxJoseDepth) return Bad("nested too deeply");
+    if (depth > limits::kMaxJoseDepth) return BadJson("nested too deeply");
     Space();
     const size_t start = at_;
     JsonValue v{JsonKind::kNull, {}, {}};
@@ -57,15 +57,15 @@ class Scanner {
     if (Take('}')) return members;
     do {
       Space();
-      if (Peek() != '"') return Bad("a name is a string");
+      if (Peek() != '"') return BadJson("a name is a string");
       ASSIGN_OR_RETURN(std::string name, String());
-      if (std::ranges::find(members, name, &JsonMember::name) != members.end()) return Bad("a name twice");
-      if (!Take(':')) return Bad("no colon behind a name");
+      if (std::ranges::find(members, name, &JsonMember::name) != members.end()) return BadJson("a name twice");
+      if (!Take(':')) return BadJson("no colon behind a name");
       ASSIGN_OR_RETURN(JsonValue value, Value(depth + 1));
-      if (members.size() == limits::kMaxJoseMembers) return Bad("too many members");
+      if (members.size() == limits::kMaxJoseMembers) return BadJson("too many members");
       members.push_back({std::move(name), std::move(value)});
     } while (Take(','));
-    if (!Take('}')) return Bad("an object that does not end");
+    if (!Take('}')) return BadJson("an object that does not end");
     return members;
   }
 
@@ -77,7 +77,7 @@ class Scanner {
       ASSIGN_OR_RETURN(JsonValue value, Value(depth + 1));
       values.push_back(std::move(value));
     } while (Take(','));
-    if (!Take(']')) return Bad("an array that does not end");
+    if (!Take(']')) return BadJson("an array that does not end");
     return values;
   }
 
@@ -103,7 +103,7 @@ class Scanner {
   }
 
   Status Word(std::string_view word) {
-    if (!text_.substr(at_).starts_with(word)) return Bad("an unknown word");
+    if (!text_.substr(at_).starts_with(word)) return BadJson("an unknown word");
     at_ += word.size();
     return Ok();
   }
@@ -118,15 +118,15 @@ class Scanner {
     if (Peek() == '-') ++at_;
     const bool zero = Peek() == '0';
     const size_t start = at_;
-    if (!Digits() || (zero && at_ - start > 1)) return Bad("neither a value nor a number");
+    if (!Digits() || (zero && at_ - start > 1)) return BadJson("neither a value nor a number");
     if (Peek() == '.') {
       ++at_;
-      if (!Digits()) return Bad("a number that does not end");
+      if (!Digits()) return BadJson("a number that does not end");
     }
     if (Peek() == 'e' || Peek() == 'E') {
       ++at_;
       if (Peek() == '+' || Peek() == '-') ++at_;
-      if (!Digits()) return Bad("a number that does not end");
+      if (!Digits()) return BadJson("a number that does not end");
     }
     return Ok();
   }
@@ -139,7 +139,7 @@ class Scanner {
                         : c >= 'a' && c <= 'f' ? c - 'a' + 10
                         : c >= 'A' && c <= 'F' ? c - 'A' + 10
                                                : -1;
-      if (digit < 0) return Bad("a broken escape");
+      if (digit < 0) return BadJson("a broken escape");
       v = v << 4 | static_cast<uint32_t>(digit);
     }
     return v;
@@ -149,10 +149,10 @@ class Scanner {
     std::string out;
     ++at_;  // '"'
     for (;;) {
-      if (at_ == text_.size()) return Bad("a string that does not end");
+      if (at_ == text_.size()) return BadJson("a string that does not end");
       const char c = text_[at_++];
       if (c == '"') return out;
-      if (static_cast<unsigned char>(c) < 0x20) return Bad("a control character in a string");
+      if (static_cast<unsigned char>(c) < 0x20) return BadJson("a control character in a string");
       if (c != '\\') {
         out += c;
         continue;
@@ -170,18 +170,18 @@ class Scanner {
         case 't': out += '\t'; break;
         case 'u': {
           ASSIGN_OR_RETURN(uint32_t code, Hex4());
-          if (code >= 0xdc00 && code < 0xe000) return Bad("half a surrogate pair");
+          if (code >= 0xdc00 && code < 0xe000) return BadJson("half a surrogate pair");
           if (code >= 0xd800 && code < 0xdc00) {
-            if (!text_.substr(at_).starts_with("\\u")) return Bad("half a surrogate pair");
+            if (!text_.substr(at_).starts_with("\\u")) return BadJson("half a surrogate pair");
             at_ += 2;
             ASSIGN_OR_RETURN(const uint32_t low, Hex4());
-            if (low < 0xdc00 || low >= 0xe000) return Bad("half a surrogate pair");
+            if (low < 0xdc00 || low >= 0xe000) return BadJson("half a surrogate pair");
             code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
           }
           AppendUtf8(code, out);
           break;
         }
-        default: return Bad("a broken escape");
+        default: return BadJson("a broken escape");
       }
     }
   }
@@ -193,13 +193,13 @@ class Scanner {
 }  // namespace
 
 Result<JsonObject> JsonObject::Parse(std::string_view text) {
-  if (!IsUtf8(text)) return Bad("not UTF-8");
+  if (!IsUtf8(text)) return BadJson("not UTF-8");
   Scanner scanner(text);
   scanner.Space();
-  if (scanner.Peek() != '{') return Bad("not an object");
+  if (scanner.Peek() != '{') return BadJson("not an object");
   JsonObject object;
   ASSIGN_OR_RETURN(object.members_, scanner.Object(0));
-  if (!scanner.AtEnd()) return Bad("something behind the end");
+  if (!scanner.AtEnd()) return BadJson("something behind the end");
   return object;
 }
 
@@ -211,16 +211,16 @@ const JsonValue* JsonObject::Find(std::string_view name) const {
 Result<const std::string*> JsonObject::FindString(std::string_view name) const {
   const JsonValue* const v = Find(name);
   if (v == nullptr) return static_cast<const std::string*>(nullptr);
-  if (v->kind != JsonKind::kString) return Bad(std::string(name) + " is not a string");
+  if (v->kind != JsonKind::kString) return BadJson(std::string(name) + " is not a string");
   return &v->text;
 }
 
 Result<std::vector<JsonValue>> ParseJsonArray(std::string_view text) {
   Scanner scanner(text);
   scanner.Space();
-  if (scanner.Peek() != '[') return Bad("not an array");
+  if (scanner.Peek() != '[') return BadJson("not an array");
   ASSIGN_OR_RETURN(std::vector<JsonValue> values, scanner.Array(0));
-  if (!scanner.AtEnd()) return Bad("something behind the end");
+  if (!scanner.AtEnd()) return BadJson("something behind the end");
   return values;
 }
 

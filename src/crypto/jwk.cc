@@ -18,30 +18,30 @@ struct CurveName {
   KeyType type;
   std::string_view name;
 };
-constexpr std::array<CurveName, 3> kCurves = {
+constexpr std::array<CurveName, 3> kCurveNames = {
     {{KeyType::kP256, "P-256"}, {KeyType::kP384, "P-384"}, {KeyType::kP521, "P-521"}}};
 
-Error Bad(std::string_view what) { return InvalidArgument("JWK: " + std::string(what)); }
+Error BadJwk(std::string_view what) { return InvalidArgument("JWK: " + std::string(what)); }
 
 Result<Bytes> Number(const JsonObject& o, std::string_view name) {
   ASSIGN_OR_RETURN(const std::string* const text, o.FindString(name));
-  if (text == nullptr) return Bad("no " + std::string(name));
+  if (text == nullptr) return BadJwk("no " + std::string(name));
   return Base64UrlDecode(*text);
 }
 
 Result<PublicKey> ParseKey(const JsonObject& o) {
   ASSIGN_OR_RETURN(const std::string* const kty, o.FindString("kty"));
-  if (kty == nullptr) return Bad("no kty");
+  if (kty == nullptr) return BadJwk("no kty");
   if (*kty == "EC") {
     ASSIGN_OR_RETURN(const std::string* const crv, o.FindString("crv"));
-    if (crv == nullptr) return Bad("no crv");
-    const auto curve = std::ranges::find(kCurves, *crv, &CurveName::name);
-    if (curve == kCurves.end()) return Bad("the curve is none of P-256, P-384, P-521");
+    if (crv == nullptr) return BadJwk("no crv");
+    const auto curve = std::ranges::find(kCurveNames, *crv, &CurveName::name);
+    if (curve == kCurveNames.end()) return BadJwk("the curve is none of P-256, P-384, P-521");
     ASSIGN_OR_RETURN(const Bytes x, Number(o, "x"));
     ASSIGN_OR_RETURN(const Bytes y, Number(o, "y"));
     return PublicKey::FromEcPoint(curve->type, x, y);
   }
-  if (*kty != "RSA") return Bad("kty is neither EC nor RSA");
+  if (*kty != "RSA") return BadJwk("kty is neither EC nor RSA");
   ASSIGN_OR_RETURN(const Bytes n, Number(o, "n"));
   ASSIGN_OR_RETURN(const Bytes e, Number(o, "e"));
   return PublicKey::FromRsa(n, e);
@@ -56,7 +56,7 @@ bool HoldsPrivateKey(const JsonObject& o) {
 
 Result<Jwk> FromObject(const JsonObject& o) {
   // A private half in a public document is somebody's accident; keeping the key would make it ours.
-  if (HoldsPrivateKey(o)) return Bad("holds a private key");
+  if (HoldsPrivateKey(o)) return BadJwk("holds a private key");
   ASSIGN_OR_RETURN(PublicKey key, ParseKey(o));
   Jwk jwk{std::move(key)};
   ASSIGN_OR_RETURN(const std::string* const kid, o.FindString("kid"));
@@ -66,20 +66,20 @@ Result<Jwk> FromObject(const JsonObject& o) {
   ASSIGN_OR_RETURN(const std::string* const alg, o.FindString("alg"));
   if (alg != nullptr) {
     ASSIGN_OR_RETURN(const SignatureAlgorithm algorithm, ParseAlgorithm(*alg));
-    if (!Fits(algorithm, jwk.key.type())) return Bad("alg does not fit the key");
+    if (!Fits(algorithm, jwk.key.type())) return BadJwk("alg does not fit the key");
     jwk.algorithm = algorithm;
   }
   if (const JsonValue* const x5c = o.Find("x5c"); x5c != nullptr) {
     ASSIGN_OR_RETURN(const std::vector<JsonValue> entries, ParseJsonArray(x5c->raw));
-    if (entries.empty() || entries.size() > limits::kMaxChainCertificates) return Bad("x5c is empty or too long");
+    if (entries.empty() || entries.size() > limits::kMaxChainCertificates) return BadJwk("x5c is empty or too long");
     for (const JsonValue& entry : entries) {
-      if (entry.kind != JsonKind::kString) return Bad("x5c holds something else than strings");
+      if (entry.kind != JsonKind::kString) return BadJwk("x5c holds something else than strings");
       ASSIGN_OR_RETURN(const Bytes der, Base64Decode(entry.text));
       ASSIGN_OR_RETURN(Certificate certificate, Certificate::Parse(der));
       jwk.x5c.push_back(std::move(certificate));
     }
     // RFC 7517 4.7; otherwise two readers of one document would believe two keys.
-    if (!std::ranges::equal(jwk.x5c.front().spki(), jwk.key.spki())) return Bad("x5c is another key's certificate");
+    if (!std::ranges::equal(jwk.x5c.front().spki(), jwk.key.spki())) return BadJwk("x5c is another key's certificate");
   }
   return jwk;
 }
@@ -95,12 +95,14 @@ Result<std::optional<uint64_t>> Unsigned(const JsonObject& o, std::string_view n
   return std::optional<uint64_t>(n);
 }
 
-std::string CurveNameOf(KeyType type) { return std::string(std::ranges::find(kCurves, type, &CurveName::type)->name); }
+std::string CurveNameOf(KeyType type) {
+  return std::string(std::ranges::find(kCurveNames, type, &CurveName::type)->name);
+}
 
 }  // namespace
 
 Result<Jwk> ParseJwk(std::string_view json) {
-  if (json.size() > limits::kMaxJwkSetBytes) return Bad("too large");
+  if (json.size() > limits::kMaxJwkSetBytes) return BadJwk("too large");
   ASSIGN_OR_RETURN(const JsonObject object, JsonObject::Parse(json));
   return FromObject(object);
 }

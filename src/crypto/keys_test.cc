@@ -12,14 +12,14 @@
 namespace hexr::crypto {
 namespace {
 
-constexpr RevealToken kTest = RevealToken::For("test");
+constexpr RevealToken kKeysTest = RevealToken::For("test");
 constexpr SignatureAlgorithm kAll[] = {
     SignatureAlgorithm::kEs256, SignatureAlgorithm::kEs384, SignatureAlgorithm::kEs512,
     SignatureAlgorithm::kRs256, SignatureAlgorithm::kRs384, SignatureAlgorithm::kRs512,
     SignatureAlgorithm::kPs256, SignatureAlgorithm::kPs384, SignatureAlgorithm::kPs512};
 
-class Keys : public testing::TestWithParam<KeyType> {};
-INSTANTIATE_TEST_SUITE_P(All, Keys, testing::Values(KeyType::kP256, KeyType::kP384, KeyType::kP521, KeyType::kRsa));
+class Keys : public ::testing::TestWithParam<KeyType> {};
+INSTANTIATE_TEST_SUITE_P(All, Keys, ::testing::Values(KeyType::kP256, KeyType::kP384, KeyType::kP521, KeyType::kRsa));
 
 TEST_P(Keys, SignAndVerifyInBothForms) {
   const PrivateKey key = PrivateKey::Generate(GetParam());
@@ -122,7 +122,7 @@ TEST(KeysRefuse, OtherKindsOfKey) {
 TEST(KeysRefuse, PrivateKeyWithAnotherPublicHalf) {
   const Secret mine = PrivateKey::Generate(KeyType::kP256).ToPkcs8();
   const Secret other = PrivateKey::Generate(KeyType::kP256).ToPkcs8();
-  const ByteView a = mine.Reveal(kTest), b = other.Reveal(kTest);
+  const ByteView a = mine.Reveal(kKeysTest), b = other.Reveal(kKeysTest);
   Bytes mixed(a.begin(), a.end());
   std::copy(b.end() - 64, b.end(), mixed.end() - 64);
   EXPECT_FALSE(PrivateKey::FromPkcs8(Secret::Copy(mixed)).ok());

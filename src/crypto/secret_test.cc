@@ -21,7 +21,7 @@
 namespace hexr::crypto {
 namespace {
 
-constexpr RevealToken kTest = RevealToken::For("test");
+constexpr RevealToken kSecretTest = RevealToken::For("test");
 
 // Nothing may print, copy or log a Secret. Each line fails to compile once somebody makes it possible.
 template <class T>
@@ -35,9 +35,10 @@ static_assert(std::is_nothrow_move_constructible_v<Secret>);
 static_assert(!std::is_convertible_v<Secret, ByteView> && !std::is_convertible_v<Secret, std::string_view>);
 static_assert(!std::is_default_constructible_v<RevealToken>);
 
-class SecretBackends : public testing::TestWithParam<SecretBackend> {};
+class SecretBackends : public ::testing::TestWithParam<SecretBackend> {};
 INSTANTIATE_TEST_SUITE_P(All, SecretBackends,
-                         testing::Values(SecretBackend::kMemfdSecret, SecretBackend::kLocked, SecretBackend::kUnlocked),
+                         ::testing::Values(SecretBackend::kMemfdSecret, SecretBackend::kLocked,
+                                           SecretBackend::kUnlocked),
                          [](const auto& param) { return std::string(SecretBackendName(param.param)); });
 
 TEST_P(SecretBackends, HoldsComparesAndMoves) {
@@ -62,7 +63,7 @@ TEST_P(SecretBackends, MemoryIsWipedWhenGivenBack) {
   const uint8_t* at = nullptr;
   {
     const Secret s = Secret::Copy(Bytes(48, 0xaa), arena);
-    at = s.Reveal(kTest).data();
+    at = s.Reveal(kSecretTest).data();
   }
   const ByteView freed(at, 48);  // still mapped: small secrets share chunks
   EXPECT_EQ(Bytes(freed.begin(), freed.end()), Bytes(48, 0));
@@ -97,12 +98,12 @@ TEST_P(SecretBackends, TheKernelKeepsItOutOfDumpsSwapAndChildren) {
   for (const size_t size : {32U, 70000U}) {
     const Secret s = Secret::Copy(Bytes(size, 1), arena);
     const SecretBackend got = arena.status().unlocked_bytes > 0 ? SecretBackend::kUnlocked : arena.status().best;
-    const auto flags = FlagsOf(s.Reveal(kTest).data());
+    const auto flags = FlagsOf(s.Reveal(kSecretTest).data());
     EXPECT_TRUE(flags.contains("dd")) << "MADV_DONTDUMP";
     EXPECT_EQ(flags.contains("lo"), got != SecretBackend::kUnlocked) << "locked";
     EXPECT_TRUE(flags.contains(got == SecretBackend::kMemfdSecret ? "dc" : "wf")) << "not in children";
     // Nothing runs into it from either side.
-    const uint8_t* const begin = s.Reveal(kTest).data();
+    const uint8_t* const begin = s.Reveal(kSecretTest).data();
     if (size > 4096) {
       EXPECT_FALSE(FlagsOf(begin - 1).contains("rd"));
       EXPECT_FALSE(FlagsOf(begin + (size + 4095) / 4096 * 4096).contains("rd"));
@@ -128,7 +129,7 @@ TEST(SecretArena, SlotsNeverOverlap) {
     if (random.Below(3) == 0) all.erase(all.begin() + static_cast<long>(random.Below(all.size())));
   }
   for (const Secret& s : all) {
-    const ByteView b = s.Reveal(kTest);
+    const ByteView b = s.Reveal(kSecretTest);
     EXPECT_EQ(std::set<uint8_t>(b.begin(), b.end()).size(), 1U);
   }
 }
@@ -163,7 +164,7 @@ TEST(SecretArena, ForkedChildInheritsNothing) {
 TEST(SecretArena, GuardPageStopsOverrun) {
   SecretArena arena(SecretBackend::kUnlocked);
   const Secret s = Secret::Copy(Bytes(8192, 1), arena);
-  const volatile uint8_t* const data = s.Reveal(kTest).data();
+  const volatile uint8_t* const data = s.Reveal(kSecretTest).data();
   EXPECT_DEATH((void)data[8192], "");
   EXPECT_DEATH((void)data[-1], "");
 }
@@ -180,7 +181,7 @@ TEST(SecretArena, ProcMemCannotReadSecretFile) {
   const int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
   ASSERT_GE(fd, 0);
   Bytes stolen(64);
-  EXPECT_LT(pread(fd, stolen.data(), stolen.size(), reinterpret_cast<off_t>(s.Reveal(kTest).data())), 0);
+  EXPECT_LT(pread(fd, stolen.data(), stolen.size(), reinterpret_cast<off_t>(s.Reveal(kSecretTest).data())), 0);
   close(fd);
 }
 
@@ -192,7 +193,7 @@ TEST(Secret, TakeWipesTheString) {
   EXPECT_TRUE(text.empty());
   EXPECT_EQ(std::string(at, n), std::string(n, '\0'));
   EXPECT_EQ(s.size(), n);
-  EXPECT_TRUE(s.RevealText(kTest).starts_with("a long enough"));
+  EXPECT_TRUE(s.RevealText(kSecretTest).starts_with("a long enough"));
 }
 
 TEST(Secret, RandomOnesDiffer) {

@@ -18,7 +18,7 @@ struct StackFree {
 };
 using X509Stack = std::unique_ptr<STACK_OF(X509), StackFree>;
 
-Error Refused(std::string_view why) { return Unauthenticated("SVID: " + std::string(why)); }
+Error RefusedSvid(std::string_view why) { return Unauthenticated("SVID: " + std::string(why)); }
 
 X509Ptr ToOpenSsl(const Certificate& c) {
   const unsigned char* at = c.der().data();
@@ -55,13 +55,13 @@ Result<WallTime> ValidatePath(const std::vector<Certificate>& chain, const X509B
   if (X509_verify_cert(ctx.get()) != 1) {
     const int reason = X509_STORE_CTX_get_error(ctx.get());
     ERR_clear_error();
-    return Refused(X509_verify_cert_error_string(reason));
+    return RefusedSvid(X509_verify_cert_error_string(reason));
   }
   WallTime end = WallTime::max();
   const STACK_OF(X509)* const path = X509_STORE_CTX_get0_chain(ctx.get());
   for (int i = 0; i < sk_X509_num(path); ++i) {
     std::tm tm{};
-    if (ASN1_TIME_to_tm(X509_get0_notAfter(sk_X509_value(path, i)), &tm) != 1) return Refused("unreadable time");
+    if (ASN1_TIME_to_tm(X509_get0_notAfter(sk_X509_value(path, i)), &tm) != 1) return RefusedSvid("unreadable time");
     if (tm.tm_year < 2262 - 1900) end = std::min(end, WallTime(std::chrono::system_clock::from_time_t(timegm(&tm))));
   }
   return end;
@@ -92,31 +92,31 @@ const X509Bundle* X509BundleSet::Find(const TrustDomain& td) const {
 }
 
 Result<SpiffeId> CheckSvidLeaf(const Certificate& leaf) {
-  if (leaf.is_ca()) return Refused("a CA certificate does not authenticate");
-  if (!leaf.key_usage().has_value()) return Refused("no key usage");
-  if ((*leaf.key_usage() & (kKeyCertSign | kCrlSign)) != 0) return Refused("key usage of an authority");
-  if ((*leaf.key_usage() & kDigitalSignature) == 0) return Refused("key usage without digitalSignature");
+  if (leaf.is_ca()) return RefusedSvid("a CA certificate does not authenticate");
+  if (!leaf.key_usage().has_value()) return RefusedSvid("no key usage");
+  if ((*leaf.key_usage() & (kKeyCertSign | kCrlSign)) != 0) return RefusedSvid("key usage of an authority");
+  if ((*leaf.key_usage() & kDigitalSignature) == 0) return RefusedSvid("key usage without digitalSignature");
   if (leaf.has_extended_key_usage() && !(leaf.allows_server_auth() && leaf.allows_client_auth())) {
-    return Refused("extended key usage without both serverAuth and clientAuth");
+    return RefusedSvid("extended key usage without both serverAuth and clientAuth");
   }
-  if (leaf.has_unknown_critical_extension()) return Refused("an unknown critical extension");
-  if (leaf.uris().size() != 1) return Refused("exactly one URI is wanted");
+  if (leaf.has_unknown_critical_extension()) return RefusedSvid("an unknown critical extension");
+  if (leaf.uris().size() != 1) return RefusedSvid("exactly one URI is wanted");
   const Result<SpiffeId> id = SpiffeId::Parse(leaf.uris().front());
-  if (!id.ok()) return Refused(id.error().message());
-  if (id->ToString() != leaf.uris().front()) return Refused("the scheme is not in lower case");
-  if (!id->has_path()) return Refused("the ID of a trust domain does not authenticate");
+  if (!id.ok()) return RefusedSvid(id.error().message());
+  if (id->ToString() != leaf.uris().front()) return RefusedSvid("the scheme is not in lower case");
+  if (!id->has_path()) return RefusedSvid("the ID of a trust domain does not authenticate");
   return *id;
 }
 
 Result<VerifiedSvid> VerifySvid(const std::vector<Certificate>& chain, const X509BundleSet& bundles, WallTime now) {
-  if (chain.empty()) return Refused("no certificate");
-  if (chain.size() > limits::kMaxChainCertificates) return Refused("chain too long");
+  if (chain.empty()) return RefusedSvid("no certificate");
+  if (chain.size() > limits::kMaxChainCertificates) return RefusedSvid("chain too long");
   const Certificate& leaf = chain.front();
   ASSIGN_OR_RETURN(SpiffeId id, CheckSvidLeaf(leaf));
-  if (now < leaf.not_before()) return Refused("not valid yet");
-  if (now >= leaf.not_after()) return Refused("expired");  // the instant itself is over, as OpenSSL has it
+  if (now < leaf.not_before()) return RefusedSvid("not valid yet");
+  if (now >= leaf.not_after()) return RefusedSvid("expired");  // the instant itself is over, as OpenSSL has it
   const X509Bundle* const bundle = bundles.Find(id.trust_domain());
-  if (bundle == nullptr) return Refused("no bundle for its trust domain");
+  if (bundle == nullptr) return RefusedSvid("no bundle for its trust domain");
   ASSIGN_OR_RETURN(const WallTime end, ValidatePath(chain, *bundle, now));
   Sha256Hasher hasher;
   for (const Certificate& c : chain) hasher.Update(c.der());

@@ -11,7 +11,7 @@
 namespace hexr::crypto {
 namespace {
 
-Error Bad(std::string_view what) { return InvalidArgument("certificate: " + std::string(what)); }
+Error BadX509(std::string_view what) { return InvalidArgument("certificate: " + std::string(what)); }
 
 }  // namespace
 
@@ -52,11 +52,11 @@ Status Certificate::Fields::Read() {
   der::Reader version_reader(version_body);
   ASSIGN_OR_RETURN(const uint32_t version, version_reader.Small());
   RETURN_IF_ERROR(version_reader.Finish());
-  if (version != 2) return Bad("version is not 3");
+  if (version != 2) return BadX509("version is not 3");
   ASSIGN_OR_RETURN(serial, t.Unsigned());
-  if (serial.size() > 20) return Bad("serial number longer than 20 bytes");
+  if (serial.size() > 20) return BadX509("serial number longer than 20 bytes");
   ASSIGN_OR_RETURN(const der::Element inner_algorithm, t.ExpectElement(der::kSequence));
-  if (!std::ranges::equal(inner_algorithm.whole, algorithm.whole)) return Bad("two different signature algorithms");
+  if (!std::ranges::equal(inner_algorithm.whole, algorithm.whole)) return BadX509("two different signature algorithms");
   return ReadTbs(t.rest());
 }
 
@@ -70,7 +70,7 @@ Status Certificate::Fields::ReadTbs(ByteView body) {
   ASSIGN_OR_RETURN(not_before, v.Time());
   ASSIGN_OR_RETURN(not_after, v.Time());
   RETURN_IF_ERROR(v.Finish());
-  if (not_after < not_before) return Bad("ends before it begins");
+  if (not_after < not_before) return BadX509("ends before it begins");
   ASSIGN_OR_RETURN(const der::Element subject_element, t.ExpectElement(der::kSequence));
   subject = subject_element.whole;
   subject_empty = subject_element.contents.empty();
@@ -88,7 +88,7 @@ Status Certificate::Fields::ReadTbs(ByteView body) {
 Status Certificate::Fields::ReadExtensions(ByteView list) {
   std::vector<ByteView> seen;
   der::Reader r(list);
-  if (r.AtEnd()) return Bad("an empty list of extensions");
+  if (r.AtEnd()) return BadX509("an empty list of extensions");
   while (!r.AtEnd()) {
     ASSIGN_OR_RETURN(const ByteView body, r.Expect(der::kSequence));
     der::Reader e(body);
@@ -96,12 +96,12 @@ Status Certificate::Fields::ReadExtensions(ByteView list) {
     bool critical = false;
     if (!e.AtEnd() && e.rest()[0] == der::kBoolean) {
       ASSIGN_OR_RETURN(critical, e.Boolean());
-      if (!critical) return Bad("a default value is written out");
+      if (!critical) return BadX509("a default value is written out");
     }
     ASSIGN_OR_RETURN(const ByteView value, e.Expect(der::kOctetString));
     RETURN_IF_ERROR(e.Finish());
     if (std::ranges::any_of(seen, [&id](ByteView s) { return std::ranges::equal(s, id); })) {
-      return Bad("an extension twice");
+      return BadX509("an extension twice");
     }
     seen.push_back(id);
     RETURN_IF_ERROR(ReadExtension(id, critical, value));
@@ -116,17 +116,17 @@ Status Certificate::Fields::ReadExtension(ByteView id, bool critical, ByteView v
     der::Reader b(body);
     if (!b.AtEnd() && b.rest()[0] == der::kBoolean) {
       ASSIGN_OR_RETURN(is_ca, b.Boolean());
-      if (!is_ca) return Bad("a default value is written out");
+      if (!is_ca) return BadX509("a default value is written out");
     }
     if (!b.AtEnd()) {
       ASSIGN_OR_RETURN(path_length, b.Small());
-      if (!is_ca) return Bad("a path length without cA");
+      if (!is_ca) return BadX509("a path length without cA");
     }
     RETURN_IF_ERROR(b.Finish());
   } else if (oid::Is(id, oid::kKeyUsage)) {
     ASSIGN_OR_RETURN(const ByteView bits, r.Expect(der::kBitString));
     if (bits.size() < 2 || bits.size() > 3 || bits[0] > 7 || (bits.back() & ((2U << bits[0]) - 1U)) != 1U << bits[0]) {
-      return Bad("key usage");  // the last bit written is set: X.690 11.2.2
+      return BadX509("key usage");  // the last bit written is set: X.690 11.2.2
     }
     uint16_t usage = 0;
     for (size_t i = 0; i < (bits.size() - 1) * 8; ++i) {
@@ -137,7 +137,7 @@ Status Certificate::Fields::ReadExtension(ByteView id, bool critical, ByteView v
   } else if (oid::Is(id, oid::kExtendedKeyUsage)) {
     ASSIGN_OR_RETURN(const ByteView body, r.Expect(der::kSequence));
     der::Reader purposes(body);
-    if (purposes.AtEnd()) return Bad("an empty extended key usage");
+    if (purposes.AtEnd()) return BadX509("an empty extended key usage");
     has_eku = true;
     while (!purposes.AtEnd()) {
       ASSIGN_OR_RETURN(const ByteView purpose, purposes.Expect(der::kOid));
@@ -164,7 +164,7 @@ Status Certificate::Fields::ReadExtension(ByteView id, bool critical, ByteView v
 }
 
 Result<Certificate> Certificate::ParseElement(ByteView whole) {
-  if (whole.size() > limits::kMaxCertificateBytes) return Bad("too large");
+  if (whole.size() > limits::kMaxCertificateBytes) return BadX509("too large");
   auto fields = std::make_shared<Fields>();
   fields->der.assign(whole.begin(), whole.end());
   if (Status s = fields->Read(); !s.ok()) return std::move(s).error();

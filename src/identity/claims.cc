@@ -10,13 +10,13 @@ namespace {
 
 using wire::Json;
 
-Error Bad(std::string_view what) { return Unauthenticated("token: " + std::string(what)); }
+Error BadClaims(std::string_view what) { return Unauthenticated("token: " + std::string(what)); }
 
 }  // namespace
 
 Result<Json> ParseClaims(std::string_view payload) {
   auto claims = wire::ParseJson(payload, {.max_bytes = limits::kMaxJwtBytes, .max_depth = 16, .max_values = 4096});
-  if (!claims.ok() || !claims->is_object()) return Bad("the payload is no JSON object");
+  if (!claims.ok() || !claims->is_object()) return BadClaims("the payload is no JSON object");
   return claims;
 }
 
@@ -24,7 +24,7 @@ Result<WallTime> NumericDate(const Json& value) {
   const auto seconds = value.ToDouble();
   constexpr double kYear2200 = 7258118400;
   if (!seconds.has_value() || !std::isfinite(*seconds) || *seconds < 0 || *seconds > kYear2200)
-    return Bad("a time is no NumericDate");
+    return BadClaims("a time is no NumericDate");
   return WallTime(std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(*seconds)));
 }
 
@@ -42,14 +42,14 @@ bool HasAudience(const Json& claims, std::string_view audience) {
 
 Result<WallTime> CheckTimes(const Json& claims, WallTime now, std::chrono::seconds leeway) {
   const Json* exp = claims.Find("exp");
-  if (exp == nullptr) return Bad("\"exp\" is missing");
+  if (exp == nullptr) return BadClaims("\"exp\" is missing");
   ASSIGN_OR_RETURN(const WallTime expires, NumericDate(*exp));
-  if (now >= expires + leeway) return Bad("has expired");
+  if (now >= expires + leeway) return BadClaims("has expired");
   for (const std::string_view name : {"nbf", "iat"}) {
     const Json* begin = claims.Find(name);
     if (begin == nullptr) continue;
     ASSIGN_OR_RETURN(const WallTime begins, NumericDate(*begin));
-    if (now + leeway < begins) return Bad("is not valid yet");
+    if (now + leeway < begins) return BadClaims("is not valid yet");
   }
   return expires;
 }

@@ -11,7 +11,7 @@ namespace hexr::identity {
 namespace {
 
 // Lists are good for a day (authority.cc): renewed long before.
-constexpr std::chrono::hours kCrlRenewal{12};
+constexpr std::chrono::hours kCrlAgeAtMost{12};
 // Streams in one turn of the loop: about a millisecond, and what they are sent is small enough to stay in the cache.
 constexpr size_t kRefreshedPerTurn = 16;
 // A round of MarkSlice, and a number that is not worth dividing. What else a matched process may lose takes effect at
@@ -312,7 +312,7 @@ void Core::Tick() {
   const Status rotated = authority_->Tick();
   if (!rotated.ok()) Log(LogLevel::kError, "authority.rotation_failed", {{"error", rotated.error()}});
   const auto age = deps_.clock.Mono() - crls_taken_at_;
-  if ((crls_waiting_ && age >= options_.crl_push_interval) || age >= kCrlRenewal) TakeCrls();
+  if ((crls_waiting_ && age >= options_.crl_push_interval) || age >= kCrlAgeAtMost) TakeCrls();
   MarkDue();
   MarkSlice();
   stale_.merge(restless_);

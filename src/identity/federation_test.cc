@@ -17,8 +17,8 @@ using std::chrono::seconds;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-const TrustDomain kOurs = *TrustDomain::Parse("example.org");
-const TrustDomain kTheirs = *TrustDomain::Parse("other.org");
+const TrustDomain kOwnDomain = *TrustDomain::Parse("example.org");
+const TrustDomain kPeerDomain = *TrustDomain::Parse("other.org");
 const TrustDomain kThird = *TrustDomain::Parse("third.org");
 constexpr const char* kUrl = "https://bundle.other.org/";
 
@@ -46,13 +46,13 @@ class FederationTest : public ::testing::Test {
   ManualClock clock_{WallTime{hours(500'000)}};
   SystemRandom random_;
   testing::FakeFetcher fetcher_;
-  BundleSet bundles_{kOurs, [] {}};
+  BundleSet bundles_{kOwnDomain, [] {}};
   Federation federation_{bundles_, clock_, fetcher_};
 };
 
 TEST_F(FederationTest, WebProfileFetchesByTheRefreshHint) {
-  const auto ca = Ca(kTheirs);
-  ASSERT_TRUE(federation_.Add({kTheirs, kUrl, {}, {}, "/etc/ca.pem"}).ok());
+  const auto ca = Ca(kPeerDomain);
+  ASSERT_TRUE(federation_.Add({kPeerDomain, kUrl, {}, {}, "/etc/ca.pem"}).ok());
   fetcher_.pages[kUrl] = BundleOf(ca, 1, seconds(90)).ToJson();
   federation_.Tick();
   federation_.Tick();
@@ -60,8 +60,8 @@ TEST_F(FederationTest, WebProfileFetchesByTheRefreshHint) {
   EXPECT_FALSE(fetcher_.asked[0].request.server.has_value()) << "the Web PKI decides";
   EXPECT_EQ(fetcher_.asked[0].request.ca_file, "/etc/ca.pem");
   fetcher_.AnswerAll();
-  ASSERT_NE(bundles_.Find(kTheirs), nullptr);
-  EXPECT_EQ(bundles_.Find(kTheirs)->x509_authorities[0], ca.certificate());
+  ASSERT_NE(bundles_.Find(kPeerDomain), nullptr);
+  EXPECT_EQ(bundles_.Find(kPeerDomain)->x509_authorities[0], ca.certificate());
   clock_.Advance(seconds(89));
   federation_.Tick();
   EXPECT_EQ(fetcher_.count, 1);
@@ -72,12 +72,12 @@ TEST_F(FederationTest, WebProfileFetchesByTheRefreshHint) {
 }
 
 TEST_F(FederationTest, SpiffeProfileBelievesTheConfiguredServerAlone) {
-  const auto old_ca = Ca(kTheirs);
-  const auto new_ca = Ca(kTheirs);
+  const auto old_ca = Ca(kPeerDomain);
+  const auto new_ca = Ca(kPeerDomain);
   const auto third = Ca(kThird);
   const std::string id = "spiffe://other.org/bundle-server";
-  ASSERT_TRUE(federation_.Add({kTheirs, kUrl, *SpiffeId::Parse(id), BundleOf(old_ca, 1), ""}).ok());
-  ASSERT_NE(bundles_.Find(kTheirs), nullptr) << "the bootstrap bundle counts at once";
+  ASSERT_TRUE(federation_.Add({kPeerDomain, kUrl, *SpiffeId::Parse(id), BundleOf(old_ca, 1), ""}).ok());
+  ASSERT_NE(bundles_.Find(kPeerDomain), nullptr) << "the bootstrap bundle counts at once";
   federation_.Tick();
   const auto& server = fetcher_.asked[0].request.server;
   ASSERT_TRUE(server.has_value());
@@ -99,17 +99,17 @@ TEST_F(FederationTest, SpiffeProfileBelievesTheConfiguredServerAlone) {
   EXPECT_THAT(answer(ServerChain(third, "spiffe://third.org/bundle-server")), HasSubstr("UNAUTHENTICATED"));
   EXPECT_NE(answer({}), "");
   EXPECT_NE(answer({ToBytes("rubbish")}), "");
-  EXPECT_EQ(bundles_.Find(kTheirs)->sequence, 1U);
+  EXPECT_EQ(bundles_.Find(kPeerDomain)->sequence, 1U);
   EXPECT_EQ(answer(ServerChain(old_ca, id)), "");
-  EXPECT_EQ(bundles_.Find(kTheirs)->sequence, 2U);
+  EXPECT_EQ(bundles_.Find(kPeerDomain)->sequence, 2U);
   // The latest bundle decides, not the first.
   EXPECT_THAT(answer(ServerChain(old_ca, id)), HasSubstr("UNAUTHENTICATED"));
   EXPECT_EQ(answer(ServerChain(new_ca, id)), "");
 }
 
 TEST_F(FederationTest, FailuresBackOffAndKeepWhatWasKnown) {
-  const auto ca = Ca(kTheirs);
-  ASSERT_TRUE(federation_.Add({kTheirs, kUrl, {}, {}, ""}).ok());
+  const auto ca = Ca(kPeerDomain);
+  ASSERT_TRUE(federation_.Add({kPeerDomain, kUrl, {}, {}, ""}).ok());
   fetcher_.pages[kUrl] = BundleOf(ca, 5).ToJson();
   federation_.Tick();
   fetcher_.AnswerAll();
@@ -118,11 +118,11 @@ TEST_F(FederationTest, FailuresBackOffAndKeepWhatWasKnown) {
     clock_.Advance(hours(1));
     federation_.Tick();
     fetcher_.AnswerAll();
-    EXPECT_EQ(bundles_.Find(kTheirs)->sequence, 5U);
+    EXPECT_EQ(bundles_.Find(kPeerDomain)->sequence, 5U);
     return State().last_error;
   };
   EXPECT_THAT(round("rubbish"), HasSubstr("INVALID_ARGUMENT"));
-  EXPECT_THAT(round(BundleOf(Ca(kTheirs), 4).ToJson()), HasSubstr("older"));
+  EXPECT_THAT(round(BundleOf(Ca(kPeerDomain), 4).ToJson()), HasSubstr("older"));
   clock_.Advance(hours(1));
   federation_.Tick();
   fetcher_.FailOne(Unavailable("connection refused"));
@@ -143,49 +143,49 @@ TEST_F(FederationTest, FailuresBackOffAndKeepWhatWasKnown) {
 }
 
 TEST_F(FederationTest, AnEmptyBundleWithdrawsTrust) {
-  ASSERT_TRUE(federation_.Add({kTheirs, kUrl, {}, {}, ""}).ok());
-  fetcher_.pages[kUrl] = BundleOf(Ca(kTheirs), 1).ToJson();
+  ASSERT_TRUE(federation_.Add({kPeerDomain, kUrl, {}, {}, ""}).ok());
+  fetcher_.pages[kUrl] = BundleOf(Ca(kPeerDomain), 1).ToJson();
   federation_.Tick();
   fetcher_.AnswerAll();
   clock_.Advance(seconds(61));
   fetcher_.pages[kUrl] = R"({"keys":[],"spiffe_sequence":2})";
   federation_.Tick();
   fetcher_.AnswerAll();
-  EXPECT_THAT(bundles_.Find(kTheirs)->x509_authorities, IsEmpty());
+  EXPECT_THAT(bundles_.Find(kPeerDomain)->x509_authorities, IsEmpty());
 }
 
 TEST_F(FederationTest, RefusesWhatCouldNotWork) {
-  EXPECT_FALSE(federation_.Add({kOurs, kUrl, {}, {}, ""}).ok());
+  EXPECT_FALSE(federation_.Add({kOwnDomain, kUrl, {}, {}, ""}).ok());
   for (const char* url : {"", "http://x.org/", "https://", "https:///x", "https://user@x.org/", "https://x.org/#f",
                           "https://x.org/ y", "ftp://x.org", "https://x.org\\@y.org/", "https://x.org/\n"}) {
-    EXPECT_FALSE(federation_.Add({kTheirs, url, {}, {}, ""}).ok()) << url;
+    EXPECT_FALSE(federation_.Add({kPeerDomain, url, {}, {}, ""}).ok()) << url;
   }
   const auto id = *SpiffeId::Parse("spiffe://other.org/bundle-server");
-  EXPECT_THAT(federation_.Add({kTheirs, kUrl, id, {}, ""}).error().message(), HasSubstr("bootstrap"));
-  EXPECT_FALSE(federation_.Add({kTheirs, kUrl, id, TrustBundle(kTheirs), ""}).ok());
-  EXPECT_FALSE(federation_.Add({kTheirs, kUrl, {}, BundleOf(Ca(kThird), 1), ""}).ok());
-  ASSERT_TRUE(federation_.Add({kTheirs, kUrl, id, BundleOf(Ca(kTheirs), 1), ""}).ok());
-  EXPECT_EQ(federation_.Add({kTheirs, kUrl, {}, {}, ""}).error().code(), ErrorCode::kAlreadyExists);
+  EXPECT_THAT(federation_.Add({kPeerDomain, kUrl, id, {}, ""}).error().message(), HasSubstr("bootstrap"));
+  EXPECT_FALSE(federation_.Add({kPeerDomain, kUrl, id, TrustBundle(kPeerDomain), ""}).ok());
+  EXPECT_FALSE(federation_.Add({kPeerDomain, kUrl, {}, BundleOf(Ca(kThird), 1), ""}).ok());
+  ASSERT_TRUE(federation_.Add({kPeerDomain, kUrl, id, BundleOf(Ca(kPeerDomain), 1), ""}).ok());
+  EXPECT_EQ(federation_.Add({kPeerDomain, kUrl, {}, {}, ""}).error().code(), ErrorCode::kAlreadyExists);
 }
 
 TEST_F(FederationTest, AnAnswerAfterTheEndIsNobodys) {
   auto federation = std::make_unique<Federation>(bundles_, clock_, fetcher_);
-  ASSERT_TRUE(federation->Add({kTheirs, kUrl, {}, {}, ""}).ok());
+  ASSERT_TRUE(federation->Add({kPeerDomain, kUrl, {}, {}, ""}).ok());
   federation->Tick();
   federation.reset();
-  fetcher_.pages[kUrl] = BundleOf(Ca(kTheirs), 1).ToJson();
+  fetcher_.pages[kUrl] = BundleOf(Ca(kPeerDomain), 1).ToJson();
   fetcher_.AnswerAll();
-  EXPECT_EQ(bundles_.Find(kTheirs), nullptr);
+  EXPECT_EQ(bundles_.Find(kPeerDomain), nullptr);
 }
 
 TEST_F(FederationTest, WhatWePublishIsWhatOthersRead) {
-  TrustBundle own = BundleOf(Ca(kOurs), 7);
+  TrustBundle own = BundleOf(Ca(kOwnDomain), 7);
   own.jwt_keys = {{crypto::PrivateKey::Generate(crypto::KeyType::kP256).public_key(), "k", "jwt-svid"}};
   ASSERT_TRUE(bundles_.SetOwn(own).ok());
   const PublicDocument bundle = BundleDocument(bundles_);
   EXPECT_EQ(bundle.path, "/");
   EXPECT_EQ(bundle.content_type, "application/json");
-  EXPECT_TRUE(TrustBundle::Parse(kOurs, bundle.body)->SameKeys(own));
+  EXPECT_TRUE(TrustBundle::Parse(kOwnDomain, bundle.body)->SameKeys(own));
   EXPECT_EQ(bundle.max_age, seconds(60));
 
   const auto documents = DiscoveryDocuments(bundles_, "https://oidc.example.org");

@@ -34,7 +34,7 @@ constexpr const char* kStream = "/envoy.service.secret.v3.SecretDiscoveryService
 constexpr const char* kDelta = "/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets";
 constexpr const char* kFetch = "/envoy.service.secret.v3.SecretDiscoveryService/FetchSecrets";
 constexpr const char* kType = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
-constexpr const char* kWriterId = "spiffe://example.org/agent/acme/crew/writer";
+using testing::kWriterId;
 
 std::vector<std::string> Names(const discovery::DiscoveryResponse& response) {
   std::vector<std::string> out;

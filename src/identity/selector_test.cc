@@ -14,11 +14,11 @@
 namespace hexr::identity {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
-const TrustDomain kDomain = *TrustDomain::Parse("example.org");
+const TrustDomain kEntryDomain = *TrustDomain::Parse("example.org");
 
 class FakeNames final : public AccountNames {
  public:
@@ -183,7 +183,7 @@ TEST(FileAccountNames, ReadsTheFilesAlone) {
   std::filesystem::remove_all(dir);
 }
 
-class Entries : public testing::Test {
+class Entries : public ::testing::Test {
  protected:
   static Entry Make(std::string id, std::initializer_list<const char*> selectors) {
     return {id, *SpiffeId::Parse("spiffe://example.org/" + id), Parsed(selectors), {}, "", {}, {}};
@@ -192,7 +192,7 @@ class Entries : public testing::Test {
     const auto parsed = Parsed(selectors);
     return {parsed.begin(), parsed.end()};
   }
-  EntryTable table_{kDomain};
+  EntryTable table_{kEntryDomain};
   WallTime now_{std::chrono::hours(1000)};
 };
 
@@ -226,7 +226,7 @@ TEST_F(Entries, SayWhichSelectorMissed) {
   ASSERT_TRUE(miss.has_value());
   EXPECT_EQ(miss->ToString(),
             "nearest entry service/db asks for unix:path:/bin/db; this process has unix:path:/usr/bin/python3");
-  EXPECT_FALSE(EntryTable(kDomain).Explain({}, now_).has_value());
+  EXPECT_FALSE(EntryTable(kEntryDomain).Explain({}, now_).has_value());
 }
 
 TEST_F(Entries, RefuseWhatWouldBeTooWideOrForeign) {
@@ -235,7 +235,7 @@ TEST_F(Entries, RefuseWhatWouldBeTooWideOrForeign) {
   foreign.spiffe_id = *SpiffeId::Parse("spiffe://other.org/service/db");
   EXPECT_FALSE(table_.Set(foreign).ok());
   Entry root = Make("service/db", {"unix:uid:1"});
-  root.spiffe_id = SpiffeId::ForTrustDomain(kDomain);
+  root.spiffe_id = SpiffeId::ForTrustDomain(kEntryDomain);
   EXPECT_FALSE(table_.Set(root).ok());
   Entry hint = Make("service/db", {"unix:uid:1"});
   hint.hint.assign(limits::kMaxHintBytes + 1, 'x');

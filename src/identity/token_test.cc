@@ -18,9 +18,9 @@ using ::testing::HasSubstr;
 using wire::Json;
 using wire::JsonObject;
 
-const TrustDomain kOurs = *TrustDomain::Parse("example.org");
-const TrustDomain kTheirs = *TrustDomain::Parse("other.org");
-const WallTime kNow{std::chrono::hours(500'000)};
+const TrustDomain kTokenDomain = *TrustDomain::Parse("example.org");
+const TrustDomain kOtherDomain = *TrustDomain::Parse("other.org");
+const WallTime kIssued{std::chrono::hours(500'000)};
 
 class TokenTest : public ::testing::Test {
  protected:
@@ -29,7 +29,8 @@ class TokenTest : public ::testing::Test {
     ours_.wit_keys = {{wit_.public_key(), "w1", "wit-svid"}};
     theirs_.jwt_keys = {{other_.public_key(), "k1", "jwt-svid"}};
   }
-  Result<VerifiedJwtSvid> Verify(std::string_view token, std::string_view audience = "db", WallTime now = kNow) const {
+  Result<VerifiedJwtSvid> Verify(std::string_view token, std::string_view audience = "db",
+                                 WallTime now = kIssued) const {
     return VerifyJwtSvid(token, audience, bundles_, now);
   }
   // Signs whatever header and payload say: what an attacker with a key can do.
@@ -40,8 +41,8 @@ class TokenTest : public ::testing::Test {
   static JsonObject Claims() {
     return {{"sub", "spiffe://example.org/agent/a/b/c"},
             {"aud", "db"},
-            {"exp", ToUnixSeconds(kNow + minutes(5))},
-            {"iat", ToUnixSeconds(kNow)}};
+            {"exp", ToUnixSeconds(kIssued + minutes(5))},
+            {"iat", ToUnixSeconds(kIssued)}};
   }
   std::string With(std::string_view name, Json value) const {
     JsonObject claims = Claims();
@@ -59,15 +60,15 @@ class TokenTest : public ::testing::Test {
   crypto::PrivateKey other_ = crypto::PrivateKey::Generate(crypto::KeyType::kP256);
   crypto::PrivateKey wit_ = crypto::PrivateKey::Generate(crypto::KeyType::kP256);
   crypto::PrivateKey rsa_ = crypto::PrivateKey::Generate(crypto::KeyType::kRsa);
-  TrustBundle ours_{kOurs}, theirs_{kTheirs};
+  TrustBundle ours_{kTokenDomain}, theirs_{kOtherDomain};
   FindBundle bundles_ = [this](const TrustDomain& td) -> const TrustBundle* {
-    if (td == kOurs) return &ours_;
-    return td == kTheirs ? &theirs_ : nullptr;
+    if (td == kTokenDomain) return &ours_;
+    return td == kOtherDomain ? &theirs_ : nullptr;
   };
   JwtSvidClaims claims_{*SpiffeId::Parse("spiffe://example.org/agent/a/b/c"),
                         {"db", "mail"},
-                        kNow,
-                        kNow + minutes(5),
+                        kIssued,
+                        kIssued + minutes(5),
                         "id",
                         "",
                         Assurance::kAttested,
@@ -81,7 +82,7 @@ TEST_F(TokenTest, WhatIsSignedIsBelieved) {
     const auto jwt = Verify(*token, "mail");
     ASSERT_TRUE(jwt.ok()) << jwt.error().ToString();
     EXPECT_EQ(jwt->id().ToString(), "spiffe://example.org/agent/a/b/c");
-    EXPECT_EQ(jwt->expires_at(), kNow + minutes(5));
+    EXPECT_EQ(jwt->expires_at(), kIssued + minutes(5));
     EXPECT_EQ(jwt->claims().FindString("sub"), "spiffe://example.org/agent/a/b/c");
     EXPECT_EQ(jwt->claims().FindString("assurance"), "attested");
     EXPECT_EQ(jwt->claims().Find("on_behalf_of")->FindString("sub"), "alice");
@@ -134,13 +135,13 @@ TEST_F(TokenTest, RefusesWrongClaims) {
   }
   EXPECT_FALSE(Verify(Sign(key_, kHeader, wire::ToJson(Claims())), "").ok());
   for (const Json& exp :
-       {Json("tomorrow"), Json(-1), Json(1e300), Json(), Json(true), Json(ToUnixSeconds(kNow) - 31)}) {
+       {Json("tomorrow"), Json(-1), Json(1e300), Json(), Json(true), Json(ToUnixSeconds(kIssued) - 31)}) {
     EXPECT_FALSE(Verify(With("exp", exp)).ok()) << wire::ToJson(exp);
   }
-  EXPECT_FALSE(Verify(With("nbf", ToUnixSeconds(kNow) + 60)).ok());
-  EXPECT_FALSE(Verify(With("iat", ToUnixSeconds(kNow) + 60)).ok());
-  EXPECT_TRUE(Verify(With("nbf", ToUnixSeconds(kNow) + 20)).ok());  // within the leeway
-  EXPECT_TRUE(Verify(With("exp", ToUnixSeconds(kNow) - 20)).ok());
+  EXPECT_FALSE(Verify(With("nbf", ToUnixSeconds(kIssued) + 60)).ok());
+  EXPECT_FALSE(Verify(With("iat", ToUnixSeconds(kIssued) + 60)).ok());
+  EXPECT_TRUE(Verify(With("nbf", ToUnixSeconds(kIssued) + 20)).ok());  // within the leeway
+  EXPECT_TRUE(Verify(With("exp", ToUnixSeconds(kIssued) - 20)).ok());
 }
 
 TEST_F(TokenTest, ATrustDomainSpeaksForItselfAlone) {
@@ -170,30 +171,32 @@ TEST_F(TokenTest, RefusesBrokenSerializations) {
 
 TEST_F(TokenTest, WitSvidsCarryTheHoldersKeyAndNoAudience) {
   const crypto::PrivateKey holder = crypto::PrivateKey::Generate(crypto::KeyType::kP256);
-  const WitSvidClaims claims{claims_.subject, holder.public_key(), kNow, kNow + minutes(5), "id", Assurance::kAttested};
+  const WitSvidClaims claims{claims_.subject,     holder.public_key(), kIssued, kIssued + minutes(5), "id",
+                             Assurance::kAttested};
   const auto token = SignWitSvid(claims, "w1", wit_);
   ASSERT_TRUE(token.ok());
-  const auto wit = VerifyWitSvid(*token, bundles_, kNow);
+  const auto wit = VerifyWitSvid(*token, bundles_, kIssued);
   ASSERT_TRUE(wit.ok()) << wit.error().ToString();
   EXPECT_EQ(wit->holder(), holder.public_key());
   EXPECT_EQ(wit->id(), claims_.subject);
   // Neither is good for the other: a proof-of-possession token must never pass as a bearer token.
   EXPECT_FALSE(Verify(*token).ok());
-  EXPECT_FALSE(VerifyWitSvid(*SignJwtSvid(claims_, "k1", key_), bundles_, kNow).ok());
-  EXPECT_FALSE(VerifyWitSvid(*token, bundles_, kNow + minutes(6)).ok());
+  EXPECT_FALSE(VerifyWitSvid(*SignJwtSvid(claims_, "k1", key_), bundles_, kIssued).ok());
+  EXPECT_FALSE(VerifyWitSvid(*token, bundles_, kIssued + minutes(6)).ok());
 
   const std::string header = R"({"alg":"ES256","kid":"w1","typ":"wit+jwt"})";
   const std::string jwk =
       crypto::EncodeJwk({.key = holder.public_key(), .algorithm = crypto::SignatureAlgorithm::kEs256});
   const auto body = [](const std::string& more) {
-    return R"({"sub":"spiffe://example.org/a","exp":)" + std::to_string(ToUnixSeconds(kNow + minutes(5))) + more + "}";
+    return R"({"sub":"spiffe://example.org/a","exp":)" + std::to_string(ToUnixSeconds(kIssued + minutes(5))) + more +
+           "}";
   };
-  EXPECT_TRUE(VerifyWitSvid(Sign(wit_, header, body(R"(,"cnf":{"jwk":)" + jwk + "}")), bundles_, kNow).ok());
+  EXPECT_TRUE(VerifyWitSvid(Sign(wit_, header, body(R"(,"cnf":{"jwk":)" + jwk + "}")), bundles_, kIssued).ok());
   for (const std::string& more : std::initializer_list<std::string>{
            "", R"(,"cnf":{})", R"(,"cnf":{"jwk":{}})", R"(,"cnf":{"kid":"x"})",
            R"(,"cnf":{"jwk":)" + crypto::EncodeJwk({.key = holder.public_key()}) + "}",  // without alg
            R"(,"aud":"db","cnf":{"jwk":)" + jwk + "}"}) {
-    EXPECT_FALSE(VerifyWitSvid(Sign(wit_, header, body(more)), bundles_, kNow).ok()) << more;
+    EXPECT_FALSE(VerifyWitSvid(Sign(wit_, header, body(more)), bundles_, kIssued).ok()) << more;
   }
 }
 

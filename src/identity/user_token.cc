@@ -20,10 +20,10 @@ constexpr minutes kKeysLife{15};
 constexpr seconds kAskAgain{30};
 constexpr seconds kLeeway{30};
 constexpr std::chrono::milliseconds kTimeout{2000};  // for each of two: a launch waits for them
-constexpr int kOk = 200;
+constexpr int kHttpOk = 200;
 constexpr size_t kMaxSubjectBytes = 255;  // OpenID Connect Core 2
 
-Error Bad(std::string_view what) { return Unauthenticated("user token: " + std::string(what)); }
+Error BadUserToken(std::string_view what) { return Unauthenticated("user token: " + std::string(what)); }
 
 std::string WellKnown(const std::string& issuer) {
   return issuer + (issuer.ends_with('/') ? "" : "/") + ".well-known/openid-configuration";
@@ -56,11 +56,11 @@ bool UserTokenVerifier::Fresh(const Issuer& issuer) const {
 
 void UserTokenVerifier::Verify(std::string token, Done done) {
   const auto raw = crypto::RawJwt::Parse(token);
-  if (!raw.ok()) return done(Bad(raw.error().message()));
+  if (!raw.ok()) return done(BadUserToken(raw.error().message()));
   const auto claims = ParseClaims(raw->unverified_payload());
-  if (!claims.ok()) return done(Bad("the payload is no JSON object"));
+  if (!claims.ok()) return done(BadUserToken("the payload is no JSON object"));
   const auto it = issuers_.find(claims->FindString("iss").value_or(std::string_view()));
-  if (it == issuers_.end()) return done(Bad("its issuer is none of those that this node takes tokens of"));
+  if (it == issuers_.end()) return done(BadUserToken("its issuer is none of those that this node takes tokens of"));
   Issuer& issuer = it->second;
 
   const bool has_key = std::any_of(issuer.keys.begin(), issuer.keys.end(),
@@ -89,7 +89,7 @@ void UserTokenVerifier::AskKeys(const std::string& name, Result<FetchResponse> d
   Issuer& issuer = issuers_.at(name);
   const auto keys_url = [&]() -> Result<std::string> {
     if (!discovery.ok()) return Unavailable("discovery: " + discovery.error().message());
-    if (discovery->status != kOk) return Unavailable("discovery: HTTP status " + std::to_string(discovery->status));
+    if (discovery->status != kHttpOk) return Unavailable("discovery: HTTP status " + std::to_string(discovery->status));
     const auto document =
         wire::ParseJson(discovery->body, {.max_bytes = limits::kMaxJwkSetBytes, .max_depth = 16, .max_values = 4096});
     if (!document.ok()) return Unavailable("discovery: no JSON");
@@ -114,7 +114,7 @@ void UserTokenVerifier::TakeKeys(const std::string& name, Result<FetchResponse> 
   Issuer& issuer = issuers_.at(name);
   const auto take = [&]() -> Status {
     if (!response.ok()) return Unavailable("keys: " + response.error().message());
-    if (response->status != kOk) return Unavailable("keys: HTTP status " + std::to_string(response->status));
+    if (response->status != kHttpOk) return Unavailable("keys: HTTP status " + std::to_string(response->status));
     auto set = crypto::ParseJwkSet(response->body);
     if (!set.ok()) return Unavailable("keys: " + set.error().message());
     std::erase_if(set->keys, [](const crypto::Jwk& k) { return !ForSigning(k); });
@@ -141,16 +141,17 @@ void UserTokenVerifier::Settle(Issuer& issuer, const Status& keys) {
 Result<OnBehalfOf> UserTokenVerifier::Check(const Issuer& issuer, const std::string& token) const {
   ASSIGN_OR_RETURN(const crypto::RawJwt raw, crypto::RawJwt::Parse(token));
   const std::string& type = raw.type();
-  if (!type.empty() && type != "JWT" && type != "at+jwt") return Bad("\"typ\" is not one of a token for users");
+  if (!type.empty() && type != "JWT" && type != "at+jwt")
+    return BadUserToken("\"typ\" is not one of a token for users");
   auto verified = crypto::VerifyJwt(raw, issuer.keys, crypto::AllAlgorithms());
-  if (!verified.ok()) return Bad(verified.error().message());
+  if (!verified.ok()) return BadUserToken(verified.error().message());
   ASSIGN_OR_RETURN(const wire::Json claims, ParseClaims(verified->payload()));
-  if (claims.FindString("iss") != issuer.config.issuer) return Bad("another issuer");
+  if (claims.FindString("iss") != issuer.config.issuer) return BadUserToken("another issuer");
   if (!HasAudience(claims, issuer.config.audience))
-    return Bad("it is for another audience than " + issuer.config.audience);
+    return BadUserToken("it is for another audience than " + issuer.config.audience);
   RETURN_IF_ERROR(CheckTimes(claims, clock_.Wall(), kLeeway));
   const std::string subject(claims.FindString("sub").value_or(std::string_view()));
-  if (subject.empty() || subject.size() > kMaxSubjectBytes) return Bad("\"sub\" is missing or too long");
+  if (subject.empty() || subject.size() > kMaxSubjectBytes) return BadUserToken("\"sub\" is missing or too long");
   return OnBehalfOf{subject, issuer.config.issuer, wire::ToJson(claims)};
 }
 

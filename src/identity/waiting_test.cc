@@ -13,13 +13,12 @@ namespace {
 
 using testing::Connection;
 using ::testing::IsEmpty;
+using testing::kJwt;
+using testing::kWriterId;
+using testing::kX509;
 using testing::Outcome;
 using testing::Puppet;
 using ::testing::SizeIs;
-
-constexpr const char* kX509 = "/SpiffeWorkloadAPI/FetchX509SVID";
-constexpr const char* kJwt = "/SpiffeWorkloadAPI/FetchJWTSVID";
-constexpr const char* kWriterId = "spiffe://example.org/agent/acme/crew/writer";
 
 class WaitingTest : public testing::ServiceTest {
  protected:

@@ -22,19 +22,19 @@ using testing::Connection;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::kJwt;
+using testing::kWriterId;
+using testing::kX509;
 using ::testing::Not;
 using testing::Outcome;
 using testing::Puppet;
 using ::testing::SizeIs;
 
-constexpr const char* kX509 = "/SpiffeWorkloadAPI/FetchX509SVID";
 constexpr const char* kX509Bundles = "/SpiffeWorkloadAPI/FetchX509Bundles";
-constexpr const char* kJwt = "/SpiffeWorkloadAPI/FetchJWTSVID";
 constexpr const char* kJwtBundles = "/SpiffeWorkloadAPI/FetchJWTBundles";
 constexpr const char* kValidate = "/SpiffeWorkloadAPI/ValidateJWTSVID";
 constexpr const char* kWit = "/SpiffeWorkloadAPI/FetchWITSVID";
 constexpr const char* kWitBundles = "/SpiffeWorkloadAPI/FetchWITBundles";
-constexpr const char* kWriterId = "spiffe://example.org/agent/acme/crew/writer";
 
 class WorkloadApi : public testing::ServiceTest {
  protected:

@@ -10,7 +10,7 @@
 namespace hexr::keeper {
 namespace {
 
-constexpr char kCollection[] = "tenants";
+constexpr char kTenants[] = "tenants";
 constexpr char kCounters[] = "counters";
 constexpr char kNextUid[] = "next tenant uid";
 // Above people, services, useradd's subordinate uids (up to 600,100,000) and systemd's containers (up to
@@ -55,7 +55,7 @@ uint64_t FirstFree(uint64_t from, std::vector<IdRange> taken) {
   return from;
 }
 
-crypto::Secret ToSecret(std::string text) { return crypto::Secret::Take(text); }
+crypto::Secret SecretOf(std::string text) { return crypto::Secret::Take(text); }
 
 Result<Tenant> Parse(const IdSegment& name, const crypto::Secret& value) {
   ASSIGN_OR_RETURN(const wire::Json j,
@@ -88,10 +88,10 @@ Status CheckQuota(const Quota& q) {
 Result<Tenants> Tenants::Open(store::SealedStore& store, const IdSegment& first, const Clock& clock,
                               SubordinateFiles subordinate) {
   Tenants t(store, first, clock, std::move(subordinate));
-  ASSIGN_OR_RETURN(const std::vector<std::string> names, store.List(kCollection));
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, store.List(kTenants));
   for (const std::string& text : names) {
     ASSIGN_OR_RETURN(IdSegment name, IdSegment::Parse(text));
-    ASSIGN_OR_RETURN(const crypto::Secret value, store.Get(kCollection, text));
+    ASSIGN_OR_RETURN(const crypto::Secret value, store.Get(kTenants, text));
     ASSIGN_OR_RETURN(Tenant tenant, Parse(name, value));
     t.tenants_.emplace(std::move(name), std::move(tenant));
   }
@@ -123,7 +123,7 @@ Status Tenants::Save(const Tenant& t) {
                                         {"created", FormatRfc3339(t.created, 9)},
                                         {"max_instances", t.quota.instances},
                                         {"max_secrets", t.quota.secrets}};
-  return store_->Put(kCollection, t.name.value(), ToSecret(wire::ToJson(j)));
+  return store_->Put(kTenants, t.name.value(), SecretOf(wire::ToJson(j)));
 }
 
 Result<Tenant> Tenants::Create(const IdSegment& name, const Quota& quota) {
@@ -141,7 +141,7 @@ Result<Tenant> Tenants::Create(const IdSegment& name, const Quota& quota) {
   const Tenant t{name, uid, TenantState::kActive, clock_->Wall(), quota};
   ASSIGN_OR_RETURN(store::Transaction transaction, store_->Begin());
   RETURN_IF_ERROR(Save(t));
-  RETURN_IF_ERROR(store_->Put(kCounters, kNextUid, ToSecret(std::to_string(uid + kUidsPerTenant))));
+  RETURN_IF_ERROR(store_->Put(kCounters, kNextUid, SecretOf(std::to_string(uid + kUidsPerTenant))));
   RETURN_IF_ERROR(transaction.Commit());
   next_uid_ = uid + kUidsPerTenant;
   tenants_.emplace(name, t);
@@ -176,7 +176,7 @@ Status Tenants::CheckDeletable(const IdSegment& name) const {
 
 Status Tenants::Delete(const IdSegment& name) {
   RETURN_IF_ERROR(CheckDeletable(name));
-  RETURN_IF_ERROR(store_->Delete(kCollection, name.value()));
+  RETURN_IF_ERROR(store_->Delete(kTenants, name.value()));
   tenants_.erase(name);
   return Ok();
 }

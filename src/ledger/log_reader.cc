@@ -12,7 +12,7 @@ namespace hexr::ledger {
 namespace {
 
 constexpr size_t kRecentTiles = 16;
-constexpr std::string_view kDash = "\xE2\x80\x94 ";
+constexpr std::string_view kSignatureLine = "\xE2\x80\x94 ";
 
 }  // namespace
 
@@ -80,12 +80,12 @@ History SplitHistory(std::string_view text) {
     const size_t blank = text.find("\n\n");
     size_t end = blank == std::string_view::npos ? text.size() : blank + 2;
     const size_t signatures = end;
-    while (text.substr(end).starts_with(kDash)) {
+    while (text.substr(end).starts_with(kSignatureLine)) {
       const size_t newline = text.find('\n', end);
       if (newline == std::string_view::npos) break;
       end = newline + 1;
     }
-    const bool whole = end > signatures && (end == text.size() || !text.substr(end).starts_with(kDash));
+    const bool whole = end > signatures && (end == text.size() || !text.substr(end).starts_with(kSignatureLine));
     if (!whole) {
       history.torn = true;
       break;

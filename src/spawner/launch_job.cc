@@ -26,7 +26,7 @@
 namespace hexr::spawner {
 namespace {
 
-constexpr int kRefused = 125;
+constexpr int kCannotLaunch = 125;
 constexpr uint16_t kProxyPort = 15001;
 constexpr uint16_t kDnsPort = 53;
 constexpr size_t kHostnameBytes = 63;
@@ -527,7 +527,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     error_watch_ = runtime::FdWatch();
   }
 
-  void Fail(const Error& e, int exit_code = kRefused) {
+  void Fail(const Error& e, int exit_code = kCannotLaunch) {
     if (done_) return;
     const auto self = shared_from_this();
     Finish();

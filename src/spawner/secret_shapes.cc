@@ -65,7 +65,7 @@ constexpr std::array kShapes = {
 struct Word {
   std::string_view text, what;
 };
-constexpr std::array kWords = {
+constexpr std::array kSecretWords = {
     Word{"PRIVATE KEY-----", "a private key"},
     Word{"\"private_key\":", "a private key"},
     Word{"AccountKey=", "an Azure connection string"},
@@ -131,7 +131,7 @@ std::string_view SecretIn(std::string_view value) {
   for (const Shape& s : kShapes) {
     if (HasShape(value, s)) return s.what;
   }
-  for (const Word& w : kWords) {
+  for (const Word& w : kSecretWords) {
     if (value.find(w.text) != std::string_view::npos) return w.what;
   }
   if (HoldsJwt(value)) return "a token";

@@ -45,11 +45,6 @@ Error DatabaseError(sqlite3* db, int code, std::string_view what) {
   }
 }
 
-std::string FolderOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : path.substr(0, slash);
-}
-
 }  // namespace
 
 Statement::Statement(Statement&& other) noexcept

@@ -17,6 +17,9 @@ Status EnsurePrivateFolder(const std::string& path);
 // FAILED_PRECONDITION when the file is not a plain file, not ours or open to others; NOT_FOUND when there is none.
 Status CheckPrivateFile(const std::string& path);
 
+// The folder a file is in: "." for a bare name.
+std::string FolderOf(const std::string& path);
+
 // Checked as above, then read whole: at most `max_bytes`. Through a Secret, since most of these files hold one.
 Result<crypto::Secret> ReadPrivateFile(const std::string& path, size_t max_bytes);
 

@@ -20,7 +20,7 @@ constexpr uint16_t kMinUdpBytes = 512;
 constexpr uint16_t kMaxUdpBytes = 1232;  // fits every path without fragments (DNS flag day 2020)
 constexpr uint16_t kNameOfQuestion = 0xC000 | kHeaderBytes;
 
-Error Bad(const char* why) { return InvalidArgument(std::string("dns: ") + why); }
+Error BadMessage(const char* why) { return InvalidArgument(std::string("dns: ") + why); }
 
 void Put16(Bytes& out, uint32_t v) {
   out.push_back(static_cast<uint8_t>(v >> 8));
@@ -37,15 +37,16 @@ Result<std::string> ReadName(ByteReader& in) {
   size_t wire_bytes = 1;
   while (true) {
     const uint8_t length = in.U8();
-    if (!in.ok() || length > 63) return Bad("bad name");
+    if (!in.ok() || length > 63) return BadMessage("bad name");
     if (length == 0) return out;
     const ByteView label = in.Bytes(length);
     wire_bytes += label.size() + 1;
-    if (!in.ok() || wire_bytes > 255) return Bad("bad name");
+    if (!in.ok() || wire_bytes > 255) return BadMessage("bad name");
     if (!out.empty()) out += '.';
     for (const uint8_t b : label) {
       const char c = b >= 'A' && b <= 'Z' ? static_cast<char>(b + 32) : static_cast<char>(b);
-      if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_')) return Bad("bad byte in a name");
+      if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'))
+        return BadMessage("bad byte in a name");
       out += c;
     }
   }
@@ -72,14 +73,15 @@ Result<DnsQuery> ParseDnsQuery(ByteView message) {
   const uint16_t answers = in.U16();
   const uint16_t authorities = in.U16();
   const uint16_t additional = in.U16();
-  if (!in.ok() || (flags & kResponse) != 0) return Bad("not a query");
+  if (!in.ok() || (flags & kResponse) != 0) return BadMessage("not a query");
   if ((flags & kOpcodeMask) != 0) return Unimplemented("dns: opcode");
-  if (questions != 1 || answers != 0 || authorities != 0 || additional > 1) return Bad("wrong number of records");
+  if (questions != 1 || answers != 0 || authorities != 0 || additional > 1)
+    return BadMessage("wrong number of records");
   out.recursion_desired = (flags & kRecursionDesired) != 0;
   ASSIGN_OR_RETURN(out.name, ReadName(in));
   out.type = in.U16();
   const uint16_t dns_class = in.U16();
-  if (!in.ok()) return Bad("question is cut off");
+  if (!in.ok()) return BadMessage("question is cut off");
   out.question.assign(message.begin() + kHeaderBytes, message.end() - static_cast<ptrdiff_t>(in.left()));
   if (dns_class != kClassIn) return Unimplemented("dns: class");
   if (additional == 1) {
@@ -90,12 +92,12 @@ Result<DnsQuery> ParseDnsQuery(ByteView message) {
     const uint8_t version = in.U8();
     in.U16();
     in.Block16();  // options: none changes an answer of ours
-    if (!in.ok() || root != 0 || type != kTypeOpt) return Bad("record that a query does not carry");
+    if (!in.ok() || root != 0 || type != kTypeOpt) return BadMessage("record that a query does not carry");
     if (version != 0) return Unimplemented("dns: EDNS version");
     out.edns = true;
     out.udp_size = std::max(size, kMinUdpBytes);
   }
-  if (!in.done()) return Bad("bytes behind the message");
+  if (!in.done()) return BadMessage("bytes behind the message");
   return out;
 }
 
@@ -151,7 +153,7 @@ void DnsStreamReader::Append(ByteView bytes) { buffer_.insert(buffer_.end(), byt
 Result<std::optional<Bytes>> DnsStreamReader::Next() {
   if (buffer_.size() < 2) return std::optional<Bytes>();
   const size_t size = size_t{buffer_[0]} << 8 | buffer_[1];
-  if (size < kHeaderBytes || size > limits::kMaxDnsQueryBytes) return Bad("bad message length");
+  if (size < kHeaderBytes || size > limits::kMaxDnsQueryBytes) return BadMessage("bad message length");
   if (buffer_.size() < 2 + size) return std::optional<Bytes>();
   const auto end = buffer_.begin() + static_cast<ptrdiff_t>(2 + size);
   Bytes out(buffer_.begin() + 2, end);

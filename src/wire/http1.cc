@@ -9,7 +9,7 @@
 namespace hexr::wire {
 namespace {
 
-Error Bad(std::string_view why) { return InvalidArgument("http1: " + std::string(why)); }
+Error BadHttp(std::string_view why) { return InvalidArgument("http1: " + std::string(why)); }
 Error TooLarge(std::string_view why) { return ResourceExhausted("http1: " + std::string(why)); }
 
 std::string_view TrimBlanks(std::string_view s) {
@@ -19,14 +19,14 @@ std::string_view TrimBlanks(std::string_view s) {
 }
 
 Result<HttpField> ParseField(std::string_view line) {
-  if (line.starts_with(' ') || line.starts_with('\t')) return Bad("folded header field");
+  if (line.starts_with(' ') || line.starts_with('\t')) return BadHttp("folded header field");
   const size_t colon = line.find(':');
-  if (colon == std::string_view::npos) return Bad("header field without colon");
+  if (colon == std::string_view::npos) return BadHttp("header field without colon");
   HttpField out{std::string(line.substr(0, colon)), {}};
   // A blank before the colon is in no token.
-  if (!IsHttpToken(out.name)) return Bad("bad header field name");
+  if (!IsHttpToken(out.name)) return BadHttp("bad header field name");
   const std::string_view value = TrimBlanks(line.substr(colon + 1));
-  if (!IsHttpFieldValue(value)) return Bad("bad header field value");
+  if (!IsHttpFieldValue(value)) return BadHttp("bad header field value");
   out.value = value;
   return out;
 }
@@ -42,7 +42,7 @@ Status ParseFields(const std::vector<std::string_view>& lines, std::vector<HttpF
 Result<int> ParseVersion(std::string_view text) {
   if (text == "HTTP/1.1") return 1;
   if (text == "HTTP/1.0") return 0;
-  return Bad("unknown HTTP version");
+  return BadHttp("unknown HTTP version");
 }
 
 // What the framing fields say (RFC 9112 6.3, read strictly); nothing when there are none.
@@ -50,22 +50,22 @@ Result<std::optional<Http1Body>> Framing(const std::vector<HttpField>& fields, i
   const size_t codings = CountFields(fields, "transfer-encoding");
   const size_t lengths = CountFields(fields, "content-length");
   if (codings > 0) {
-    if (lengths > 0) return Bad("both transfer-encoding and content-length");
-    if (codings > 1) return Bad("more than one transfer-encoding");
-    if (minor_version == 0) return Bad("transfer-encoding in HTTP/1.0");
+    if (lengths > 0) return BadHttp("both transfer-encoding and content-length");
+    if (codings > 1) return BadHttp("more than one transfer-encoding");
+    if (minor_version == 0) return BadHttp("transfer-encoding in HTTP/1.0");
     if (!EqualsIgnoreCase(*OnlyField(fields, "transfer-encoding"), "chunked")) {
       return Unimplemented("http1: transfer coding other than chunked");
     }
     return std::optional(Http1Body::Chunked());
   }
   if (lengths == 0) return std::optional<Http1Body>();
-  if (lengths > 1) return Bad("more than one content-length");
+  if (lengths > 1) return BadHttp("more than one content-length");
   const std::string_view text = *OnlyField(fields, "content-length");
   uint64_t n = 0;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), n);
   constexpr size_t kMaxDigits = 18;
   if (text.empty() || text.size() > kMaxDigits || parsed.ec != std::errc() || parsed.ptr != text.data() + text.size()) {
-    return Bad("bad content-length");
+    return BadHttp("bad content-length");
   }
   return std::optional(Http1Body::Length(n));
 }
@@ -142,7 +142,7 @@ Result<Http1Event> Http1Reader::ReadEof() {
     ByteView none;
     return Read(none);
   }
-  return Bad("connection ends inside a message");
+  return BadHttp("connection ends inside a message");
 }
 
 Result<bool> Http1Reader::TakeLine(ByteView& bytes, size_t max) {
@@ -155,16 +155,16 @@ Result<bool> Http1Reader::TakeLine(ByteView& bytes, size_t max) {
     const auto c = static_cast<char>(bytes[i]);
     const bool after_cr = !line_.empty() && line_.back() == '\r';
     if (c == '\n') {
-      if (!after_cr) return Bad("line feed without carriage return");
+      if (!after_cr) return BadHttp("line feed without carriage return");
       line_.pop_back();
       line_done_ = true;
       bytes = bytes.subspan(i + 1);
       return true;
     }
-    if (after_cr) return Bad("carriage return without line feed");
-    if (c == '\0') return Bad("NUL byte");
+    if (after_cr) return BadHttp("carriage return without line feed");
+    if (c == '\0') return BadHttp("NUL byte");
     if (line_.size() >= max && c != '\r')
-      return max == 0 ? Bad("chunk is longer than it says") : TooLarge("line is too long");
+      return max == 0 ? BadHttp("chunk is longer than it says") : TooLarge("line is too long");
     line_ += c;
   }
   bytes = {};
@@ -181,7 +181,7 @@ Result<Http1Event> Http1Reader::ReadHead(ByteView& bytes) {
     if (head_.size() > limits::kMaxHttpFields) return TooLarge("too many header fields");
     head_.push_back(line_);
   }
-  if (head_.empty()) return Bad("empty line before a message");
+  if (head_.empty()) return BadHttp("empty line before a message");
   const std::vector<std::string_view> lines(head_.begin(), head_.end());
   bool interim = false;
   ASSIGN_OR_RETURN(body_, TakeHead(lines, interim));
@@ -209,9 +209,10 @@ Result<bool> Http1Reader::ReadChunkSize(ByteView& bytes) {
   const std::string_view line = line_;
   const size_t digits = std::min(line.find_first_not_of("0123456789abcdefABCDEF"), line.size());
   constexpr size_t kMaxDigits = 15;
-  if (digits == 0 || digits > kMaxDigits) return Bad("bad chunk size");
+  if (digits == 0 || digits > kMaxDigits) return BadHttp("bad chunk size");
   const std::string_view extension = line.substr(digits);
-  if (!extension.empty() && (extension[0] != ';' || !IsHttpFieldValue(extension))) return Bad("bad chunk extension");
+  if (!extension.empty() && (extension[0] != ';' || !IsHttpFieldValue(extension)))
+    return BadHttp("bad chunk extension");
   // Extensions and tiny chunks cost more than they carry: a message has one budget for both.
   chunk_overhead_ += extension.size();
   if (chunk_overhead_ > limits::kMaxHttp1ChunkExtensions) return TooLarge("too much of chunk extensions");
@@ -230,7 +231,7 @@ Result<bool> Http1Reader::ReadTrailers(ByteView& bytes) {
       return TooLarge("trailers are too large");
     }
     ASSIGN_OR_RETURN(HttpField field, ParseField(line_));
-    if (!AllowedInTrailer(field.name)) return Bad("field that may not be a trailer");
+    if (!AllowedInTrailer(field.name)) return BadHttp("field that may not be a trailer");
     trailers_.push_back(std::move(field));
   }
   state_ = State::kEnd;
@@ -241,13 +242,13 @@ Result<Http1Body> Http1RequestReader::TakeHead(const std::vector<std::string_vie
   const std::string_view line = lines[0];
   const size_t first = line.find(' ');
   const size_t last = line.rfind(' ');
-  if (first == std::string_view::npos || first == last) return Bad("bad request line");
+  if (first == std::string_view::npos || first == last) return BadHttp("bad request line");
   head_ = {};
   head_.method = line.substr(0, first);
   head_.target = line.substr(first + 1, last - first - 1);
-  if (!IsHttpToken(head_.method)) return Bad("bad method");
+  if (!IsHttpToken(head_.method)) return BadHttp("bad method");
   ASSIGN_OR_RETURN(head_.minor_version, ParseVersion(line.substr(last + 1)));
-  RETURN_IF_ERROR(HttpTarget::Parse(head_.method, head_.target).ok() ? Ok() : Status(Bad("bad request target")));
+  RETURN_IF_ERROR(HttpTarget::Parse(head_.method, head_.target).ok() ? Ok() : Status(BadHttp("bad request target")));
   RETURN_IF_ERROR(ParseFields(lines, head_.fields));
   // Of HTTP/1.0 too, which did not ask for it: without one the request names no server.
   const auto host = OnlyField(head_.fields, "host");
@@ -255,11 +256,11 @@ Result<Http1Body> Http1RequestReader::TakeHead(const std::vector<std::string_vie
   const bool tunnel =
       head_.method == "CONNECT" && head_.minor_version == 0 &&
       std::ranges::none_of(head_.fields, [](const HttpField& f) { return EqualsIgnoreCase(f.name, "host"); });
-  if (!host && !tunnel) return Bad("a request has exactly one host field");
-  if (host && !host->empty() && !HttpAuthority::Parse(*host).ok()) return Bad("bad host field");
+  if (!host && !tunnel) return BadHttp("a request has exactly one host field");
+  if (host && !host->empty() && !HttpAuthority::Parse(*host).ok()) return BadHttp("bad host field");
   ASSIGN_OR_RETURN(const std::optional<Http1Body> body, Framing(head_.fields, head_.minor_version));
   if (head_.method == "CONNECT") {
-    if (body && *body != Http1Body::Length(0)) return Bad("CONNECT with a body");
+    if (body && *body != Http1Body::Length(0)) return BadHttp("CONNECT with a body");
     return Http1Body::None();
   }
   return body.value_or(Http1Body::None());
@@ -272,19 +273,19 @@ Result<Http1Body> Http1ResponseReader::TakeHead(const std::vector<std::string_vi
   const std::string_view rest = line.substr(std::min<size_t>(line.size(), 9));
   const auto parsed = std::from_chars(rest.data(), rest.data() + std::min<size_t>(rest.size(), 3), head_.status);
   if (parsed.ec != std::errc() || parsed.ptr != rest.data() + 3 || head_.status < 100 || head_.status > 599) {
-    return Bad("bad status line");
+    return BadHttp("bad status line");
   }
   // The reason may be empty, and its space forgotten.
   if (rest.size() > 3) {
-    if (rest[3] != ' ') return Bad("bad status line");
+    if (rest[3] != ' ') return BadHttp("bad status line");
     head_.reason = TrimBlanks(rest.substr(4));
   }
-  if (!IsHttpFieldValue(head_.reason)) return Bad("bad status line");
+  if (!IsHttpFieldValue(head_.reason)) return BadHttp("bad status line");
   RETURN_IF_ERROR(ParseFields(lines, head_.fields));
   ASSIGN_OR_RETURN(const std::optional<Http1Body> body, Framing(head_.fields, head_.minor_version));
   const bool informational = head_.status < 200;
   if ((informational || head_.status == 204) && body && body->kind == Http1Body::Kind::kChunked) {
-    return Bad("a response without body says that it has one");
+    return BadHttp("a response without body says that it has one");
   }
   interim = informational && head_.status != 101;
   const bool tunnel = head_.status == 101 || (method_ == "CONNECT" && head_.status >= 200 && head_.status < 300);

@@ -8,7 +8,7 @@
 namespace hexr::wire {
 namespace {
 
-struct Message {
+struct ReadMessage {
   std::vector<Http1Event> events;  // runs of kData once
   std::string body;
   std::string rest;
@@ -16,8 +16,9 @@ struct Message {
 };
 
 // Reads one message from `text`, given `piece` bytes at a time.
-Message ReadOne(Http1Reader& reader, std::string_view text, size_t piece = std::string_view::npos, bool eof = false) {
-  Message out;
+ReadMessage ReadOneOf(Http1Reader& reader, std::string_view text, size_t piece = std::string_view::npos,
+                      bool eof = false) {
+  ReadMessage out;
   size_t at = 0;
   ByteView window;
   while (true) {
@@ -50,14 +51,14 @@ Message ReadOne(Http1Reader& reader, std::string_view text, size_t piece = std::
   }
 }
 
-Message Request(std::string_view text) {
+ReadMessage Request(std::string_view text) {
   Http1RequestReader reader;
-  return ReadOne(reader, text);
+  return ReadOneOf(reader, text);
 }
-Message Response(std::string_view text, std::string_view method = "GET", bool eof = false) {
+ReadMessage Response(std::string_view text, std::string_view method = "GET", bool eof = false) {
   Http1ResponseReader reader;
   reader.Expect(method);
-  return ReadOne(reader, text, std::string_view::npos, eof);
+  return ReadOneOf(reader, text, std::string_view::npos, eof);
 }
 
 const std::string kPost =
@@ -69,7 +70,7 @@ const std::string kChunkedPost =
 TEST(Http1, ReadsARequestHoweverItIsCut) {
   for (const size_t piece : {1UL, 2UL, 7UL, 1000UL}) {
     Http1RequestReader reader;
-    const Message m = ReadOne(reader, kPost + "GET ", piece);
+    const ReadMessage m = ReadOneOf(reader, kPost + "GET ", piece);
     ASSERT_FALSE(m.error) << m.error->ToString();
     EXPECT_EQ(reader.head().method, "POST");
     EXPECT_EQ(reader.head().target, "/v1/chat?x=1");
@@ -84,7 +85,7 @@ TEST(Http1, ReadsARequestHoweverItIsCut) {
 TEST(Http1, ReadsChunksAndTrailers) {
   for (const size_t piece : {1UL, 3UL, 1000UL}) {
     Http1RequestReader reader;
-    const Message m = ReadOne(reader, kChunkedPost, piece);
+    const ReadMessage m = ReadOneOf(reader, kChunkedPost, piece);
     ASSERT_FALSE(m.error) << m.error->ToString();
     EXPECT_EQ(m.body, "abc0123456789");
     EXPECT_EQ(reader.trailers(), (std::vector<HttpField>{{"X-T", "1"}}));
@@ -93,9 +94,9 @@ TEST(Http1, ReadsChunksAndTrailers) {
 
 TEST(Http1, ReadsPipelinedRequestsOneAtATime) {
   Http1RequestReader reader;
-  const Message first = ReadOne(reader, kPost + "GET /2 HTTP/1.1\r\nHost: b\r\n\r\n");
+  const ReadMessage first = ReadOneOf(reader, kPost + "GET /2 HTTP/1.1\r\nHost: b\r\n\r\n");
   EXPECT_FALSE(reader.inside_message());
-  const Message second = ReadOne(reader, first.rest);
+  const ReadMessage second = ReadOneOf(reader, first.rest);
   EXPECT_EQ(reader.head().target, "/2");
   EXPECT_EQ(second.body, "");
   EXPECT_EQ(second.rest, "");
@@ -170,7 +171,7 @@ TEST(Http1, RefusesSmuggling) {
       "CONNECT a:1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
   };
   for (const std::string& text : bad) {
-    const Message m = Request(text);
+    const ReadMessage m = Request(text);
     EXPECT_TRUE(m.error) << text;
     EXPECT_EQ(m.body, "") << text;
   }
@@ -238,7 +239,7 @@ TEST(Http1, ReadsTargetForms) {
 }
 
 TEST(Http1, ReadsConnectAndLeavesTheTunnel) {
-  const Message m = Request("CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n\x16\x03\x01");
+  const ReadMessage m = Request("CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n\x16\x03\x01");
   EXPECT_THAT(m.events, ::testing::ElementsAre(Http1Event::kHead, Http1Event::kEnd));
   EXPECT_EQ(m.rest, "\x16\x03\x01");
 }
@@ -252,10 +253,10 @@ TEST(Http1, ReadsResponses) {
   EXPECT_EQ(Response("HTTP/1.1 200 OK\r\n\r\ntunnel", "CONNECT").rest, "tunnel");
   EXPECT_EQ(Response("HTTP/1.1 407 No\r\nContent-Length: 1\r\n\r\nx", "CONNECT").body, "x");
   EXPECT_EQ(Response("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\nframes").rest, "frames");
-  const Message interim = Response(
+  const ReadMessage interim = Response(
       "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
   EXPECT_THAT(interim.events, ::testing::ElementsAre(Http1Event::kInterim, Http1Event::kHead, Http1Event::kEnd));
-  const Message closed = Response("HTTP/1.0 200 OK\r\n\r\nall of it", "GET", true);
+  const ReadMessage closed = Response("HTTP/1.0 200 OK\r\n\r\nall of it", "GET", true);
   EXPECT_EQ(closed.body, "all of it");
   EXPECT_EQ(closed.events.back(), Http1Event::kEnd);
 }
@@ -282,7 +283,7 @@ TEST(Http1, AnEndInsideAMessageIsAnError) {
 TEST(Http1, KnowsWhetherAConnectionStays) {
   const auto keeps = [](std::string version, std::string connection) {
     Http1RequestReader reader;
-    EXPECT_FALSE(ReadOne(reader, "GET / HTTP/" + version + "\r\nHost: a\r\n" + connection + "\r\n").error);
+    EXPECT_FALSE(ReadOneOf(reader, "GET / HTTP/" + version + "\r\nHost: a\r\n" + connection + "\r\n").error);
     return reader.head().KeepAlive();
   };
   EXPECT_TRUE(keeps("1.1", ""));
@@ -293,7 +294,7 @@ TEST(Http1, KnowsWhetherAConnectionStays) {
 
 TEST(Http1, SeesWhoWaitsForContinue) {
   Http1RequestReader reader;
-  ReadOne(reader, "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n");
+  ReadOneOf(reader, "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n");
   EXPECT_TRUE(reader.head().ExpectsContinue());
 }
 

@@ -2,6 +2,7 @@
 // says what was measured, where, and whether the goal was met.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <optional>
 #include <string>
@@ -37,6 +38,8 @@ struct Findings {
   std::map<std::string, std::string> conditions =
       {};  // of this benchmark: sizes, pace, what could not be measured and why
 };
+
+inline double Millis(std::chrono::nanoseconds d) { return std::chrono::duration<double, std::milli>(d).count(); }
 
 struct Options {
   bool quick = false;  // few samples: shows that it works, and gives no figure to publish

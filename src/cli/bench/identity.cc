@@ -23,14 +23,12 @@ constexpr size_t kFilesToSpare = 64;  // fewer left than one more launch takes
 // Below the 100 requests a second that one process may make: what is measured is an answer, not a wait.
 constexpr int64_t kPaceUs = 12'500;
 
-constexpr char kConfig[] =
+constexpr char kIdentityConfig[] =
     "trust_domain: bench.hexr\n"
     "machine_key: file\n"
     "roles:\n"
     "  - {agent: bench, role: \"*\", exe: [\"hexr*\"], user: \"*\"}\n"
     "log: {level: warn}\n";
-
-double Millis(nanoseconds d) { return std::chrono::duration<double, std::milli>(d).count(); }
 
 void Rest(milliseconds d) {
   const timespec t{d.count() / 1000, (d.count() % 1000) * 1'000'000};
@@ -56,7 +54,7 @@ Status MeasureStart(const Options& options, Findings& out) {
   const int rounds = options.quick ? 2 : 9;
   std::vector<double> took;
   for (int i = 0; i < rounds; ++i) {
-    ASSIGN_OR_RETURN(const PrivateNode node, PrivateNode::Start(kConfig));
+    ASSIGN_OR_RETURN(const PrivateNode node, PrivateNode::Start(kIdentityConfig));
     took.push_back(Millis(node.ready_after()));
   }
   out.figures.push_back({"node_start_p50", Percentile(took, 0.5), "ms", AtMost(300), took.size()});
@@ -230,7 +228,7 @@ Result<Findings> MeasureIdentity(const Options& options) {
   ASSIGN_OR_RETURN(const uint64_t files, runtime::RaiseFileLimit());  // three for each live agent
   out.conditions["open_files"] = std::to_string(files) + " at most in one process";
   RETURN_IF_ERROR(MeasureStart(options, out));
-  ASSIGN_OR_RETURN(const PrivateNode node, PrivateNode::Start(kConfig));
+  ASSIGN_OR_RETURN(const PrivateNode node, PrivateNode::Start(kIdentityConfig));
   Rest(milliseconds(1500));
   RETURN_IF_ERROR(MeasureIdle(node, out));
   RETURN_IF_ERROR(MeasureFirst(node, options, out));

@@ -19,15 +19,13 @@
 namespace hexr::cli::bench {
 namespace {
 
-constexpr char kConfig[] =
+constexpr char kLaunchConfig[] =
     "trust_domain: bench.hexr\n"
     "machine_key: file\n"
     "roles:\n"
     "  - {agent: bench, role: \"*\", exe: \"*\", user: \"*\", spawn: [bench/sub]}\n"
     "log: {level: debug}\n";
 constexpr int kWarm = 10;
-
-double Millis(std::chrono::nanoseconds d) { return std::chrono::duration<double, std::milli>(d).count(); }
 
 // Programs as a shell would start them, in a folder of the benchmark's own.
 class Runner {
@@ -256,7 +254,7 @@ Status MeasureInside(const Runner& runner, const Options& options, Findings& out
 Result<Findings> MeasureLaunch(const Options& options) {
   const size_t count = options.quick ? 20 : 400;
   Findings out;
-  ASSIGN_OR_RETURN(const PrivateNode node, PrivateNode::Start(kConfig));
+  ASSIGN_OR_RETURN(const PrivateNode node, PrivateNode::Start(kLaunchConfig));
   ASSIGN_OR_RETURN(const Runner runner, Runner::Make(node));
   RETURN_IF_ERROR(MeasureOverTrue(runner, count, out));
   RETURN_IF_ERROR(MeasureShares(node, count, out));

@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<std::string> Lines(const std::string& text) {
+std::vector<std::string> LinesOf(const std::string& text) {
   std::vector<std::string> out;
   for (size_t start = 0; start < text.size();) {
     const size_t end = std::min(text.find('\n', start), text.size());
@@ -27,7 +27,7 @@ std::vector<std::string> Lines(const std::string& text) {
 
 // The lines between what both texts begin and end with: enough to see a layout change.
 std::string Difference(const std::string& name, const std::string& before, const std::string& after) {
-  const auto a = Lines(before), b = Lines(after);
+  const auto a = LinesOf(before), b = LinesOf(after);
   size_t head = 0, tail = 0;
   while (head < std::min(a.size(), b.size()) && a[head] == b[head]) ++head;
   while (tail < std::min(a.size(), b.size()) - head && a[a.size() - 1 - tail] == b[b.size() - 1 - tail]) ++tail;

@@ -17,6 +17,10 @@
 
 namespace hexr::identity::testing {
 
+inline constexpr const char* kX509 = "/SpiffeWorkloadAPI/FetchX509SVID";
+inline constexpr const char* kJwt = "/SpiffeWorkloadAPI/FetchJWTSVID";
+inline constexpr const char* kWriterId = "spiffe://example.org/agent/acme/crew/writer";
+
 // The writer's tag is its pid.
 class FakeEvidence final : public EvidenceSource {
  public:
