@@ -31,7 +31,7 @@ constexpr uint32_t kNamespaceFlags =
     CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
 
 // Callers fall back to an older call when these are missing, and cannot when they are refused.
-constexpr long kMissing[] = {
+constexpr long kUnknownCalls[] = {
     SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register,  // a second system call table that no filter sees
     SYS_clone3,                                                     // flags lie in memory; glibc falls back to clone
     SYS_openat2,                                                    // mode lies in memory
@@ -188,7 +188,7 @@ std::vector<sock_filter> BuildAgentFilter(ExecCalls exec) {
       p.Return(SECCOMP_RET_USER_NOTIF);
     }
   }
-  for (const long call : kMissing) p.Refuse(call, ENOSYS);
+  for (const long call : kUnknownCalls) p.Refuse(call, ENOSYS);
   for (const long call : kRefused) p.Refuse(call, EPERM);
   for (const ModeRule& rule : kModes) {
     ForCall(p, rule.call, 3, [&] {
