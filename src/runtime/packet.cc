@@ -60,9 +60,10 @@ Result<Packet> ReceivePacket(int socket) {
   m.msg_control = control;
   m.msg_controllen = sizeof control;
   ssize_t n = 0;
+  // ECONNRESET, once: the peer has gone and left something of ours unread. What it said before that is there still.
   do {
     n = recvmsg(socket, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  } while (n < 0 && errno == EINTR);
+  } while (n < 0 && (errno == EINTR || errno == ECONNRESET));
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return NotFound("receive: nothing there");
   if (n < 0) return ErrnoError("receive", errno);
   p.data.assign(buffer, buffer + n);

@@ -190,6 +190,18 @@ TEST(Packet, CarriesDescriptorsAndRefusesWhatItCannotHold) {
   EXPECT_EQ(ReceivePacket(b.get()).error().code(), ErrorCode::kUnavailable);
 }
 
+// The kernel tells of the reset before it hands out what is there: the end of an agent would be lost with it.
+TEST(Packet, LastWordsAreReadThoughThePeerHasLeftSomethingUnread) {
+  auto [a, b] = MakePacketPair().value();
+  ASSERT_TRUE(SendPacket(a.get(), AsBytes(std::string_view("unread")), {}).ok());
+  ASSERT_TRUE(SendPacket(b.get(), AsBytes(std::string_view("last words")), {}).ok());
+  b.reset();
+  const auto words = ReceivePacket(a.get());
+  ASSERT_TRUE(words.ok()) << words.error().ToString();
+  EXPECT_EQ(AsText(words->data), "last words");
+  EXPECT_EQ(ReceivePacket(a.get()).error().code(), ErrorCode::kUnavailable);
+}
+
 TEST(Packet, OverlongMessageIsDataLossAndLeaksNoDescriptor) {
   auto [a, b] = std::move(*MakePacketPair());
   const int before = CountFds();
