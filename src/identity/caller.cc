@@ -30,7 +30,7 @@ const Instance* CallerResolver::InstanceAbove(const ProcessKey& key) const {
 
 Result<Caller> CallerResolver::FromInstance(const Instance& instance, const ProcessKey& key, bool own_process) const {
   if (instance.quarantined) return PermissionDenied("this instance is quarantined");
-  if (instance.executing) return Unavailable("this instance is replacing its image: ask again");
+  if (instance.replacing_image()) return Unavailable("this instance is replacing its image: ask again");
   if (!own_process && !instance.facts.children_inherit) {
     return PermissionDenied("this is a child of instance " + instance.id().value() +
                             ": children have no identity unless their role says \"children: inherit\"");

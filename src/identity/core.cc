@@ -78,7 +78,7 @@ Status Core::RemoveEntry(std::string_view entry_id) {
 std::optional<InstanceId> Core::Executing(const ProcessEvidence& evidence) const {
   const auto key = deps_.reader.Identify(evidence);
   const Instance* instance = key.ok() ? registry_->FindByProcess(*key) : nullptr;
-  if (instance == nullptr || !instance->executing || instance->quarantined) return std::nullopt;
+  if (instance == nullptr || !instance->replacing_image() || instance->quarantined) return std::nullopt;
   return instance->id();
 }
 

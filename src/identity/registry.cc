@@ -64,6 +64,7 @@ Result<const Instance*> Registry::RegisterAgain(const Instance& known, Registrat
   const bool is_same = SameProcess(known.facts.process, same) && known.facts.tenant == r.tenant &&
                        known.facts.agent == r.agent && known.facts.role == r.role;
   if (!is_same) return AlreadyExists("instance " + r.id.value() + " is registered");
+  FindSlot(r.id)->instance.facts.execs = std::move(r.execs);  // the new spawner's
   if (!(known.facts.image == r.image)) {
     (void)ExecDone(r.id, std::move(r.image));  // one that the role does not allow is quarantined, and stays registered
   } else if (known.executing) {
@@ -143,17 +144,19 @@ Registry::Slot* Registry::FindSlot(const InstanceId& id) {
 Status Registry::ExecStarting(const InstanceId& id) {
   Slot* slot = FindSlot(id);
   if (slot == nullptr) return NotFound("no such instance");
-  const bool had = slot->instance.has_identity();
+  // Whether it has been said, not whether its counter has: that moves before.
+  const bool had = !slot->instance.executing && !slot->instance.quarantined;
   slot->instance.executing = true;
   if (had) on_change_(slot->instance, InstanceChange::kWithheld);
   return Ok();
 }
 
-Status Registry::ExecDone(const InstanceId& id, ImageFacts image) {
+Status Registry::ExecDone(const InstanceId& id, ImageFacts image, std::optional<uint64_t> execs) {
   Slot* slot = FindSlot(id);
   if (slot == nullptr) return NotFound("no such instance");
   Instance& instance = slot->instance;
   instance.facts.image = std::move(image);
+  instance.facts.execs.attested = execs.value_or(instance.facts.execs.attested);
   instance.executing = false;
   ++instance.images;
   const bool allowed = MatchesAnyExePattern(instance.facts.exe_patterns, instance.facts.image.exe);
@@ -165,11 +168,12 @@ Status Registry::ExecDone(const InstanceId& id, ImageFacts image) {
   return Ok();
 }
 
-Status Registry::ExecFailed(const InstanceId& id) {
+Status Registry::ExecFailed(const InstanceId& id, std::optional<uint64_t> execs) {
   Slot* slot = FindSlot(id);
   if (slot == nullptr) return NotFound("no such instance");
+  slot->instance.facts.execs.attested = execs.value_or(slot->instance.facts.execs.attested);
   slot->instance.executing = false;
-  if (slot->instance.has_identity()) on_change_(slot->instance, InstanceChange::kRestored);
+  if (!slot->instance.quarantined) on_change_(slot->instance, InstanceChange::kRestored);
   return Ok();
 }
 
@@ -187,10 +191,10 @@ Status Registry::SetQuarantined(const InstanceId& id, bool on) {
   if (slot == nullptr) return NotFound("no such instance");
   if (slot->instance.quarantined == on) return Ok();
   if (!on) RETURN_IF_ERROR(CheckRelease(id));
-  const bool had = slot->instance.has_identity();
+  const bool executing = slot->instance.executing;
   slot->instance.quarantined = on;
-  if (had) on_change_(slot->instance, InstanceChange::kWithheld);
-  if (slot->instance.has_identity()) on_change_(slot->instance, InstanceChange::kRestored);
+  if (on && !executing) on_change_(slot->instance, InstanceChange::kWithheld);
+  if (!on && !executing) on_change_(slot->instance, InstanceChange::kRestored);
   return Ok();
 }
 

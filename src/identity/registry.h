@@ -19,8 +19,18 @@
 #include "identity/process.h"
 #include "identity/types.h"
 #include "runtime/loop.h"
+#include "runtime/shared_counters.h"
 
 namespace hexr::identity {
+
+// What the spawner counts up before the image may change, and where it stood when the image was attested. In between
+// there is no identity, whether or not anybody has said so.
+struct ExecCount {
+  std::shared_ptr<const runtime::SharedCounters> counters;  // null: ExecStarting alone says it
+  size_t place = 0;
+  uint64_t attested = 0;
+  bool moved() const { return counters && counters->value(place) != attested; }
+};
 
 struct Registration {
   InstanceId id;
@@ -41,6 +51,7 @@ struct Registration {
   uint32_t caller_uid = 0;
   std::string caller_user;
   bool quarantined = false;  // from an earlier life of this process: it starts without an identity
+  ExecCount execs;
 };
 
 struct Instance {
@@ -49,13 +60,14 @@ struct Instance {
   std::optional<ProcessKey> init;  // PID 1 of the instance's PID namespace
   ProcessBounds bounds;            // of its own process, when it was registered: its children have them too
   WallTime registered_at;
-  uint64_t images = 0;  // counts replacements of the image
-  bool executing = false;
+  uint64_t images = 0;     // counts replacements of the image
+  bool executing = false;  // as far as it has been said; replacing_image() is what counts
   bool quarantined = false;
 
   const InstanceId& id() const { return facts.id; }
+  bool replacing_image() const { return executing || facts.execs.moved(); }
   // The only question that matters before anything is issued.
-  bool has_identity() const { return !executing && !quarantined; }
+  bool has_identity() const { return !replacing_image() && !quarantined; }
   // Whether a process below its PID 1 came from it, and did not enter its namespaces from outside.
   bool MadeOne(const ProcessBounds& process) const;
 };
@@ -91,10 +103,11 @@ class Registry {
 
   // exec is about to replace the image: nothing more is issued until ExecDone. NOT_FOUND for an unknown instance.
   Status ExecStarting(const InstanceId& id);
-  // `image`: what runs now. PERMISSION_DENIED, and the instance is quarantined, when the role does not allow it.
-  Status ExecDone(const InstanceId& id, ImageFacts image);
+  // `image`: what runs now, and `execs` where its counter stands by then, if it has one. PERMISSION_DENIED, and the
+  // instance is quarantined, when the role does not allow it.
+  Status ExecDone(const InstanceId& id, ImageFacts image, std::optional<uint64_t> execs = {});
   // exec did not happen: the old image is still there.
-  Status ExecFailed(const InstanceId& id);
+  Status ExecFailed(const InstanceId& id, std::optional<uint64_t> execs = {});
   // Lifting it needs an image that the role allows, as everything that gives an identity does: PERMISSION_DENIED.
   Status SetQuarantined(const InstanceId& id, bool on);
   Status CheckRelease(const InstanceId& id) const;

@@ -1,5 +1,6 @@
 #include "identity/registry.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/filter.h>
@@ -133,6 +134,51 @@ TEST_F(RegistryTest, WithholdsTheIdentityWhileTheImageChanges) {
   EXPECT_TRUE((*instance)->has_identity());
   EXPECT_THAT(Changes(), ElementsAre(InstanceChange::kWithheld, InstanceChange::kRestored, InstanceChange::kWithheld,
                                      InstanceChange::kNewImage));
+}
+
+// INV-ID-05, before anybody has said a word.
+TEST_F(RegistryTest, AnExecThatHasBeenCountedTakesTheIdentityAway) {
+  auto spawners = runtime::SharedCounters::Create(4);
+  ASSERT_TRUE(spawners.ok());
+  const auto read = [&] {
+    runtime::UniqueFd memory(fcntl(spawners->fd(), F_DUPFD_CLOEXEC, 3));
+    auto adopted = runtime::SharedCounters::Adopt(std::move(memory), 4);
+    return std::make_shared<const runtime::SharedCounters>(std::move(*adopted));
+  };
+  Puppet agent;
+  Registration r = Make(agent);
+  r.execs = {read(), 3, 0};
+  const auto instance = registry_.Register(std::move(r));
+  ASSERT_TRUE(instance.ok());
+  const InstanceId id = (*instance)->id();
+  const EntryOfThisUser entry(*this);
+  EXPECT_TRUE((*instance)->has_identity());
+  EXPECT_THAT(entry.WhoIs(agent.pid()), HasSubstr("writer"));
+  Changes();
+  spawners->Raise(2);  // somebody else's
+  EXPECT_TRUE((*instance)->has_identity());
+  spawners->Raise(3);
+  EXPECT_FALSE((*instance)->has_identity());
+  EXPECT_THAT(entry.WhoIs(agent.pid()), HasSubstr("replacing its image"));
+  EXPECT_THAT(Changes(), ElementsAre());
+  // What is said later is on record all the same, and what was attested before it gives nothing back.
+  ASSERT_TRUE(registry_.ExecStarting(id).ok());
+  spawners->Raise(3);
+  ASSERT_TRUE(registry_.ExecDone(id, {"/usr/bin/python3", {}, "", {}}, 1).ok());
+  EXPECT_FALSE((*instance)->has_identity());
+  ASSERT_TRUE(registry_.ExecStarting(id).ok());
+  ASSERT_TRUE(registry_.ExecFailed(id, 2).ok());
+  EXPECT_TRUE((*instance)->has_identity());
+  EXPECT_THAT(Changes(), ElementsAre(InstanceChange::kWithheld, InstanceChange::kNewImage, InstanceChange::kWithheld,
+                                     InstanceChange::kRestored));
+  // Another spawner counts somewhere else.
+  spawners->Raise(3);
+  Registration again = Make(agent);
+  again.id = id;
+  again.image.exe = "/usr/bin/python3";
+  again.execs = {read(), 0, 0};
+  ASSERT_TRUE(registry_.Register(std::move(again)).ok());
+  EXPECT_TRUE((*instance)->has_identity());
 }
 
 TEST_F(RegistryTest, AnImageThatTheRoleDoesNotAllowHasNoIdentity) {

@@ -58,7 +58,7 @@ class HeldCall final : public wire::GrpcCall, private Subscriber {
     if (core_.clock().Mono() >= deadline_)
       return stream_->Finish(Unavailable("this instance is replacing its image: ask again"));
     core_.RefreshSoon(*this);
-    if (instance->executing) {
+    if (instance->replacing_image()) {
       probed_ = false;
     } else if (!std::exchange(probed_, true)) {
       std::array<uint8_t, 8> token;
@@ -73,7 +73,7 @@ class HeldCall final : public wire::GrpcCall, private Subscriber {
   void Answered(wire::WriterTag by, uint64_t images) {
     const Instance* instance = core_.registry().Find(instance_);
     if (!serve_ || instance == nullptr) return;
-    if (instance->executing || instance->images != images) {
+    if (instance->replacing_image() || instance->images != images) {
       probed_ = false;  // it was that image's answer
       return;
     }

@@ -25,7 +25,7 @@ namespace {
 
 std::string_view StateOf(const Instance& i) {
   if (i.quarantined) return "quarantined";
-  return i.executing ? "executing" : "running";
+  return i.replacing_image() ? "executing" : "running";
 }
 
 JsonObject Describe(const Instance& i) {

@@ -14,6 +14,7 @@
 #include "keeper/admin_commands.h"
 #include "keeper/workload_door.h"
 #include "runtime/process.h"
+#include "runtime/shared_counters.h"
 
 namespace hexr::keeper {
 
@@ -237,6 +238,14 @@ void Keeper::OnSpawner(Message m, Channel::Reply reply) {
       if (!reply.wanted()) return;
       return s.ok() ? reply.Ack() : reply.Fail(s.error());
     }
+    case Envelope::kExecCounters: {
+      exec_counters_.reset();
+      auto counters =
+          runtime::SharedCounters::Adopt(m.fds.empty() ? UniqueFd() : std::move(m.fds[0]), limits::kMaxInstances);
+      if (!counters.ok()) return reply.Fail(counters.error());
+      exec_counters_ = std::make_shared<const runtime::SharedCounters>(std::move(*counters));
+      return reply.Ack();
+    }
     case Envelope::kExecDone: return ExecDone(m.body.exec_done(), std::move(reply));
     case Envelope::kInstanceEnded: return InstanceEnded(m.body.instance_ended(), std::move(reply));
     default: return reply.Fail(Unimplemented("the keeper does not serve this to the spawner"));
@@ -288,6 +297,11 @@ Result<identity::Registration> Keeper::ReadRegistration(const ::hexr::node::v1::
   out.caller_uid = r.caller_uid();
   out.caller_user = r.caller_user();
   out.quarantined = quarantine_->Contains(out.id);
+  if (r.exec_counter() > 0 && exec_counters_) {
+    if (r.exec_counter() > exec_counters_->size())
+      return InvalidArgument("registration: there is no such exec counter");
+    out.execs = {exec_counters_, r.exec_counter() - 1, r.execs()};
+  }
   return out;
 }
 
@@ -361,6 +375,7 @@ void Keeper::Answer(const Instance& i, Channel::Reply reply) const {
   auto& r = *e.mutable_registered();
   r.set_spiffe_id(i.identity.id.ToString());
   for (const SpiffeId& ancestor : i.identity.lineage) r.add_lineage(ancestor.ToString());
+  r.set_reads_execs(i.facts.execs.counters != nullptr);
   if (i.identity.on_behalf_of) {
     r.set_subject(i.identity.on_behalf_of->subject);
     r.set_subject_issuer(i.identity.on_behalf_of->issuer);
@@ -373,12 +388,12 @@ void Keeper::ExecDone(const ::hexr::node::v1::ExecDone& done, Channel::Reply rep
   const auto id = InstanceId::Parse(done.instance());
   if (!id.ok()) return reply.Fail(id.error());
   if (done.failed()) {
-    const Status s = core_->registry().ExecFailed(*id);
+    const Status s = core_->registry().ExecFailed(*id, done.execs());
     return s.ok() ? reply.Ack() : reply.Fail(s.error());
   }
   auto image = ReadImage(done.image());
   if (!image.ok()) return reply.Fail(image.error());
-  const Status s = core_->registry().ExecDone(*id, std::move(*image));
+  const Status s = core_->registry().ExecDone(*id, std::move(*image), done.execs());
   return s.ok() ? reply.Ack() : reply.Fail(s.error());
 }
 

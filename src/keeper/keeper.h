@@ -109,6 +109,7 @@ class Keeper {
   std::optional<credentials::Vault> vault_;
   std::unique_ptr<CourierLink> link_;
   std::optional<Quarantine> quarantine_;
+  std::shared_ptr<const runtime::SharedCounters> exec_counters_;  // this spawner's
   runtime::Channel::Reply* exec_waits_ = nullptr;  // of the exec being withheld: answered before it is recorded
   std::optional<OutCertificates> out_certificates_;
   std::set<InstanceId> killed_;  // until the spawner says that they are gone: nobody is registered again meanwhile

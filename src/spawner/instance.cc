@@ -65,6 +65,8 @@ Instance::Instance(runtime::Loop& loop, ImageDigests& images, OwnerTurns& owners
       handles_(std::move(handles)),
       journal_(std::move(journal)),
       on_ended_(std::move(on_ended)),
+      counter_(links_.exec_counters().Take()),
+      attested_counter_(counter_ ? counter_.value() : 0),
       self_(std::make_shared<Instance*>(this)) {
   init_watch_ = loop_.Watch(handles_.init_pidfd.get(), [this] { OnInitEnded(); });
   control_watch_ = loop_.Watch(handles_.control.get(), [this] { OnControl(); });
@@ -103,6 +105,8 @@ void Instance::FillRegistration(::hexr::node::v1::RegisterInstance& r) const {
   for (const std::string& p : facts_.entry.exe) r.add_exe_patterns(p);
   r.set_sub_identities(facts_.entry.sub_identities);
   for (const std::string& l : facts_.lineage) r.add_lineage(l);
+  if (counter_) r.set_exec_counter(counter_.number() + 1);
+  r.set_execs(attested_counter_);
 }
 
 void Instance::Register(UniqueFunction<void(Status)> done) {
@@ -123,6 +127,7 @@ void Instance::Register(UniqueFunction<void(Status)> done) {
                       facts.subject = r.subject();
                       facts.subject_issuer = r.subject_issuer();
                       facts.subject_claims = r.subject_claims();
+                      (*alive)->keeper_reads_ = r.reads_execs();
                       facts.on_behalf_of.clear();
                       done(Ok());
                     });
@@ -130,7 +135,8 @@ void Instance::Register(UniqueFunction<void(Status)> done) {
 
 void Instance::RegisterAgain(int attempt) {
   if (!execs_) return;  // it has ended
-  register_when_settled_ = execs_->busy() || facts_.image.exe.empty();
+  keeper_reads_ = false;
+  register_when_settled_ = execs_->busy() || attested_ != begun_ || facts_.image.exe.empty();
   if (register_when_settled_) {
     if (!execs_->busy()) OnExecSettled();  // taken over from a predecessor: what runs has to be measured first
     return;
@@ -307,7 +313,18 @@ void Instance::OnExecStarting(UniqueFunction<void(bool)> answer, int attempt) {
   e.mutable_exec_starting()->set_instance(facts_.id.value());
   e.mutable_exec_starting()->set_tid(handles_.agent_pid);
   const std::weak_ptr<Instance*> weak = self_;
-  if (attempt == 0) revoked_.from = MonotonicNanos();
+  if (attempt == 0) {
+    revoked_.from = MonotonicNanos();
+    ++begun_;
+    if (counter_) counter_.Raise();
+    if (keeper_reads_) {
+      // The identity has gone with that number. What is said of it now is for the record and for open streams, and
+      // stands in line before the word that another image runs.
+      revoked_.to = MonotonicNanos();
+      answer(true);
+      return links_.TellKeeper(std::move(e));
+    }
+  }
   links_.CallKeeper(std::move(e), {}, [weak, answer = std::move(answer), attempt](Result<Message> reply) mutable {
     const auto alive = weak.lock();
     if (!alive) return;
@@ -331,17 +348,21 @@ void Instance::OnExecSettled() {
   Result<RunningProgram> program = OpenRunningProgram(handles_.agent_pid);
   if (!program.ok()) return;  // it has ended meanwhile; its pidfd says so
   const bool measured = !images_.Known(program->fd.get());
+  const uint64_t begun = begun_, counter = counter_ ? counter_.value() : 0;
   images_.MeasureImage(facts_.id.value(), std::move(*program), OpenRunningScript(handles_.agent_pid),
-                       [weak = std::weak_ptr<Instance*>(self_), measured](Image image) {
+                       [weak = std::weak_ptr<Instance*>(self_), measured, begun, counter](Image image) {
                          const auto alive = weak.lock();
                          if (!alive) return;
                          Instance& self = **alive;
                          // Another exec has begun meanwhile: what was measured may be gone. Its own end attests.
-                         if (!self.execs_ || self.execs_->busy()) return;
+                         if (!self.execs_ || self.execs_->busy() || self.begun_ != begun) return;
+                         self.attested_ = begun;
+                         self.attested_counter_ = counter;
                          Envelope e;
                          auto& done = *e.mutable_exec_done();
                          done.set_instance(self.facts_.id.value());
                          done.set_failed(image == self.facts_.image);
+                         done.set_execs(counter);
                          FillImage(image, *done.mutable_image());
                          self.facts_.image = std::move(image);
                          if (std::exchange(self.register_when_settled_, false))

@@ -114,6 +114,11 @@ class Instance {
   std::string why_;
   pid_t last_owner_ = 0;
   bool register_when_settled_ = false;
+  ExecCounters::Counter counter_;
+  bool keeper_reads_ = false;      // and gives nothing while it is raised over what was attested
+  uint64_t begun_ = 0;             // execs of the registered process
+  uint64_t attested_ = 0;          // of these, when facts_.image was measured
+  uint64_t attested_counter_ = 0;  // what counter_ was then
   struct {
     int64_t from = 0, to = 0;
   } revoked_;  // of the last exec, in nanoseconds: the keeper asked, its answer there

@@ -7,12 +7,14 @@
 #include "base/result.h"
 #include "base/spiffe_id.h"
 #include "runtime/channel.h"
+#include "spawner/exec_counters.h"
 
 namespace hexr::spawner {
 
 class Links {
  public:
   virtual ~Links() = default;
+  virtual ExecCounters& exec_counters() = 0;
   // UNAVAILABLE at once when that process is not there.
   virtual void CallKeeper(runtime::Envelope body, std::vector<runtime::UniqueFd> fds,
                           runtime::Channel::OnReply done) = 0;

@@ -189,6 +189,12 @@ void Spawner::OnPeer(const std::string& role, const std::string& tenant, UniqueF
         loop_, std::move(socket), "keeper",
         [this](Message m, Channel::Reply r) { FromKeeper(std::move(m), std::move(r)); },
         [this](const Error&) { PeerLost("keeper", ""); });
+    // Before any registration that names a place in them.
+    Envelope counters;
+    counters.mutable_exec_counters();
+    std::vector<UniqueFd> fds;
+    fds.push_back(exec_counters_.Share());
+    if (fds[0]) (void)!keeper_->Send(std::move(counters), std::move(fds)).ok();
     for (const auto& [id, instance] : instances_) instance->RegisterAgain();
     for (auto& ended : std::exchange(unreported_, {})) {
       ended.set_late(true);

@@ -47,6 +47,7 @@ class Spawner final : private Links, private LaunchHost {
 
  private:
   // Links
+  ExecCounters& exec_counters() override { return exec_counters_; }
   void CallKeeper(runtime::Envelope body, std::vector<UniqueFd> fds, runtime::Channel::OnReply done) override;
   void CallGateway(const IdSegment& tenant, runtime::Envelope body, std::vector<UniqueFd> fds,
                    runtime::Channel::OnReply done) override;
@@ -94,6 +95,7 @@ class Spawner final : private Links, private LaunchHost {
   std::unique_ptr<Cgroups> cgroups_;
   Nursery nursery_;
   std::map<std::string, uint32_t> tenants_;  // → uid base
+  ExecCounters exec_counters_;
   std::map<std::string, std::unique_ptr<Instance>> instances_;
   bool unparked_ = false;  // what the predecessor parked is in instances_
   std::deque<std::pair<std::string, runtime::Channel::Reply>> early_resends_;  // of a tenant's gateway, until then

@@ -216,6 +216,73 @@ TEST_P(SpawnerTest, AnExecTakesIdentityAwayAndBringsTheNewImage) {
   });
 }
 
+// INV-SPAWN-07: the number stands before the image changes, and the keeper's turn is not waited for.
+TEST_P(SpawnerTest, AnExecIsCountedBeforeItHappensForAKeeperThatReadsTheCount) {
+  As(GetParam(), [] {
+    Node node;
+    node.reads_execs = node.hold_execs = true;
+    const TempFolder folder;
+    Client c(node.path());
+    c.Launch(folder.path(), {"sh", "-c", "read x; exec sh -c 'echo new; read x; exec sh -c \"read x; echo newer\"'"});
+    ASSERT_TRUE(node.UntilStarted(c));
+    ASSERT_EQ(node.registered.size(), 1u);
+    ASSERT_TRUE(node.exec_counters.has_value());
+    const uint32_t place = node.registered[0].exec_counter();
+    ASSERT_GT(place, 0u);
+    const auto count = [&] { return node.exec_counters->value(place - 1) - node.registered[0].execs(); };
+    EXPECT_EQ(count(), 0u);
+    for (uint64_t n = 1; n <= 2; ++n) {
+      (void)!write(c.input.get(), "\n", 1);
+      ASSERT_TRUE(node.Until([&] { return node.exec_done.size() == n; }));
+      EXPECT_EQ(count(), n);
+      EXPECT_EQ(node.exec_done.back().execs() - node.registered[0].execs(), n);
+      EXPECT_EQ(node.held_execs.size(), n) << "said for the record";
+    }
+    EXPECT_TRUE(node.Until([&] {
+      c.Poll();
+      return c.text == "new\n";
+    }));
+  });
+}
+
+TEST_P(SpawnerTest, AKeeperThatDoesNotReadTheCountIsWaitedFor) {
+  As(GetParam(), [] {
+    Node node;
+    node.hold_execs = true;
+    const TempFolder folder;
+    Client c(node.path());
+    c.Launch(folder.path(), {"sh", "-c", "read x; exec echo new"});
+    ASSERT_TRUE(node.UntilStarted(c));
+    (void)!write(c.input.get(), "\n", 1);
+    ASSERT_TRUE(node.Until([&] { return node.held_execs.size() == 1; }));
+    for (int turn = 0; turn < 50; ++turn) node.loop.RunFor(std::chrono::milliseconds(1));
+    c.Poll();
+    EXPECT_EQ(c.text, "");
+    node.held_execs[0].Ack();
+    ASSERT_TRUE(node.UntilEnded(c));
+    c.Poll();
+    EXPECT_EQ(c.text, "new\n");
+  });
+}
+
+// limits::kMaxInstances places: who gets none asks.
+TEST(ExecCountersTest, APlaceServesOneAtATime) {
+  ExecCounters counters(2);
+  auto first = counters.Take();
+  {
+    auto second = counters.Take();
+    EXPECT_TRUE(first && second);
+    EXPECT_NE(first.number(), second.number());
+    EXPECT_FALSE(counters.Take());
+    second.Raise();
+    EXPECT_EQ(second.value(), 1u);
+    EXPECT_EQ(first.value(), 0u);
+  }
+  const auto third = counters.Take();
+  ASSERT_TRUE(third);
+  EXPECT_EQ(third.value(), 1u) << "it goes on from where it stood";
+}
+
 TEST_P(SpawnerTest, TheKillSwitchEndsAnInstance) {
   As(GetParam(), [] {
     Node node;
@@ -302,7 +369,11 @@ TEST_P(SpawnerTest, ARestartChangesNothingOfWhatAnAgentMay) {
     ASSERT_TRUE(node.Until([&] { return node.parked.size() == 2; }));
     const auto of = [&](const std::string& id) {
       for (const auto& r : node.registered) {
-        if (r.instance() == id) return r;
+        if (r.instance() != id) continue;
+        auto what = r;
+        what.clear_exec_counter();  // each spawner counts by itself
+        what.clear_execs();
+        return what;
       }
       return ::hexr::node::v1::RegisterInstance();
     };

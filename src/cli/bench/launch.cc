@@ -203,9 +203,7 @@ Status MeasureExec(const PrivateNode& node, const Runner& runner, size_t count, 
   out.conditions["exec"] =
       "an exec of the registered process: wall clock before and after; of it held, from notification until it may go "
       "on, "
-      "and in that the answer of the keeper, which takes its identity away; attested: from then until the new image "
-      "is, "
-      "its digest known";
+      "and in that until its identity is taken away; attested: from then until the new image is, its digest known";
   return Ok();
 }
 

@@ -11,7 +11,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/limits/identity.h"
 #include "runtime/packet.h"
+#include "runtime/shared_counters.h"
 #include "spawner/spawner.h"
 #include "spawner/testing/agent.h"
 
@@ -117,13 +119,21 @@ struct Node {
     r.Ack();
   }
   void OnKeeper(Message m, Channel::Reply r) {
+    if (m.body.has_exec_counters()) {
+      auto adopted = runtime::SharedCounters::Adopt(std::move(m.fds.at(0)), limits::kMaxInstances);
+      EXPECT_TRUE(adopted.ok());
+      if (adopted.ok()) exec_counters.emplace(std::move(*adopted));
+      return r.Ack();
+    }
     events += Name(m);
+    if (m.body.has_exec_starting() && hold_execs) return held_execs.push_back(std::move(r));
     if (m.body.has_register_instance()) {
       registered.push_back(m.body.register_instance());
       if (refuse_registration) return r.Fail(PermissionDenied("policy says no"));
       Envelope e;
       e.mutable_registered()->set_spiffe_id("spiffe://example.org/agent/default/" + m.body.register_instance().agent() +
                                             "/" + m.body.register_instance().role());
+      e.mutable_registered()->set_reads_execs(reads_execs);
       return r.Send(std::move(e));
     }
     if (m.body.has_exec_done()) exec_done.push_back(m.body.exec_done());
@@ -184,6 +194,9 @@ struct Node {
   UniqueFd listener;
   std::unique_ptr<Channel> to_supervisor, supervisor, keeper, gateway;
   std::unique_ptr<Spawner> spawner;
+  std::optional<runtime::SharedCounters> exec_counters;
+  bool reads_execs = false, hold_execs = false;  // what the keeper does
+  std::vector<Channel::Reply> held_execs;
   bool ready = false, refuse_registration = false;
   bool resend_at_once = false;         // the gateway asks for its instances before the spawner has started
   std::optional<size_t> told_at_once;  // how many it had heard of when that was answered
