@@ -87,7 +87,8 @@ TEST_P(NurseryTest, WhatWaitsHoldsNothingOfTheCallerBefore) {
       std::ifstream maps(proc + "/maps");
       size_t plans = 0;
       for (std::string line; std::getline(maps, line);) plans += line.find("rw-s") != std::string::npos;
-      EXPECT_EQ(plans, geteuid() == 0 ? 1u : 0u) << "its own plan's pages, and no other's";  // a plain user sees none
+      EXPECT_LE(plans, 1u) << "its own plan's pages, and no other's";
+      EXPECT_TRUE(geteuid() != 0 || plans == 1);  // a plain user sees them in one that is not quite ready alone
       const auto files = [&] {
         size_t n = 0;
         DIR* d = opendir((proc + "/fd").c_str());
