@@ -1,18 +1,14 @@
 #include "identity/sds.h"
 
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <cstring>
-#include <fstream>
 
 #include "base/limits/identity.h"
 #include "base/limits/names.h"
 #include "crypto/pem.h"
 #include "crypto/svid.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
+#include "identity/testing/memory_search.h"
 #include "identity/testing/service_fixture.h"
 
 namespace hexr::identity {
@@ -330,48 +326,22 @@ TEST_F(Sds, StreamsEndWithTheIdentity) {
   EXPECT_EQ(core->subscribers(), 0U);
 }
 
-// Whether any writable memory of this process holds what `hidden` hides.
-constexpr char kMask = 0x5A;
-bool MemoryHolds(const std::string& hidden) {
-  std::ifstream maps("/proc/self/maps");
-  const int memory = ::open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
-  EXPECT_GE(memory, 0);
-  bool found = false;
-  std::string chunk;
-  for (std::string line; !found && std::getline(maps, line);) {
-    uint64_t begin = 0, end = 0;
-    char writable = 0;
-    if (sscanf(line.c_str(), "%lx-%lx %*c%c", &begin, &end, &writable) != 3 || writable != 'w') continue;
-    if (end - begin > (uint64_t{1} << 30)) continue;  // a sanitizer's shadow
-    chunk.resize(end - begin);
-    const ssize_t n = ::pread(memory, chunk.data(), chunk.size(), static_cast<off_t>(begin));
-    for (ssize_t i = 0; !found && i + static_cast<ssize_t>(hidden.size()) <= n; ++i) {
-      size_t same = 0;
-      while (same < hidden.size() && (chunk[static_cast<size_t>(i) + same] ^ kMask) == hidden[same]) ++same;
-      found = same == hidden.size();
-    }
-    memset(chunk.data(), 0, chunk.size());
-  }
-  ::close(memory);
-  return found;
-}
-
 TEST_F(Sds, NoPrivateKeyIsLeftInFreedMemory) {
   const auto caller = core->Authenticate(*evidence.EvidenceOf(static_cast<wire::WriterTag>(envoy_.pid())));
   ASSERT_TRUE(caller.ok());
-  std::string hidden;
+  Bytes hidden;
   {
     const auto made = resources_.Make(*caller, "default", SdsResources::Validation::kSpiffe);
     ASSERT_TRUE(made.ok());
     // The middle: the beginning is the same in every key, and free() overwrites the first bytes.
     const std::string& pem = made->secret.tls_certificate().private_key().inline_bytes();
-    for (size_t i = 100; i < 140; ++i) hidden += static_cast<char>(pem[i] ^ kMask);
-    EXPECT_TRUE(MemoryHolds(hidden)) << "the search finds what is there";
+    for (size_t i = 100; i < 140; ++i) hidden.push_back(static_cast<uint8_t>(pem[i]) ^ testing::kMask);
+    EXPECT_GT(testing::CountInMemory(hidden), 0U) << "the search finds what is there";
   }
-  EXPECT_FALSE(MemoryHolds(hidden));
+  EXPECT_EQ(testing::CountInMemory(hidden), 0U);
   ASSERT_TRUE(resources_.Version(*caller, "default", SdsResources::Validation::kSpiffe).ok());
   { SdsResource moved = std::move(*resources_.Make(*caller, "default", SdsResources::Validation::kSpiffe)); }
-  EXPECT_FALSE(MemoryHolds(hidden));
+  EXPECT_EQ(testing::CountInMemory(hidden), 0U);
 }
 
 TEST_F(Sds, NamesAreBounded) {

@@ -4,9 +4,14 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <array>
 #include <filesystem>
+#include <optional>
 
+#include "hexr/identity/v1/sub_identity.pb.h"
 #include "identity/socket_evidence.h"
+#include "identity/sub_identity.h"
+#include "identity/testing/memory_search.h"
 #include "identity/testing/service_fixture.h"
 #include "identity/workload_api.h"
 #include "spiffe/workload.pb.h"
@@ -30,26 +35,25 @@ int Connect(const std::string& path) {
   return ::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 ? fd : -1;
 }
 
-// FetchX509SVID on a connected socket, until the first message or the end.
-Seen FetchOn(int fd) {
-  Seen seen;
+// Calls `method` on a connected socket. Its first message; or how it ended, or -1 where the connection did.
+std::optional<std::string> CallOn(int fd, std::string_view method, std::string_view request, int& code) {
+  std::optional<std::string> first;
+  code = -1;
   bool done = false;
   wire::GrpcClient client("localhost");
-  auto call = client.Start("/SpiffeWorkloadAPI/FetchX509SVID", {{"workload.spiffe.io", "true"}},
+  auto call = client.Start(method, {{"workload.spiffe.io", "true"}},
                            {.on_message =
                                 [&](ByteView m) {
-                                  X509SVIDResponse response;
-                                  if (response.ParseFromArray(m.data(), static_cast<int>(m.size())))
-                                    seen.svids = response.svids_size();
-                                  seen.code = 0;
+                                  first = std::string(AsText(m));
+                                  code = 0;
                                   done = true;
                                 },
                             .on_end =
                                 [&](const Status& s) {
-                                  if (!s.ok()) seen.code = static_cast<int>(s.error().code());
+                                  if (!s.ok()) code = static_cast<int>(s.error().code());
                                   done = true;
                                 }});
-  client.Send(*call, {});
+  client.Send(*call, AsBytes(request));
   client.HalfClose(*call);
   while (!done) {
     std::string out;
@@ -59,7 +63,24 @@ Seen FetchOn(int fd) {
     const ssize_t n = ::read(fd, in, sizeof in);
     if (n <= 0 || !client.Feed(AsBytes({in, static_cast<size_t>(n)})).ok()) break;
   }
+  return first;
+}
+
+Seen FetchOn(int fd) {
+  Seen seen;
+  const auto message = CallOn(fd, "/SpiffeWorkloadAPI/FetchX509SVID", "", seen.code);
+  X509SVIDResponse response;
+  if (message && response.ParseFromString(*message)) seen.svids = response.svids_size();
   return seen;
+}
+
+// Some bytes from the middle of a private key, masked: of the scalar of P-256, which PKCS#8 has at 36.
+using Excerpt = std::array<uint8_t, 20>;
+Excerpt ExcerptOf(std::string_view key, size_t at) {
+  Excerpt out{};
+  for (size_t i = 0; i < out.size() && at + i < key.size(); ++i)
+    out[i] = static_cast<uint8_t>(key[at + i]) ^ testing::kMask;
+  return out;
 }
 
 class SocketTest : public testing::ServiceTest, public ::testing::WithParamInterface<bool> {
@@ -69,6 +90,7 @@ class SocketTest : public testing::ServiceTest, public ::testing::WithParamInter
     dir_ = ::mkdtemp(dir);
     path_ = dir_ + "/api.sock";
     AddWorkloadApi(*router, *core, socket_evidence_);
+    AddSubIdentityService(*router, *core, subs_, socket_evidence_);
     runtime::UniqueFd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
@@ -82,8 +104,9 @@ class SocketTest : public testing::ServiceTest, public ::testing::WithParamInter
   }
   ~SocketTest() override { std::filesystem::remove_all(dir_); }
 
+  template <class Seen = identity::Seen>
   Seen Await(const Puppet& puppet) {
-    Seen seen;
+    Seen seen{};
     const int ready = puppet.ready();
     ::fcntl(ready, F_SETFL, O_NONBLOCK);
     EXPECT_TRUE(
@@ -105,6 +128,7 @@ class SocketTest : public testing::ServiceTest, public ::testing::WithParamInter
   SystemClock system_clock_;
   std::string dir_, path_;
   SocketEvidence socket_evidence_;
+  SubIdentities subs_{*core};
   std::unique_ptr<net::GrpcUnixServer> server_;
 };
 
@@ -140,6 +164,46 @@ TEST_P(SocketTest, AnInheritedSocketIsNoIdentity) {
   Launch(agent);
   ASSERT_TRUE(agent.Go());
   EXPECT_EQ(Await(agent).code, static_cast<int>(ErrorCode::kPermissionDenied));
+}
+
+// An attacker who reads our memory after the fact finds no private key that has passed through it.
+TEST_P(SocketTest, NothingOfAKeyThatWasServedStaysInMemory) {
+  const auto excerpt = [](std::string_view method, std::string_view message) {
+    X509SVIDResponse x509;
+    WITSVIDResponse wit;
+    hexr::identity::v1::MintResponse minted;
+    const std::string text(message);
+    if (method.ends_with("FetchX509SVID") && x509.ParseFromString(text))
+      return ExcerptOf(x509.svids(0).x509_svid_key(), 40);
+    if (method.ends_with("FetchWITSVID") && wit.ParseFromString(text)) {
+      const std::string& jwk = wit.svids(0).wit_svid_key();
+      return ExcerptOf(jwk, jwk.find("\"d\":\"") + 10);
+    }
+    return minted.ParseFromString(text) ? ExcerptOf(minted.x509_svid_key(), 40) : Excerpt{};
+  };
+  hexr::identity::v1::MintRequest part;
+  part.set_name("tool");
+  for (const auto& [method, request] : {std::pair<std::string, std::string>{"/SpiffeWorkloadAPI/FetchX509SVID", ""},
+                                        {"/SpiffeWorkloadAPI/FetchWITSVID", ""},
+                                        {"/hexr.identity.v1.SubIdentity/Mint", part.SerializeAsString()}}) {
+    Puppet agent([&, path = path_](int go, int ready) {
+      char c;
+      if (::read(go, &c, 1) != 1) ::_exit(1);
+      int code = 0;
+      const auto message = CallOn(Connect(path), method, request, code);
+      const Excerpt seen = message ? excerpt(method, *message) : Excerpt{};
+      if (::write(ready, &seen, sizeof seen) != sizeof seen) ::_exit(1);
+      while (::read(go, &c, 1) == 1) {
+      }
+    });
+    const InstanceId id = Launch(agent, "writer", false, /*subs=*/true)->id();
+    ASSERT_TRUE(agent.Go());
+    const auto seen = Await<Excerpt>(agent);
+    ASSERT_NE(seen, Excerpt{}) << method;
+    core->registry().End(id, "test");  // what is held of it goes with it
+    Settle();
+    EXPECT_EQ(testing::CountInMemory(seen), 0U) << method;
+  }
 }
 
 TEST_P(SocketTest, UnboundEvidenceIsUnavailable) {

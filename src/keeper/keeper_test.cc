@@ -15,6 +15,7 @@
 #include <fstream>
 
 #include "crypto/keys.h"
+#include "identity/testing/memory_search.h"
 #include "identity/testing/puppet.h"
 #include "ledger/log_reader.h"
 #include "ledger/tiles.h"
@@ -25,6 +26,8 @@
 namespace hexr::keeper {
 namespace {
 
+using identity::testing::CountInMemory;
+using identity::testing::kMask;
 using identity::testing::Puppet;
 using runtime::Channel;
 using runtime::Envelope;
@@ -75,39 +78,6 @@ Envelope AdminCallOf(const std::string& method, const std::map<std::string, std:
   e.mutable_admin_call()->mutable_secret()->assign(secret);
   e.mutable_admin_call()->mutable_tail()->assign(16, '\0');
   return e;
-}
-
-// How often a text stands in this process's memory. The text is given masked, so that asking does not put it there.
-size_t CountInMemory(const std::vector<uint8_t>& masked, uint8_t mask) {
-  static std::vector<uint8_t> chunk(1 << 20);  // what was read stays here: its own mapping is left out
-  std::ifstream maps("/proc/self/maps");
-  const UniqueFd memory(open("/proc/self/mem", O_RDONLY | O_CLOEXEC));
-  std::string line;
-  size_t found = 0;
-  const auto here = reinterpret_cast<uintptr_t>(chunk.data());
-  while (std::getline(maps, line)) {
-    uintptr_t begin = 0, end = 0;
-    char mode[5] = {};
-    if (std::sscanf(line.c_str(), "%lx-%lx %4s", &begin, &end, mode) != 3 || mode[0] != 'r' || mode[1] != 'w') continue;
-    for (uintptr_t at = begin; at < end;) {
-      const size_t want = std::min<size_t>(chunk.size(), end - at);
-      const ssize_t n = pread(memory.get(), chunk.data(), want, static_cast<off_t>(at));
-      if (n <= 0) break;
-      for (size_t i = 0; i + masked.size() <= static_cast<size_t>(n); ++i) {
-        if (at + i >= here && at + i < here + chunk.size()) continue;
-        size_t k = 0;
-        while (k < masked.size() && (chunk[i + k] ^ mask) == masked[k]) ++k;
-        found += k == masked.size();
-      }
-      if (static_cast<size_t>(n) < want || at + want == end) {
-        at += static_cast<size_t>(n);
-      } else {
-        at += static_cast<size_t>(n) - masked.size();
-      }
-    }
-  }
-  std::fill(chunk.begin(), chunk.end(), uint8_t{0});
-  return found;
 }
 
 // A keeper, whole, with stand-ins at the other ends of its channels.
@@ -510,7 +480,6 @@ TEST_F(KeeperTest, NothingOfAVaultValueStaysInMemory) {
   // Short ones stand inside the string objects, the longest travel as a memfd.
   for (const size_t size : {size_t{12}, size_t{40}, size_t{5000}, size_t{64 * 1024}}) {
     // Made by the operator's process alone; here it is known under a mask.
-    constexpr uint8_t kMask = 0x5a;
     std::vector<uint8_t> masked;
     const auto byte_at = [&](size_t i) { return static_cast<uint8_t>('A' + (i * 7 + i / 26 + size) % 26); };
     for (size_t i = 0; i < 8; ++i) masked.push_back(byte_at(size / 2 - 4 + i) ^ kMask);
@@ -538,7 +507,7 @@ TEST_F(KeeperTest, NothingOfAVaultValueStaysInMemory) {
     ASSERT_EQ(::read(operators.ready(), &c, 1), 1);
     ASSERT_EQ(c, 'y');
     loop_.RunFor(std::chrono::milliseconds(20));
-    EXPECT_EQ(CountInMemory(masked, kMask), 0u) << size;
+    EXPECT_EQ(CountInMemory(masked), 0u) << size;
   }
 }
 

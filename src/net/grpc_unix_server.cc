@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/wiped.h"
 
 namespace hexr::net {
 namespace {
@@ -55,6 +56,7 @@ class GrpcUnixServer::Connection {
     // The calls end first: a service may still ask for the evidence of its writer.
     grpc_.reset();
     for (const wire::WriterTag tag : tags_) server_.writers_.erase(tag);
+    WipeText(out_);
   }
 
   const PeerEvidence* Find(wire::WriterTag tag) const { return writers_.Find(tag); }

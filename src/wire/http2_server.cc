@@ -6,16 +6,25 @@
 #include <array>
 #include <cstring>
 #include <list>
+#include <span>
 #include <unordered_map>
 #include <utility>
 
 #include "base/limits/http.h"
+#include "base/wiped.h"
 #include "wire/http2_frames.h"
 
 namespace hexr::wire {
 namespace {
 
+// A message may have been a private key: what has gone out does not stay in freed memory.
+void Wipe(Bytes& chunk) { explicit_bzero(chunk.data(), chunk.size()); }
+
 struct Stream {
+  ~Stream() {
+    for (Bytes& chunk : queue) Wipe(chunk);
+  }
+
   WriterTag writer = 0;
   Http2Request request;
   size_t field_bytes = 0;
@@ -31,8 +40,17 @@ struct Stream {
   std::vector<HttpField> trailers;
 };
 
-// A message may have been a private key: what has gone out does not stay in freed memory.
-void Wipe(Bytes& chunk) { explicit_bzero(chunk.data(), chunk.size()); }
+void AppendAndWipe(std::string& out, std::span<uint8_t> from) {
+  if (out.capacity() - out.size() < from.size()) {  // growing would leave a copy behind
+    std::string larger;
+    larger.reserve(std::max(2 * out.capacity(), out.size() + from.size()));
+    larger.append(out);
+    WipeText(out);
+    out.swap(larger);
+  }
+  out.append(AsText(from));
+  explicit_bzero(from.data(), from.size());
+}
 
 uint8_t* Raw(const std::string& s) {
   return reinterpret_cast<uint8_t*>(const_cast<char*>(s.data()));  // nghttp2 takes them non-const and copies
@@ -328,7 +346,8 @@ void Http2Server::TakeOutput(std::string& out, size_t max) {
     const uint8_t* data = nullptr;
     const ssize_t n = nghttp2_session_mem_send(impl_->session, &data);
     if (n > 0) {
-      out.append(AsText({data, static_cast<size_t>(n)}));
+      // nghttp2's own buffer, which it only writes over with the next frame.
+      AppendAndWipe(out, {const_cast<uint8_t*>(data), static_cast<size_t>(n)});
       continue;
     }
     if (n < 0) {
