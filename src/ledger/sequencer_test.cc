@@ -494,6 +494,45 @@ TEST_F(SequencerTest, GapsReplaysAndNonsenseAreRecords) {
   EXPECT_EQ(Field(Records().back(), "how"), "malformed");
 }
 
+// The last records of an instance leave no later number behind that would show that they are missing.
+TEST_F(SequencerTest, WhatIsMissingAtTheEndOfAnInstanceIsAGapToo) {
+  auto sequencer = Open();
+  RawJournal raw(sequencer->OpenJournal("gateway/acme").value());
+  const auto end = [&](unsigned instance, uint64_t count) {
+    Bytes plaintext = {static_cast<uint8_t>(FrameType::kInstanceEnded)};
+    AppendBig(plaintext, count);
+    const std::string id = TestInstance(instance).value();
+    plaintext.insert(plaintext.end(), id.begin(), id.end());
+    raw.Write(plaintext);
+  };
+  raw.Record(TestEvent(1, 1), 1);
+  end(1, 3);  // 2 and 3 are missing
+  end(2, 1);  // all of it is
+  raw.Record(TestEvent(3, 2), 1);
+  end(3, 1);
+  ASSERT_TRUE(sequencer->Flush().ok());
+  std::vector<std::string> gaps;
+  for (const Record& r : Records()) {
+    if (Field(r, "event") == "gap")
+      gaps.push_back(Field(r, "of") + " " + Field(r, "first_missing") + "-" + Field(r, "last_missing"));
+  }
+  EXPECT_EQ(gaps, (std::vector<std::string>{TestInstance(1).value() + " 2-3", TestInstance(2).value() + " 1-1"}));
+}
+
+// One that was named in its own journal only: a record says whose it is, and is believed about itself alone.
+TEST_F(SequencerTest, AWriterGivesItsRecordsNoOthersName) {
+  auto sequencer = Open();
+  RawJournal mine(sequencer->OpenJournal("gateway/acme").value());
+  const RawJournal other(sequencer->OpenJournal("gateway/acme").value());
+  mine.Write(RawJournal::RecordFrame(other.Json(TestEvent(1, 1), 1)));
+  mine.Record(TestEvent(1, 2), 1);
+  ASSERT_TRUE(sequencer->Flush().ok());
+  EXPECT_EQ(Numbers(Records()), (std::vector<uint64_t>{2}));
+  size_t refused = 0;
+  for (const Record& r : Records()) refused += Field(r, "event") == "record_refused" && Field(r, "field") == "writer";
+  EXPECT_EQ(refused, 1u);
+}
+
 TEST_F(SequencerTest, LogStateAndJournalsBelongTogether) {
   {
     auto sequencer = Open();
