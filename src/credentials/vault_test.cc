@@ -134,14 +134,43 @@ TEST_F(VaultTest, DeletedRowsAreGoneFromTheFilesAtOnce) {
     }
     return all;
   };
-  const std::string before = files();
+  const auto gone = [&](const std::string& before) {
+    const std::string after = files();
+    size_t n = 0;
+    for (size_t i = 0; i + 24 <= before.size(); i += 24) n += after.find(before.substr(i, 24)) == std::string::npos;
+    return n;
+  };
+  constexpr size_t kSealed = 500 / 24 - 1;
+  std::string before = files();
   ASSERT_TRUE(v.Delete(a_, Name("k")).ok());
-  const std::string after = files();
-  size_t gone = 0;
-  for (size_t i = 0; i + 24 <= before.size(); i += 24) gone += after.find(before.substr(i, 24)) == std::string::npos;
-  EXPECT_GE(gone, 500u / 24 - 1) << "the sealed value stood in them";
+  EXPECT_GE(gone(before), kSealed) << "the sealed value stood in them";
   EXPECT_TRUE(v.Get(b_, Name("other")).ok());
   EXPECT_EQ(std::filesystem::file_size(options_.database.path + "-wal"), 0u);
+  // The oldest version goes with one too many.
+  for (size_t i = 0; i < limits::kMaxVaultVersions; ++i)
+    ASSERT_TRUE(v.Put(a_, Name("k"), Text(std::string(500, 'x'))).ok());
+  before = files();
+  ASSERT_TRUE(v.Put(a_, Name("k"), Text("new")).ok());
+  EXPECT_GE(gone(before), kSealed);
+  EXPECT_EQ(std::filesystem::file_size(options_.database.path + "-wal"), 0u);
+  before = files();
+  ASSERT_TRUE(v.DeleteTenant(a_).ok());
+  EXPECT_GE(gone(before), (limits::kMaxVaultVersions - 1) * kSealed);
+  EXPECT_EQ(std::filesystem::file_size(options_.database.path + "-wal"), 0u);
+}
+
+// What a tenant may have is no more than the vault has for each, whatever its operator was promised.
+TEST_F(VaultTest, ATenantsQuotaHoldsForNewSecretsAlone) {
+  options_.max_secrets_per_tenant = 3;
+  Vault v = Open();
+  ASSERT_TRUE(v.Put(a_, Name("k"), Text("v"), 1).ok());
+  EXPECT_EQ(v.Put(a_, Name("l"), Text("v"), 1).error().code(), ErrorCode::kResourceExhausted);
+  EXPECT_TRUE(v.Put(a_, Name("k"), Text("w"), 1).ok());
+  EXPECT_TRUE(v.Put(a_, Name("k"), Text("x"), 0).ok()) << "lowered since: what is there stays usable";
+  EXPECT_EQ(v.Put(b_, Name("k"), Text("v"), 0).error().code(), ErrorCode::kResourceExhausted);
+  ASSERT_TRUE(v.Put(a_, Name("l"), Text("v"), 10).ok());
+  ASSERT_TRUE(v.Put(a_, Name("m"), Text("v"), 10).ok());
+  EXPECT_EQ(v.Put(a_, Name("n"), Text("v"), 10).error().code(), ErrorCode::kResourceExhausted);
 }
 
 TEST_F(VaultTest, Bounds) {
