@@ -85,6 +85,15 @@ TEST(ClientHello, RefusesWhatIsNone) {
   }
 }
 
+// What follows in the hello's own record would be read by nobody here, and by whoever the bytes are relayed to.
+TEST(ClientHello, NothingStandsBehindItInItsRecord) {
+  const std::string hello = Message(Sni("a.example"));
+  EXPECT_TRUE(Peek(Record(hello)).ok());
+  EXPECT_FALSE(Peek(Record(hello + "x")).ok());
+  EXPECT_FALSE(Peek(Record(hello + hello)).ok());
+  EXPECT_FALSE(Peek(Record(hello.substr(0, 20)) + Record(hello.substr(20) + "x")).ok());
+}
+
 TEST(ClientHello, BoundsItsSize) {
   std::string head = "\x01";
   Put(head, limits::kMaxClientHelloBytes + 1, 3);

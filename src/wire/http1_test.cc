@@ -197,6 +197,10 @@ TEST(Http1, RefusesBadChunks) {
 }
 
 TEST(Http1, HoldsItsBounds) {
+  const auto too_much = [](const std::string& text) {
+    const auto read = Request(text);
+    return read.error && read.error->code() == ErrorCode::kResourceExhausted;
+  };
   const std::string start = "GET / HTTP/1.1\r\nHost: a\r\n";
   const auto fields = [](size_t n) {
     std::string out;
@@ -204,24 +208,21 @@ TEST(Http1, HoldsItsBounds) {
     return out;
   };
   EXPECT_FALSE(Request(start + fields(limits::kMaxHttpFields - 1) + "\r\n").error);
-  EXPECT_EQ(Request(start + fields(limits::kMaxHttpFields) + "\r\n").error->code(), ErrorCode::kResourceExhausted);
-  EXPECT_EQ(Request(start + "X: " + std::string(limits::kMaxHttp1HeadBytes, 'x')).error->code(),
-            ErrorCode::kResourceExhausted);
-  EXPECT_EQ(Request("GET /" + std::string(limits::kMaxHttp1HeadBytes, 'x')).error->code(),
-            ErrorCode::kResourceExhausted);
+  EXPECT_TRUE(too_much(start + fields(limits::kMaxHttpFields) + "\r\n"));
+  EXPECT_TRUE(too_much(start + "X: " + std::string(limits::kMaxHttp1HeadBytes, 'x')));
+  EXPECT_TRUE(too_much("GET /" + std::string(limits::kMaxHttp1HeadBytes, 'x')));
   std::string many = start;
   for (int i = 0; i < 100; ++i) many += "X: " + std::string(1000, 'x') + "\r\n";
-  EXPECT_EQ(Request(many + "\r\n").error->code(), ErrorCode::kResourceExhausted);
+  EXPECT_TRUE(too_much(many + "\r\n"));
   const std::string chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
-  EXPECT_EQ(Request(chunked + "1;" + std::string(limits::kMaxHttp1ChunkLine, 'x')).error->code(),
-            ErrorCode::kResourceExhausted);
+  EXPECT_TRUE(too_much(chunked + "1;" + std::string(limits::kMaxHttp1ChunkLine, 'x')));
   std::string extensions = chunked;
   for (size_t n = 0; n <= limits::kMaxHttp1ChunkExtensions; n += 401) {
     extensions += "1;" + std::string(400, 'x') + "\r\nz\r\n";
   }
-  EXPECT_EQ(Request(extensions).error->code(), ErrorCode::kResourceExhausted);
-  std::string trailers = chunked + "0\r\n" + fields(limits::kMaxHttpFields + 1);
-  EXPECT_EQ(Request(trailers).error->code(), ErrorCode::kResourceExhausted);
+  EXPECT_TRUE(too_much(extensions));
+  const std::string trailers = chunked + "0\r\n" + fields(limits::kMaxHttpFields + 1) + "\r\n";
+  EXPECT_TRUE(too_much(trailers));
 }
 
 TEST(Http1, ReadsTargetForms) {

@@ -231,6 +231,15 @@ TEST_F(Http2, EndsAContinuationFlood) {
   EXPECT_LE(took, static_cast<size_t>(limits::kHttp2ControlBurst / limits::kHttp2ContinuationCost) + 1);
 }
 
+// nghttp2 has a bound of its own for these, newer than its oldest version here.
+TEST(Http2FloodMeter, AContinuationCostsManyOtherFrames) {
+  const ManualClock clock{WallTime{}};
+  Http2FloodMeter meter(clock);
+  int64_t n = 0;
+  while (meter.Allow({.length = 0, .type = kContinuation, .flags = 0, .stream = 1})) ++n;
+  EXPECT_EQ(n, limits::kHttp2ControlBurst / limits::kHttp2ContinuationCost);
+}
+
 TEST_F(Http2, BoundsAnswersThatNobodyReads) {
   ASSERT_TRUE(Feed(testing::Start()).ok());
   size_t i = 0;
@@ -326,6 +335,8 @@ TEST(Http2FloodMeter, RefillsWithTimeAndWithContent) {
   EXPECT_EQ(spend(), limits::kHttp2ControlPerSecond);
   for (int i = 0; i < 5; ++i) meter.Earn();
   EXPECT_EQ(spend(), 5);
+  clock.Advance(1h);
+  EXPECT_EQ(spend(), limits::kHttp2ControlBurst) << "what is not used is not saved up";
   EXPECT_TRUE(meter.Allow({.length = 1, .type = testing::kData, .flags = 0, .stream = 1}))
       << "content is always allowed";
 }
