@@ -111,6 +111,16 @@ TEST_F(HttpDoor, DeniedConnectSaysWhyAndIsNotDialled) {
   EXPECT_TRUE(known_names.asked().empty()) << "a name that is denied is not even resolved";
 }
 
+// INV-GW-02
+TEST_F(HttpDoor, NothingIsDialledWhoseOpeningCannotBeRecorded) {
+  fail_kind = RecordKind::kEgress;
+  EXPECT_THAT(Ask("CONNECT files.test:8443 HTTP/1.1\r\nHost: files.test:8443\r\n\r\n"), StartsWith("HTTP/1.1 503 "));
+  EXPECT_EQ(Records(RecordKind::kDecision, "verdict", "allow").size(), 1u);
+  EXPECT_FALSE(server.TryAccept());
+  // Each is its instance's, by the name that the log has for it.
+  for (const auto& r : records) EXPECT_FALSE(r.instance.empty());
+}
+
 TEST_F(HttpDoor, PlainRequestIsWrittenAnew) {
   const UniqueFd agent = Proxy();
   Write(agent.get(),

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,9 +27,13 @@ class MemorySink final : public RecordSink {
     std::string call_id;
     wire::Json body;
   };
-  explicit MemorySink(std::vector<Entry>& entries, const bool& fail) : entries_(entries), fail_(fail) {}
+  // `fail_kind`: records of that kind alone fail.
+  MemorySink(std::vector<Entry>& entries, const bool& fail,
+             const std::optional<ledger::RecordKind>* fail_kind = nullptr)
+      : entries_(entries), fail_(fail), fail_kind_(fail_kind) {}
   void Append(const ledger::Event& event, Done done) override {
-    if (fail_) return done(ResourceExhausted("no space left on device"));
+    if (fail_ || (fail_kind_ != nullptr && *fail_kind_ == event.kind))
+      return done(ResourceExhausted("no space left on device"));
     entries_.push_back({event.kind, event.instance ? event.instance->value() : "",
                         event.call_id ? event.call_id->value() : "", wire::ParseJson(event.body.ToJson()).value()});
     done(Ok());
@@ -39,6 +44,7 @@ class MemorySink final : public RecordSink {
  private:
   std::vector<Entry>& entries_;
   const bool& fail_;
+  const std::optional<ledger::RecordKind>* fail_kind_;
 };
 
 // What a resolver looks up in. Names that are not in the table do not resolve. The resolver's threads read it.

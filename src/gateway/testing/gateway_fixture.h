@@ -53,6 +53,7 @@ struct GatewayFixture : ::testing::Test {
                          [this](const std::string& n) { return known_names.LookUp(n); }};
   std::vector<MemorySink::Entry> records;
   bool fail_journal = false;
+  std::optional<ledger::RecordKind> fail_kind;
   config::Egress egress;
   Deadlines deadlines;
   std::unique_ptr<Gateway> gateway;
@@ -77,7 +78,8 @@ struct GatewayFixture : ::testing::Test {
     gateway = std::make_unique<Gateway>(
         GatewayParts{loop, clock, random, resolver,
                      [this](Message) -> Result<std::unique_ptr<RecordSink>> {
-                       return std::unique_ptr<RecordSink>(std::make_unique<MemorySink>(records, fail_journal));
+                       return std::unique_ptr<RecordSink>(
+                           std::make_unique<MemorySink>(records, fail_journal, &fail_kind));
                      }},
         GatewayOptions{*TrustDomain::Parse("example.org"), *IdSegment::Parse("acme"), egress, deadlines},
         [this] { ready = true; });
