@@ -192,6 +192,10 @@ TEST_F(TokenTest, WitSvidsCarryTheHoldersKeyAndNoAudience) {
            "}";
   };
   EXPECT_TRUE(VerifyWitSvid(Sign(wit_, header, body(R"(,"cnf":{"jwk":)" + jwk + "}")), bundles_, kIssued).ok());
+  for (const char* other : {R"({"alg":"ES256","kid":"w1","typ":"JWT"})", R"({"alg":"ES256","kid":"w1"})"}) {
+    EXPECT_FALSE(VerifyWitSvid(Sign(wit_, other, body(R"(,"cnf":{"jwk":)" + jwk + "}")), bundles_, kIssued).ok())
+        << other;
+  }
   for (const std::string& more : std::initializer_list<std::string>{
            "", R"(,"cnf":{})", R"(,"cnf":{"jwk":{}})", R"(,"cnf":{"kid":"x"})",
            R"(,"cnf":{"jwk":)" + crypto::EncodeJwk({.key = holder.public_key()}) + "}",  // without alg
