@@ -191,6 +191,16 @@ TEST_F(GrpcUnixServerTest, ConnectionsAreBoundedInAllAndPerUser) {
   EXPECT_EQ(server_->connections(), 0u);
 }
 
+TEST_F(GrpcUnixServerTest, TheBoundOfAllHoldsWhereNobodyReachesHisOwn) {
+  Start({.max_connections = 2, .max_connections_per_user = 5});
+  std::vector<UniqueFd> held;
+  for (int i = 0; i < 4; ++i) {
+    held.push_back(Connect());
+    loop_.RunReady();
+  }
+  EXPECT_EQ(server_->connections(), 2u);
+}
+
 TEST_F(GrpcUnixServerTest, DescriptorsThatAClientSendsAreClosed) {
   Start();
   const UniqueFd fd = Connect();
