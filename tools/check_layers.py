@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 LOW = {"base", "crypto", "runtime", "store", "wire", "net"}
-LAYERS = {"identity", "transport", "policy", "credentials", "guard", "sandbox"}
+LAYERS = {"identity", "policy", "credentials", "guard"}
 TYPES = {f"{layer}/types" for layer in LAYERS}
 LEDGER = {"ledger"}
 
@@ -27,10 +27,8 @@ ALLOWED = {
     "keeper": LOW | LEDGER | {"identity", "credentials", "config"} | TYPES,
     "courier": LOW | {"config"} | TYPES,
     "spawner": LOW | {"config"} | TYPES,
-    "sandboxd": LOW | {"sandbox", "config"} | TYPES,
     "daemon": {"*"},
     "cli": {"*"},
-    "guest": {"base", "wire"},
 }
 # Third-party headers that may appear only in the named rooms: everywhere else they are behind a door of ours.
 FENCED = {

@@ -47,8 +47,8 @@ Result<TrustDomain> TrustDomain::Parse(std::string_view name) {
 }
 
 Result<IdSegment> IdSegment::Parse(std::string_view text) {
-  RETURN_IF_ERROR(CheckSegment(text));
-  if (text.size() > limits::kMaxIdSegmentBytes) return InvalidArgument("name: longer than 128 bytes");
+  if (!CheckSegment(text).ok() || text.size() > limits::kMaxIdSegmentBytes)
+    return InvalidArgument("a name has 1 to 128 letters, digits, '.', '-' and '_', and is not '.' or '..'");
   return IdSegment(std::string(text));
 }
 

@@ -38,7 +38,7 @@ class IdSegment {
   std::string value_;
 };
 
-// spiffe://{trust domain}{path}. At most 2,048 bytes (limits.h). A path-less ID names the trust domain itself.
+// spiffe://{trust domain}{path}. At most 2,048 bytes (limits/names.h). A path-less ID names the trust domain itself.
 class SpiffeId {
  public:
   static Result<SpiffeId> Parse(std::string_view uri);
@@ -66,7 +66,7 @@ class SpiffeId {
   std::string path_;
 };
 
-// How much an identity is worth (INTERFACES 4, `assurance`).
+// How much an identity is worth (docs/identity.md).
 enum class Assurance : uint8_t {
   kAttested,  // launched by hexr: identity holds by construction
   kMatched,   // started elsewhere, matched by selectors

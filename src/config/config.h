@@ -1,5 +1,5 @@
 // The node's configuration as a checked value: one YAML file in, every default filled, every name resolved.
-// Values; immutable once parsed; thread-compatible. INTERFACES: `hexr.yaml`.
+// Values; immutable once parsed; thread-compatible. docs/configuration.md.
 #pragma once
 
 #include <chrono>

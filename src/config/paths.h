@@ -1,4 +1,4 @@
-// Where a node keeps its things (INTERFACES: places). Value.
+// Where a node keeps its things (docs/operations.md). Value.
 #pragma once
 
 #include <map>

@@ -133,7 +133,9 @@ std::string ToYaml(const Config& c) {
   e.raw() << YAML::Key << "ports" << YAML::Value << YAML::Flow << YAML::BeginSeq;
   for (const uint16_t p : c.egress.ports) e.raw() << p;
   e.raw() << YAML::EndSeq;
-  e.Begin("resolve");
+  e.raw() << YAML::Key << "resolve" << YAML::Value;
+  if (c.egress.resolve.empty()) e.raw() << YAML::Flow;
+  e.BeginItem();
   for (const auto& [name, to] : c.egress.resolve) e.Field(name.value().c_str(), to.ToString());
   e.End();
   e.Texts("allow_private", c.egress.allow_private, std::mem_fn(&IpRange::ToString));

@@ -52,7 +52,7 @@ enum class Door : uint8_t {
 };
 std::string_view DoorName(Door door);
 
-// What kind of thing is asked for (INTERFACES: input.service).
+// What kind of thing is asked for (docs/policy/input.md: `service`).
 enum class Service : uint8_t { kEgress, kDns };
 std::string_view ServiceName(Service service);
 

@@ -1,4 +1,4 @@
-// Why a call ends here, in the words the agent gets (INTERFACES 8). Values, thread-compatible.
+// Why a call ends here, in the words the agent gets (docs/egress.md). Values, thread-compatible.
 #pragma once
 
 #include <cstdint>

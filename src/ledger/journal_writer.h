@@ -23,7 +23,7 @@
 
 namespace hexr::ledger {
 
-// INTERFACES `ledger.sync`.
+// `ledger.sync` of docs/configuration.md.
 enum class SyncPolicy : uint8_t {
   kWritten,  // acknowledged when the kernel has it, on disk within 50 ms: survives the process, not the power
   kDurable,  // acknowledged when it is on disk; appends that wait at the same time share one fdatasync

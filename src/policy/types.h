@@ -10,8 +10,8 @@
 
 namespace hexr::policy {
 
-// The input of a decision, field by field as INTERFACES names them. A field that does not apply is left empty and is
-// then absent from `input`, never null. Views: they live as long as the call to Decide.
+// The input of a decision, field by field as docs/policy/input.md names them. A field that does not apply is left empty
+// and is then absent from `input`, never null. Views: they live as long as the call to Decide.
 struct Call {
   // Always there.
   std::string_view spiffe_id, tenant, agent, role;

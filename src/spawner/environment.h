@@ -1,5 +1,5 @@
 // The environment of an agent: the caller's, without what looks like a secret, with what points its SDKs at the gateway
-// (INTERFACES, "Inside an agent"). Pure functions.
+// (docs/agents.md). Pure functions.
 #pragma once
 
 #include <string>

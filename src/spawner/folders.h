@@ -1,4 +1,4 @@
-// What an agent sees of the file system: only what is given (INTERFACES, "Inside an agent", Files).
+// What an agent sees of the file system: only what is given (docs/launch.md).
 //
 // System folders read-only; /tmp, /run, /dev, home fresh; the working folder and what --ro and --rw name, opened by the
 // caller and passed as descriptors: nobody can give an agent what he could not open himself (INV-SPAWN-03). One thread.

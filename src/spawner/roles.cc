@@ -57,7 +57,8 @@ Result<std::vector<config::Role>> RolesFor(const std::vector<config::Role>& role
   if (named)
     return PermissionDenied("user " + user + " may not start " + target.ToString() +
                             "; its entry in `roles` lists who may");
-  return PermissionDenied("no entry in `roles` names " + target.ToString() + "; add one to the node's configuration");
+  return PermissionDenied("no entry in `roles` names " + target.ToString() +
+                          "; add one to the node's configuration (with `tenant:` where it is not the node's own)");
 }
 
 Result<std::vector<config::Role>> RolesForSubAgent(const std::vector<config::Role>& roles, const RoleName& target,
