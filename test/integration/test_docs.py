@@ -147,6 +147,14 @@ class Docs(unittest.TestCase):
         self.assertEqual(keys - sections, {name for name in listed if not name.endswith("[]")})
         self.assertLessEqual({name for name in listed if name.endswith("[]")}, {k + "[]" for k in sections})
 
+    def test_the_bounds_of_identities_are_those_of_the_code(self):
+        code = dict(re.findall(r"(k\w+) = ([\d']+);", (ROOT / "src/base/limits/identity.h").read_text()))
+        rows = re.findall(r"^\| .*? \| ([\d;, ]+) \| ((?:`k\w+` ?)+)\|", (DOCS / "identity.md").read_text(), re.MULTILINE)
+        self.assertGreater(len(rows), 8)
+        for numbers, names in rows:
+            said = re.findall(r"\d+", numbers)
+            self.assertEqual(said, [code[n].replace("'", "") for n in re.findall(r"k\w+", names)], names)
+
     def test_the_exit_codes_of_the_manual_are_the_commands(self):
         page = (DOCS / "operations.md").read_text()
         said = dict(re.findall(r"^\| `(\d+)` \| (.*?) \|", page, re.MULTILINE))
