@@ -275,6 +275,7 @@ void Supervisor::SendTenants() {
     t.set_tenant(c->tenant);
     t.set_uid_base(c->uid_base);
   }
+  for (const std::string& name : frozen_) tenants.add_frozen(name);
   (void)spawner->channel->Send(std::move(e));
 }
 
@@ -300,6 +301,7 @@ void Supervisor::Handle(Child& from, Message m, Channel::Reply reply) {
       // Only the keeper knows tenants; anyone else who asks is out of place.
       if (from.role != "keeper") return reply.Fail(PermissionDenied("tenants are the keeper's"));
       const auto& t = m.body.start_tenant();
+      const bool thawed = frozen_.erase(t.tenant()) > 0;
       if (Find("gateway/" + t.tenant()) == nullptr) {
         children_.push_back(std::make_unique<Child>());
         Child& c = *children_.back();
@@ -308,6 +310,8 @@ void Supervisor::Handle(Child& from, Message m, Channel::Reply reply) {
         c.uid_base = t.uid_base();
         SendTenants();
         StartChild(c);
+      } else if (thawed) {
+        SendTenants();
       }
       return reply.Ack();
     }
@@ -321,11 +325,16 @@ void Supervisor::Handle(Child& from, Message m, Channel::Reply reply) {
       return SendMetrics(std::move(reply));
     case Envelope::kStopTenant: {
       if (from.role != "keeper") return reply.Fail(PermissionDenied("tenants are the keeper's"));
-      Child* c = Find("gateway/" + m.body.stop_tenant().tenant());
+      const auto& t = m.body.stop_tenant();
+      Child* c = Find("gateway/" + t.tenant());
+      if (t.frozen())
+        frozen_.insert(t.tenant());
+      else
+        frozen_.erase(t.tenant());
+      if (c != nullptr) c->wanted = false;
+      SendTenants();
       if (c != nullptr) {
-        c->wanted = false;
         c->restart.Cancel();
-        SendTenants();
         if (c->running())
           (void)runtime::SignalPidfd(c->pidfd.get(), SIGTERM);
         else

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -90,6 +91,7 @@ class Supervisor {
   runtime::UniqueFd api_, admin_, launch_;
   std::vector<runtime::UniqueFd> listeners_;  // in the order of the options
   std::vector<std::unique_ptr<Child>> children_;
+  std::set<std::string> frozen_;                                 // tenants that are there without a gateway
   std::map<std::string, std::map<std::string, Parked>> parked_;  // child → key → what it left here
   std::map<std::string, runtime::Timer> repairs_;                // by the names of both ends
   std::string boot_id_;

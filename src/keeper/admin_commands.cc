@@ -337,7 +337,7 @@ void AdminCommands::TenantCreate(const Call& call) {
        }));
 }
 
-Result<Json> AdminCommands::EndTenant(const AdminCall& call, const IdSegment& tenant, Code why) {
+Result<Json> AdminCommands::EndTenant(const AdminCall& call, const IdSegment& tenant, Code why, bool frozen) {
   JsonArray ended;
   const Body by = k_.operators_->Name(call.who(), /*may_read=*/false);
   for (const Instance* i : k_.core_->registry().All()) {
@@ -346,9 +346,7 @@ Result<Json> AdminCommands::EndTenant(const AdminCall& call, const IdSegment& te
     k_.EndInstance(id, Code("tenant"), by);
     ended.push_back(id.value());
   }
-  runtime::Envelope e;
-  e.mutable_stop_tenant()->set_tenant(tenant.value());
-  RETURN_IF_ERROR(k_.supervisor_.Send(std::move(e)));
+  RETURN_IF_ERROR(k_.StopGateway(tenant, frozen));
   Log(LogLevel::kInfo, why.text(), {{"tenant", tenant.value()}});
   return Json(JsonObject{{"tenant", tenant.value()}, {"ended", std::move(ended)}});
 }
@@ -358,7 +356,7 @@ void AdminCommands::TenantFreeze(const Call& call) {
   if (!name.ok()) return call->Fail(name.error());
   // Frozen first, so that nothing new starts while the old ones end.
   if (const hexr::Status s = k_.tenants_->SetState(*name, TenantState::kFrozen); !s.ok()) return call->Fail(s.error());
-  auto ended = EndTenant(*call, *name, "tenant.frozen");
+  auto ended = EndTenant(*call, *name, "tenant.frozen", /*frozen=*/true);
   if (!ended.ok()) return call->Fail(ended.error());
   Taken(call, {Event(*call, RecordKind::kConfiguration, "tenant.frozen", TenantBody(*name))}, std::move(*ended));
 }
@@ -407,7 +405,7 @@ void AdminCommands::TenantDelete(const Call& call) {
     RETURN_IF_ERROR(k_.tenants_->CheckDeletable(*name));
     RETURN_IF_ERROR(k_.tenants_->SetState(*name, TenantState::kFrozen));
     RETURN_IF_ERROR(k_.vault_->DeleteTenant(*name));
-    return EndTenant(*call, *name, "tenant.deleted");
+    return EndTenant(*call, *name, "tenant.deleted", /*frozen=*/false);
   };
   Result<Json> ended = begin();
   if (!ended.ok()) return call->Fail(ended.error());

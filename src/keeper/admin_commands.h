@@ -65,7 +65,7 @@ class AdminCommands {
   // Once the gateway has gone, by whose records the log ends.
   void FinishDelete(const Call& call, const IdSegment& tenant, wire::Json answer, MonoTime deadline);
   // Ends what runs and takes the gateway away.
-  Result<wire::Json> EndTenant(const AdminCall& call, const IdSegment& tenant, ledger::Code why);
+  Result<wire::Json> EndTenant(const AdminCall& call, const IdSegment& tenant, ledger::Code why, bool frozen);
 
   Result<wire::Json> BundleShow(const AdminCall& call);
   Result<wire::Json> BundleList(const AdminCall& call);

@@ -159,6 +159,7 @@ Status Keeper::Open() {
   }
   for (const auto& [name, t] : tenants_->all()) {
     if (starts(t)) StartGateway(t, one_done);
+    if (t.state == TenantState::kFrozen) RETURN_IF_ERROR(StopGateway(t.name, /*frozen=*/true));
   }
   return Ok();
 }
@@ -176,6 +177,13 @@ void Keeper::StartGateway(const Tenant& tenant, UniqueFunction<void(Status)> don
   e.mutable_start_tenant()->set_uid_base(tenant.uid_base);
   supervisor_.Call(std::move(e), {}, kPeerDeadline,
                    [done = std::move(done)](Result<Message> r) mutable { done(r.ok() ? Ok() : Status(r.error())); });
+}
+
+Status Keeper::StopGateway(const IdSegment& tenant, bool frozen) {
+  Envelope e;
+  e.mutable_stop_tenant()->set_tenant(tenant.value());
+  e.mutable_stop_tenant()->set_frozen(frozen);
+  return supervisor_.Send(std::move(e));
 }
 
 // It has died, and its start brings a new pair; or the pair alone broke, and the supervisor makes another.
@@ -532,7 +540,6 @@ void Keeper::EndInstance(const InstanceId& id, Code why, std::optional<Body> by)
     Envelope e;
     e.mutable_end_instance()->set_instance(id.value());
     e.mutable_end_instance()->set_why(std::string(why.text()));
-    e.mutable_end_instance()->set_kill(true);
     (void)spawner_->Send(std::move(e));
   }
   // The spawner may be gone; its process may not stay.

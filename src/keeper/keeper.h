@@ -89,6 +89,8 @@ class Keeper {
   void Answer(const identity::Instance& i, runtime::Channel::Reply reply) const;
   void SendBundles(runtime::Channel& gateway);
   void StartGateway(const Tenant& tenant, UniqueFunction<void(Status)> done);
+  // `frozen`: the tenant is still there, and who asks for it is told so.
+  Status StopGateway(const IdSegment& tenant, bool frozen);
 
   // For operators: every instance that `target` names, an instance ID or a SPIFFE ID with all below it, and whoever
   // they have started. NOT_FOUND when there is none.

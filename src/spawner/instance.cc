@@ -28,7 +28,9 @@ using runtime::Message;
 namespace {
 
 constexpr std::chrono::milliseconds kKeeperRetry{100};
-constexpr int kKeeperAttempts = 50;              // five seconds: a restarting keeper is back by then
+constexpr int kKeeperAttempts = 50;  // five seconds: a restarting keeper is back by then
+// What another try does not change.
+bool IsFinal(ErrorCode code) { return code == ErrorCode::kPermissionDenied || code == ErrorCode::kResourceExhausted; }
 constexpr std::chrono::seconds kHangUpGrace{5};  // between SIGHUP and SIGKILL when `hexr run` has gone
 constexpr size_t kParkedHandles = 6;
 
@@ -114,10 +116,12 @@ void Instance::Register(UniqueFunction<void(Status)> done) {
   FillRegistration(*e.mutable_register_instance());
   std::vector<UniqueFd> fds;
   fds.push_back(Duplicate(handles_.agent_pidfd));
+  registering_ = true;
   links_.CallKeeper(std::move(e), std::move(fds),
                     [weak = std::weak_ptr<Instance*>(self_), done = std::move(done)](Result<Message> reply) mutable {
                       const auto alive = weak.lock();
                       if (!alive) return;
+                      (*alive)->registering_ = false;
                       if (!reply.ok()) return done(reply.error());
                       if (!reply->body.has_registered()) return done(Internal("the keeper did not say who this is"));
                       InstanceFacts& facts = (*alive)->facts_;
@@ -133,24 +137,36 @@ void Instance::Register(UniqueFunction<void(Status)> done) {
                     });
 }
 
-void Instance::RegisterAgain(int attempt) {
+void Instance::RegisterAgain(std::shared_ptr<void> turn, int attempt) {
   if (!execs_) return;  // it has ended
+  register_retry_.Cancel();
   keeper_reads_ = false;
   register_when_settled_ = execs_->busy() || attested_ != begun_ || facts_.image.exe.empty();
   if (register_when_settled_) {
     if (!execs_->busy()) OnExecSettled();  // taken over from a predecessor: what runs has to be measured first
     return;
   }
-  Register([weak = std::weak_ptr<Instance*>(self_), attempt](Status s) {
-    const auto alive = weak.lock();
-    if (!alive || s.ok()) return;
-    Instance& self = **alive;
-    if (attempt < kKeeperAttempts) {  // its parent, say, is registered again a moment later
-      self.register_retry_ = self.loop_.After(kKeeperRetry, [&self, attempt] { self.RegisterAgain(attempt + 1); });
-      return;
-    }
-    Log(LogLevel::kError, "instance.register_failed", {{"instance", self.facts_.id}, {"error", s.error()}});
+  Register([weak = std::weak_ptr<Instance*>(self_), attempt, turn = std::move(turn)](Status s) {
+    if (const auto alive = weak.lock()) (*alive)->OnRegisteredAgain(s, attempt);
   });
+}
+
+void Instance::OnRegisteredAgain(const Status& s, int attempt) {
+  if (s.ok() || !execs_) return;
+  // A keeper that is not there has refused nobody. The next one is told of everybody as soon as it comes.
+  const bool away = s.error().code() == ErrorCode::kUnavailable;
+  if (away || (attempt < kKeeperAttempts && !IsFinal(s.error().code()))) {
+    // Its parent, say, is registered again a moment later.
+    register_retry_ =
+        loop_.After(kKeeperRetry, [this, next = away ? attempt : attempt + 1] { RegisterAgain({}, next); });
+    return;
+  }
+  Log(LogLevel::kError, "instance.register_failed", {{"instance", facts_.id}, {"error", s.error()}});
+  Kill("the keeper does not take it back: " + s.error().message());
+  // Nothing of it gets out any more, however long its processes take to end.
+  Envelope e;
+  e.mutable_instance_down()->set_instance(facts_.id.value());
+  links_.TellGateway(facts_.name.tenant, std::move(e));
 }
 
 void Instance::Announce(UniqueFunction<void(Status)> done) {
@@ -329,15 +345,18 @@ void Instance::OnExecStarting(UniqueFunction<void(bool)> answer, int attempt) {
     const auto alive = weak.lock();
     if (!alive) return;
     (*alive)->revoked_.to = MonotonicNanos();
-    // A keeper that has just started does not know this instance: there is no identity to take away.
-    if (reply.ok() || reply.error().code() == ErrorCode::kNotFound) return answer(true);
-    if (reply.error().code() != ErrorCode::kUnavailable || attempt >= kKeeperAttempts) {
-      Log(LogLevel::kError, "exec.refused", {{"instance", (*alive)->facts_.id}, {"error", reply.error()}});
+    if (reply.ok()) return answer(true);
+    Instance& self = **alive;
+    // A keeper that has just started does not know this instance: there is no identity to take away. One that is about
+    // to know it as it was before this exec would give the old identity to the new image: it is asked again then.
+    const bool unknown = reply.error().code() == ErrorCode::kNotFound;
+    if (unknown && !self.registering_) return answer(true);
+    if ((!unknown && reply.error().code() != ErrorCode::kUnavailable) || attempt >= kKeeperAttempts) {
+      Log(LogLevel::kError, "exec.refused", {{"instance", self.facts_.id}, {"error", reply.error()}});
       return answer(false);
     }
     // A keeper that is starting again: the exec waits for it. The timer is the instance's own and must not hold what
     // tells others that it lives.
-    Instance& self = **alive;
     self.exec_retry_ = self.loop_.After(kKeeperRetry, [&self, answer = std::move(answer), attempt]() mutable {
       self.OnExecStarting(std::move(answer), attempt + 1);
     });
@@ -366,7 +385,7 @@ void Instance::OnExecSettled() {
                          FillImage(image, *done.mutable_image());
                          self.facts_.image = std::move(image);
                          if (std::exchange(self.register_when_settled_, false))
-                           self.RegisterAgain();
+                           self.RegisterAgain({});
                          else
                            self.links_.TellKeeper(std::move(e));
                          self.execs_->Attested();

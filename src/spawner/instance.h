@@ -67,8 +67,9 @@ class Instance {
   // Tells the keeper what and who it is; `done` with its answer taken in.
   void Register(UniqueFunction<void(Status)> done);
   // After a restart of the keeper. While an exec is under way, as soon as it is over: what runs then is what is
-  // registered.
-  void RegisterAgain(int attempt = 0);
+  // registered. One that the keeper does not take back ends: nobody would see or end it otherwise. `turn` is held until
+  // the keeper has answered once, or for no longer than that needs no answer.
+  void RegisterAgain(std::shared_ptr<void> turn, int attempt = 0);
   // Gives its listeners to its tenant's gateway. Also after a restart of the gateway.
   void Announce(UniqueFunction<void(Status)> done);
   // Hands what a successor needs to the supervisor. Once.
@@ -95,6 +96,7 @@ class Instance {
   void OnControl();
   void OnInitEnded();
   void TellEnd();
+  void OnRegisteredAgain(const Status& s, int attempt);
   void OnExecStarting(UniqueFunction<void(bool)> answer, int attempt);
   void OnExecSettled();
   void OnHolder(const Result<pid_t>& holder, runtime::Channel::Reply reply);
@@ -119,6 +121,7 @@ class Instance {
   uint64_t begun_ = 0;             // execs of the registered process
   uint64_t attested_ = 0;          // of these, when facts_.image was measured
   uint64_t attested_counter_ = 0;  // what counter_ was then
+  bool registering_ = false;       // the keeper has been asked, and has not answered
   struct {
     int64_t from = 0, to = 0;
   } revoked_;  // of the last exec, in nanoseconds: the keeper asked, its answer there

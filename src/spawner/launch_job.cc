@@ -56,15 +56,34 @@ std::string Variable(const std::vector<std::string>& env, std::string_view name)
   return "";
 }
 
-// A connected network socket as stdin would be a way out of the network namespace.
+int SocketOption(int fd, int name) {
+  int value = -1;
+  socklen_t size = sizeof value;
+  return getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
+}
+
+// Connected for good: one without a connection, or that can take another, would reach the sockets of the network
+// namespace that it was made in, those without a path among them.
+bool IsConnectedStream(int fd) {
+  const int type = SocketOption(fd, SO_TYPE);
+  sockaddr_storage peer{};
+  socklen_t size = sizeof peer;
+  return SocketOption(fd, SO_DOMAIN) == AF_UNIX && (type == SOCK_STREAM || type == SOCK_SEQPACKET) &&
+         getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0;
+}
+
+// What can be read and written and leads nowhere else. A network socket would be a way out of the network namespace; a
+// folder, open for whatever, one out of the root: fchdir(2), and connect(2) to the sockets below it.
 Status CheckStdio(int fd) {
-  int domain = 0;
-  socklen_t size = sizeof domain;
-  if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain != AF_UNIX) {
-    return PermissionDenied(
-        "standard input and output may not be network sockets; put a pipe between (… | hexr run …)");
-  }
-  return Ok();
+  struct statx st {};
+  const bool known = statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) == 0;
+  const bool named_only = (fcntl(fd, F_GETFL) & O_PATH) != 0;
+  const mode_t type = st.stx_mode & S_IFMT;
+  const bool file = type == S_IFREG || type == S_IFIFO || type == S_IFCHR;
+  if (known && !named_only && (file || (type == S_IFSOCK && IsConnectedStream(fd)))) return Ok();
+  return PermissionDenied(
+      "standard input and output are files, pipes, terminals or connected local streams, no folders and no network "
+      "sockets; put a pipe between (… | hexr run …)");
 }
 
 // The caller's limits, as the kernel has them: an agent gets no more than its caller had.
@@ -179,8 +198,8 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
       if (!request_.on_behalf_of().empty()) {
         return PermissionDenied("a sub-agent acts for whom its parent acts; --on-behalf-of is for people");
       }
-      ASSIGN_OR_RETURN(candidates_,
-                       RolesForSubAgent(roles, *name_, parent_->facts().name, parent_->facts().entry.spawn));
+      ASSIGN_OR_RETURN(candidates_, RolesForSubAgent(roles, *name_, parent_->facts().name, parent_->facts().entry.spawn,
+                                                     caller_user_));
       return Ok();
     }
     caller_uid_ = caller.uid;

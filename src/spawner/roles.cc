@@ -29,20 +29,9 @@ void AddFields(std::string& out, const std::vector<std::string>& fields) {
   for (const std::string& f : fields) AddField(out, f);
 }
 
-}  // namespace
-
-bool Names(const config::Role& entry, const RoleName& name) {
-  return entry.tenant.Matches(name.tenant) && entry.agent.Matches(name.agent) && entry.role.Matches(name.role);
-}
-
-Result<std::vector<config::Role>> RolesFor(const std::vector<config::Role>& roles, const RoleName& target,
-                                           const std::string& user, bool owner) {
-  if (roles.empty()) {
-    if (!owner)
-      return PermissionDenied(
-          "no roles are configured: only the node's own user may start agents; add an entry to `roles`");
-    return std::vector<config::Role>{config::Role{.exe = {"*"}}};
-  }
+// The entries of `target` that name `user`.
+Result<std::vector<config::Role>> EntriesFor(const std::vector<config::Role>& roles, const RoleName& target,
+                                             const std::string& user) {
   std::vector<config::Role> found;
   bool named = false;
   for (const config::Role& r : roles) {
@@ -61,9 +50,27 @@ Result<std::vector<config::Role>> RolesFor(const std::vector<config::Role>& role
                           "; add one to the node's configuration (with `tenant:` where it is not the node's own)");
 }
 
+}  // namespace
+
+bool Names(const config::Role& entry, const RoleName& name) {
+  return entry.tenant.Matches(name.tenant) && entry.agent.Matches(name.agent) && entry.role.Matches(name.role);
+}
+
+Result<std::vector<config::Role>> RolesFor(const std::vector<config::Role>& roles, const RoleName& target,
+                                           const std::string& user, bool owner) {
+  if (roles.empty()) {
+    if (!owner)
+      return PermissionDenied(
+          "no roles are configured: only the node's own user may start agents; add an entry to `roles`");
+    return std::vector<config::Role>{config::Role{.exe = {"*"}}};
+  }
+  return EntriesFor(roles, target, user);
+}
+
 Result<std::vector<config::Role>> RolesForSubAgent(const std::vector<config::Role>& roles, const RoleName& target,
                                                    const RoleName& parent,
-                                                   const std::vector<config::SpawnTarget>& allowed) {
+                                                   const std::vector<config::SpawnTarget>& allowed,
+                                                   const std::string& user) {
   const bool listed =
       target.tenant == parent.tenant && std::any_of(allowed.begin(), allowed.end(), [&](const config::SpawnTarget& s) {
         return s.agent.Matches(target.agent) && s.role.Matches(target.role);
@@ -72,12 +79,7 @@ Result<std::vector<config::Role>> RolesForSubAgent(const std::vector<config::Rol
     return PermissionDenied(parent.ToString() + " may not start " + target.ToString() +
                             "; its entry in `roles` lists what it may under `spawn`");
   }
-  std::vector<config::Role> found;
-  std::copy_if(roles.begin(), roles.end(), std::back_inserter(found),
-               [&](const config::Role& r) { return Names(r, target); });
-  if (found.empty())
-    return PermissionDenied("no entry in `roles` names " + target.ToString() + "; add one to the node's configuration");
-  return found;
+  return EntriesFor(roles, target, user);
 }
 
 Result<config::Role> FindByProgram(const std::vector<config::Role>& candidates, const RoleName& target,

@@ -32,10 +32,12 @@ bool Names(const config::Role& entry, const RoleName& name);
 Result<std::vector<config::Role>> RolesFor(const std::vector<config::Role>& roles, const RoleName& target,
                                            const std::string& user, bool owner);
 
-// The same for a caller inside an instance: what `parent`'s entry lists under `spawn`, in the parent's tenant.
+// The same for a caller inside an instance: what `parent`'s entry lists under `spawn`, in the parent's tenant, by an
+// entry that names `user`, who stands behind the parent: what another user may have is not reached through an agent.
 Result<std::vector<config::Role>> RolesForSubAgent(const std::vector<config::Role>& roles, const RoleName& target,
                                                    const RoleName& parent,
-                                                   const std::vector<config::SpawnTarget>& allowed);
+                                                   const std::vector<config::SpawnTarget>& allowed,
+                                                   const std::string& user);
 
 // The first candidate one of whose `exe` patterns matches the program (base/exe_pattern.h, as the keeper judges too).
 Result<config::Role> FindByProgram(const std::vector<config::Role>& candidates, const RoleName& target,

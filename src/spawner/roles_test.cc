@@ -82,10 +82,28 @@ TEST(RolesTest, ASubAgentIsOnlyWhatItsParentMaySpawn) {
       "  - {agent: crew, role: writer, exe: '*', user: alice}\n"
       "  - {agent: crew, role: admin, exe: '*', user: '*'}\n");
   const auto& allowed = roles[0].spawn;
-  EXPECT_TRUE(RolesForSubAgent(roles, Name("crew", "writer"), Name("crew", "lead"), allowed).ok());
-  EXPECT_FALSE(RolesForSubAgent(roles, Name("crew", "admin"), Name("crew", "lead"), allowed).ok());
-  EXPECT_FALSE(RolesForSubAgent(roles, Name("crew", "writer", "other"), Name("crew", "lead"), allowed).ok());
-  EXPECT_FALSE(RolesForSubAgent(roles, Name("crew", "writer"), Name("crew", "writer"), {}).ok());
+  EXPECT_TRUE(RolesForSubAgent(roles, Name("crew", "writer"), Name("crew", "lead"), allowed, "alice").ok());
+  EXPECT_FALSE(RolesForSubAgent(roles, Name("crew", "admin"), Name("crew", "lead"), allowed, "alice").ok());
+  EXPECT_FALSE(RolesForSubAgent(roles, Name("crew", "writer", "other"), Name("crew", "lead"), allowed, "alice").ok());
+  EXPECT_FALSE(RolesForSubAgent(roles, Name("crew", "writer"), Name("crew", "writer"), {}, "alice").ok());
+}
+
+TEST(RolesTest, ASubAgentGetsNoEntryOfAnotherUser) {
+  const auto roles = Roles(
+      "  - {agent: crew, role: writer, exe: '*', user: admin, children: inherit, sub_identities: allow, spawn: "
+      "['*/*']}\n"
+      "  - {agent: crew, role: writer, exe: 'python3*', user: bob}\n"
+      "  - {agent: crew, role: lead, exe: '*', user: '*', spawn: [crew/writer]}\n");
+  const auto& allowed = roles[2].spawn;
+  const auto of = [&](const char* user) {
+    return RolesForSubAgent(roles, Name("crew", "writer"), Name("crew", "lead"), allowed, user);
+  };
+  ASSERT_TRUE(of("bob").ok());
+  ASSERT_EQ(of("bob")->size(), 1u);
+  EXPECT_TRUE(of("bob")->at(0) == roles[1]);
+  EXPECT_FALSE(FindByProgram(*of("bob"), Name("crew", "writer"), "/usr/bin/bash").ok());
+  EXPECT_EQ(of("carol").error().code(), ErrorCode::kPermissionDenied);
+  EXPECT_NE(of("carol").error().message().find("may not start"), std::string::npos);
 }
 
 }  // namespace

@@ -99,6 +99,9 @@ void Spawner::OpenLaunchSocket() {
 
 Result<HostIds> Spawner::IdsOf(const IdSegment& tenant) const {
   const auto it = tenants_.find(tenant.value());
+  if (frozen_.contains(tenant.value()))
+    return PermissionDenied("tenant " + tenant.value() + " is frozen; `hexr tenant thaw " + tenant.value() +
+                            "` ends that");
   if (it == tenants_.end())
     return NotFound("tenant " + tenant.value() + " is not on this node; `hexr tenant create` makes it");
   if (!options_.privileged) return HostIds{geteuid(), getegid()};
@@ -107,9 +110,8 @@ Result<HostIds> Spawner::IdsOf(const IdSegment& tenant) const {
 }
 
 Instance* Spawner::FindByPidNamespace(const std::vector<uint64_t>& inodes) {
-  for (const auto& [id, instance] : instances_) {
-    const uint64_t of = instance->handles().pid_namespace;
-    if (of != 0 && std::find(inodes.begin(), inodes.end(), of) != inodes.end()) return instance.get();
+  for (const uint64_t inode : inodes) {
+    if (const auto it = by_pid_namespace_.find(inode); it != by_pid_namespace_.end()) return it->second;
   }
   return nullptr;
 }
@@ -141,9 +143,15 @@ Instance::OnEnded Spawner::OnEnded() {
     Log(LogLevel::kInfo, "instance.ended", {{"instance", instance.facts().id}, {"status", status}});
     if (!instance.has_session()) {
       if (unheard_.size() >= limits::kMaxUnheardEnds) unheard_.pop_front();
-      unheard_.push_back({instance.facts().id.value(), instance.facts().caller_uid, instance.Ended(status)});
+      unheard_.push_back({instance.facts().id.value(), StarterOf(instance.facts()), instance.Ended(status)});
     }
-    instances_.erase(instance.facts().id.value());
+    const std::string id = instance.facts().id.value();
+    quarantined_.erase(id);
+    if (const auto it = by_pid_namespace_.find(instance.handles().pid_namespace);
+        it != by_pid_namespace_.end() && it->second == &instance) {
+      by_pid_namespace_.erase(it);
+    }
+    instances_.erase(id);
     nursery_.Ended();
     CheckDrained();
   };
@@ -151,15 +159,25 @@ Instance::OnEnded Spawner::OnEnded() {
 
 void Spawner::Adopt(std::unique_ptr<Instance> instance) {
   const std::string id = instance->facts().id.value();
+  instance->quarantined = quarantined_.contains(id);
+  if (const uint64_t inode = instance->handles().pid_namespace; inode != 0) by_pid_namespace_[inode] = instance.get();
   instances_[id] = std::move(instance);
+}
+
+// The uid alone says nothing inside: on a node of one's own every agent has its user's.
+bool Spawner::IsStarter(const Caller& caller, const Starter& starter) {
+  if (caller.pid_namespaces.empty()) return caller.uid == 0 || caller.uid == starter.uid;
+  const Instance* inside = FindByPidNamespace(caller.pid_namespaces);
+  return inside != nullptr && starter.parent == inside->facts().id &&
+         CheckLaunched(caller, inside->facts().cgroup).ok();
 }
 
 void Spawner::Attach(const std::shared_ptr<LaunchSession>& session, const pb::Attach& request) {
   Instance* instance = Find(request.instance());
-  const uid_t uid = session->caller().uid;
+  const Caller& caller = session->caller();
   if (instance == nullptr) {
     const auto it = std::find_if(unheard_.begin(), unheard_.end(), [&](const Unheard& u) {
-      return u.instance == request.instance() && (uid == 0 || uid == u.caller_uid);
+      return u.instance == request.instance() && IsStarter(caller, u.starter);
     });
     if (it == unheard_.end()) return session->Refuse(125, "no such instance; it has ended");
     pb::ServerMessage m;
@@ -168,7 +186,7 @@ void Spawner::Attach(const std::shared_ptr<LaunchSession>& session, const pb::At
     session->Send(m);
     return session->Close();
   }
-  if (uid != 0 && uid != instance->facts().caller_uid)
+  if (!IsStarter(caller, StarterOf(instance->facts())))
     return session->Refuse(125, "this instance was started by somebody else");
   instance->AttachSession(session);
 }
@@ -195,7 +213,12 @@ void Spawner::OnPeer(const std::string& role, const std::string& tenant, UniqueF
     std::vector<UniqueFd> fds;
     fds.push_back(exec_counters_.Share());
     if (fds[0]) (void)!keeper_->Send(std::move(counters), std::move(fds)).ok();
-    for (const auto& [id, instance] : instances_) instance->RegisterAgain();
+    quarantined_.clear();  // it says whom it holds
+    for (const auto& [id, instance] : instances_) {
+      instance->quarantined = false;
+      to_register_.emplace(instance->facts().lineage.size(), id);
+    }
+    RegisterNext();
     for (auto& ended : std::exchange(unreported_, {})) {
       ended.set_late(true);
       SendEnd(std::move(ended));
@@ -217,6 +240,7 @@ void Spawner::OnSupervisor(Message m, Channel::Reply reply) {
       if (const auto it = before.find(t.tenant()); it != before.end() && it->second == t.uid_base())
         same.insert(t.tenant());
     }
+    frozen_ = {m.body.tenants().frozen().begin(), m.body.tenants().frozen().end()};
     nursery_.KeepOnly(same);
     return reply.Ack();
   }
@@ -230,7 +254,7 @@ void Spawner::OnSupervisor(Message m, Channel::Reply reply) {
     }
     // Behind what its exec watch has to take up first.
     loop_.Post([this, id = (*adopted)->facts().id.value()] {
-      if (Instance* instance = Find(id)) instance->RegisterAgain();
+      if (const Instance* instance = Find(id)) RegisterSoon(*instance);
     });
     Adopt(std::move(*adopted));
     return reply.Ack();
@@ -243,14 +267,16 @@ void Spawner::FromKeeper(Message m, Channel::Reply reply) {
     const auto& end = m.body.end_instance();
     Instance* instance = Find(end.instance());
     if (instance == nullptr) return reply.Fail(NotFound("no such instance"));
-    if (end.kill())
-      instance->Kill(end.why());
-    else
-      instance->Signal(SIGTERM);
+    instance->Kill(end.why());
     return reply.Ack();
   }
   if (m.body.has_quarantine()) {
-    if (Instance* instance = Find(m.body.quarantine().instance())) instance->quarantined = m.body.quarantine().on();
+    const auto& q = m.body.quarantine();
+    if (q.on())
+      quarantined_.insert(q.instance());
+    else
+      quarantined_.erase(q.instance());
+    if (Instance* instance = Find(q.instance())) instance->quarantined = q.on();
     return reply.Ack();
   }
   if (m.body.has_bundles()) return reply.Ack();  // nothing here verifies anything
@@ -271,6 +297,29 @@ void Spawner::FromGateway(const std::string& tenant, Message m, Channel::Reply r
     }
     case Envelope::kResendInstances: return Resend(tenant, std::move(reply));
     default: return reply.Fail(Unimplemented("the spawner does not serve this"));
+  }
+}
+
+void Spawner::RegisterSoon(const Instance& instance) {
+  to_register_.emplace(instance.facts().lineage.size(), instance.facts().id.value());
+  RegisterNext();
+}
+
+void Spawner::RegisterNext() {
+  while (registering_ < limits::kMaxRegistrationsUnderWay && !to_register_.empty()) {
+    const std::string id = to_register_.extract(to_register_.begin()).value().second;
+    Instance* instance = Find(id);
+    if (instance == nullptr) continue;
+    ++registering_;
+    // Given back with the answer, or with the instance.
+    instance->RegisterAgain(std::shared_ptr<void>(nullptr, [weak = std::weak_ptr<Spawner*>(self_)](void*) {
+      const auto alive = weak.lock();
+      if (!alive) return;
+      --(*alive)->registering_;
+      (*alive)->loop_.Post([weak] {
+        if (const auto spawner = weak.lock()) (*spawner)->RegisterNext();
+      });
+    }));
   }
 }
 

@@ -6,7 +6,11 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -75,11 +79,21 @@ class Spawner final : private Links, private LaunchHost {
   Instance::OnEnded OnEnded() override;
   void Adopt(std::unique_ptr<Instance> instance) override;
 
+  // Who started an instance: outside of all agents its user, or root; inside of one, that agent.
+  struct Starter {
+    uid_t uid;
+    std::optional<InstanceId> parent;
+  };
+  static Starter StarterOf(const InstanceFacts& facts) { return {facts.caller_uid, facts.parent}; }
+
   void OpenLaunchSocket();
+  bool IsStarter(const Caller& caller, const Starter& starter);
   void Attach(const std::shared_ptr<LaunchSession>& session, const pb::Attach& request);
   void FromKeeper(runtime::Message message, runtime::Channel::Reply reply);
   void FromGateway(const std::string& tenant, runtime::Message message, runtime::Channel::Reply reply);
   void Resend(const std::string& tenant, runtime::Channel::Reply reply);
+  void RegisterSoon(const Instance& instance);
+  void RegisterNext();
   Instance* Find(const std::string& id, const std::string* tenant = nullptr);
   void CheckDrained();
 
@@ -96,13 +110,19 @@ class Spawner final : private Links, private LaunchHost {
   Nursery nursery_;
   std::map<std::string, uint32_t> tenants_;  // → uid base
   ExecCounters exec_counters_;
+  std::set<std::string> frozen_;  // tenants that are there and launch nothing
   std::map<std::string, std::unique_ptr<Instance>> instances_;
+  std::unordered_map<uint64_t, Instance*> by_pid_namespace_;
+  std::set<std::string> quarantined_;  // as this keeper has said, of instances that may not be back yet among them
+  // To be registered again, parents first, so many at a time.
+  std::set<std::pair<size_t, std::string>> to_register_;
+  size_t registering_ = 0;
   bool unparked_ = false;  // what the predecessor parked is in instances_
   std::deque<std::pair<std::string, runtime::Channel::Reply>> early_resends_;  // of a tenant's gateway, until then
   // Ends that nobody was there to hear: their starter asks again after a restart of this process.
   struct Unheard {
     std::string instance;
-    uid_t caller_uid;
+    Starter starter;
     pb::Ended ended;
   };
   std::deque<Unheard> unheard_;
@@ -113,6 +133,7 @@ class Spawner final : private Links, private LaunchHost {
   UniqueFunction<void()> on_drained_;
   runtime::Timer drain_timer_;
   bool draining_ = false;
+  std::shared_ptr<Spawner*> self_ = std::make_shared<Spawner*>(this);  // answers that come after our end are dropped
 };
 
 }  // namespace hexr::spawner

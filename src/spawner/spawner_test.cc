@@ -292,7 +292,6 @@ TEST_P(SpawnerTest, TheKillSwitchEndsAnInstance) {
     ASSERT_TRUE(node.UntilStarted(c));
     Envelope e;
     e.mutable_end_instance()->set_instance(c.started->instance());
-    e.mutable_end_instance()->set_kill(true);
     e.mutable_end_instance()->set_why("operator");
     (void)!node.keeper->Send(std::move(e)).ok();
     ASSERT_TRUE(node.UntilEnded(c));

@@ -75,11 +75,12 @@ class Tenants(unittest.TestCase):
                 return node.hexr("run", "--tenant", "acme", "--agent", "crew", "--rw", str(node.home), "--", "touch", str(mark), check=False)
             done = launch()
             self.assertEqual(done.returncode, 125)
+            self.assertIn("tenant acme is frozen; `hexr tenant thaw acme` ends that", done.stderr)
             self.assertFalse(mark.exists())
             self.assertIsNone(other.poll())
             node.down()
             node.up()  # frozen is frozen, whatever restarts
-            self.assertEqual(launch().returncode, 125)
+            self.assertIn("`hexr tenant thaw acme`", launch().stderr)
             self.assertNotIn("gateway/acme", {c for c in node.pids() if node.pids()[c] and os.path.exists(f"/proc/{node.pids()[c]}")})
             self.assertEqual({t["tenant"]: t["state"] for t in node.json("tenant", "list")["tenants"]}["acme"], "frozen")
             node.hexr("tenant", "thaw", "acme")

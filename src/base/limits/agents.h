@@ -28,6 +28,7 @@ inline constexpr std::chrono::milliseconds kLaunchLinger{5000};             // f
 inline constexpr double kRefusalsLoggedPerSecond = 1;  // of one user or agent; what goes beyond is counted
 inline constexpr double kRefusalsLoggedBurst = 16;
 inline constexpr size_t kMaxRefusalParties = 256;          // told apart in the log
+inline constexpr size_t kMaxRegistrationsUnderWay = 64;    // with a keeper that was restarted
 inline constexpr size_t kMaxUnheardEnds = 256;             // kept for starters that come back
 inline constexpr size_t kMaxQueuedSockets = 64;            // asked of one agent's PID 1 and not made yet
 inline constexpr unsigned long kMaxAgentProcesses = 4096;  // RLIMIT_NPROC and pids.max of one agent

@@ -47,8 +47,11 @@ struct Client {
     f.set_path(folder);
     f.set_writable(true);
     const UniqueFd fd(open(folder.c_str(), O_PATH | O_CLOEXEC));
-    const Status s =
-        SendLaunchMessage(socket.get(), m, {input_end.get(), output_end.get(), output_end.get(), fd.get()});
+    std::vector<int> fds = {input_end.get(), output_end.get(), output_end.get(), fd.get()};
+    for (size_t i = 0; i < 3; ++i) {
+      if (in_place[i] >= 0) fds[i] = in_place[i];
+    }
+    const Status s = SendLaunchMessage(socket.get(), m, fds);
     EXPECT_TRUE(s.ok()) << s.error().ToString();
     output_end.reset();
     input_end.reset();
@@ -75,6 +78,7 @@ struct Client {
   }
 
   UniqueFd socket, output, output_end, input, input_end;
+  int in_place[3] = {-1, -1, -1};  // of stdin, stdout, stderr: what is sent instead of our pipes
   std::string text, warnings;
   std::optional<pb::Started> started;
   std::optional<pb::Refused> refused;

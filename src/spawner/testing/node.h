@@ -7,6 +7,7 @@
 #include <fstream>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -91,6 +92,13 @@ struct Node {
     keeper = std::make_unique<Channel>(
         loop, std::move(ours), "spawner", [this](Message m, Channel::Reply r) { OnKeeper(std::move(m), std::move(r)); },
         [](const Error&) {});
+    for (const std::string& id : quarantined) Quarantine(id, true);
+  }
+  void Quarantine(const std::string& instance, bool on) {
+    Envelope e;
+    e.mutable_quarantine()->set_instance(instance);
+    e.mutable_quarantine()->set_on(on);
+    (void)!keeper->Send(std::move(e)).ok();
   }
   void ConnectGateway() {
     auto [ours, theirs] = Pair();
@@ -130,14 +138,31 @@ struct Node {
     if (m.body.has_register_instance()) {
       registered.push_back(m.body.register_instance());
       if (refuse_registration) return r.Fail(PermissionDenied("policy says no"));
-      Envelope e;
-      e.mutable_registered()->set_spiffe_id("spiffe://example.org/agent/default/" + m.body.register_instance().agent() +
-                                            "/" + m.body.register_instance().role());
-      e.mutable_registered()->set_reads_execs(reads_execs);
-      return r.Send(std::move(e));
+      if (refuse_next > 0) {
+        --refuse_next;
+        return r.Fail(NotFound("the parent instance has ended"));
+      }
+      if (hold_registrations) {
+        held.emplace_back(m.body.register_instance(), std::move(r));
+        return;
+      }
+      return Registered(m.body.register_instance(), r);
     }
+    if (m.body.has_exec_starting() && knows_nobody) return r.Fail(NotFound("no such instance"));
     if (m.body.has_exec_done()) exec_done.push_back(m.body.exec_done());
     r.Ack();
+  }
+  void Registered(const ::hexr::node::v1::RegisterInstance& who, Channel::Reply& r) {
+    Envelope e;
+    e.mutable_registered()->set_spiffe_id("spiffe://example.org/agent/default/" + who.agent() + "/" + who.role());
+    if (!who.parent_instance().empty())
+      e.mutable_registered()->add_lineage("spiffe://example.org/agent/default/crew/main");
+    e.mutable_registered()->set_reads_execs(reads_execs);
+    r.Send(std::move(e));
+  }
+  void AnswerHeld() {
+    hold_registrations = false;
+    for (auto& [who, r] : std::exchange(held, {})) Registered(who, r);
   }
   void OnGateway(Message m, Channel::Reply r) {
     events += Name(m);
@@ -198,8 +223,13 @@ struct Node {
   bool reads_execs = false, hold_execs = false;  // what the keeper does
   std::vector<Channel::Reply> held_execs;
   bool ready = false, refuse_registration = false;
-  bool resend_at_once = false;         // the gateway asks for its instances before the spawner has started
-  std::optional<size_t> told_at_once;  // how many it had heard of when that was answered
+  bool knows_nobody = false;  // the keeper has just started: no exec is of anybody it knows
+  int refuse_next = 0;        // registrations, for a reason that passes
+  bool hold_registrations = false;
+  std::vector<std::pair<::hexr::node::v1::RegisterInstance, Channel::Reply>> held;
+  std::vector<std::string> quarantined;  // by a keeper that comes
+  bool resend_at_once = false;           // the gateway asks for its instances before the spawner has started
+  std::optional<size_t> told_at_once;    // how many it had heard of when that was answered
   std::map<std::string, std::pair<std::string, std::vector<UniqueFd>>> parked;
   std::vector<::hexr::node::v1::RegisterInstance> registered;
   std::vector<::hexr::node::v1::ExecDone> exec_done;
