@@ -37,21 +37,6 @@ std::string PlaceOf(const UniqueFd& fd) {
   return n > 0 && static_cast<size_t>(n) < sizeof place ? std::string(place, static_cast<size_t>(n)) : std::string();
 }
 
-std::optional<FileId> IdOf(int fd) {
-  struct statx st {};
-  if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &st) != 0) return std::nullopt;
-  return FileId{makedev(st.stx_dev_major, st.stx_dev_minor), st.stx_ino};
-}
-
-// What lies at `path` below an open folder, no link followed on the way.
-std::optional<FileId> Find(const UniqueFd& folder, const std::string& path) {
-  open_how how{};
-  how.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  const UniqueFd fd(static_cast<int>(syscall(SYS_openat2, folder.get(), path.c_str(), &how, sizeof how)));
-  return fd ? IdOf(fd.get()) : std::nullopt;
-}
-
 // The owners of these are root's on every machine, and their file systems the machine's own.
 bool IsOfTheMachine(const std::string& path) {
   return IsSystemPath(path) || IsBelow(path, "/etc") || IsBelow(path, "/sys") || IsBelow(path, "/dev");
@@ -153,15 +138,14 @@ class Planner {
     if (place != g.path)
       return PermissionDenied(g.path + " is not what was opened there" + (place.empty() ? "" : ", which is " + place));
     if (IsBelow(g.path, "/proc")) return PermissionDenied(g.path + " is of the kernel: every agent has its own /proc");
-    struct stat shown {
-    }, there{};
-    if (IsOfTheMachine(g.path) && (fstat(g.fd.get(), &shown) != 0 || lstat(g.path.c_str(), &there) != 0 ||
-                                   shown.st_dev != there.st_dev || shown.st_ino != there.st_ino)) {
+    struct stat there {};
+    if (IsOfTheMachine(g.path) &&
+        (lstat(g.path.c_str(), &there) != 0 || FileIdOf(g.fd.get()) != FileId{there.st_dev, there.st_ino})) {
       return PermissionDenied(g.path + " is not this machine's own");
     }
     for (const std::string& own : request_.node_places) {
       struct stat st {};
-      const bool alias = stat(own.c_str(), &st) == 0 && IdOf(g.fd.get()) == FileId{st.st_dev, st.st_ino};
+      const bool alias = stat(own.c_str(), &st) == 0 && FileIdOf(g.fd.get()) == FileId{st.st_dev, st.st_ino};
       if (alias || IsBelow(g.path, own))
         return PermissionDenied(g.path + " is the node's own (" + own + "): no agent is given it");
     }
@@ -186,7 +170,7 @@ class Planner {
       const Given* in = Shows(h.path);
       Hidden now = h;
       if (in != nullptr) {
-        const auto what = h.path == in->path ? IdOf(in->fd.get()) : Find(in->fd, h.path.substr(in->path.size() + 1));
+        const std::optional<FileId> what = WhatLiesAt(h.path, *in);
         if (!h.inherited) {
           now.what = what;
         } else if (h.what && h.what != what) {
@@ -199,6 +183,13 @@ class Planner {
       notes_.hidden.push_back(std::move(now));
     }
     return Ok();
+  }
+
+  std::optional<FileId> WhatLiesAt(const std::string& path, const Given& in) const {
+    if (path == in.path) return FileIdOf(in.fd.get());
+    if (const auto it = request_.found.find(path); it != request_.found.end()) return it->second;
+    const UniqueFd fd = FindBelow(in.fd.get(), path.substr(in.path.size() + 1), O_NOFOLLOW);
+    return fd ? FileIdOf(fd.get()) : std::nullopt;
   }
 
   void Hide(const Hidden& h) {
@@ -223,9 +214,7 @@ class Planner {
       s.attributes = g.writable ? kWritable : kReadOnly;
       s.directory = directory;
       s.recursive = true;
-      struct stat shown {};
-      if (fstat(g.fd.get(), &shown) != 0) return ErrnoError(g.path, errno);
-      s.expect = {shown.st_dev, shown.st_ino};
+      s.expect = FileId{makedev(st.stx_dev_major, st.stx_dev_minor), st.stx_ino};
       s.over = Over(g);
       Add(std::move(s));
       return Ok();
@@ -268,7 +257,7 @@ class Planner {
   // Inside a folder that others can write, a narrower grant lies on the very thing that it narrows.
   std::optional<FileId> Over(const Given& g) const {
     const Given* outer = Shows(g.path);
-    return outer != nullptr && outer->writable ? IdOf(g.fd.get()) : std::nullopt;
+    return outer != nullptr && outer->writable ? FileIdOf(g.fd.get()) : std::nullopt;
   }
 
   const FolderRequest& request_;
@@ -282,6 +271,19 @@ class Planner {
 };
 
 }  // namespace
+
+std::optional<FileId> FileIdOf(int fd) {
+  struct statx st {};
+  if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &st) != 0) return std::nullopt;
+  return FileId{makedev(st.stx_dev_major, st.stx_dev_minor), st.stx_ino};
+}
+
+UniqueFd FindBelow(int folder, const std::string& path, int flags) {
+  open_how how{};
+  how.flags = static_cast<uint64_t>(O_PATH | O_CLOEXEC | flags);
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  return UniqueFd(static_cast<int>(syscall(SYS_openat2, folder, path.c_str(), &how, sizeof how)));
+}
 
 bool IsBelow(std::string_view path, std::string_view folder) {
   return path == folder || (path.size() > folder.size() && path.starts_with(folder) && path[folder.size()] == '/');

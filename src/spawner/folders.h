@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -28,7 +29,13 @@ struct Given {
   // Mounted as a bind where an overlay would be the choice: what is hidden below has to be told from what is put in its
   // place meanwhile.
   bool bind = false;
+  std::optional<FileId> id = {};
 };
+
+// As the kernel remembers it, without asking a file system: one of the caller's could stall this process.
+std::optional<FileId> FileIdOf(int fd);
+// A place below an open folder, as a name (O_PATH), no link followed on the way. Asks whatever file system it lies in.
+UniqueFd FindBelow(int folder, const std::string& path, int flags = 0);
 
 // What an agent does not see of what it is given.
 struct Hidden {
@@ -46,6 +53,8 @@ struct FolderRequest {
   std::string home;                      // the caller's HOME; made fresh
   uid_t caller_uid = 0;                  // whose folders these are
   std::vector<gid_t> caller_gids;        // its groups, the primary one first
+  // What lies at hidden places, for those that were looked up before.
+  std::map<std::string, std::optional<FileId>> found = {};
 };
 
 // Where and how the plan fell short of what is wanted, in words for the user.

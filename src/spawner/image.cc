@@ -4,10 +4,13 @@
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <vector>
 
 #include "base/limits/agents.h"
 
@@ -17,12 +20,7 @@ namespace {
 using crypto::Sha256Digest;
 using runtime::UniqueFd;
 
-Result<FileKey> KeyOf(int fd) {
-  struct stat st {};
-  if (fstat(fd, &st) != 0) return ErrnoError("stat program", errno);
-  if (!S_ISREG(st.st_mode)) return InvalidArgument("a program is a regular file");
-  return FileKey{st.st_dev, st.st_ino, int64_t{st.st_ctim.tv_sec} * 1'000'000'000 + st.st_ctim.tv_nsec, st.st_size};
-}
+constexpr size_t kBufferBytes = size_t{256} * 1024;
 
 std::string LinkTarget(const std::string& path) {
   char buffer[PATH_MAX];
@@ -30,17 +28,43 @@ std::string LinkTarget(const std::string& path) {
   return n > 0 ? std::string(buffer, static_cast<size_t>(n)) : std::string();
 }
 
+// Looked up in the agent's own root: no link leads out of there.
+UniqueFd OpenInRoot(pid_t pid, const std::string& path) {
+  const UniqueFd root(open(("/proc/" + std::to_string(pid) + "/root").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  open_how how{};
+  how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+  return UniqueFd(root ? static_cast<int>(syscall(SYS_openat2, root.get(), path.c_str(), &how, sizeof how)) : -1);
+}
+
 }  // namespace
+
+Result<FileKey> FileKeyOf(int fd, bool cached) {
+  struct statx st {};
+  const int flags = AT_EMPTY_PATH | (cached ? AT_STATX_DONT_SYNC : AT_STATX_SYNC_AS_STAT);
+  if (statx(fd, "", flags, STATX_BASIC_STATS, &st) != 0) return ErrnoError("stat program", errno);
+  if (!S_ISREG(st.stx_mode)) return InvalidArgument("a program is a regular file");
+  return FileKey{makedev(st.stx_dev_major, st.stx_dev_minor), st.stx_ino,
+                 st.stx_ctime.tv_sec * 1'000'000'000 + st.stx_ctime.tv_nsec, static_cast<off_t>(st.stx_size)};
+}
 
 // One file, some of it at a time.
 struct ImageDigests::Job {
-  Job(UniqueFd file, Done answer) : fd(std::move(file)), done(std::move(answer)) {}
+  explicit Job(UniqueFd file) : fd(std::move(file)) {}
   Status Begin();
   // The next kMeasuredBytesPerTurn. Nullopt: there is more.
-  std::optional<Result<Sha256Digest>> Turn(std::vector<uint8_t>& buffer);
+  std::optional<Result<Sha256Digest>> Turn();
+  // True: `result` is there. The file is closed here as well, which may ask its file system too.
+  bool Work() {
+    auto turn = Turn();
+    if (!turn) return false;
+    result = std::move(*turn);
+    fd.reset();
+    return true;
+  }
 
   UniqueFd fd;
-  Done done;
+  Result<Sha256Digest> result = Internal("not measured");
   std::optional<FileKey> before;  // once begun
   crypto::Sha256Hasher hasher;
   off_t at = 0;
@@ -52,17 +76,18 @@ Status ImageDigests::Job::Begin() {
     fd = UniqueFd(open(("/proc/self/fd/" + std::to_string(fd.get())).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (!fd) return ErrnoError("read program", errno);
   }
-  ASSIGN_OR_RETURN(before, KeyOf(fd.get()));
+  ASSIGN_OR_RETURN(before, FileKeyOf(fd.get()));
   // The hole of a sparse file costs its maker nothing and us as much as any bytes.
   if (static_cast<uint64_t>(before->size) > limits::kMaxMeasuredFileBytes)
     return ResourceExhausted("the program is larger than is measured");
   return Ok();
 }
 
-std::optional<Result<Sha256Digest>> ImageDigests::Job::Turn(std::vector<uint8_t>& buffer) {
+std::optional<Result<Sha256Digest>> ImageDigests::Job::Turn() {
   if (!before) {
     if (const Status s = Begin(); !s.ok()) return Result<Sha256Digest>(s.error());
   }
+  static thread_local std::vector<uint8_t> buffer(kBufferBytes);
   const off_t stop = at + static_cast<off_t>(limits::kMeasuredBytesPerTurn);
   while (at < stop) {
     const ssize_t n = pread(fd.get(), buffer.data(), buffer.size(), at);
@@ -73,7 +98,7 @@ std::optional<Result<Sha256Digest>> ImageDigests::Job::Turn(std::vector<uint8_t>
       hasher.Update(ByteView(buffer.data(), static_cast<size_t>(n)));
       continue;
     }
-    const Result<FileKey> after = KeyOf(fd.get());
+    const Result<FileKey> after = FileKeyOf(fd.get());
     if (!after.ok()) return Result<Sha256Digest>(after.error());
     if (*before != *after || at != after->size)
       return Result<Sha256Digest>(FailedPrecondition("the program changed while it was measured"));
@@ -83,19 +108,10 @@ std::optional<Result<Sha256Digest>> ImageDigests::Job::Turn(std::vector<uint8_t>
 }
 
 ImageDigests::ImageDigests(runtime::Loop& loop)
-    : loop_(loop), self_(std::make_shared<ImageDigests*>(this)), worker_([this] { Work(); }) {}
-
-ImageDigests::~ImageDigests() {
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    stop_ = true;
-  }
-  wake_.notify_one();
-  worker_.join();
-}
+    : loop_(loop), self_(std::make_shared<ImageDigests*>(this)), files_(loop) {}
 
 std::optional<Sha256Digest> ImageDigests::Known(int fd) const {
-  const Result<FileKey> key = KeyOf(fd);
+  const Result<FileKey> key = FileKeyOf(fd, /*cached=*/true);
   if (!key.ok()) return std::nullopt;
   const auto it = known_.find(*key);
   return it == known_.end() ? std::nullopt : std::optional<Sha256Digest>(it->second);
@@ -108,20 +124,21 @@ void ImageDigests::Measure(const std::string& party, UniqueFd fd, Done done) {
     });
     return;
   }
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    auto& own = jobs_[party];
-    const size_t bound = waiting_ < limits::kMaxQueuedMeasurements ? limits::kMaxQueuedMeasurementsOfOne : 1;
-    if (own.size() < bound) {
-      if (own.empty()) ring_.push_back(party);
-      own.push_back(std::make_unique<Job>(std::move(fd), std::move(done)));
-      ++waiting_;
-      wake_.notify_one();
-      return;
-    }
-  }
-  loop_.Post([self = std::weak_ptr<ImageDigests*>(self_), done = std::move(done)]() mutable {
-    if (self.lock()) done(ResourceExhausted("too many programs wait to be measured"));
+  const auto job = std::make_shared<Job>(std::move(fd));
+  const auto tell = std::make_shared<Done>(std::move(done));
+  const size_t most = files_.waiting() < limits::kMaxQueuedMeasurements ? limits::kMaxQueuedMeasurementsOfOne : 1;
+  const Status s = files_.Add(
+      party, most, [job] { return job->Work(); },
+      [this, job, tell] {
+        if (job->result.ok()) {
+          if (known_.size() >= limits::kMaxKnownImages) known_.clear();
+          known_[*job->before] = *job->result;
+        }
+        (*tell)(std::move(job->result));
+      });
+  if (s.ok()) return;
+  loop_.Post([self = std::weak_ptr<ImageDigests*>(self_), tell, error = s.error()] {
+    if (self.lock()) (*tell)(error);
   });
 }
 
@@ -141,54 +158,9 @@ void ImageDigests::MeasureImage(const std::string& party, RunningProgram program
           });
 }
 
-// Waits for one. Null: the end. The job in work stays its party's first, as an empty place, so that it counts.
-std::unique_ptr<ImageDigests::Job> ImageDigests::NextJob(std::string& party) {
-  std::unique_lock<std::mutex> lock(mutex_);
-  wake_.wait(lock, [this] { return stop_ || !ring_.empty(); });
-  if (stop_) return nullptr;
-  party = std::move(ring_.front());
-  ring_.pop_front();
-  return std::move(jobs_[party].front());
-}
-
-void ImageDigests::Work() {
-  const std::weak_ptr<ImageDigests*> self = self_;
-  std::vector<uint8_t> buffer(256 * 1024);
-  std::string party;
-  while (std::unique_ptr<Job> job = NextJob(party)) {
-    std::optional<Result<Sha256Digest>> hashed = job->Turn(buffer);
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      const auto own = jobs_.find(party);
-      if (!hashed) {
-        own->second.front() = std::move(job);
-      } else {
-        own->second.pop_front();
-        --waiting_;
-      }
-      if (own->second.empty())
-        jobs_.erase(own);
-      else
-        ring_.push_back(party);
-    }
-    if (!hashed) continue;
-    loop_.Post([self, hashed = std::move(*hashed), job = std::move(job)]() mutable {
-      const auto alive = self.lock();
-      if (!alive) return;
-      if (hashed.ok()) {
-        auto& known = (*alive)->known_;
-        if (known.size() >= limits::kMaxKnownImages) known.clear();
-        known[*job->before] = *hashed;
-      }
-      job->done(std::move(hashed));
-    });
-  }
-}
-
 Result<RunningProgram> OpenRunningProgram(pid_t pid) {
   const std::string link = "/proc/" + std::to_string(pid) + "/exe";
-  RunningProgram p{LinkTarget(link), UniqueFd(open(link.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK))};
-  if (!p.fd) p.fd = UniqueFd(open(link.c_str(), O_PATH | O_CLOEXEC));
+  RunningProgram p{LinkTarget(link), UniqueFd(open(link.c_str(), O_PATH | O_CLOEXEC))};
   if (!p.fd) return ErrnoError("open " + link, errno);
   return p;
 }
@@ -206,19 +178,60 @@ RunningProgram OpenRunningScript(pid_t pid) {
     const std::string argument(all.substr(begin + 1, end == std::string_view::npos ? end : end - begin - 1));
     begin = end;
     if (argument.empty() || argument[0] == '-') continue;
-    // Looked up in the agent's own root, from its working folder: no link leads out of there.
-    const std::string cwd = LinkTarget(folder + "/cwd");
-    const std::string path = argument[0] == '/' ? argument : cwd + "/" + argument;
-    const UniqueFd root(open((folder + "/root").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    open_how how{};
-    how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
-    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-    UniqueFd fd(root ? static_cast<int>(syscall(SYS_openat2, root.get(), path.c_str(), &how, sizeof how)) : -1);
+    const std::string path = argument[0] == '/' ? argument : LinkTarget(folder + "/cwd") + "/" + argument;
+    UniqueFd fd = OpenInRoot(pid, path);
     struct stat st {};
     if (fd && fstat(fd.get(), &st) == 0 && S_ISREG(st.st_mode)) return {path, std::move(fd)};
     return {};
   }
   return {};
+}
+
+namespace {
+
+// The kernel follows no more of them.
+constexpr int kInterpretersFollowed = 5;
+
+// What runs for a file that begins so.
+std::string InterpreterOf(std::string_view head) {
+  if (head.starts_with("#!")) {
+    std::string_view line = head.substr(2, head.find('\n') - 2);
+    line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+    return std::string(line.substr(0, line.find_first_of(" \t")));
+  }
+  return head.starts_with(
+             "\x7f"
+             "ELF")
+             ? ""
+             : "/bin/sh";
+}
+
+}  // namespace
+
+Status CheckRuns(pid_t pid, const Launched& launched) {
+  const Result<RunningProgram> runs = OpenRunningProgram(pid);
+  if (!runs.ok()) return Ok();
+  const Error other = PermissionDenied(launched.path + " is not what was measured: " + runs->path + " runs instead");
+  const Result<FileKey> key = FileKeyOf(runs->fd.get());
+  if (!key.ok()) return other;
+  if (*key == launched.key) return Ok();
+  std::string interpreter = InterpreterOf(launched.head);
+  if (interpreter.empty()) return other;
+  const UniqueFd script = OpenInRoot(pid, launched.path);
+  const Result<FileKey> lies_there = FileKeyOf(script.get());
+  if (!lies_there.ok() || *lies_there != launched.key)
+    return PermissionDenied(launched.path + " is not what was measured: it has been replaced or changed since");
+  for (int i = 0; i < kInterpretersFollowed; ++i) {
+    const UniqueFd file = OpenInRoot(pid, interpreter);
+    const Result<FileKey> expected = FileKeyOf(file.get());
+    if (!expected.ok()) return other;
+    if (*expected == *key) return Ok();
+    char head[256];
+    const ssize_t n = pread(file.get(), head, sizeof head, 0);
+    interpreter = InterpreterOf(std::string_view(head, n > 0 ? static_cast<size_t>(n) : 0));
+    if (interpreter.empty()) return other;
+  }
+  return other;
 }
 
 }  // namespace hexr::spawner

@@ -3,23 +3,20 @@
 
 #include <sys/types.h>
 
-#include <array>
 #include <compare>
-#include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
+#include <string_view>
 
 #include "base/result.h"
 #include "base/unique_function.h"
 #include "crypto/digest.h"
 #include "runtime/loop.h"
 #include "runtime/unique_fd.h"
+#include "spawner/file_work.h"
 
 namespace hexr::spawner {
 
@@ -48,16 +45,21 @@ struct FileKey {
   auto operator<=>(const FileKey&) const = default;
 };
 
-// Hashes files on one thread of its own, since a large interpreter takes longer than the loop may wait. Those for whom
-// files are hashed take turns (INV-SPAWN-15). Public functions belong to the loop's thread.
+// Of a regular file. On the loop's thread with `cached`: as the kernel remembers it, no file system is asked.
+Result<FileKey> FileKeyOf(int fd, bool cached = false);
+
+// Hashes files beside the loop, since a large interpreter takes longer than that may wait. Those for whom files are
+// hashed take turns (INV-SPAWN-15). Public functions belong to the loop's thread.
 class ImageDigests {
  public:
   explicit ImageDigests(runtime::Loop& loop);
-  ~ImageDigests();
   ImageDigests(const ImageDigests&) = delete;
   ImageDigests& operator=(const ImageDigests&) = delete;
 
-  // What is known without reading the file.
+  // For whatever else asks a file system that is not the machine's own.
+  FileWork& files() { return files_; }
+
+  // What is known without asking the file's file system.
   std::optional<crypto::Sha256Digest> Known(int fd) const;
   // `party`: for whom, an instance or a user; it waits for its own files, and for one turn of each other party.
   // `done` runs on the loop, never inside this call: the digest, RESOURCE_EXHAUSTED when too many of the party's wait
@@ -71,24 +73,28 @@ class ImageDigests {
 
  private:
   struct Job;
-  std::unique_ptr<Job> NextJob(std::string& party);
-  void Work();
 
   runtime::Loop& loop_;
   std::map<FileKey, crypto::Sha256Digest> known_;
   std::shared_ptr<ImageDigests*> self_;  // results that arrive after our end are dropped
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::map<std::string, std::deque<std::unique_ptr<Job>>> jobs_;  // by party
-  std::deque<std::string> ring_;                                  // parties with jobs; the first is next
-  size_t waiting_ = 0;                                            // jobs of all, the one in work among them
-  bool stop_ = false;
-  std::thread worker_;
+  FileWork files_;
 };
 
-// The program of a running process: /proc/PID/exe, open for reading (or O_PATH where it may not be read), and its path.
+// The program of a running process, /proc/PID/exe, as a name (O_PATH), and its path. Asks no file system.
 Result<RunningProgram> OpenRunningProgram(pid_t pid);
 // The first argument of a running process that is a file of its own view, other than an option. None: an empty path.
+// Asks whatever file system it lies in.
 RunningProgram OpenRunningScript(pid_t pid);
+
+// A launched program as it was before it was measured.
+struct Launched {
+  std::string path;  // as the agent sees it
+  std::string head;  // its first bytes
+  FileKey key;
+};
+// Whether the process runs it now: the file itself, or the interpreter of its "#!" line (then it has to lie at its path
+// still), or the shell for a text without one. A process that has ended is not held to it. Asks whatever file systems
+// these lie in.
+Status CheckRuns(pid_t pid, const Launched& launched);
 
 }  // namespace hexr::spawner

@@ -102,7 +102,8 @@ void Instance::FillRegistration(::hexr::node::v1::RegisterInstance& r) const {
   r.set_caller_user(facts_.caller_user);
   if (!facts_.on_behalf_of.empty()) r.mutable_on_behalf_of()->set_token(facts_.on_behalf_of);
   r.set_children(facts_.entry.children == config::Children::kInherit ? "inherit" : "deny");
-  for (const std::string& s : facts_.shares) r.add_shares(s);
+  for (const std::string& s : facts_.shares.named) r.add_shares(s);
+  r.set_shares_more(facts_.shares.more);
   r.set_cgroup(facts_.cgroup);
   for (const std::string& p : facts_.entry.exe) r.add_exe_patterns(p);
   r.set_sub_identities(facts_.entry.sub_identities);
@@ -162,11 +163,7 @@ void Instance::OnRegisteredAgain(const Status& s, int attempt) {
     return;
   }
   Log(LogLevel::kError, "instance.register_failed", {{"instance", facts_.id}, {"error", s.error()}});
-  Kill("the keeper does not take it back: " + s.error().message());
-  // Nothing of it gets out any more, however long its processes take to end.
-  Envelope e;
-  e.mutable_instance_down()->set_instance(facts_.id.value());
-  links_.TellGateway(facts_.name.tenant, std::move(e));
+  Expel("the keeper does not take it back: " + s.error().message());
 }
 
 void Instance::Announce(UniqueFunction<void(Status)> done) {
@@ -187,7 +184,8 @@ void Instance::Announce(UniqueFunction<void(Status)> done) {
     out.set_name(l.name);
   }
   up.set_pid(handles_.agent_pid);
-  for (const std::string& s : facts_.shares) up.add_shares(s);
+  for (const std::string& s : facts_.shares.named) up.add_shares(s);
+  up.set_shares_more(facts_.shares.more);
   up.set_subject(facts_.subject);
   up.set_subject_issuer(facts_.subject_issuer);
   up.set_subject_claims(facts_.subject_claims);
@@ -225,7 +223,8 @@ void Instance::Park() {
   for (const std::string& e : facts_.entry.exe) p.add_exe_patterns(e);
   const crypto::Sha256Digest entry = EntryDigest(facts_.entry);
   p.set_entry_sha256(entry.data(), entry.size());
-  for (const std::string& s : facts_.shares) p.add_shares(s);
+  for (const std::string& s : facts_.shares.named) p.add_shares(s);
+  p.set_shares_more(facts_.shares.more);
   p.set_cgroup(facts_.cgroup);
   std::vector<UniqueFd> fds;
   for (const UniqueFd* fd : {&handles_.init_pidfd, &handles_.agent_pidfd, &handles_.control, &handles_.exec_listener}) {
@@ -288,7 +287,7 @@ Result<std::unique_ptr<Instance>> Instance::Adopt(runtime::Loop& loop, ImageDige
   for (const auto& h : p.hidden())
     f.hidden.push_back({h.path(), h.known() ? std::optional(FileId{h.device(), h.inode()}) : std::nullopt, true});
   f.cgroup = p.cgroup();
-  f.shares.assign(p.shares().begin(), p.shares().end());
+  f.shares = {{p.shares().begin(), p.shares().end()}, p.shares_more()};
   f.entry.exe.assign(p.exe_patterns().begin(), p.exe_patterns().end());
   // By its very entry, never by one that looks like it and is another user's; an entry that is gone grants nothing.
   if (const config::Role* entry = FindEntry(roles, AsBytes(p.entry_sha256()))) f.entry = *entry;
@@ -317,7 +316,11 @@ Result<std::unique_ptr<Instance>> Instance::Adopt(runtime::Loop& loop, ImageDige
     f.listeners.push_back(std::move(spec));
     h.listeners.push_back(std::move(fds[next++]));
   }
-  for (const auto& g : p.folders()) f.folders.push_back({g.path(), std::move(fds[next++]), g.writable()});
+  for (const auto& g : p.folders()) {
+    Given given{g.path(), std::move(fds[next++]), g.writable()};
+    given.id = FileIdOf(given.fd.get());
+    f.folders.push_back(std::move(given));
+  }
   return std::make_unique<Instance>(loop, images, owners, links, std::move(f), std::move(h), std::move(journal),
                                     /*launching=*/false, std::move(on_ended));
 }
@@ -366,31 +369,43 @@ void Instance::OnExecStarting(UniqueFunction<void(bool)> answer, int attempt) {
 void Instance::OnExecSettled() {
   Result<RunningProgram> program = OpenRunningProgram(handles_.agent_pid);
   if (!program.ok()) return;  // it has ended meanwhile; its pidfd says so
-  const bool measured = !images_.Known(program->fd.get());
+  const std::weak_ptr<Instance*> weak = self_;
   const uint64_t begun = begun_, counter = counter_ ? counter_.value() : 0;
-  images_.MeasureImage(facts_.id.value(), std::move(*program), OpenRunningScript(handles_.agent_pid),
-                       [weak = std::weak_ptr<Instance*>(self_), measured, begun, counter](Image image) {
-                         const auto alive = weak.lock();
-                         if (!alive) return;
-                         Instance& self = **alive;
-                         // Another exec has begun meanwhile: what was measured may be gone. Its own end attests.
-                         if (!self.execs_ || self.execs_->busy() || self.begun_ != begun) return;
-                         self.attested_ = begun;
-                         self.attested_counter_ = counter;
-                         Envelope e;
-                         auto& done = *e.mutable_exec_done();
-                         done.set_instance(self.facts_.id.value());
-                         done.set_failed(image == self.facts_.image);
-                         done.set_execs(counter);
-                         FillImage(image, *done.mutable_image());
-                         self.facts_.image = std::move(image);
-                         if (std::exchange(self.register_when_settled_, false))
-                           self.RegisterAgain({});
-                         else
-                           self.links_.TellKeeper(std::move(e));
-                         self.execs_->Attested();
-                         self.TellExec(measured);
-                       });
+  // Beside the loop: the script may lie in a file system of the agent's.
+  images_.files().Run<RunningProgram>(
+      facts_.id.value(), [pid = handles_.agent_pid] { return OpenRunningScript(pid); },
+      [weak, begun, counter, program = std::move(*program)](Result<RunningProgram> script) mutable {
+        const auto alive = weak.lock();
+        if (!alive) return;
+        Instance& self = **alive;
+        const bool measured = !self.images_.Known(program.fd.get());
+        self.images_.MeasureImage(self.facts_.id.value(), std::move(program),
+                                  script.ok() ? std::move(*script) : RunningProgram(),
+                                  [weak, measured, begun, counter](Image image) {
+                                    if (const auto still = weak.lock())
+                                      (*still)->OnMeasured(std::move(image), measured, begun, counter);
+                                  });
+      });
+}
+
+void Instance::OnMeasured(Image image, bool measured, uint64_t begun, uint64_t counter) {
+  // Another exec has begun meanwhile: what was measured may be gone. Its own end attests.
+  if (!execs_ || execs_->busy() || begun_ != begun) return;
+  attested_ = begun;
+  attested_counter_ = counter;
+  Envelope e;
+  auto& done = *e.mutable_exec_done();
+  done.set_instance(facts_.id.value());
+  done.set_failed(image == facts_.image);
+  done.set_execs(counter);
+  FillImage(image, *done.mutable_image());
+  facts_.image = std::move(image);
+  if (std::exchange(register_when_settled_, false))
+    RegisterAgain({});
+  else
+    links_.TellKeeper(std::move(e));
+  execs_->Attested();
+  TellExec(measured);
 }
 
 // An agent may exec as often as it likes: for whoever measures, not for every day.
@@ -496,6 +511,13 @@ void Instance::Kill(const std::string& why) {
   // Either ends every process. PID 1's end is the proof (INV-SPAWN-05); the group does not wait for it to be scheduled.
   (void)!handles_.cgroup.Kill().ok();
   (void)!runtime::SignalPidfd(handles_.init_pidfd.get(), SIGKILL).ok();
+}
+
+void Instance::Expel(const std::string& why) {
+  Kill(why);
+  Envelope e;
+  e.mutable_instance_down()->set_instance(facts_.id.value());
+  links_.TellGateway(facts_.name.tenant, std::move(e));
 }
 
 void Instance::AttachSession(std::shared_ptr<LaunchSession> session) {

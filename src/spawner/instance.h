@@ -19,6 +19,7 @@
 #include "spawner/links.h"
 #include "spawner/owner.h"
 #include "spawner/roles.h"
+#include "spawner/writable_folders.h"
 
 namespace hexr::spawner {
 
@@ -35,8 +36,8 @@ struct InstanceFacts {
   std::vector<Given> folders;  // for its sub-agents, who get no more than it has
   std::vector<Hidden> hidden;  // from it, and so from all below it
   std::vector<ListenerSpec> listeners;
-  std::vector<std::string> shares;  // instances that had a writable folder in common when this one started
-  std::string cgroup;               // version 2, as /proc/PID/cgroup names it from outside; empty: none of its own
+  Shares shares;
+  std::string cgroup;  // version 2, as /proc/PID/cgroup names it from outside; empty: none of its own
   // From the keeper's Registered.
   std::string spiffe_id;
   std::vector<std::string> lineage;
@@ -81,6 +82,10 @@ class Instance {
 
   void Signal(int signal);
   void Kill(const std::string& why);
+  // As Kill, and nothing of it gets out any more, however long its processes take to end.
+  void Expel(const std::string& why);
+  // Another program than it was launched with has been asked for.
+  bool has_execed() const { return begun_ > 0; }
   bool has_session() const { return session_ && !session_->gone(); }
   pb::Ended Ended(int wait_status) const;
   void AttachSession(std::shared_ptr<LaunchSession> session);
@@ -99,6 +104,7 @@ class Instance {
   void OnRegisteredAgain(const Status& s, int attempt);
   void OnExecStarting(UniqueFunction<void(bool)> answer, int attempt);
   void OnExecSettled();
+  void OnMeasured(Image image, bool measured, uint64_t begun, uint64_t counter);
   void OnHolder(const Result<pid_t>& holder, runtime::Channel::Reply reply);
   void TellExec(bool measured) const;
   void FillRegistration(::hexr::node::v1::RegisterInstance& r) const;

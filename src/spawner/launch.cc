@@ -71,11 +71,11 @@ const char* NetworkStep(uint32_t index) {
 
 }  // namespace
 
-Result<std::unique_ptr<Launch>> Launch::Prepare(std::unique_ptr<Groundwork> ground, HostIds ids) {
+Result<std::unique_ptr<Launch>> Launch::Prepare(std::unique_ptr<Groundwork> ground, HostIds ids, Reap reap) {
   RETURN_IF_ERROR(Check(*ground, ids));
   ASSIGN_OR_RETURN(SharedPlanMemory memory, SharedPlanMemory::Make());
   RETURN_IF_ERROR(memory.Write(ground->mounts));
-  std::unique_ptr<Launch> launch(new Launch(std::move(ground), ids, std::move(memory)));
+  std::unique_ptr<Launch> launch(new Launch(std::move(ground), ids, std::move(memory), std::move(reap)));
   RETURN_IF_ERROR(launch->Clone());
   return launch;
 }
@@ -111,7 +111,7 @@ void Launch::Abandon() {
   if (taken_ || handles_.init_pid <= 0) return;
   taken_ = true;
   (void)!runtime::SignalPidfd(handles_.init_pidfd.get(), SIGKILL).ok();
-  // The kill has been delivered, so this wait is that of the kernel's own clean-up: milliseconds.
+  if (reap_ && reap_(handles_)) return;
   siginfo_t info{};
   while (waitid(P_PIDFD, static_cast<id_t>(handles_.init_pidfd.get()), &info, WEXITED) != 0 && errno == EINTR) {
   }

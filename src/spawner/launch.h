@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/unique_function.h"
 #include "runtime/unique_fd.h"
 #include "spawner/shared_plan.h"
 
@@ -51,7 +52,10 @@ class Launch {
  public:
   // clone3 and the id maps; the child lays the ground by itself. PERMISSION_DENIED for host uid or gid 0: no agent is
   // the host's root (INV-SPAWN-01).
-  static Result<std::unique_ptr<Launch>> Prepare(std::unique_ptr<Groundwork> ground, HostIds ids);
+  // `reap` takes the child of a launch that is given up: killed, and gone when its pidfd is readable, which takes as
+  // long as the file systems that were mounted for it. Where it is none, or says false, that is waited for.
+  using Reap = UniqueFunction<bool(AgentHandles&)>;
+  static Result<std::unique_ptr<Launch>> Prepare(std::unique_ptr<Groundwork> ground, HostIds ids, Reap reap = {});
   // Gives the child its plan, once: from here on it belongs to one agent. RESOURCE_EXHAUSTED for a plan over a limit.
   Status Begin(std::unique_ptr<ChildPlan> plan);
   ~Launch();
@@ -77,7 +81,7 @@ class Launch {
 
   // From kReady on. `program` is the file that will be executed, and where the agent sees it; readable unless it is
   // executable only.
-  int program_fd() const { return program_.get(); }
+  UniqueFd TakeProgram() { return std::move(program_); }
   const std::string& program_path() const { return program_path_; }
   AgentHandles& handles() { return handles_; }
   const ChildPlan& plan() const { return *plan_; }
@@ -90,8 +94,8 @@ class Launch {
   AgentHandles Take();
 
  private:
-  Launch(std::unique_ptr<Groundwork> ground, HostIds ids, SharedPlanMemory memory)
-      : ground_(std::move(ground)), ids_(ids), memory_(std::move(memory)) {}
+  Launch(std::unique_ptr<Groundwork> ground, HostIds ids, SharedPlanMemory memory, Reap reap)
+      : ground_(std::move(ground)), ids_(ids), memory_(std::move(memory)), reap_(std::move(reap)) {}
   Status Clone();
   Status WriteMaps();
   Status SendPlan();
@@ -104,6 +108,7 @@ class Launch {
   HostIds ids_;
   std::unique_ptr<ChildPlan> plan_;
   SharedPlanMemory memory_;
+  Reap reap_;
   AgentHandles handles_;
   UniqueFd sync_, errors_, program_;
   std::string program_path_;

@@ -1,7 +1,6 @@
 #include "spawner/launch_job.h"
 
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -14,6 +13,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
+#include <map>
 
 #include "base/limits/agents.h"
 #include "base/limits/identity.h"
@@ -21,6 +21,7 @@
 #include "spawner/environment.h"
 #include "spawner/filter.h"
 #include "spawner/landlock.h"
+#include "spawner/sight.h"
 #include "spawner/sys.h"
 
 namespace hexr::spawner {
@@ -124,7 +125,31 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
       : host_(host), session_(std::move(session)), request_(std::move(request)), fds_(std::move(fds)) {}
 
   void Begin() {
-    const Status s = Prepare();
+    const Status s = Check();
+    std::vector<Place> places = s.ok() ? PlacesToFind() : std::vector<Place>();
+    parent_ = nullptr;
+    if (!s.ok()) return Fail(s.error());
+    if (places.empty()) return Planned();
+    deadline_ = host_.loop().After(kBuildDeadline, [self = shared_from_this()] {
+      self->Fail(DeadlineExceeded("the file systems of the folders that were given do not answer"));
+    });
+    host_.images().files().Run<std::vector<Place>>(
+        party(),
+        [places = std::move(places)]() mutable {
+          for (Place& p : places) p.found = FindBelow(p.folder.get(), p.below, O_NOFOLLOW);
+          return std::move(places);
+        },
+        [self = shared_from_this()](Result<std::vector<Place>> found) {
+          if (self->done_) return;
+          if (!found.ok()) return self->Fail(found.error());
+          for (Place& p : *found) self->found_[p.path] = std::move(p.found);
+          self->Planned();
+        });
+  }
+
+ private:
+  void Planned() {
+    const Status s = FindParent() ? Plan() : Status(PermissionDenied("the agent that asked has ended"));
     parent_ = nullptr;
     if (!s.ok()) {
       // A request that comes to nothing does not cost the next one its process.
@@ -140,7 +165,38 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     Watch();
   }
 
- private:
+  bool FindParent() {
+    if (parent_instance_) parent_ = host_.FindInstance(*parent_instance_);
+    return !parent_instance_ || parent_ != nullptr;
+  }
+
+  // What the plan has to know of the file systems that are given: what lies at hidden places, and at those that an
+  // agent hands down. Found beside the loop, since the owner of a file system can let a look-up take as long as he
+  // likes.
+  std::vector<Place> PlacesToFind() const {
+    std::vector<Place> out;
+    const auto add = [&](const std::string& path) {
+      if (parent_ != nullptr) {
+        if (const Given* g = GrantOf(path); g != nullptr && g->path != path)
+          out.push_back(PlaceIn(path, g->path, g->fd));
+        return;
+      }
+      int nearest = -1;
+      for (int i = 0; i < request_.folders_size(); ++i) {
+        const std::string& folder = request_.folders(i).path();
+        if (IsBelow(path, folder) && (nearest < 0 || folder.size() > request_.folders(nearest).path().size()))
+          nearest = i;
+      }
+      if (nearest >= 0 && request_.folders(nearest).path() != path)
+        out.push_back(PlaceIn(path, request_.folders(nearest).path(), fds_[3 + static_cast<size_t>(nearest)]));
+    };
+    for (const std::string& path : request_.hide()) add(path);
+    if (parent_ == nullptr) return out;
+    for (const Hidden& h : parent_->facts().hidden) add(h.path);
+    for (const pb::Folder& f : request_.folders()) add(f.path());
+    return out;
+  }
+
   static int64_t Micros(std::chrono::nanoseconds d) {
     return std::chrono::duration_cast<std::chrono::microseconds>(d).count();
   }
@@ -148,7 +204,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
 
   // ---- who and what
 
-  Status Prepare() {
+  Status Check() {
     const Caller& caller = session_->caller();
     if (host_.instances() >= limits::kMaxInstances) return ResourceExhausted("this node runs as many agents as it can");
     if (request_.argv_size() == 0 || request_.argv(0).empty()) return InvalidArgument("no command");
@@ -168,8 +224,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
       if (parent_->quarantined) return PermissionDenied("this agent is quarantined; an operator can release it");
     }
     RETURN_IF_ERROR(Name());
-    RETURN_IF_ERROR(Authorise(caller));
-    return Plan();
+    return Authorise(caller);
   }
 
   Status Name() {
@@ -289,6 +344,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
       }
     }
     if (parent_ != nullptr) AddNarrower(r);
+    for (const auto& [path, fd] : found_) r.found[path] = FileIdOf(fd.get());
     std::vector<std::string> writable;
     ASSIGN_OR_RETURN(FolderNotes notes, PlanFolders(r, ids_, host_.idmapper(), *plan_, writable));
     warnings_.insert(warnings_.end(), notes.warnings.begin(), notes.warnings.end());
@@ -299,32 +355,31 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     if (abi == 0) weaker_.push_back("Landlock is missing in this kernel: file access rests on mounts alone");
     PlanLandlock(abi, writable, *plan_);
     folders_ = std::move(r.given);
+    for (Given& g : folders_) g.id = FileIdOf(g.fd.get());
     shares_ = host_.Sharing(folders_);
     return Ok();
+  }
+
+  // The nearest grant is the one that the parent itself has there.
+  const Given* GrantOf(const std::string& path) const {
+    const Given* nearest = nullptr;
+    for (const Given& each : parent_->facts().folders) {
+      if (IsBelow(path, each.path) && (nearest == nullptr || each.path.size() > nearest->path.size())) nearest = &each;
+    }
+    return nearest;
   }
 
   // What an agent hands down lies in what it was given itself: found again from there, on the host's side, and compared
   // with what it showed. Its own /tmp and home are its own.
   void AddFromParent(const pb::Folder& f, const UniqueFd& shown, FolderRequest& r) {
-    // The nearest grant is the one that the parent itself has there.
-    const Given* g = nullptr;
-    for (const Given& each : parent_->facts().folders) {
-      if (IsBelow(f.path(), each.path) && (g == nullptr || each.path.size() > g->path.size())) g = &each;
-    }
+    const Given* g = GrantOf(f.path());
     UniqueFd found;
     if (g != nullptr && f.path() == g->path) {
       found = UniqueFd(fcntl(g->fd.get(), F_DUPFD_CLOEXEC, 0));
-    } else if (g != nullptr) {
-      open_how how{};
-      how.flags = O_PATH | O_CLOEXEC;
-      how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-      found = UniqueFd(
-          static_cast<int>(syscall(SYS_openat2, g->fd.get(), f.path().c_str() + g->path.size() + 1, &how, sizeof how)));
+    } else if (const auto it = found_.find(f.path()); g != nullptr && it != found_.end()) {
+      found = UniqueFd(fcntl(it->second.get(), F_DUPFD_CLOEXEC, 0));
     }
-    struct stat a {
-    }, b{};
-    if (!found || fstat(found.get(), &a) != 0 || fstat(shown.get(), &b) != 0 || a.st_dev != b.st_dev ||
-        a.st_ino != b.st_ino) {
+    if (const auto is = FileIdOf(found.get()); !is || is != FileIdOf(shown.get())) {
       if (!IsSystemPath(f.path()))
         warnings_.push_back(f.path() + " was not given to the parent: its sub-agent does not see it");
       return;
@@ -390,46 +445,50 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     times_.confined = between(begun, t.confined);
   }
 
+  // Beside the loop: the program may lie in a file system of the caller's.
   void CheckProgram() {
-    char head[256];
-    const ssize_t n = pread(launch_->program_fd(), head, sizeof head, 0);
-    const std::string program =
-        EffectiveProgram(launch_->program_path(), std::string_view(head, n > 0 ? static_cast<size_t>(n) : 0));
-    Result<config::Role> entry = FindByProgram(candidates_, *name_, program);
-    if (!entry.ok()) return Fail(entry.error());
-    entry_ = std::move(*entry);
-    UniqueFd script = OpenScript();
-    RunningProgram file{launch_->program_path(), UniqueFd(fcntl(launch_->program_fd(), F_DUPFD_CLOEXEC, 0))};
-    host_.images().MeasureImage(party(), std::move(file), {script ? script_path_ : "", std::move(script)},
+    host_.images().files().Run<Sight>(
+        party(),
+        [program = launch_->TakeProgram(), scripts = Scripts()]() mutable {
+          return LookAt(std::move(program), scripts);
+        },
+        [self = shared_from_this()](Result<Sight> s) {
+          if (self->done_) return;
+          const Status seen = s.ok() ? self->Seen(std::move(*s)) : Status(s.error());
+          if (!seen.ok()) self->Fail(seen.error());
+        });
+  }
+
+  Status Seen(Sight s) {
+    const std::string& path = launch_->program_path();
+    ASSIGN_OR_RETURN(const FileKey key, std::move(s.key));
+    ASSIGN_OR_RETURN(entry_, FindByProgram(candidates_, *name_, EffectiveProgram(path, s.head)));
+    launched_.emplace(Launched{path, std::move(s.head), key});
+    script_path_ = s.script.path;
+    script_key_ = s.script_key;
+    host_.images().MeasureImage(party(), {path, std::move(s.program)}, std::move(s.script),
                                 [self = shared_from_this()](Image image) {
                                   if (!self->done_) self->Register(std::move(image));
                                 });
+    return Ok();
   }
 
   // Who waits for what is done for this launch: an agent for its sub-agents, else a user.
   const std::string& party() const { return session_->party().name; }
 
   // The script argument, where it lies in a folder that was given: system folders hold no agent's script.
-  UniqueFd OpenScript() {
+  std::vector<Place> Scripts() const {
     const std::vector<std::string>& argv = launch_->plan().argv;
-    for (size_t i = 1; i < argv.size(); ++i) {
+    std::vector<Place> out;
+    for (size_t i = 1; i < argv.size() && out.empty(); ++i) {
       if (argv[i].empty() || argv[i][0] == '-') continue;
       const std::string path = argv[i][0] == '/' ? argv[i] : launch_->plan().working_folder + "/" + argv[i];
-      for (const Given& g : folders_) {
-        if (!path.starts_with(g.path + "/")) continue;
-        open_how how{};
-        how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
-        how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
-        UniqueFd fd(
-            static_cast<int>(syscall(SYS_openat2, g.fd.get(), path.c_str() + g.path.size() + 1, &how, sizeof how)));
-        struct stat st {};
-        if (!fd || fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode)) continue;
-        script_path_ = path;
-        return fd;
+      for (const Given& g : instance_ ? instance_->facts().folders : folders_) {
+        if (path.starts_with(g.path + "/")) out.push_back(PlaceIn(path, g.path, g.fd));
       }
-      return {};
+      break;
     }
-    return {};
+    return out;
   }
 
   void Register(Image image) {
@@ -529,7 +588,38 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     session_->Send(m, fds);
     instance_->SetOnEnded(host_.OnEnded());
     instance_->AttachSession(session_);
+    const InstanceId id = instance_->facts().id;
+    const pid_t pid = instance_->handles().agent_pid;
+    std::vector<Place> scripts = script_key_ ? Scripts() : std::vector<Place>();
     host_.Adopt(std::move(instance_));
+    CheckRunning(id, pid, std::move(scripts));
+  }
+
+  // What ran under its path may not be what was measured there: whoever can rename in its folder had the time to. What
+  // lies outside of the machine's folders is executed by descriptor (child.cc) and can only have been written to; a
+  // script is opened by its interpreter, by name.
+  void CheckRunning(const InstanceId& id, pid_t pid, std::vector<Place> scripts) {
+    if (scripts.empty()) {
+      const Result<RunningProgram> runs = OpenRunningProgram(pid);
+      const Result<FileKey> key = runs.ok() ? FileKeyOf(runs->fd.get(), /*cached=*/true) : runs.error();
+      if (key.ok() && *key == launched_->key) return;
+    }
+    host_.images().files().Run<std::optional<Error>>(
+        party(),
+        [pid, launched = *launched_, scripts = std::move(scripts), path = script_path_,
+         key = script_key_]() -> std::optional<Error> {
+          Status s = CheckRuns(pid, launched);
+          if (s.ok() && key && !scripts.empty()) s = CheckScript(scripts, path, *key);
+          return s.ok() ? std::nullopt : std::optional<Error>(s.error());
+        },
+        [host = &host_, id](const Result<std::optional<Error>>& found) {
+          Instance* instance = host->FindInstance(id);
+          // An exec of its own has taken its identity away; what runs since is attested by itself.
+          if (instance == nullptr || instance->has_execed() || (found.ok() && !*found)) return;
+          const Error& e = found.ok() ? **found : found.error();
+          Log(LogLevel::kError, "instance.not_what_was_measured", {{"instance", id}, {"error", e}});
+          instance->Expel(e.message());
+        });
   }
 
   void EndedEarly() {
@@ -584,9 +674,13 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
   std::unique_ptr<Instance> instance_;
   std::vector<Given> folders_;
   std::vector<Hidden> hidden_;
-  Origins origins_;  // of what was laid ahead, for whoever gets it where this launch does not
-  std::vector<std::string> warnings_, weaker_, ground_weaker_, shares_;
+  Origins origins_;                        // of what was laid ahead, for whoever gets it where this launch does not
+  std::map<std::string, UniqueFd> found_;  // what lies at the places that the plan has to know of
+  Shares shares_;
+  std::vector<std::string> warnings_, weaker_, ground_weaker_;
+  std::optional<Launched> launched_;
   std::string script_path_;
+  std::optional<FileKey> script_key_;
   runtime::FdWatch event_watch_, error_watch_;
   runtime::Timer deadline_;
   bool done_ = false, taken_ = false;
@@ -650,7 +744,7 @@ Result<Prepared> PrepareAgent(LaunchHost& host, const IdSegment& tenant) {
       Origins origins,
       PlanGround({host.paths().ApiSocket(), host.paths().LaunchSocket(), ids, host.idmapper()}, *ground, weaker));
   ASSIGN_OR_RETURN(ground->cgroup, host.cgroups().NewLeaf(id, DefaultCgroupLimits()));
-  ASSIGN_OR_RETURN(std::unique_ptr<Launch> launch, Launch::Prepare(std::move(ground), ids));
+  ASSIGN_OR_RETURN(std::unique_ptr<Launch> launch, Launch::Prepare(std::move(ground), ids, host.Reaper()));
   return Prepared{std::move(id),      std::move(launch), begun, host.clock().Mono(), false,
                   std::move(origins), std::move(weaker)};
 }

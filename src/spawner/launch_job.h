@@ -12,6 +12,7 @@
 #include "config/paths.h"
 #include "spawner/instance.h"
 #include "spawner/nursery.h"
+#include "spawner/writable_folders.h"
 
 namespace hexr::spawner {
 
@@ -32,7 +33,9 @@ class LaunchHost {
   virtual Nursery& nursery() = 0;
   virtual Result<HostIds> IdsOf(const IdSegment& tenant) const = 0;  // NOT_FOUND: no such tenant
   virtual Instance* FindByPidNamespace(const std::vector<uint64_t>& inodes) = 0;
-  virtual std::vector<std::string> Sharing(const std::vector<Given>& folders) const = 0;
+  virtual Instance* FindInstance(const InstanceId& id) = 0;  // null: it has ended
+  virtual Shares Sharing(const std::vector<Given>& folders) const = 0;
+  virtual Launch::Reap Reaper() = 0;  // of launches that are given up, also after the host's end
   virtual size_t instances() const = 0;
   virtual Instance::OnEnded OnEnded() = 0;
   virtual void Adopt(std::unique_ptr<Instance> instance) = 0;  // it runs

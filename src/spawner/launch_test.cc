@@ -494,5 +494,32 @@ TEST_P(LaunchTest, OrdinaryProgramsRun) {
   });
 }
 
+// INV-SPAWN-15: the end of a child takes as long as the file systems that it has mounted.
+TEST_P(LaunchTest, WhoGivesALaunchUpWaitsForNothing) {
+  As(GetParam(), [] {
+    const bool root = geteuid() == 0;
+    auto ground = std::make_unique<Groundwork>();
+    ground->uid = ground->gid = root ? 1000 : geteuid();
+    ground->filter = BuildAgentFilter(ExecCalls::kNotify);
+    ground->filter_flags = static_cast<unsigned>(SECCOMP_FILTER_FLAG_NEW_LISTENER);
+    Idmapper idmapper;
+    const HostIds ids = root ? HostIds{kTenantUid, kTenantUid} : HostIds{geteuid(), getegid()};
+    std::vector<std::string> weaker;
+    ASSERT_TRUE(PlanGround({"", "", ids, root ? &idmapper : nullptr}, *ground, weaker).ok());
+    AgentHandles given;
+    auto launch = Launch::Prepare(std::move(ground), ids, [&](AgentHandles& h) {
+      given = std::move(h);
+      return true;
+    });
+    ASSERT_TRUE(launch.ok()) << launch.error().ToString();
+    launch->reset();
+    ASSERT_TRUE(given.init_pidfd);
+    pollfd p{given.init_pidfd.get(), POLLIN, 0};
+    ASSERT_EQ(poll(&p, 1, 20'000), 1) << "it was not killed";
+    siginfo_t info{};
+    EXPECT_EQ(waitid(P_PIDFD, static_cast<id_t>(given.init_pidfd.get()), &info, WEXITED), 0) << "somebody has waited";
+  });
+}
+
 }  // namespace
 }  // namespace hexr::spawner

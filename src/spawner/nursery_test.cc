@@ -57,7 +57,7 @@ TEST_P(NurseryTest, IsFilledToItsBoundAfterALaunchAndEachProcessServesOne) {
     EXPECT_EQ(ChildrenHere().size(), limits::kMaxPreparedPerTenant);
     bool drained = false;
     node.spawner->Drain(std::chrono::seconds(3), [&] { drained = true; });
-    EXPECT_EQ(ChildrenHere().size(), 0u);
+    EXPECT_TRUE(node.Until([] { return ChildrenHere().empty(); }));
     EXPECT_TRUE(node.Until([&] { return drained; }));
   });
 }

@@ -1,6 +1,6 @@
 #include "spawner/spawner.h"
 
-#include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <algorithm>
 #include <csignal>
@@ -22,12 +22,6 @@ namespace {
 constexpr std::chrono::milliseconds kPeerDeadline{5000};
 constexpr std::chrono::milliseconds kUnparkDeadline{10'000};
 
-bool Overlap(const std::string& a, const std::string& b) {
-  const std::string& shorter = a.size() < b.size() ? a : b;
-  const std::string& longer = a.size() < b.size() ? b : a;
-  return longer == shorter || (longer.starts_with(shorter) && longer[shorter.size()] == '/');
-}
-
 // The folder that holds the leaves is named after the node's place: two nodes of one machine stay apart.
 std::unique_ptr<Cgroups> MakeCgroups(const std::string& run_dir) {
   constexpr size_t kKeyDigits = 8;
@@ -36,12 +30,6 @@ std::unique_ptr<Cgroups> MakeCgroups(const std::string& run_dir) {
   auto cgroups = places.ok() ? Cgroups::Make(*places, key, getppid()) : std::make_unique<Cgroups>();
   for (const std::string& w : cgroups->Weaker()) Log(LogLevel::kWarn, "spawner.cgroups", {{"weaker", w}});
   return cgroups;
-}
-
-bool SameFile(const UniqueFd& a, const UniqueFd& b) {
-  struct stat x {
-  }, y{};
-  return fstat(a.get(), &x) == 0 && fstat(b.get(), &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 }  // namespace
@@ -124,18 +112,25 @@ Instance* Spawner::Find(const std::string& id, const std::string* tenant) {
   return it->second.get();
 }
 
-std::vector<std::string> Spawner::Sharing(const std::vector<Given>& folders) const {
-  std::vector<std::string> out;
-  for (const auto& [id, other] : instances_) {
-    bool shared = false;
-    for (const Given& mine : folders) {
-      for (const Given& theirs : other->facts().folders) {
-        shared |= mine.writable && theirs.writable && (Overlap(mine.path, theirs.path) || SameFile(mine.fd, theirs.fd));
-      }
-    }
-    if (shared) out.push_back(id);
-  }
-  return out;
+Launch::Reap Spawner::Reaper() {
+  return [weak = std::weak_ptr<Spawner*>(self_)](AgentHandles& handles) {
+    const auto alive = weak.lock();
+    if (alive) (*alive)->Reap(std::move(handles));
+    return alive != nullptr;
+  };
+}
+
+void Spawner::Reap(AgentHandles handles) {
+  const pid_t pid = handles.init_pid;
+  Dying& dying = dying_[pid] = {std::move(handles), {}};
+  dying.watch = loop_.Watch(dying.handles.init_pidfd.get(), [this, pid] {
+    auto node = dying_.extract(pid);
+    if (node.empty()) return;
+    siginfo_t info{};
+    (void)waitid(P_PIDFD, static_cast<id_t>(node.mapped().handles.init_pidfd.get()), &info, WEXITED | WNOHANG);
+    node.mapped().watch = runtime::FdWatch();
+    loop_.Post([gone = std::move(node)] {});  // it is on the stack of this turn
+  });
 }
 
 Instance::OnEnded Spawner::OnEnded() {
@@ -146,6 +141,7 @@ Instance::OnEnded Spawner::OnEnded() {
       unheard_.push_back({instance.facts().id.value(), StarterOf(instance.facts()), instance.Ended(status)});
     }
     const std::string id = instance.facts().id.value();
+    writable_.Remove(id, instance.facts().folders);
     quarantined_.erase(id);
     if (const auto it = by_pid_namespace_.find(instance.handles().pid_namespace);
         it != by_pid_namespace_.end() && it->second == &instance) {
@@ -159,6 +155,7 @@ Instance::OnEnded Spawner::OnEnded() {
 
 void Spawner::Adopt(std::unique_ptr<Instance> instance) {
   const std::string id = instance->facts().id.value();
+  writable_.Add(id, instance->facts().folders);
   instance->quarantined = quarantined_.contains(id);
   if (const uint64_t inode = instance->handles().pid_namespace; inode != 0) by_pid_namespace_[inode] = instance.get();
   instances_[id] = std::move(instance);

@@ -75,7 +75,9 @@ class Spawner final : private Links, private LaunchHost {
   Nursery& nursery() override { return nursery_; }
   Result<HostIds> IdsOf(const IdSegment& tenant) const override;
   Instance* FindByPidNamespace(const std::vector<uint64_t>& inodes) override;
-  std::vector<std::string> Sharing(const std::vector<Given>& folders) const override;
+  Instance* FindInstance(const InstanceId& id) override { return Find(id.value()); }
+  Shares Sharing(const std::vector<Given>& folders) const override { return writable_.SharedWith(folders); }
+  Launch::Reap Reaper() override;
   Instance::OnEnded OnEnded() override;
   void Adopt(std::unique_ptr<Instance> instance) override;
 
@@ -95,6 +97,7 @@ class Spawner final : private Links, private LaunchHost {
   void RegisterSoon(const Instance& instance);
   void RegisterNext();
   Instance* Find(const std::string& id, const std::string* tenant = nullptr);
+  void Reap(AgentHandles handles);
   void CheckDrained();
 
   runtime::Loop& loop_;
@@ -107,6 +110,13 @@ class Spawner final : private Links, private LaunchHost {
   OwnerTurns owners_;
   Idmapper idmapper_;
   std::unique_ptr<Cgroups> cgroups_;
+  // Children of launches that were given up, until they have ended.
+  struct Dying {
+    AgentHandles handles;
+    runtime::FdWatch watch;
+  };
+  std::map<pid_t, Dying> dying_;
+  WritableFolders writable_;
   Nursery nursery_;
   std::map<std::string, uint32_t> tenants_;  // → uid base
   ExecCounters exec_counters_;
@@ -133,7 +143,7 @@ class Spawner final : private Links, private LaunchHost {
   UniqueFunction<void()> on_drained_;
   runtime::Timer drain_timer_;
   bool draining_ = false;
-  std::shared_ptr<Spawner*> self_ = std::make_shared<Spawner*>(this);  // answers that come after our end are dropped
+  std::shared_ptr<Spawner*> self_ = std::make_shared<Spawner*>(this);  // what comes after our end is dropped; last
 };
 
 }  // namespace hexr::spawner

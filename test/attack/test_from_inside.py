@@ -92,6 +92,15 @@ class Attacks(unittest.TestCase):
         self.assertEqual(said[:2], ["default/crew/main", "unix:///run/hexr/api.sock"], done.stderr)
         self.assertNotEqual(said[2], forged["HEXR_INSTANCE"])
 
+    def test_standard_input_that_leads_out_of_the_root_or_the_network_is_refused(self):
+        folder = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
+        self.addCleanup(os.close, folder)
+        with socket.create_connection(self.server.server_address) as connection:
+            for what in (folder, connection.fileno()):
+                done = self.agent("true", stdin=what)
+                self.assertEqual(done.returncode, 125, done.stderr)
+                self.assertIn("no folders and no network sockets", done.stderr)
+
     def test_only_the_registered_process_gets_an_identity(self):
         done = self.script("s = connect(); hello(s); ask(s); print(answer(s))")
         self.assertEqual(done.stdout, "svid\n", done.stderr)

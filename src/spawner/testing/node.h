@@ -137,6 +137,7 @@ struct Node {
     if (m.body.has_exec_starting() && hold_execs) return held_execs.push_back(std::move(r));
     if (m.body.has_register_instance()) {
       registered.push_back(m.body.register_instance());
+      if (before_exec) before_exec();
       if (refuse_registration) return r.Fail(PermissionDenied("policy says no"));
       if (refuse_next > 0) {
         --refuse_next;
@@ -223,8 +224,9 @@ struct Node {
   bool reads_execs = false, hold_execs = false;  // what the keeper does
   std::vector<Channel::Reply> held_execs;
   bool ready = false, refuse_registration = false;
-  bool knows_nobody = false;  // the keeper has just started: no exec is of anybody it knows
-  int refuse_next = 0;        // registrations, for a reason that passes
+  std::function<void()> before_exec;  // a program has been measured, and does not run yet
+  bool knows_nobody = false;          // the keeper has just started: no exec is of anybody it knows
+  int refuse_next = 0;                // registrations, for a reason that passes
   bool hold_registrations = false;
   std::vector<std::pair<::hexr::node::v1::RegisterInstance, Channel::Reply>> held;
   std::vector<std::string> quarantined;  // by a keeper that comes
