@@ -26,9 +26,10 @@ BANNED = [
 ONE_FOR_ALL = {"src/base/limits"}
 # What reads bytes from outside: its fuzzer x_fuzz.cc, with a corpus in fuzz/corpus/x. A new parser gets its line.
 FUZZED = {
-    "src/base/spiffe_id.cc": "spiffe_id", "src/cli/backup": "backup", "src/config/crew.cc": "crew", "src/config/parse.cc": "config",
+    "src/base/host.cc": "host", "src/base/spiffe_id.cc": "spiffe_id", "src/gateway/egress/http_request.cc": "proxy_request",
+    "src/cli/backup": "backup", "src/config/crew.cc": "crew", "src/config/parse.cc": "config",
     "src/crypto/csr.cc": "csr", "src/crypto/jws.cc": "jws", "src/crypto/pem.cc": "pem", "src/crypto/x509.cc": "x509",
-    "src/identity/bundle.cc": "bundle", "src/identity/selector.cc": "selector", "src/identity/token.cc": "token",
+    "src/identity/bundle.cc": "bundle", "src/base/selector.cc": "selector", "src/identity/token.cc": "token",
     "src/identity/workload_api.cc": "services", "src/keeper/admin_server.cc": "admin_request", "src/ledger/checkpoint.cc": "checkpoint",
     "src/ledger/journal.cc": "journal", "src/ledger/record_scan.cc": "record", "src/ledger/tiles.cc": "tile",
     "src/ledger/witness.cc": "add_checkpoint", "src/policy/bundle": "policy_bundle", "src/policy/rego/syntax/parser.cc": "rego_parser",
@@ -40,6 +41,10 @@ FUZZED = {
 WRITTEN = {"docs/benchmarks.md"}
 INVARIANT = re.compile(r"\bINV-[A-Z]+-\d+\b")
 TEST_OK = re.compile(r"(_test|_bench|_fuzz)\.cc$|^test/|^src/.*/testing/")
+# What a comment says is a file of ours: all but the system's headers and the pages of SPIFFE and gRPC.
+NAMED_FILE = re.compile(r"(?<![\w./<-])((?:[\w-]+/)*[\w-]+\.(?:h|cc|proto|md))(?![\w/])")
+OTHERS_FILE = re.compile(r"(linux|asm|asm-generic|netinet|sys)/|doc/PROTOCOL|(SPIFFE|X509|JWT|WIT)[\w-]*\.md")
+COMMENT = {".cc": "//", ".h": "//", ".proto": "//", ".py": "#"}
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 
 
@@ -123,12 +128,33 @@ def check_readmes(root: Path, files: list[str]) -> list[str]:
     return bad
 
 
+def check_comments(root: Path, files: list[str]) -> list[str]:
+    """A file that a comment names is there: by its path, beside, below src/, or under that name alone."""
+    bad = []
+    there = set(files) | {Path(f).name for f in files} | {f.removeprefix("src/") for f in files}
+    there |= {"/".join(Path(f).parts[-2:]) for f in files}
+    for name in files:
+        mark = COMMENT.get(Path(name).suffix)
+        if mark is None or name.startswith("tools/tidy"):
+            continue
+        for number, line in enumerate((root / name).read_text(errors="replace").splitlines(), 1):
+            if "INTERFACES" in line:
+                bad.append(f"{name}:{number}: name the page of docs/ that says it")
+            comment = line.partition(mark)[2] if not re.search(rf'"[^"]*{mark}', line) else ""
+            for path in NAMED_FILE.findall(comment):
+                if path not in there and not OTHERS_FILE.match(path):
+                    bad.append(f"{name}:{number}: there is no {path}")
+    return bad
+
+
 def check_fuzzers(files: list[str], fuzzed: dict[str, str]) -> list[str]:
     """Every parser of bytes from outside has a fuzzer, and every fuzzer a corpus."""
     there = set(files) | {str(p) for f in files for p in Path(f).parents}
     fuzzers = {Path(f).name.removesuffix("_fuzz.cc"): f for f in files if f.endswith("_fuzz.cc")}
     corpora = {Path(f).parts[2] for f in files if f.startswith("fuzz/corpus/")}
     bad = [f"{parser}: its fuzzer {stem}_fuzz.cc is missing" for parser, stem in fuzzed.items() if stem not in fuzzers]
+    bad += [f"{parser}: its fuzzer {fuzzers[stem]} stands elsewhere; move it beside" for parser, stem in fuzzed.items()
+            if stem in fuzzers and str(Path(fuzzers[stem]).parent) not in (parser, str(Path(parser).parent))]
     bad += [f"tools/tidy.py: there is no {parser} to fuzz" for parser in fuzzed if parser not in there]
     bad += [f"{f}: its corpus fuzz/corpus/{stem} is missing" for stem, f in fuzzers.items() if stem not in corpora]
     return bad + [f"fuzz/corpus/{stem}: nothing fuzzes it" for stem in sorted(corpora - fuzzers.keys())]
@@ -136,6 +162,6 @@ def check_fuzzers(files: list[str], fuzzed: dict[str, str]) -> list[str]:
 
 if __name__ == "__main__":
     top = Path(sys.argv[1])
-    problems = check(top, tracked(top)) + check_readmes(top, tracked(top)) + check_fuzzers(tracked(top), FUZZED)
+    problems = check(top, tracked(top)) + check_readmes(top, tracked(top)) + check_comments(top, tracked(top)) + check_fuzzers(tracked(top), FUZZED)
     print("\n".join(problems) if problems else "tidy: nothing to say")
     sys.exit(1 if problems else 0)

@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from tidy import check, check_fuzzers, check_readmes
+from tidy import check, check_comments, check_fuzzers, check_readmes
 
 CASES = [
     ("src/net/a.h", "int x;\n", "#pragma once"),
@@ -50,9 +50,26 @@ for tree, expected in README_CASES:
         assert bool(found) == bool(expected), (tree, found)
         assert expected is None or any(expected in f for f in found), (tree, expected, found)
 
+COMMENT_CASES = [
+    ("// See net/b.h, b.h, src/net/b.h, linux/in6.h and SPIFFE-ID.md.\n", None),
+    ("// See net/gone.h.\n", "no net/gone.h"),
+    ("// See limits.h.\n", "no limits.h"),
+    ('Log("gone.h");\n', None),
+    ("// INTER" + "FACES 4\n", "page of docs/"),
+]
+for text, expected in COMMENT_CASES:
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in (("src/net/a.cc", text), ("src/net/b.h", "\n")):
+            (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
+            (Path(folder) / name).write_text(content)
+        found = check_comments(Path(folder), ["src/net/a.cc", "src/net/b.h"])
+        assert bool(found) == bool(expected), (text, found)
+        assert expected is None or expected in found[0], (text, found)
+
 PARSER = ["src/net/a.cc", "src/net/a_fuzz.cc", "fuzz/corpus/a/x"]
 assert check_fuzzers(PARSER, {"src/net/a.cc": "a"}) == []
 for without, expected in zip(PARSER, ("no src/net/a.cc", "a_fuzz.cc is missing", "corpus"), strict=True):
     assert expected in check_fuzzers([f for f in PARSER if f != without], {"src/net/a.cc": "a"})[0], without
+assert "stands elsewhere" in check_fuzzers(["src/net/a.cc", "src/io/a_fuzz.cc", "fuzz/corpus/a/x"], {"src/net/a.cc": "a"})[0]
 assert "nothing fuzzes it" in check_fuzzers([*PARSER, "fuzz/corpus/b/x"], {"src/net/a.cc": "a"})[0]
-print(f"tidy check: {len(CASES) + len(README_CASES) + 5} trees judged right")
+print(f"tidy check: {len(CASES) + len(README_CASES) + len(COMMENT_CASES) + 6} trees judged right")

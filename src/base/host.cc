@@ -1,7 +1,8 @@
 #include "base/host.h"
 
 #include <algorithm>
-#include <charconv>
+
+#include "base/decimal.h"
 
 namespace hexr {
 namespace {
@@ -69,12 +70,9 @@ std::string Host::ToString() const {
 }
 
 Result<uint16_t> ParsePort(std::string_view text) {
-  unsigned port = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (error != std::errc() || end != text.data() + text.size() || text.front() == '0' || port > 65535) {
-    return InvalidArgument("a port is a number from 1 to 65535");
-  }
-  return static_cast<uint16_t>(port);
+  const auto port = ParseDecimal<uint16_t>(text);
+  if (!port || text.front() == '0') return InvalidArgument("a port is a number from 1 to 65535");
+  return *port;
 }
 
 Result<HostPort> HostPort::Parse(std::string_view text, uint16_t default_port) {

@@ -5,10 +5,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 
 #include "base/check.h"
+#include "base/decimal.h"
 
 namespace hexr {
 namespace {
@@ -122,12 +122,12 @@ Result<IpRange> IpRange::Parse(std::string_view text) {
   const unsigned width = base.v4() ? 32 : 128;
   if (slash == std::string_view::npos) return IpRange(base, width);
   const std::string_view digits = text.substr(slash + 1);
-  unsigned prefix = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), prefix);
+  const auto number = ParseDecimal<unsigned>(digits);
   const bool leading_zero = digits.size() > 1 && digits.front() == '0';
-  if (error != std::errc() || end != digits.data() + digits.size() || leading_zero || prefix > width) {
+  if (!number || leading_zero || *number > width) {
     return InvalidArgument("the prefix of an IP range is 0 to " + std::to_string(width));
   }
+  const unsigned prefix = *number;
   const ByteView bytes = base.bytes();
   for (unsigned bit = prefix; bit < width; ++bit) {
     if ((bytes[bit / 8] >> (7 - bit % 8)) & 1) {

@@ -1,8 +1,8 @@
 #include "base/selector.h"
 
 #include <array>
-#include <charconv>
 
+#include "base/decimal.h"
 #include "base/limits/identity.h"
 
 namespace hexr {
@@ -26,9 +26,8 @@ constexpr std::array<KindName, 10> kKinds{{
 }};
 
 bool IsCanonicalNumber(std::string_view v) {
-  uint32_t n = 0;
-  const auto [end, ec] = std::from_chars(v.data(), v.data() + v.size(), n);
-  return ec == std::errc() && end == v.data() + v.size() && std::to_string(n) == v;
+  const auto n = ParseDecimal<uint32_t>(v);
+  return n && std::to_string(*n) == v;
 }
 
 bool IsAbsolutePath(std::string_view v) { return v.starts_with('/') && v.find('\0') == std::string_view::npos; }

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/nearest.h"
 #include "base/result.h"
 #include "config/config.h"
 
@@ -121,8 +122,5 @@ class MapReader {
   Problems& problems_;
   std::set<std::string> asked_;
 };
-
-// The candidate nearest to `word` by edit distance, or "" when none is near enough to be meant.
-std::string Nearest(std::string_view word, const std::set<std::string>& candidates);
 
 }  // namespace hexr::config

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
+#include "base/decimal.h"
 #include "base/limits/keys.h"
 #include "base/log.h"
 #include "crypto/digest.h"
@@ -87,12 +87,11 @@ Result<Jwk> FromObject(const JsonObject& o) {
 Result<std::optional<uint64_t>> Unsigned(const JsonObject& o, std::string_view name) {
   const JsonValue* const v = o.Find(name);
   if (v == nullptr) return std::optional<uint64_t>();
-  uint64_t n = 0;
-  const auto [end, error] = std::from_chars(v->raw.data(), v->raw.data() + v->raw.size(), n);
-  if (v->kind != JsonKind::kNumber || error != std::errc() || end != v->raw.data() + v->raw.size()) {
+  const auto n = ParseDecimal<uint64_t>(v->raw);
+  if (v->kind != JsonKind::kNumber || !n) {
     return InvalidArgument("JWK set: " + std::string(name) + " is not an unsigned integer");
   }
-  return std::optional<uint64_t>(n);
+  return n;
 }
 
 std::string CurveNameOf(KeyType type) {

@@ -1,9 +1,9 @@
 #include "keeper/tenants.h"
 
 #include <algorithm>
-#include <charconv>
 #include <fstream>
 
+#include "base/decimal.h"
 #include "base/limits/names.h"
 #include "wire/json.h"
 
@@ -19,13 +19,6 @@ constexpr uint32_t kFirstUid = 1'879'048'192;
 constexpr uint32_t kEndUid = 2'147'483'648;
 constexpr uint32_t kUidsPerTenant = 16;
 
-std::optional<uint64_t> Number(std::string_view text) {
-  uint64_t n = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return n;
-}
-
 struct IdRange {
   uint64_t first, end;
 };
@@ -39,8 +32,8 @@ Status ReadSubordinate(const std::string& path, std::vector<IdRange>& out) {
     const size_t a = line.find(':');
     const size_t b = line.find(':', a == std::string::npos ? a : a + 1);
     if (b == std::string::npos) continue;
-    const auto start = Number(std::string_view(line).substr(a + 1, b - a - 1));
-    const auto count = Number(std::string_view(line).substr(b + 1));
+    const auto start = ParseDecimal<uint64_t>(std::string_view(line).substr(a + 1, b - a - 1));
+    const auto count = ParseDecimal<uint64_t>(std::string_view(line).substr(b + 1));
     if (start && count && *start <= UINT32_MAX && *count <= UINT32_MAX) out.push_back({*start, *start + *count});
   }
   return file.bad() ? Status(Internal("read " + path)) : Ok();

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
+#include "base/decimal.h"
 #include "base/limits/ledger.h"
 
 namespace hexr::ledger {
@@ -16,13 +16,11 @@ Error Bad(std::string_view why) { return InvalidArgument(fmt::format("not a chec
 }  // namespace
 
 Result<uint64_t> ParseTreeSize(std::string_view text) {
-  uint64_t value = 0;
-  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || status != std::errc() || end != text.data() + text.size() || value > INT64_MAX ||
-      (text.size() > 1 && text.front() == '0')) {
+  const auto value = ParseDecimal<uint64_t>(text);
+  if (!value || *value > INT64_MAX || (text.size() > 1 && text.front() == '0')) {
     return InvalidArgument("not a tree size: decimal without leading zeros");
   }
-  return value;
+  return *value;
 }
 
 Result<Hash> ParseHash(std::string_view text) {

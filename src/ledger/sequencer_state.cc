@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <iterator>
 
 #include "base/bytes.h"
+#include "base/decimal.h"
 
 namespace hexr::ledger {
 
@@ -34,8 +34,9 @@ std::vector<std::string_view> Split(std::string_view text, char by) {
 }
 
 bool ParseNumber(std::string_view text, uint64_t& out) {
-  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return status == std::errc() && end == text.data() + text.size();
+  const auto n = ParseDecimal<uint64_t>(text);
+  if (n) out = *n;
+  return n.has_value();
 }
 
 bool ParseJournal(const std::vector<std::string_view>& words, JournalState& out) {

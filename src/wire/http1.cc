@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 
+#include "base/decimal.h"
 #include "base/limits/http.h"
 
 namespace hexr::wire {
@@ -61,13 +62,10 @@ Result<std::optional<Http1Body>> Framing(const std::vector<HttpField>& fields, i
   if (lengths == 0) return std::optional<Http1Body>();
   if (lengths > 1) return BadHttp("more than one content-length");
   const std::string_view text = *OnlyField(fields, "content-length");
-  uint64_t n = 0;
-  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), n);
   constexpr size_t kMaxDigits = 18;
-  if (text.empty() || text.size() > kMaxDigits || parsed.ec != std::errc() || parsed.ptr != text.data() + text.size()) {
-    return BadHttp("bad content-length");
-  }
-  return std::optional(Http1Body::Length(n));
+  const auto n = ParseDecimal<uint64_t>(text);
+  if (!n || text.size() > kMaxDigits) return BadHttp("bad content-length");
+  return std::optional(Http1Body::Length(*n));
 }
 
 bool KeepAliveOf(const std::vector<HttpField>& fields, int minor_version) {

@@ -1,7 +1,8 @@
 #include "wire/http_fields.h"
 
 #include <algorithm>
-#include <charconv>
+
+#include "base/decimal.h"
 
 namespace hexr::wire {
 namespace {
@@ -131,9 +132,9 @@ Result<HttpAuthority> HttpAuthority::Parse(std::string_view text) {
   if (out.host.size() > 255) return InvalidArgument("http: host is too long");
   if (rest.empty()) return out;
   if (rest[0] != ':' || rest.size() < 2 || rest.size() > 6) return InvalidArgument("http: bad port");
-  const char* end = rest.data() + rest.size();
-  const auto parsed = std::from_chars(rest.data() + 1, end, out.port);
-  if (parsed.ec != std::errc() || parsed.ptr != end || out.port == 0) return InvalidArgument("http: bad port");
+  const auto port = ParseDecimal<uint16_t>(rest.substr(1));
+  if (port.value_or(0) == 0) return InvalidArgument("http: bad port");
+  out.port = *port;
   return out;
 }
 
