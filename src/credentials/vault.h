@@ -79,8 +79,6 @@ class Vault {
 
   // A new tenant key; data keys are wrapped again under it, values stay as they are. NOT_FOUND: no such tenant.
   Status RotateTenantKey(const IdSegment& tenant);
-  // The same one level up: every tenant key under a new machine key, all or none.
-  Status Rewrap(const crypto::AeadKey& new_machine_key);
 
  private:
   struct Tenant {

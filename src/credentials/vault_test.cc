@@ -297,23 +297,6 @@ TEST_F(VaultTest, RotationOfTenantKeys) {
   EXPECT_EQ(v.List(a_)->size(), 2U);
 }
 
-TEST_F(VaultTest, RotationOfTheMachineKey) {
-  const AeadKey fresh = AeadKey::Generate(random_);
-  {
-    Vault v = Open();
-    ASSERT_TRUE(v.Put(a_, Name("k"), Text("one")).ok());
-    ASSERT_TRUE(v.Put(b_, Name("k"), Text("two")).ok());
-    ASSERT_TRUE(v.Rewrap(fresh).ok());
-    EXPECT_TRUE(v.Get(a_, Name("k"))->value.Equals(AsBytes("one"))) << "goes on without being opened again";
-    ASSERT_TRUE(v.Put(Seg("new"), Name("k"), Text("three")).ok());
-  }
-  EXPECT_EQ(Vault::Open(options_, machine_key_, clock_, random_).error().code(), ErrorCode::kFailedPrecondition);
-  Vault v = Vault::Open(options_, fresh, clock_, random_).value();
-  EXPECT_TRUE(v.Get(a_, Name("k"))->value.Equals(AsBytes("one")));
-  EXPECT_TRUE(v.Get(b_, Name("k"))->value.Equals(AsBytes("two")));
-  EXPECT_TRUE(v.Get(Seg("new"), Name("k"))->value.Equals(AsBytes("three")));
-}
-
 TEST_F(VaultTest, AnotherVaultsRowsDoNotOpen) {
   VaultOptions second = options_;
   second.database.path = folder_ + "/second.db";

@@ -91,8 +91,4 @@ Secret HkdfSha256(const Secret& key, ByteView salt, std::string_view info, size_
   });
 }
 
-bool ConstantTimeEqual(ByteView a, ByteView b) {
-  return a.size() == b.size() && (a.empty() || CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0);
-}
-
 }  // namespace hexr::crypto

@@ -46,7 +46,4 @@ Sha256Digest HmacSha256(ByteView key, ByteView data);
 // HKDF (extract, then expand) to `size` bytes, 1 to 8,160. `info` names the purpose: one key, one purpose.
 Secret HkdfSha256(const Secret& key, ByteView salt, std::string_view info, size_t size);
 
-// Takes the same time wherever the first difference is. Lengths are not secret: unequal ones answer at once.
-bool ConstantTimeEqual(ByteView a, ByteView b);
-
 }  // namespace hexr::crypto

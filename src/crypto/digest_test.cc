@@ -42,12 +42,5 @@ TEST(Digest, HkdfWithoutSaltAndInfo) {  // RFC 5869, A.3
             "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8");
 }
 
-TEST(Digest, ConstantTimeEqual) {
-  EXPECT_TRUE(ConstantTimeEqual({}, {}));
-  EXPECT_TRUE(ConstantTimeEqual(AsBytes("ab"), AsBytes("ab")));
-  EXPECT_FALSE(ConstantTimeEqual(AsBytes("ab"), AsBytes("ac")));
-  EXPECT_FALSE(ConstantTimeEqual(AsBytes("ab"), AsBytes("abc")));
-}
-
 }  // namespace
 }  // namespace hexr::crypto

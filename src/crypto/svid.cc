@@ -118,9 +118,7 @@ Result<VerifiedSvid> VerifySvid(const std::vector<Certificate>& chain, const X50
   const X509Bundle* const bundle = bundles.Find(id.trust_domain());
   if (bundle == nullptr) return RefusedSvid("no bundle for its trust domain");
   ASSIGN_OR_RETURN(const WallTime end, ValidatePath(chain, *bundle, now));
-  Sha256Hasher hasher;
-  for (const Certificate& c : chain) hasher.Update(c.der());
-  return VerifiedSvid(std::move(id), leaf, std::min(end, leaf.not_after()), hasher.Finish());
+  return VerifiedSvid(std::move(id), leaf, std::min(end, leaf.not_after()));
 }
 
 }  // namespace hexr::crypto

@@ -61,18 +61,15 @@ class VerifiedSvid {
   const Certificate& leaf() const { return leaf_; }
   // The earliest end on the path: nothing that rests on this evidence may live longer.
   WallTime not_after() const { return not_after_; }
-  // SHA-256 over the chain as it was presented: a key for caches.
-  const Sha256Digest& chain_digest() const { return chain_digest_; }
 
  private:
   friend Result<VerifiedSvid> VerifySvid(const std::vector<Certificate>&, const X509BundleSet&, WallTime);
-  VerifiedSvid(SpiffeId id, Certificate leaf, WallTime not_after, const Sha256Digest& digest)
-      : id_(std::move(id)), leaf_(std::move(leaf)), not_after_(not_after), chain_digest_(digest) {}
+  VerifiedSvid(SpiffeId id, Certificate leaf, WallTime not_after)
+      : id_(std::move(id)), leaf_(std::move(leaf)), not_after_(not_after) {}
 
   SpiffeId id_;
   Certificate leaf_;
   WallTime not_after_;
-  Sha256Digest chain_digest_;
 };
 
 // What a leaf has to look like, whoever signed it (X509-SVID.md 4 and 5.2): not a CA, key usage digitalSignature

@@ -7,10 +7,10 @@
 
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstdio>
 #include <map>
 
+#include "base/decimal.h"
 #include "base/limits/storage.h"
 #include "crypto/digest.h"
 #include "store/private_file.h"
@@ -28,7 +28,6 @@ constexpr std::string_view kMagic = "hexr-machine-key v1";
 constexpr std::array<std::string_view, 4> kProviders = {"tpm", "systemd-credential", "passphrase", "file"};
 
 std::string CurrentPath(const MachineKeyOptions& o) { return o.state_folder + "/machine-key"; }
-std::string PendingPath(const MachineKeyOptions& o) { return o.state_folder + "/machine-key.pending"; }
 
 // The passphrase, without the line end that editors and `echo` add.
 Result<Secret> ReadPassphrase(const MachineKeyOptions& o) {
@@ -213,12 +212,9 @@ class MachineKeyFile {
   }
   Result<uint64_t> Number(std::string_view name) const {
     ASSIGN_OR_RETURN(const std::string text, Text(name));
-    uint64_t v = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), v);
-    if (error != std::errc() || end != text.data() + text.size() || v > UINT32_MAX) {
-      return DataLoss(fmt::format("machine key: '{}' is damaged", name));
-    }
-    return v;
+    const auto v = ParseDecimal<uint32_t>(text);
+    if (!v) return DataLoss(fmt::format("machine key: '{}' is damaged", name));
+    return *v;
   }
 
   Result<Secret> Key(const MachineKeyOptions& o, MachineKeyProvider provider) const {
@@ -293,25 +289,11 @@ Result<MachineKey> MachineKey::Open(const MachineKeyOptions& options, Random& ra
   ASSIGN_OR_RETURN(const MachineKeyProvider provider, file->Provider());
   if (options.provider.has_value() && *options.provider != provider) {
     return FailedPrecondition(
-        fmt::format("machine key: this state is sealed with '{}', and '{}' is configured; rotate the key to change it",
+        fmt::format("machine key: this state is sealed with '{}', and '{}' is configured; set that one again: a state "
+                    "keeps its key",
                     MachineKeyProviderName(provider), MachineKeyProviderName(*options.provider)));
   }
   return file->Open(options);
-}
-
-Result<MachineKey> MachineKey::Prepare(const MachineKeyOptions& options, Random& random) {
-  RETURN_IF_ERROR(EnsurePrivateFolder(options.state_folder));
-  return MakeFirstThatWorks(options, random, PendingPath(options));
-}
-
-Result<MachineKey> MachineKey::OpenPending(const MachineKeyOptions& options) {
-  ASSIGN_OR_RETURN(const MachineKeyFile file, MachineKeyFile::Read(PendingPath(options)));
-  return file.Open(options);
-}
-
-Status MachineKey::Commit(const MachineKeyOptions& options) {
-  RETURN_IF_ERROR(CheckPrivateFile(PendingPath(options)));
-  return RenamePrivateFile(PendingPath(options), CurrentPath(options));
 }
 
 }  // namespace hexr::store

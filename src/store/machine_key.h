@@ -46,21 +46,10 @@ class MachineKey {
   // than before, is gone, or gives another key; wrong passphrase. UNAVAILABLE: no provider works here.
   static Result<MachineKey> Open(const MachineKeyOptions& options, Random& random);
 
-  // A new key, of the same provider or another, in two steps so that a crash between them loses nothing:
-  //   1. Prepare makes the new key and writes it beside the old one; the caller re-wraps its stores under it.
-  //   2. Commit makes it the one that Open finds.
-  // After a crash Open still gives the old key; OpenPending gives the prepared one, for stores that were re-wrapped
-  // already.
-  static Result<MachineKey> Prepare(const MachineKeyOptions& options, Random& random);
-  static Result<MachineKey> OpenPending(const MachineKeyOptions& options);  // NOT_FOUND: none
-  static Status Commit(const MachineKeyOptions& options);
-
   const crypto::AeadKey& key() const { return key_; }
   MachineKeyProvider provider() const { return provider_; }
   // One sentence for operators: "sealed to this machine's TPM 2.0 (…)".
   const std::string& description() const { return description_; }
-  // False for a plain file: `hexr doctor` warns.
-  bool protects_stolen_disk() const { return provider_ != MachineKeyProvider::kFile; }
 
  private:
   friend class MachineKeyFile;

@@ -18,7 +18,6 @@
 
 #include "base/limits/storage.h"
 #include "store/private_file.h"
-#include "store/sealed_store.h"
 #include "store/tpm.h"
 
 extern char** environ;
@@ -138,7 +137,6 @@ class MachineKeyTest : public ::testing::Test {
 TEST_F(MachineKeyTest, PlainFileIsTheLastResortAndSaysSo) {
   const MachineKey first = Open().value();
   EXPECT_EQ(first.provider(), Provider::kFile);
-  EXPECT_FALSE(first.protects_stolen_disk());
   EXPECT_NE(first.description().find("plain file"), std::string::npos);
   EXPECT_TRUE(Same(first, Open().value()));
   EXPECT_TRUE(CheckPrivateFile(options_.state_folder + "/machine-key").ok());
@@ -237,7 +235,6 @@ TEST_F(MachineKeyTest, TpmSealsAndOnlyThatTpmUnseals) {
   options_.tpm = tpm.tcti();
   const MachineKey first = Open().value();
   EXPECT_EQ(first.provider(), Provider::kTpm) << "auto takes it first";
-  EXPECT_TRUE(first.protects_stolen_disk());
   // Many times: sessions and objects are given back, or a TPM with room for three would refuse.
   for (int i = 0; i < 8; ++i) EXPECT_TRUE(Same(first, Open().value()));
   std::ifstream in(options_.state_folder + "/machine-key");
@@ -278,44 +275,6 @@ TEST_F(MachineKeyTest, TpmRefusesChangedBlobs) {
   TpmBlob renamed = good;
   renamed.primary_name.back() ^= 1;
   EXPECT_EQ(TpmUnseal(tpm.tcti(), renamed).error().code(), ErrorCode::kFailedPrecondition);
-}
-
-TEST_F(MachineKeyTest, RotationSurvivesACrashAtEveryStep) {
-  const DatabaseOptions db{options_.state_folder + "/sealed.db", {}};
-  MachineKey old_key = Open().value();
-  {
-    SealedStore s = SealedStore::Open(db, old_key.key(), random_).value();
-    ASSERT_TRUE(s.Put("c", "n", Secret::Copy(AsBytes("v"))).ok());
-  }
-  const auto store_opens_with = [&](const MachineKey& key) {
-    const auto s = SealedStore::Open(db, key.key(), random_);
-    return s.ok();
-  };
-  EXPECT_EQ(MachineKey::OpenPending(options_).error().code(), ErrorCode::kNotFound);
-  EXPECT_FALSE(MachineKey::Commit(options_).ok());
-
-  const MachineKey new_key = MachineKey::Prepare(options_, random_).value();
-  EXPECT_FALSE(Same(old_key, new_key));
-  // Crash here: the old key opens everything.
-  EXPECT_TRUE(Same(Open().value(), old_key));
-  EXPECT_TRUE(store_opens_with(Open().value()));
-  ASSERT_TRUE(SealedStore::Open(db, old_key.key(), random_)->Rewrap(new_key.key()).ok());
-  // Crash here: the pending key does.
-  EXPECT_TRUE(Same(Open().value(), old_key));
-  EXPECT_FALSE(store_opens_with(Open().value()));
-  EXPECT_TRUE(store_opens_with(MachineKey::OpenPending(options_).value()));
-  ASSERT_TRUE(MachineKey::Commit(options_).ok());
-  EXPECT_TRUE(Same(Open().value(), new_key));
-  EXPECT_TRUE(store_opens_with(Open().value()));
-}
-
-TEST_F(MachineKeyTest, RotationChangesTheProvider) {
-  const MachineKey old_key = Open().value();
-  UsePassphrase("correct horse battery");
-  const MachineKey new_key = MachineKey::Prepare(options_, random_).value();
-  ASSERT_TRUE(MachineKey::Commit(options_).ok());
-  EXPECT_EQ(Open()->provider(), Provider::kPassphrase);
-  EXPECT_TRUE(Same(Open().value(), new_key));
 }
 
 }  // namespace

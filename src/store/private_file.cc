@@ -121,9 +121,4 @@ Status ReplacePrivateFile(const std::string& path, ByteView content) {
   return SyncFolder(FolderOf(path));
 }
 
-Status RenamePrivateFile(const std::string& from, const std::string& to) {
-  if (rename(from.c_str(), to.c_str()) != 0) return ErrnoError("rename " + from, errno);
-  return SyncFolder(FolderOf(to));
-}
-
 }  // namespace hexr::store

@@ -30,7 +30,4 @@ Status TouchPrivateFile(const std::string& path);
 // RESOURCE_EXHAUSTED on a full disk, with the old file untouched.
 Status ReplacePrivateFile(const std::string& path, ByteView content);
 
-// Puts `from` in the place of `to` in the same folder, for good when it returns.
-Status RenamePrivateFile(const std::string& from, const std::string& to);
-
 }  // namespace hexr::store

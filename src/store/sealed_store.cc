@@ -114,9 +114,4 @@ Result<int64_t> SealedStore::Count(std::string_view collection) {
   return row ? s.Int(0) : 0;
 }
 
-Status SealedStore::Rewrap(const AeadKey& new_machine_key) {
-  ASSIGN_OR_RETURN(Statement s, db_.Prepare("UPDATE store SET wrapped_key = ?1 WHERE one = 1"));
-  return s.Bind(1, new_machine_key.Seal(data_key_.key(), KeyContext(id_), *random_)).Run();
-}
-
 }  // namespace hexr::store

@@ -27,7 +27,7 @@ class SealedStore {
   // Opens or makes the file. FAILED_PRECONDITION: it was sealed under another machine key.
   static Result<SealedStore> Open(const DatabaseOptions& options, const crypto::AeadKey& machine_key, Random& random);
 
-  // Adds or replaces. INVALID_ARGUMENT: an empty or too long name or collection, too large a value (limits.h).
+  // Adds or replaces. INVALID_ARGUMENT: an empty or too long name or collection, too large a value (limits/storage.h).
   Status Put(std::string_view collection, std::string_view name, const crypto::Secret& value);
   // NOT_FOUND: no such name. DATA_LOSS: the row was changed or belongs elsewhere.
   Result<crypto::Secret> Get(std::string_view collection, std::string_view name);
@@ -40,8 +40,6 @@ class SealedStore {
   // Several changes, or none.
   Result<Transaction> Begin() { return db_.Begin(); }
 
-  // Wraps the data key under a new machine key, in one transaction. Rows stay as they are.
-  Status Rewrap(const crypto::AeadKey& new_machine_key);
   Database& database() { return db_; }
 
  private:

@@ -74,18 +74,6 @@ TEST_F(SealedStoreTest, AnotherMachineKeyOpensNothing) {
   EXPECT_EQ(SealedStore::Open(options_, other, random_).error().code(), ErrorCode::kFailedPrecondition);
 }
 
-TEST_F(SealedStoreTest, RewrapChangesTheKeyAndNothingElse) {
-  const AeadKey other = AeadKey::Generate(random_);
-  {
-    SealedStore s = Open();
-    ASSERT_TRUE(s.Put("c", "n", Text("v")).ok());
-    ASSERT_TRUE(s.Rewrap(other).ok());
-    EXPECT_TRUE(s.Get("c", "n")->Equals(AsBytes("v")));
-  }
-  EXPECT_FALSE(SealedStore::Open(options_, machine_key_, random_).ok());
-  EXPECT_TRUE(SealedStore::Open(options_, other, random_)->Get("c", "n")->Equals(AsBytes("v")));
-}
-
 // The attack: whoever can write the file gives one row another's content.
 TEST_F(SealedStoreTest, SwappedAndForeignRowsDoNotOpen) {
   SealedStore s = Open();

@@ -338,7 +338,6 @@ std::string_view TlsSession::alpn() const {
   return data == nullptr ? std::string_view() : AsText({data, size});
 }
 std::string_view TlsSession::version() const { return SSL_get_version(impl_->ssl.get()); }
-std::string_view TlsSession::cipher() const { return SSL_get_cipher_name(impl_->ssl.get()); }
 std::string TlsSession::server_name() const {
   const char* name = SSL_get_servername(impl_->ssl.get(), TLSEXT_NAMETYPE_host_name);
   return name == nullptr ? "" : name;

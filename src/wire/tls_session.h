@@ -97,9 +97,8 @@ class TlsSession {
   bool peer_closed() const;
 
   // Valid once established.
-  std::string_view alpn() const;     // empty when none was agreed on
-  std::string_view version() const;  // "TLSv1.3"
-  std::string_view cipher() const;
+  std::string_view alpn() const;           // empty when none was agreed on
+  std::string_view version() const;        // "TLSv1.3"
   std::string server_name() const;         // server: the SNI that the client sent, or empty
   const TlsPeerChain& peer_chain() const;  // verified by now; empty when the peer showed none
 
