@@ -3,7 +3,9 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/decimal.h"
 #include "base/limits/names.h"
+#include "base/nearest.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "base/spiffe_id.h"
@@ -205,6 +207,19 @@ TEST(UniqueFunction, HoldsMoveOnly) {
   UniqueFunction<int(int)> g = std::move(f);
   EXPECT_EQ(g(1), 6);
   EXPECT_FALSE(f);
+}
+
+TEST(ParseDecimal, DigitsAloneAndAllOfThem) {
+  EXPECT_EQ(ParseDecimal<uint64_t>("18446744073709551615"), UINT64_MAX);
+  EXPECT_EQ(ParseDecimal<uint16_t>("007"), 7);
+  for (const char* bad : {"", " 1", "1 ", "+1", "-1", "0x1", "1.0", "1e3", "65536", "one"}) {
+    EXPECT_EQ(ParseDecimal<uint16_t>(bad), std::nullopt) << bad;
+  }
+}
+
+TEST(Nearest, IsNearOrNothing) {
+  EXPECT_EQ(Nearest("pss", {"ps", "run", "show"}), "ps");
+  EXPECT_EQ(Nearest("xyzzy", {"ps", "run", "show"}), "");
 }
 
 }  // namespace

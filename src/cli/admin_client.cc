@@ -1,8 +1,10 @@
 #include "cli/admin_client.h"
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 
 #include "runtime/channel.h"
 #include "runtime/unix_socket.h"
@@ -16,6 +18,11 @@ using runtime::UniqueFd;
 Result<UniqueFd> Connect(const config::Paths& paths) {
   Result<UniqueFd> fd = runtime::ConnectUnix(paths.AdminSocket(), SOCK_SEQPACKET);
   if (fd.ok() || fd.error().code() == ErrorCode::kInvalidArgument) return fd;
+  // An agent sees none of the node's places, and `hexr up` is no advice for it.
+  if (std::getenv("HEXR_INSTANCE") != nullptr && access("/run/hexr/launch.sock", F_OK) == 0)
+    return PermissionDenied(
+        "this is an agent: operator commands are for the node's owner, outside; `hexr run` and "
+        "`hexr svid` work here");
   if (fd.error().code() == ErrorCode::kPermissionDenied) {
     return PermissionDenied("the node at " + paths.run_dir +
                             " belongs to another user; operator commands are its owner's");
@@ -63,21 +70,6 @@ Result<AdminReply> Admin(const config::Paths& paths, const std::string& method,
     reply.secret = crypto::Secret::Take(*e.mutable_admin_result()->mutable_secret());
   }
   return reply;
-}
-
-Status AdminStream(const config::Paths& paths, const std::string& method,
-                   const std::map<std::string, std::string>& args, UniqueFunction<bool(const wire::Json&)> each) {
-  ASSIGN_OR_RETURN(const UniqueFd fd, Connect(paths));
-  RETURN_IF_ERROR(Ask(fd.get(), method, args, {}));
-  for (;;) {
-    // -1: a stream may be quiet for as long as it likes.
-    ASSIGN_OR_RETURN(Envelope e, Next(fd.get(), std::chrono::milliseconds(-1)));
-    if (!e.admin_result().json().empty()) {
-      ASSIGN_OR_RETURN(const wire::Json value, wire::ParseJson(e.admin_result().json()));
-      if (!each(value)) return Ok();
-    }
-    if (!e.admin_result().more()) return Ok();
-  }
 }
 
 }  // namespace hexr::cli

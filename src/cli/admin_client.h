@@ -5,7 +5,6 @@
 #include <string>
 
 #include "base/result.h"
-#include "base/unique_function.h"
 #include "config/paths.h"
 #include "crypto/secret.h"
 #include "wire/json.h"
@@ -20,8 +19,5 @@ struct AdminReply {
 // One call, one answer. UNAVAILABLE says how to start the node.
 Result<AdminReply> Admin(const config::Paths& paths, const std::string& method,
                          const std::map<std::string, std::string>& args, const crypto::Secret& secret = {});
-// A call with a stream of answers: `each` returns false to stop.
-Status AdminStream(const config::Paths& paths, const std::string& method,
-                   const std::map<std::string, std::string>& args, UniqueFunction<bool(const wire::Json&)> each);
 
 }  // namespace hexr::cli

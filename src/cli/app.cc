@@ -8,22 +8,13 @@
 #include <memory>
 
 #include "cli/command.h"
+#include "cli/complete.h"
 #include "cli/node_process.h"
 #include "cli/output.h"
+#include "cli/words.h"
 
 namespace hexr::cli {
 namespace {
-
-std::vector<std::string> Words(const std::string& path) {
-  std::vector<std::string> words;
-  size_t at = 0;
-  while (at < path.size()) {
-    const size_t end = std::min(path.find(' ', at), path.size());
-    words.push_back(path.substr(at, end - at));
-    at = end + 1;
-  }
-  return words;
-}
 
 // What --help says of a word that only leads to others.
 std::string GroupSummary(const std::string& word) {
@@ -42,91 +33,153 @@ std::string GroupSummary(const std::string& word) {
   return it == summaries.end() ? "" : it->second;
 }
 
+// What is common to all: said before or after the command's words, once.
+struct Common {
+  std::string output = "text", config_file;
+  std::map<std::string, int> times;
+  std::string twice;  // the one that was given again
+
+  void AddTo(CLI::App& app, bool config) {
+    const auto once = [this](const char* name, std::string& value) {
+      return [this, name, &value](const std::string& given) {
+        if (++times[name] > 1) twice = name;
+        value = given;
+      };
+    };
+    app.add_option_function<std::string>("--output", once("--output", output), "text or json")
+        ->check(CLI::IsMember({"text", "json"}))
+        ->group("Common");
+    app.add_option_function<std::string>("--config", once("--config", config_file), "the node's configuration file")
+        ->type_name("FILE")
+        ->group(config ? "Common" : "");
+  }
+};
+
 // The nested CLI11 command for "vault put", groups made on the way.
-CLI::App* Make(CLI::App& root, const Command& command) {
+CLI::App* Make(CLI::App& root, Common& common, const Command& command) {
   CLI::App* app = &root;
   const std::vector<std::string> words = Words(command.path);
   for (size_t i = 0; i < words.size(); ++i) {
     const auto known = app->get_subcommands([&](CLI::App* a) { return a->get_name() == words[i]; });
     CLI::App* next = known.empty() ? app->add_subcommand(words[i], GroupSummary(words[i])) : known.front();
-    if (i + 1 < words.size()) next->require_subcommand(1);
+    if (known.empty() && i + 1 < words.size()) {
+      next->require_subcommand(1);
+      common.AddTo(*next, false);
+    }
     app = next;
   }
+  common.AddTo(*app, command.reads_config);
   app->description(command.summary);
   if (command.hidden) app->group("");
   app->footer("Example:\n  " + command.example);
   return app;
 }
 
+void AddArguments(CLI::App& app, const Command& command, Invocation* in) {
+  for (const Flag& f : command.flags) {
+    if (!f.fallback.empty()) in->fallbacks[f.Key()] = f.fallback;
+    if (f.value.empty()) {
+      app.add_flag_function(
+          f.name, [in, name = f.Key()](int64_t) { in->values[name] = {"true"}; }, f.help);
+      continue;
+    }
+    CLI::Option* o = app.add_option_function<std::vector<std::string>>(
+        f.name, [in, name = f.Key()](const std::vector<std::string>& v) { in->values[name] = v; },
+        f.help + (f.fallback.empty() ? "" : " (" + f.fallback + ")"));
+    o->type_name(f.value)->required(f.required)->allow_extra_args(false);
+    // A repeated single-valued flag is a mistake that picks a value silently: refused.
+    if (f.repeated)
+      o->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    else
+      o->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::Throw);
+  }
+  for (const Positional& p : command.positionals) {
+    CLI::Option* o = app.add_option_function<std::vector<std::string>>(
+        p.name, [in, name = p.name](const std::vector<std::string>& v) { in->values[name] = v; }, p.help);
+    o->required(p.required);
+    if (p.rest) {
+      o->expected(p.required ? 1 : 0, 1 << 20);
+      app.positionals_at_end();
+      app.prefix_command(false);
+    } else if (p.many) {
+      o->expected(p.required ? 1 : 0, 1 << 20);
+    } else {
+      o->expected(1)->allow_extra_args(false);  // the next word is the next argument's
+    }
+  }
+}
+
+Status CheckChoices(const Command& command, const Invocation& in) {
+  const auto check = [&](const std::string& name, const std::vector<std::string>& choices) -> Status {
+    for (const std::string& value : in.All(name)) {
+      if (choices.empty() || std::ranges::find(choices, value) != choices.end()) continue;
+      std::string list;
+      for (const std::string& c : choices) list += (list.empty() ? "" : ", ") + c;
+      return InvalidArgument(name + ": '" + value + "' is not one of: " + list);
+    }
+    return Ok();
+  };
+  for (const Flag& f : command.flags) RETURN_IF_ERROR(check(f.Key(), f.choices));
+  for (const Positional& p : command.positionals) RETURN_IF_ERROR(check(p.name, p.choices));
+  return Ok();
+}
+
+int RunOne(const Command& command, Invocation& in, const Common& common) {
+  if (!common.twice.empty()) return Fail(InvalidArgument(common.twice + " is given twice"));
+  if (const Status s = CheckChoices(command, in); !s.ok()) return Fail(s.error());
+  const auto paths = PathsHere();
+  if (!paths.ok()) {
+    PrintError(paths.error());
+    return kUsage;
+  }
+  in.paths = *paths;
+  if (!common.config_file.empty()) {
+    in.paths.config_file = common.config_file;
+    // Nobody is to believe that it chose a node.
+    if (!command.reads_config) {
+      PrintError("`hexr " + command.path +
+                 "` reads no configuration: --config changes nothing; HEXR_HOME names a node");
+    }
+  }
+  in.output = common.output == "json" ? Output::kJson : Output::kText;
+  return command.run(in);
+}
+
 }  // namespace
 
 int Main(int argc, char** argv) {
+  const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+  if (!words.empty() && words[0] == "complete") return Complete({words.begin() + 1, words.end()});
+  const CommandWords found = FindCommand(words);
+  if (!found.mistake.empty()) {
+    PrintError(found.mistake);
+    return kUsage;
+  }
   CLI::App root{"hexr: a security runtime for AI agents", "hexr"};
   root.require_subcommand(1);
   root.set_version_flag("--version", "hexr " HEXR_VERSION);
   root.footer(
       "Each command has --help with an example. Exit codes: 0 yes, 1 no, 2 usage, 3 node not reachable, 4 a fault of "
       "ours.");
-  std::string output = "text", config_file;
+  Common common;
+  common.AddTo(root, false);
   int code = kYes;
   std::vector<std::unique_ptr<Invocation>> invocations;
-
   for (const Command& command : Commands()) {
-    CLI::App* app = Make(root, command);
+    CLI::App* app = Make(root, common, command);
     invocations.push_back(std::make_unique<Invocation>());
     Invocation* in = invocations.back().get();
-    app->add_option("--output", output, "text or json")->check(CLI::IsMember({"text", "json"}))->group("Common");
-    app->add_option("--config", config_file, "the node's configuration file")->type_name("FILE")->group("Common");
-    for (const Flag& f : command.flags) {
-      if (!f.fallback.empty()) in->fallbacks[f.Key()] = f.fallback;
-      if (f.value.empty()) {
-        app->add_flag_function(
-            f.name, [in, name = f.Key()](int64_t) { in->values[name] = {"true"}; }, f.help);
-        continue;
-      }
-      CLI::Option* o = app->add_option_function<std::vector<std::string>>(
-          f.name, [in, name = f.Key()](const std::vector<std::string>& v) { in->values[name] = v; },
-          f.help + (f.fallback.empty() ? "" : " (" + f.fallback + ")"));
-      o->type_name(f.value)->required(f.required)->allow_extra_args(false);
-      // A repeated single-valued flag is a mistake that picks a value silently: refused.
-      if (f.repeated)
-        o->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-      else
-        o->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::Throw);
-    }
-    for (const Positional& p : command.positionals) {
-      CLI::Option* o = app->add_option_function<std::vector<std::string>>(
-          p.name, [in, name = p.name](const std::vector<std::string>& v) { in->values[name] = v; }, p.help);
-      o->required(p.required);
-      if (p.rest) {
-        o->expected(p.required ? 1 : 0, 1 << 20);
-        app->positionals_at_end();
-        app->prefix_command(false);
-      } else if (p.many) {
-        o->expected(p.required ? 1 : 0, 1 << 20);
-      } else {
-        o->expected(1)->allow_extra_args(false);  // the next word is the next argument's
-      }
-    }
-    app->callback([&, in, run = command.run] {
-      const auto paths = PathsHere();
-      if (!paths.ok()) {
-        PrintError(paths.error());
-        code = kUsage;
-        return;
-      }
-      in->paths = *paths;
-      if (!config_file.empty()) in->paths.config_file = config_file;
-      in->output = output == "json" ? Output::kJson : Output::kText;
-      code = run(*in);
-    });
+    AddArguments(*app, command, in);
+    app->callback([&, in] { code = RunOne(command, *in, common); });
   }
 
   try {
     root.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     // CLI11 prints help and version itself, with code 0; everything else is the caller's mistake.
-    return root.exit(e) == 0 ? kYes : kUsage;
+    if (e.get_exit_code() == 0) return root.exit(e);
+    PrintError(std::string(e.what()) + "; see `hexr " + (found.path.empty() ? "" : found.path + " ") + "--help`");
+    return kUsage;
   }
   return code;
 }

@@ -21,6 +21,8 @@ inline constexpr int kUnreachable = 3;  // the node cannot be reached
 inline constexpr int kFault = 4;        // our fault
 inline constexpr int kRunRefused = 125, kRunCannotExecute = 126, kRunNotFound = 127;
 
+// What --help calls a value is also what the shell offers for it: FILE, FOLDER and PATH are found on disk, TENANT,
+// INSTANCE, SECRET, ENTRY, KEY and COMMAND are asked for (complete.h). Other words are only words.
 struct Flag {
   std::string name;   // "--tenant", or with a short form "-d,--data"; known to commands by its last form
   std::string value;  // what --help calls its value; empty: a switch
@@ -28,6 +30,7 @@ struct Flag {
   std::string fallback = "";  // shown in --help and used where the flag is absent
   bool required = false;
   bool repeated = false;
+  std::vector<std::string> choices = {};  // the only values that are taken; none: any
 
   std::string Key() const { return name.substr(name.rfind(',') + 1); }
 };
@@ -38,6 +41,7 @@ struct Positional {
   bool required = true;
   bool rest = false;  // takes everything that is left, flags included (after --)
   bool many = false;  // any number of them, flags between them too
+  std::vector<std::string> choices = {};
 };
 
 enum class Output { kText, kJson };
@@ -63,6 +67,8 @@ struct Command {
   std::vector<Positional> positionals;
   int (*run)(const Invocation&);
   bool hidden = false;  // started by hexr itself: neither in --help nor in completion
+  // --config names the file that this command reads. Others ask a node that runs, or need neither.
+  bool reads_config = false;
 };
 
 // Of this process's user and environment.

@@ -15,6 +15,7 @@
 #include "cli/trust.h"
 #include "cli/vault.h"
 #include "cli/witness.h"
+#include "cli/words.h"
 
 namespace hexr::cli {
 namespace {
@@ -25,7 +26,7 @@ std::vector<Command> All() {
   std::vector<Command> all;
   for (auto* group : {NodeCommands, RunCommands, CrewCommands, InstanceCommands, TenantCommands, SvidCommands,
                       BundleCommands, TrustCommands, VaultCommands, LedgerCommands, WitnessCommands, PolicyCommands,
-                      DemoCommands, BackupCommands, bench::BenchCommands, CompletionCommands}) {
+                      DemoCommands, BackupCommands, bench::BenchCommands, CompletionCommands, HelpCommands}) {
     for (Command& c : group()) all.push_back(std::move(c));
   }
   return all;

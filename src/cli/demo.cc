@@ -75,7 +75,9 @@ class Server {
 
 class Demo {
  public:
-  Demo(PrivateNode node, uint16_t server_port) : node_(std::move(node)), server_port_(server_port) {}
+  // `json`: where the outcome goes as JSON, when what is shown goes to stderr.
+  Demo(PrivateNode node, uint16_t server_port, UniqueFd json)
+      : node_(std::move(node)), server_port_(server_port), json_(std::move(json)) {}
 
   int Play() {
     Node();
@@ -84,6 +86,12 @@ class Demo {
     TheKillSwitch();
     Evidence();
     PrintLine("");
+    if (json_) {
+      std::fflush(stdout);
+      (void)dup2(json_.get(), STDOUT_FILENO);
+      PrintJson(wire::JsonObject{{"shown", shown_}, {"failed", failures_}});
+      return failures_ == 0 ? kYes : kNo;
+    }
     if (failures_ == 0)
       PrintLine(Paint(Colour::kGreen, "Everything above was done for real, and is gone again."));
     else
@@ -97,6 +105,7 @@ class Demo {
   }
   void Check(bool good, const std::string& text) {
     PrintLine(std::string("  ") + (good ? Paint(Colour::kGreen, "✓") : Paint(Colour::kRed, "✗")) + " " + text);
+    ++shown_;
     failures_ += good ? 0 : 1;
   }
 
@@ -208,10 +217,11 @@ class Demo {
   PrivateNode node_;
   uint16_t server_port_;
   const std::string hexr_ = FolderOfThisProgram() + "/hexr";
-  int failures_ = 0;
+  UniqueFd json_;
+  int shown_ = 0, failures_ = 0;
 };
 
-int RunDemo(const Invocation&) {
+int RunDemo(const Invocation& in) {
   const auto server = Server::Start();
   if (!server.ok()) return Fail(server.error());
   const std::string port = std::to_string(server->port());
@@ -231,7 +241,13 @@ int RunDemo(const Invocation&) {
       "ledger: {checkpoint_interval: 100ms}\n"
       "log: {level: warn}\n");
   if (!node.ok()) return Fail(node.error());
-  return Demo(std::move(*node), server->port()).Play();
+  UniqueFd json;
+  if (in.output == Output::kJson) {
+    std::fflush(stdout);
+    json = UniqueFd(fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0));
+    if (!json || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) return Fail(ErrnoError("stdout", errno));
+  }
+  return Demo(std::move(*node), server->port(), std::move(json)).Play();
 }
 
 }  // namespace

@@ -167,7 +167,8 @@ Check Node(const config::Paths& paths) {
   }
   const bool weak = key.starts_with("file");
   return {"node", weak ? Verdict::kWeaker : Verdict::kGood,
-          "up, trust domain " + Text(r->json, "trust_domain") + ", machine key: " + key,
+          "up, trust domain " + Text(r->json, "trust_domain") + ", machine key: " + key +
+              (weak ? " (whoever has the disk can read the state)" : ""),
           weak ? "machine_key: tpm, systemd-credential or passphrase" : ""};
 }
 

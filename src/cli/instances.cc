@@ -44,7 +44,7 @@ int RunPs(const Invocation& in) {
 }
 
 int RunShow(const Invocation& in) {
-  const auto r = Admin(in.paths, "show", {{"instance", in.Get("ID")}});
+  const auto r = Admin(in.paths, "show", {{"instance", in.Get("INSTANCE")}});
   if (!r.ok()) return Fail(r.error());
   if (in.output == Output::kJson || r->json.as_object() == nullptr) {
     PrintJson(r->json);
@@ -64,12 +64,12 @@ int RunRelease(const Invocation& in) { return OnTarget(in, "release", "released"
 
 std::vector<Command> InstanceCommands() {
   return {
-      {"ps", "List the instances that run now", "hexr ps", {{"--tenant", "NAME", "only this tenant's"}}, {}, RunPs},
+      {"ps", "List the instances that run now", "hexr ps", {{"--tenant", "TENANT", "only this tenant's"}}, {}, RunPs},
       {"show",
        "Show one instance whole",
        "hexr show 6ab5…",
        {},
-       {{"ID", "an instance, as `hexr ps` prints it"}},
+       {{"INSTANCE", "an instance, as `hexr ps` prints it"}},
        RunShow},
       {"kill",
        "End instances: processes, identities and connections",

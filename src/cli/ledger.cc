@@ -1,24 +1,33 @@
 #include "cli/ledger.h"
 
+#include <sys/inotify.h>
+#include <unistd.h>
+
 #include <cerrno>
-#include <charconv>
+#include <cstdio>
 #include <filesystem>
 
 #include "base/clock.h"
+#include "base/decimal.h"
 #include "cli/admin_client.h"
 #include "cli/admin_print.h"
 #include "cli/files.h"
+#include "cli/node.h"
 #include "cli/output.h"
 #include "ledger/ledger.h"
 #include "ledger/log_reader.h"
 #include "ledger/prove.h"
 #include "ledger/tiles.h"
 #include "ledger/verify.h"
+#include "runtime/unique_fd.h"
 
 namespace hexr::cli {
 namespace {
 
+constexpr uint64_t kFollowRecords = 256;  // at a time
+
 struct OpenLog {
+  std::string folder;
   ledger::DirectoryStorage storage;
   ledger::VerifierKey key;
 };
@@ -29,36 +38,63 @@ Result<ledger::VerifierKey> OneKey(const std::string& text, const std::string& f
   return keys.keys.front();
 }
 
+std::string NameOf(const std::string& tenant) { return tenant.empty() ? "the node" : "tenant '" + tenant + "'"; }
+
+// The tenant whose log is meant; "" is the node. The file is read and no node is asked: one that is down, or a restored
+// one, has its logs all the same.
+Result<std::string> WhoseLog(const Invocation& in) {
+  if (in.Has("--tenant") && in.Has("--node")) return InvalidArgument("give either --tenant or --node");
+  if (in.Has("--node")) return std::string();
+  if (in.Has("--tenant")) {
+    const auto tenant = IdSegment::Parse(in.Get("--tenant"));
+    if (!tenant.ok()) return tenant.error().WithContext("--tenant");
+    return tenant->value();
+  }
+  const auto config = LoadConfig(in.paths.config_file);
+  if (!config.ok()) return config.error().WithContext("name a log with --tenant, --node or --log");
+  return config->tenant.value();
+}
+
 // The key of a log of this node, from the node itself: it is the authority on it.
-Result<ledger::VerifierKey> KeyFromNode(const Invocation& in) {
+Result<ledger::VerifierKey> KeyFromNode(const Invocation& in, const std::string& tenant) {
   ASSIGN_OR_RETURN(const AdminReply reply, Admin(in.paths, "ledger.logs", {}));
   if (const wire::JsonArray* logs = reply.json.FindArray("logs")) {
     for (const wire::Json& log : *logs) {
-      if (Text(log, "tenant") == in.Get("--tenant")) return ledger::VerifierKey::Parse(Text(log, "key"));
+      if (Text(log, "tenant") == tenant) return ledger::VerifierKey::Parse(Text(log, "key"));
     }
   }
-  return NotFound("this node has no log of tenant '" + in.Get("--tenant") + "'; see `hexr tenant list`");
+  return NotFound("this node has no log of " + NameOf(tenant) + "; see `hexr ledger list`");
 }
 
-// --log and --key, or this node's own log of --tenant.
+// --log and --key, or this node's log that --tenant and --node name. INVALID_ARGUMENT: there is no such log.
 Result<OpenLog> Open(const Invocation& in) {
   const bool own = !in.Has("--log");
-  const std::string folder =
-      own ? ledger::Ledger::LogFolder(in.paths.state_dir + "/ledger", in.Get("--tenant")) : in.Get("--log");
-  ASSIGN_OR_RETURN(ledger::DirectoryStorage storage, ledger::DirectoryStorage::OpenReadOnly(folder));
+  std::string tenant, folder = in.Get("--log");
+  if (own) {
+    ASSIGN_OR_RETURN(tenant, WhoseLog(in));
+    folder = ledger::Ledger::LogFolder(in.paths.state_dir + "/ledger", tenant);
+  } else if (in.Has("--tenant") || in.Has("--node")) {
+    return InvalidArgument("--log names a log already: leave out --tenant and --node");
+  }
+  // What is not there is a mistake in the arguments: nobody is to take it for a log that was tampered with.
+  auto opened = ledger::DirectoryStorage::OpenReadOnly(folder);
+  if (!opened.ok() && own && opened.error().code() == ErrorCode::kNotFound)
+    return InvalidArgument("there is no log of " + NameOf(tenant) + " here; see `hexr ledger list`");
+  if (!opened.ok()) return InvalidArgument(opened.error().message());
+  ledger::DirectoryStorage storage = std::move(opened).value();
   if (in.Has("--key")) {
     ASSIGN_OR_RETURN(const std::string text, ReadNamedFile(in.Get("--key")));
     ASSIGN_OR_RETURN(ledger::VerifierKey key, OneKey(text, in.Get("--key")));
-    return OpenLog{std::move(storage), std::move(key)};
+    return OpenLog{folder, std::move(storage), std::move(key)};
   }
   const auto beside = ReadNamedFile(folder + "/" + ledger::kKeyPath);
   if (beside.ok()) {
     ASSIGN_OR_RETURN(ledger::VerifierKey key, OneKey(*beside, ledger::kKeyPath));
-    return OpenLog{std::move(storage), std::move(key)};
+    return OpenLog{folder, std::move(storage), std::move(key)};
   }
   if (!own) return InvalidArgument(folder + " has no " + ledger::kKeyPath + "; name the log's key with --key FILE");
-  ASSIGN_OR_RETURN(ledger::VerifierKey key, KeyFromNode(in));
-  return OpenLog{std::move(storage), std::move(key)};
+  ASSIGN_OR_RETURN(ledger::VerifierKey key, KeyFromNode(in, tenant));
+  return OpenLog{folder, std::move(storage), std::move(key)};
 }
 
 struct Witnesses {
@@ -91,12 +127,14 @@ Result<ledger::ProvenRecord> CheckProof(const Invocation& in, const std::vector<
 }
 
 Result<uint64_t> Number(const Invocation& in, const char* name) {
-  const std::string text = in.Get(name);
-  uint64_t n = 0;
-  const auto r = std::from_chars(text.data(), text.data() + text.size(), n);
-  if (r.ec != std::errc() || r.ptr != text.data() + text.size())
-    return InvalidArgument(std::string(name) + ": a number is expected, not '" + text + "'");
-  return n;
+  const auto n = ParseDecimal<uint64_t>(in.Get(name));
+  if (!n) return InvalidArgument(std::string(name) + ": a number is expected, not '" + in.Get(name) + "'");
+  return *n;
+}
+
+// A record that is not there is an answer, and not a mistake.
+int FailOf(const Error& error) {
+  return Fail(error.code() == ErrorCode::kOutOfRange ? NotFound(error.message() + ", numbered from 0") : error);
 }
 
 void PrintRecord(const Invocation& in, const ledger::Record& r) {
@@ -133,16 +171,45 @@ int RunLedgerList(const Invocation& in) {
   return kYes;
 }
 
+// The number of the first of the last `count` records.
+Result<uint64_t> FirstOf(const OpenLog& log, uint64_t count) {
+  ASSIGN_OR_RETURN(const ledger::VerifiedCheckpoint head, ledger::ReadCheckpoint(log.storage, log.key));
+  const uint64_t size = head.checkpoint().size;
+  return size > count ? size - count : 0;
+}
+
+// Every record that is in the log from then on, as soon as a checkpoint is over it: until somebody ends us.
+Status Follow(const Invocation& in, const OpenLog& log, uint64_t count) {
+  const runtime::UniqueFd watch(inotify_init1(IN_CLOEXEC));
+  if (!watch || inotify_add_watch(watch.get(), log.folder.c_str(), IN_MOVED_TO | IN_ONLYDIR | IN_DELETE_SELF) < 0)
+    return ErrnoError("watch " + log.folder, errno);
+  ASSIGN_OR_RETURN(uint64_t next, FirstOf(log, count));
+  for (;;) {
+    ASSIGN_OR_RETURN(const ledger::VerifiedCheckpoint head, ledger::ReadCheckpoint(log.storage, log.key));
+    while (next < head.checkpoint().size) {
+      ASSIGN_OR_RETURN(const auto records, ledger::ReadRecords(log.storage, log.key, next, kFollowRecords));
+      if (records.empty()) break;
+      for (const ledger::Record& r : records) PrintRecord(in, r);
+      next += records.size();
+    }
+    if (std::fflush(stdout) != 0) return ErrnoError("stdout", errno);
+    alignas(inotify_event) char events[4096];
+    if (read(watch.get(), events, sizeof events) < 0 && errno != EINTR) return ErrnoError("watch " + log.folder, errno);
+  }
+}
+
 int RunLedgerTail(const Invocation& in) {
   const auto count = Number(in, "-n");
   if (!count.ok()) return Fail(count.error());
   const auto log = Open(in);
   if (!log.ok()) return Fail(log.error());
-  const auto checkpoint = ledger::ReadCheckpoint(log->storage, log->key);
-  if (!checkpoint.ok()) return Fail(checkpoint.error());
-  const uint64_t size = checkpoint->checkpoint().size;
-  const uint64_t from = size > *count ? size - *count : 0;
-  const auto records = ledger::ReadRecords(log->storage, log->key, from, *count);
+  if (in.Has("--follow")) {
+    const Status s = Follow(in, *log, *count);
+    return s.ok() ? kYes : Fail(s.error());
+  }
+  const auto from = FirstOf(*log, *count);
+  if (!from.ok()) return Fail(from.error());
+  const auto records = ledger::ReadRecords(log->storage, log->key, *from, *count);
   if (!records.ok()) return Fail(records.error());
   for (const ledger::Record& r : *records) PrintRecord(in, r);
   return kYes;
@@ -154,7 +221,7 @@ int RunLedgerShow(const Invocation& in) {
   const auto log = Open(in);
   if (!log.ok()) return Fail(log.error());
   const auto record = ledger::ReadRecord(log->storage, log->key, *n);
-  if (!record.ok()) return Fail(record.error());
+  if (!record.ok()) return FailOf(record.error());
   const auto json = wire::ParseJson(record->ToJson());
   if (!json.ok()) return Fail(json.error());
   PrintJson(*json);
@@ -214,7 +281,7 @@ int RunLedgerProve(const Invocation& in) {
   const auto log = Open(in);
   if (!log.ok()) return Fail(log.error());
   const auto proof = ledger::Prove(log->storage, log->key, *n);
-  if (!proof.ok()) return Fail(proof.error());
+  if (!proof.ok()) return FailOf(proof.error());
   if (in.output == Output::kJson)
     PrintJson(wire::JsonObject{{"record", *n}, {"proof", *proof}, {"key", log->key.ToString()}});
   else
@@ -245,8 +312,10 @@ int RunLedgerErase(const Invocation& in) {
     PrintError("say which texts: one of --instance ID, --before TIME and --sha256 DIGEST");
     return kUsage;
   }
+  const auto tenant = WhoseLog(in);
+  if (!tenant.ok()) return Fail(tenant.error());
   const auto r = Admin(in.paths, "ledger.erase",
-                       {{"tenant", in.Get("--tenant")},
+                       {{"tenant", *tenant},
                         {"instance", in.Get("--instance")},
                         {"before", in.Get("--before")},
                         {"sha256", in.Get("--sha256")}});
@@ -255,7 +324,8 @@ int RunLedgerErase(const Invocation& in) {
 }
 
 std::vector<Flag> WhichLog(std::vector<Flag> flags) {
-  flags.push_back({"--tenant", "NAME", "a tenant's log (the node's own)"});
+  flags.push_back({"--tenant", "TENANT", "a tenant's log (the node's own tenant)"});
+  flags.push_back({"--node", "", "the node's log, of what is no tenant's"});
   flags.push_back({"--log", "FOLDER", "a copied log"});
   flags.push_back({"--key", "FILE", "the log's key"});
   return flags;
@@ -273,16 +343,20 @@ std::vector<Command> LedgerCommands() {
        RunLedgerList},
       {"ledger tail",
        "Print the last records of a log",
-       "hexr ledger tail -n 20 --tenant default",
-       WhichLog({{"-n", "N", "how many", "10"}}),
+       "hexr ledger tail -n 20",
+       WhichLog({{"-n", "N", "how many", "10"}, {"-f,--follow", "", "go on with those that come, until Ctrl-C"}}),
        {},
-       RunLedgerTail},
+       RunLedgerTail,
+       false,
+       true},
       {"ledger show",
        "Print one record, checked against the signed checkpoint",
-       "hexr ledger show 17 --tenant default",
+       "hexr ledger show 17",
        WhichLog({}),
        {{"N", "the record's number"}},
-       RunLedgerShow},
+       RunLedgerShow,
+       false,
+       true},
       {"ledger verify",
        "Check a whole log from its files alone, or the proof of one record",
        "hexr ledger verify --log copy --key log.vkey --witness witness.vkey\n"
@@ -290,28 +364,37 @@ std::vector<Command> LedgerCommands() {
        WhichLog({{"--witness", "FILE", "a witness's key, and checkpoints it has seen", "", false, true},
                  {"--proof", "FILE", "what `prove` printed: needs no log, and every witness has to have cosigned it"}}),
        {},
-       RunLedgerVerify},
+       RunLedgerVerify,
+       false,
+       true},
       {"ledger prove",
        "Print a proof that a record is in the log",
-       "hexr ledger prove 17 --tenant default > proof",
+       "hexr ledger prove 17 > proof",
        WhichLog({}),
        {{"N", "the record's number"}},
-       RunLedgerProve},
+       RunLedgerProve,
+       false,
+       true},
       {"ledger export",
        "Copy a log with all that `verify` needs",
-       "hexr ledger export --output-dir copy --tenant default",
+       "hexr ledger export --output-dir copy",
        WhichLog({{"--output-dir", "FOLDER", "a new folder", "", true}}),
        {},
-       RunLedgerExport},
+       RunLedgerExport,
+       false,
+       true},
       {"ledger erase",
        "Erase texts behind records; the log stays valid and says that they were erased",
-       "hexr ledger erase --tenant default --before 2026-01-01T00:00:00Z",
-       {{"--tenant", "NAME", "a tenant's log (the node's own)"},
-        {"--instance", "ID", "all texts of one instance"},
+       "hexr ledger erase --before 2026-01-01T00:00:00Z",
+       {{"--tenant", "TENANT", "a tenant's log (the node's own tenant)"},
+        {"--node", "", "the node's log, of what is no tenant's"},
+        {"--instance", "INSTANCE", "all texts of one instance"},
         {"--before", "TIME", "all texts before a time (RFC 3339)"},
         {"--sha256", "DIGEST", "the text of one digest of a record"}},
        {},
-       RunLedgerErase},
+       RunLedgerErase,
+       false,
+       true},
   };
 }
 

@@ -12,6 +12,9 @@
 #include "cli/node_process.h"
 #include "cli/output.h"
 #include "config/config.h"
+#include "policy/rego/value/arena.h"
+#include "policy/rego/value/json.h"
+#include "policy/rego/value/yaml.h"
 
 namespace hexr::cli {
 namespace {
@@ -37,6 +40,8 @@ Status WriteStarter(const std::string& path) {
   return Ok();
 }
 
+}  // namespace
+
 Result<config::Config> LoadConfig(const std::string& path) {
   const auto text = ReadFile(path);
   if (!text.ok())
@@ -44,11 +49,16 @@ Result<config::Config> LoadConfig(const std::string& path) {
   return config::ParseOrError(*text, path);
 }
 
+namespace {
+
 int RunUp(const Invocation& in) {
   const auto running = RunningNode(in.paths);
   if (!running.ok()) return Fail(running.error());
   if (*running) {
-    PrintLine("already up: pid " + std::to_string(**running) + ", " + in.paths.run_dir);
+    if (in.output == Output::kJson)
+      PrintJson(wire::JsonObject{{"run_dir", in.paths.run_dir}, {"pid", **running}, {"already", true}});
+    else
+      PrintLine("already up: pid " + std::to_string(**running) + ", " + in.paths.run_dir);
     return kYes;
   }
   if (const Status s = WriteStarter(in.paths.config_file); !s.ok()) return Fail(s.error());
@@ -96,7 +106,13 @@ int RunConfigShow(const Invocation& in) {
   const auto c = LoadConfig(in.paths.config_file);
   if (!c.ok()) return Fail(c.error());
   if (in.output == Output::kJson) {
-    PrintJson(wire::JsonObject{{"file", in.paths.config_file}, {"yaml", config::ToYaml(*c)}});
+    const std::string yaml = config::ToYaml(*c);
+    rego::Arena arena;
+    const auto value = rego::ParseYaml(arena, yaml);
+    if (!value.ok()) return Fail(value.error());
+    const auto json = wire::ParseJson(rego::ToJson(*value));
+    if (!json.ok()) return Fail(json.error());
+    PrintJson(wire::JsonObject{{"file", in.paths.config_file}, {"config", *json}, {"yaml", yaml}});
   } else {
     std::fputs(config::ToYaml(*c).c_str(), stdout);
   }
@@ -134,16 +150,27 @@ std::vector<Command> NodeCommands() {
        "hexr up",
        {{"--foreground", "", "stay in this terminal and log to it"}},
        {},
-       RunUp},
+       RunUp,
+       false,
+       true},
       {"down", "Stop the node that runs here", "hexr down", {}, {}, RunDown},
       {"doctor", "Say what this machine gives each layer, and what is weaker here", "hexr doctor", {}, {}, RunDoctor},
-      {"config show", "Print the whole configuration with every default", "hexr config show", {}, {}, RunConfigShow},
+      {"config show",
+       "Print the configuration in force, with every default",
+       "hexr config show",
+       {},
+       {},
+       RunConfigShow,
+       false,
+       true},
       {"config check",
        "Check a configuration file",
        "hexr config check /etc/hexr/hexr.yaml",
        {},
        {{"FILE", "the file (the node's own)", false}},
-       RunConfigCheck},
+       RunConfigCheck,
+       false,
+       true},
   };
 }
 

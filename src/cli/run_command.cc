@@ -25,12 +25,12 @@ const Command& RunCommand() {
       "hexr run --agent content-crew --role researcher -- python3 researcher.py",
       {{"--agent", "NAME", "the agent", "", true},
        {"--role", "NAME", "its role", "main"},
-       {"--tenant", "NAME", "whose agent it is (the node's own tenant)"},
+       {"--tenant", "TENANT", "whose agent it is (the node's own tenant)"},
        {"--ro", "PATH", "give this folder or file, read-only", "", false, true},
        {"--rw", "PATH", "give this folder, writable", "", false, true},
        {"--hide", "PATH", "hide this folder or file", "", false, true},
        {"--keep-env", "NAME", "keep this variable although it looks like a secret", "", false, true},
-       {"--on-behalf-of", "TOKENFILE", "act for the user of this token (an issuer of `users:`)"}},
+       {"--on-behalf-of", "FILE", "act for the user of the token in it (an issuer of `users:`)"}},
       {{"CMD", "the command and its arguments, after --", true, true}},
       RunRun};
   return command;

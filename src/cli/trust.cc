@@ -9,9 +9,9 @@ namespace {
 int RunEntryCreate(const Invocation& in) {
   std::string selectors;
   for (const std::string& s : in.All("--selector")) selectors += s + "\n";
-  const auto r =
-      Admin(in.paths, "entry.create",
-            {{"entry", in.Get("ID")}, {"selectors", selectors}, {"ttl", in.Get("--ttl")}, {"hint", in.Get("--hint")}});
+  const auto r = Admin(
+      in.paths, "entry.create",
+      {{"entry", in.Get("ENTRY")}, {"selectors", selectors}, {"ttl", in.Get("--ttl")}, {"hint", in.Get("--hint")}});
   return PrintDone(in, r, r.ok() ? "created " + Text(r->json, "spiffe_id") : "");
 }
 
@@ -21,11 +21,11 @@ int RunEntryList(const Invocation& in) {
 }
 
 int RunEntryShow(const Invocation& in) {
-  return PrintObject(in, Admin(in.paths, "entry.show", {{"entry", in.Get("ID")}}));
+  return PrintObject(in, Admin(in.paths, "entry.show", {{"entry", in.Get("ENTRY")}}));
 }
 
 int RunEntryDelete(const Invocation& in) {
-  return PrintDone(in, Admin(in.paths, "entry.delete", {{"entry", in.Get("ID")}}), "deleted " + in.Get("ID"));
+  return PrintDone(in, Admin(in.paths, "entry.delete", {{"entry", in.Get("ENTRY")}}), "deleted " + in.Get("ENTRY"));
 }
 
 int RunAuthorityList(const Invocation& in) {
@@ -52,12 +52,12 @@ int RunAuthorityRotate(const Invocation& in) {
 
 int RunAuthorityTaint(const Invocation& in) {
   return PrintDone(
-      in, Admin(in.paths, "authority.taint", {{"id", in.Get("ID")}}),
-      "tainted: everything that it signed is replaced now; then `hexr authority revoke " + in.Get("ID") + "`");
+      in, Admin(in.paths, "authority.taint", {{"id", in.Get("KEY")}}),
+      "tainted: everything that it signed is replaced now; then `hexr authority revoke " + in.Get("KEY") + "`");
 }
 
 int RunAuthorityRevoke(const Invocation& in) {
-  return PrintDone(in, Admin(in.paths, "authority.revoke", {{"id", in.Get("ID")}}),
+  return PrintDone(in, Admin(in.paths, "authority.revoke", {{"id", in.Get("KEY")}}),
                    "revoked: nothing that it signed is valid");
 }
 
@@ -71,15 +71,15 @@ std::vector<Command> TrustCommands() {
        {{"--selector", "SELECTOR", "TYPE:KEY:VALUE, as in SPIRE; all have to hold", "", true, true},
         {"--ttl", "DURATION", "how long its SVIDs live, 1m to 1h (the node's)"},
         {"--hint", "TEXT", "tells it which identity to use where it has several"}},
-       {{"ID", "the path of its SPIFFE ID: service/db"}},
+       {{"ENTRY", "the path of its SPIFFE ID: service/db"}},
        RunEntryCreate},
       {"entry list", "List the entries for services that hexr did not launch", "hexr entry list", {}, {}, RunEntryList},
-      {"entry show", "Show one entry", "hexr entry show service/db", {}, {{"ID", "the entry"}}, RunEntryShow},
+      {"entry show", "Show one entry", "hexr entry show service/db", {}, {{"ENTRY", "the entry"}}, RunEntryShow},
       {"entry delete",
        "Delete an entry; what it gave ends at once",
        "hexr entry delete service/db",
        {},
-       {{"ID", "the entry"}},
+       {{"ENTRY", "the entry"}},
        RunEntryDelete},
       {"authority list",
        "List the keys that sign identities: prepared, active, old",
@@ -90,7 +90,7 @@ std::vector<Command> TrustCommands() {
       {"authority rotate",
        "Let the next signing key take over",
        "hexr authority rotate --use x509",
-       {{"--use", "USE", "x509, jwt or wit", "x509"},
+       {{"--use", "USE", "x509, jwt or wit", "x509", false, false, {"x509", "jwt", "wit"}},
         {"--prepare-only", "", "publish the next key, and let it sign later: others learn it first"}},
        {},
        RunAuthorityRotate},
@@ -98,13 +98,13 @@ std::vector<Command> TrustCommands() {
        "Replace everything that an old key has signed",
        "hexr authority taint 5f0c…",
        {},
-       {{"ID", "a key, as `hexr authority list` prints it"}},
+       {{"KEY", "a key, as `hexr authority list` prints it"}},
        RunAuthorityTaint},
       {"authority revoke",
        "Void everything that an old key has signed",
        "hexr authority revoke 5f0c…",
        {},
-       {{"ID", "a key, as `hexr authority list` prints it"}},
+       {{"KEY", "a key, as `hexr authority list` prints it"}},
        RunAuthorityRevoke},
   };
 }

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "base/bytes.h"
 #include "base/limits/storage.h"
 #include "base/wiped.h"
 #include "cli/admin_client.h"
@@ -17,7 +18,7 @@ namespace hexr::cli {
 namespace {
 
 std::map<std::string, std::string> Named(const Invocation& in) {
-  return {{"tenant", in.Get("--tenant")}, {"name", in.Get("NAME")}};
+  return {{"tenant", in.Get("--tenant")}, {"name", in.Get("SECRET")}};
 }
 
 Result<crypto::Secret> ReadSecret(const Invocation& in) {
@@ -56,22 +57,54 @@ int RunVaultPut(const Invocation& in) {
   if (in.output == Output::kJson)
     PrintJson(r->json);
   else
-    PrintLine("stored " + in.Get("NAME") + ", version " + Text(r->json, "version"));
+    PrintLine("stored " + in.Get("SECRET") + ", version " + Text(r->json, "version"));
   return kYes;
+}
+
+// Not through stdio, whose buffer nobody wipes.
+Status WriteOut(ByteView bytes) {
+  std::fflush(stdout);
+  while (!bytes.empty()) {
+    const ssize_t n = write(STDOUT_FILENO, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return ErrnoError("stdout", errno);
+    bytes = bytes.subspan(static_cast<size_t>(n));
+  }
+  return Ok();
+}
+
+void Append(WipedBytes& out, std::string_view text) { out.insert(out.end(), text.begin(), text.end()); }
+
+// {"name": …, "version": …, "value": …}, written by hand for the same reason.
+Status WriteSecretJson(const std::string& name, const wire::Json& answer, ByteView secret) {
+  const std::string_view text(reinterpret_cast<const char*>(secret.data()), secret.size());
+  if (!IsUtf8(text)) return FailedPrecondition(name + " is no text, which JSON cannot hold; leave out --output json");
+  WipedBytes out;
+  out.reserve(secret.size() * 6 + name.size() + 100);  // at most \u00XX for each byte: never moved
+  Append(out, "{\"name\": " + wire::ToJson(wire::Json(name)) + ", \"version\": " + Text(answer, "version") +
+                  ", \"value\": \"");
+  for (const uint8_t c : secret) {
+    constexpr std::string_view kHex = "0123456789abcdef";
+    if (c == '"' || c == '\\') out.push_back('\\');
+    if (c >= 0x20) {
+      out.push_back(c);
+    } else {
+      Append(out, "\\u00");
+      out.push_back(static_cast<uint8_t>(kHex[c >> 4]));
+      out.push_back(static_cast<uint8_t>(kHex[c & 15]));
+    }
+  }
+  Append(out, "\"}\n");
+  return WriteOut(out);
 }
 
 int RunVaultGet(const Invocation& in) {
   const auto r = Admin(in.paths, "vault.get", Named(in));
   if (!r.ok()) return Fail(r.error());
-  // Not through stdio, whose buffer nobody wipes.
-  std::fflush(stdout);
-  const std::string_view text = r->secret.RevealText(crypto::RevealToken::For("vault get, printed for an operator"));
-  for (size_t at = 0; at < text.size();) {
-    const ssize_t n = write(STDOUT_FILENO, text.data() + at, text.size() - at);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Fail(ErrnoError("stdout", errno));
-    at += static_cast<size_t>(n);
-  }
+  const ByteView secret = r->secret.Reveal(crypto::RevealToken::For("vault get, printed for an operator"));
+  const bool json = in.output == Output::kJson;
+  const Status s = json ? WriteSecretJson(in.Get("SECRET"), r->json, secret) : WriteOut(secret);
+  if (!s.ok() || json) return s.ok() ? kYes : Fail(s.error());
   if (isatty(STDOUT_FILENO) != 0) PrintLine("");
   return kYes;
 }
@@ -97,7 +130,7 @@ int RunVaultDelete(const Invocation& in) {
   if (in.output == Output::kJson)
     PrintJson(r->json);
   else
-    PrintLine("deleted " + in.Get("NAME"));
+    PrintLine("deleted " + in.Get("SECRET"));
   return kYes;
 }
 
@@ -118,31 +151,31 @@ std::vector<Command> VaultCommands() {
       {"vault put",
        "Store a secret, read from stdin or a file",
        "pass show openai | hexr vault put openai-key",
-       {{"--tenant", "NAME", "the node's own tenant"}, {"--file", "FILE", "read the secret from here"}},
-       {{"NAME", "a path of names: openai-key, db/prod"}},
+       {{"--tenant", "TENANT", "the node's own tenant"}, {"--file", "FILE", "read the secret from here"}},
+       {{"SECRET", "a path of names: openai-key, db/prod"}},
        RunVaultPut},
       {"vault get",
        "Print a secret",
        "hexr vault get openai-key",
-       {{"--tenant", "NAME", "the node's own tenant"}},
-       {{"NAME", "the secret"}},
+       {{"--tenant", "TENANT", "the node's own tenant"}},
+       {{"SECRET", "its name"}},
        RunVaultGet},
       {"vault list",
        "List secrets, never their values",
        "hexr vault list",
-       {{"--tenant", "NAME", "the node's own tenant"}},
+       {{"--tenant", "TENANT", "the node's own tenant"}},
        {},
        RunVaultList},
       {"vault delete",
        "Delete a secret, all versions",
        "hexr vault delete openai-key",
-       {{"--tenant", "NAME", "the node's own tenant"}},
-       {{"NAME", "the secret"}},
+       {{"--tenant", "TENANT", "the node's own tenant"}},
+       {{"SECRET", "its name"}},
        RunVaultDelete},
       {"vault rotate",
        "Put a tenant's secrets under a new key",
        "hexr vault rotate --tenant acme",
-       {{"--tenant", "NAME", "the node's own tenant"}},
+       {{"--tenant", "TENANT", "the node's own tenant"}},
        {},
        RunVaultRotate},
   };

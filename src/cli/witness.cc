@@ -130,7 +130,10 @@ Status Serve(const Invocation& in) {
         Answer(witness, origins, request, *responder);
       },
       options);
-  PrintLine("witness " + signer.verifier().ToString() + " listens on " + listen.ToString());
+  if (in.output == Output::kJson)
+    PrintLine(wire::ToJson(wire::JsonObject{{"key", signer.verifier().ToString()}, {"listen", listen.ToString()}}));
+  else
+    PrintLine("witness " + signer.verifier().ToString() + " listens on " + listen.ToString());
   std::fflush(stdout);
   loop.Run();
   return Ok();

@@ -120,7 +120,7 @@ Result<std::optional<Vault::Tenant>> Vault::FindTenant(const IdSegment& tenant) 
 
 Result<Vault::Tenant> Vault::NeedTenant(const IdSegment& tenant) {
   ASSIGN_OR_RETURN(std::optional<Tenant> found, FindTenant(tenant));
-  if (!found.has_value()) return NotFound("vault: no such secret");
+  if (!found.has_value()) return NotFound("vault: no such secret; see `hexr vault list`");
   return std::move(*found);
 }
 
@@ -194,7 +194,7 @@ Result<VaultSecret> Vault::Get(const IdSegment& tenant, const VaultName& name, s
   ASSIGN_OR_RETURN(
       const bool found,
       s.Bind(1, t.digest).Bind(2, NameDigest(t.name_key, name.value())).Bind(3, int64_t{version.value_or(0)}).Step());
-  if (!found || version == 0U) return NotFound("vault: no such secret");
+  if (!found || version == 0U) return NotFound("vault: no such secret; see `hexr vault list`");
   const auto number = static_cast<uint32_t>(s.Int(0));
   ASSIGN_OR_RETURN(Secret raw, OpenRow(t.key, s.Blob(1), Context("data key", tenant, name.value(), number)));
   ASSIGN_OR_RETURN(const AeadKey data_key, AeadKey::FromSecret(std::move(raw)));
@@ -232,7 +232,7 @@ Status Vault::Delete(const IdSegment& tenant, const VaultName& name) {
   ASSIGN_OR_RETURN(const Tenant t, NeedTenant(tenant));
   ASSIGN_OR_RETURN(Statement s, db_.Prepare("DELETE FROM secret WHERE tenant = ?1 AND digest = ?2"));
   RETURN_IF_ERROR(s.Bind(1, t.digest).Bind(2, NameDigest(t.name_key, name.value())).Run());
-  if (db_.changes() == 0) return NotFound("vault: no such secret");
+  if (db_.changes() == 0) return NotFound("vault: no such secret; see `hexr vault list`");
   return db_.ForgetDeleted();
 }
 
@@ -289,38 +289,6 @@ Status Vault::RotateTenantKey(const IdSegment& tenant) {
                         .Run());
   }
   return transaction.Commit();
-}
-
-Status Vault::Rewrap(const AeadKey& new_machine_key) {
-  ASSIGN_OR_RETURN(AeadKey fresh, AeadKey::FromSecret(new_machine_key.key().Clone()));
-  ASSIGN_OR_RETURN(Transaction transaction, db_.Begin());
-  {
-    ASSIGN_OR_RETURN(Statement s, db_.Prepare("UPDATE vault SET index_key = ?1"));
-    RETURN_IF_ERROR(s.Bind(1, fresh.Seal(index_key_, IndexContext(id_), *random_)).Run());
-  }
-  std::vector<std::pair<Bytes, std::string>> tenants;  // digest and name
-  {
-    ASSIGN_OR_RETURN(Statement s, db_.Prepare("SELECT digest, name FROM tenant"));
-    for (;;) {
-      ASSIGN_OR_RETURN(const bool more, s.Step());
-      if (!more) break;
-      ASSIGN_OR_RETURN(const Secret name, OpenRow(machine_key_, s.Blob(1), IndexContext(id_) + " tenant"));
-      tenants.emplace_back(Bytes(s.Blob(0).begin(), s.Blob(0).end()),
-                           std::string(name.RevealText(RevealToken::For("name of a tenant, to seal its key again"))));
-    }
-  }
-  ASSIGN_OR_RETURN(Statement update, db_.Prepare("UPDATE tenant SET name = ?2, wrapped_key = ?3 WHERE digest = ?1"));
-  for (const auto& [digest, name] : tenants) {
-    ASSIGN_OR_RETURN(const IdSegment tenant, IdSegment::Parse(name));
-    ASSIGN_OR_RETURN(const Tenant t, NeedTenant(tenant));
-    RETURN_IF_ERROR(update.Bind(1, digest)
-                        .Bind(2, fresh.Seal(AsBytes(name), IndexContext(id_) + " tenant", *random_))
-                        .Bind(3, fresh.Seal(t.key.key(), Context("tenant key", tenant), *random_))
-                        .Run());
-  }
-  RETURN_IF_ERROR(transaction.Commit());
-  machine_key_ = std::move(fresh);
-  return Ok();
 }
 
 }  // namespace hexr::credentials

@@ -129,7 +129,7 @@ int RunSupervisor(const Arguments& args) {
                 started.error().message());
   }
   loop.Run();
-  return 0;
+  return supervisor.gave_up() ? kExitUsage : 0;
 }
 
 }  // namespace

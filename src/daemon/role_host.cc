@@ -62,7 +62,12 @@ int RunRole(runtime::UniqueFd socket, MakeRole make) {
   auto made = make(loop, std::move(info), supervisor);
   if (!made.ok()) {
     Log(LogLevel::kError, "role.start_failed", {{"error", made.error()}});
-    return 4;
+    // What an operator has to put right does not come right by itself.
+    const ErrorCode why = made.error().code();
+    return why == ErrorCode::kInvalidArgument || why == ErrorCode::kFailedPrecondition ||
+                   why == ErrorCode::kPermissionDenied || why == ErrorCode::kNotFound
+               ? 2
+               : 4;
   }
   role = std::move(*made);
   loop.Run();

@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -42,6 +43,8 @@ struct Supervisor::Child {
 };
 
 namespace {
+
+constexpr int kMistaken = 2;  // how a child ends whose configuration, or what it names, is mistaken
 
 // Creates the folder with this mode, or checks that it is ours and no wider.
 Status EnsureFolder(const std::string& path, mode_t mode) {
@@ -251,6 +254,10 @@ void Supervisor::ChildEnded(Child& child) {
     SendTenants();
     return;
   }
+  if (!was_ready_ && status.ok() && WIFEXITED(**status) && WEXITSTATUS(**status) == kMistaken) {
+    gave_up_ = true;
+    return Drain([this] { loop_.Stop(); });
+  }
   const bool stable = clock_.Mono() - child.started >= options_.stable_after;
   child.backoff = stable ? std::chrono::milliseconds(0)
                          : std::clamp(child.backoff * 2, options_.first_backoff, options_.longest_backoff);
@@ -395,7 +402,7 @@ void Supervisor::CheckReady() {
   if (announced_ || draining_) return;
   // The keeper is ready once it has asked for every gateway: there may be none, where no tenant is active.
   if (!std::ranges::all_of(children_, [](const auto& c) { return c->ready; })) return;
-  announced_ = true;
+  announced_ = was_ready_ = true;
   if (on_ready_) on_ready_();
 }
 

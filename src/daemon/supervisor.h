@@ -48,6 +48,9 @@ class Supervisor {
   // Makes the folders and sockets, takes the node's lock (ALREADY_EXISTS: another node runs here), starts the children.
   // `on_ready` runs each time every child has become ready after a start or restart.
   Status Start(UniqueFunction<void()> on_ready);
+  // A child's first word was that the configuration, or what it names, is mistaken: the loop was stopped, and starting
+  // it again helps nobody.
+  bool gave_up() const { return gave_up_; }
   // Everybody else first, so that the keeper can still record what they end; then the keeper. `done` runs once.
   void Drain(UniqueFunction<void()> done);
 
@@ -97,6 +100,8 @@ class Supervisor {
   std::string boot_id_;
   bool draining_ = false;
   bool announced_ = false;
+  bool was_ready_ = false;
+  bool gave_up_ = false;
   runtime::Timer drain_timer_;
 };
 

@@ -269,6 +269,17 @@ TEST_F(SupervisorTest, TheCourierKnowsTheKeeperAloneAndItsSocketsOutliveIt) {
   EXPECT_THAT(third.Start({}).error().message(), testing::HasSubstr("it is wanted for metrics"));
 }
 
+// INV-DMN-07: an operator who mistyped a path is told at once.
+TEST_F(SupervisorTest, EndsWithTheFirstWordOfAMistakenConfigurationAndWaitsForNothing) {
+  options_.config_yaml = "trust_domain: mistaken\nlog: {level: error}\n";
+  options_.first_backoff = seconds(3600);
+  Supervisor s(loop_, clock_, options_);
+  ASSERT_TRUE(s.Start([] { FAIL() << "it is not ready"; }).ok());
+  loop_.Run();  // ends by itself
+  EXPECT_TRUE(s.gave_up());
+  for (const auto& c : s.children()) EXPECT_EQ(c.pid, -1) << c.name;
+}
+
 TEST_F(SupervisorTest, RefusesFoldersThatOthersCanReach) {
   std::filesystem::create_directories(home_ + "/state");
   ASSERT_EQ(chmod((home_ + "/state").c_str(), 0777), 0);
@@ -291,8 +302,12 @@ int main(int argc, char** argv) {
   if (argc == 3 && std::string(argv[1]) == "--test-role") {
     using namespace hexr;  // main() stands outside every namespace
     return daemon::RunRole(
-        runtime::UniqueFd(3), [](runtime::Loop& loop, daemon::StartInfo info, runtime::Channel& sup) {
-          return Result<std::unique_ptr<daemon::Role>>(std::make_unique<daemon::TestRole>(loop, std::move(info), sup));
+        runtime::UniqueFd(3),
+        [](runtime::Loop& loop, daemon::StartInfo info,
+           runtime::Channel& sup) -> Result<std::unique_ptr<daemon::Role>> {
+          if (info.config.trust_domain.name() == "mistaken" && info.start.role() == "keeper")
+            return FailedPrecondition("no such key");
+          return std::unique_ptr<daemon::Role>(std::make_unique<daemon::TestRole>(loop, std::move(info), sup));
         });
   }
   testing::InitGoogleTest(&argc, argv);

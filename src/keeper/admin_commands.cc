@@ -3,8 +3,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 
+#include "base/decimal.h"
 #include "base/log.h"
 #include "crypto/digest.h"
 #include "crypto/secret_arena.h"
@@ -52,11 +52,15 @@ Result<Quota> QuotaArgs(const AdminCall& call, Quota now) {
        {std::pair("max_instances", &now.instances), std::pair("max_secrets", &now.secrets)}) {
     const std::string& text = call.Arg(name);
     if (text.empty()) continue;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *bound);
-    if (error != std::errc() || end != text.data() + text.size())
-      return InvalidArgument(std::string(name) + ": '" + text + "' is no number");
+    const auto n = ParseDecimal<uint64_t>(text);
+    if (!n) return InvalidArgument(std::string(name) + ": '" + text + "' is no number");
+    *bound = *n;
   }
   return now;
+}
+
+Json QuotaOf(const IdSegment& tenant, const Quota& q) {
+  return JsonObject{{"tenant", tenant.value()}, {"max_instances", q.instances}, {"max_secrets", q.secrets}};
 }
 
 Result<IdSegment> TenantArg(const AdminCall& call) {
@@ -188,6 +192,7 @@ Result<Json> AdminCommands::Status(const AdminCall&) {
 }
 
 Result<Json> AdminCommands::Ps(const AdminCall& call) {
+  if (!call.Arg("tenant").empty()) RETURN_IF_ERROR(TenantOf(call));
   JsonArray instances;
   for (const Instance* i : k_.core_->registry().All()) {
     if (call.Arg("tenant").empty() || i->facts.tenant.value() == call.Arg("tenant")) instances.push_back(Describe(*i));
@@ -199,7 +204,9 @@ Result<Json> AdminCommands::Show(const AdminCall& call) {
   ASSIGN_OR_RETURN(const std::string text, call.Required("instance"));
   ASSIGN_OR_RETURN(const InstanceId id, InstanceId::Parse(text));
   const Instance* i = k_.core_->registry().Find(id);
-  if (i == nullptr) return NotFound("no instance " + text + " runs; `hexr ledger tail` has its past");
+  if (i == nullptr)
+    return NotFound("no instance " + text +
+                    " runs; the log of its tenant (`hexr ledger tail --tenant NAME`) has its past");
   JsonObject o = Describe(*i);
   o.Set("exe", i->facts.image.exe);
   if (i->facts.image.exe_sha256) o.Set("exe_sha256", HexEncode(*i->facts.image.exe_sha256));
@@ -388,10 +395,11 @@ void AdminCommands::TenantQuota(const Call& call) {
     return call->Fail(NotFound("there is no tenant " + name->value() + "; see `hexr tenant list`"));
   const auto quota = QuotaArgs(*call, tenant->quota);
   if (!quota.ok()) return call->Fail(quota.error());
+  if (*quota == tenant->quota) return call->Answer(QuotaOf(*name, *quota));  // nothing changes: nothing to record
   Give(call, Event(*call, RecordKind::kConfiguration, "tenant.quota", TenantBody(*name, *quota)),
        UniqueFunction<Result<Json>()>([this, n = *name, q = *quota]() -> Result<Json> {
          RETURN_IF_ERROR(k_.tenants_->SetQuota(n, q));
-         return Json(JsonObject{{"tenant", n.value()}, {"max_instances", q.instances}, {"max_secrets", q.secrets}});
+         return QuotaOf(n, q);
        }));
 }
 

@@ -87,7 +87,7 @@ class AdminCommands {
   void LedgerErase(const Call& call);
 
   // The tenant that a vault command names (the node's own where it names none), which has to exist.
-  Result<IdSegment> VaultTenant(const AdminCall& call) const;
+  Result<IdSegment> TenantOf(const AdminCall& call) const;
   void VaultPut(const Call& call);
   void VaultGet(const Call& call);
   Result<wire::Json> VaultList(const AdminCall& call);

@@ -26,7 +26,7 @@ Body NameBody(const VaultName& name, Random& random) {
 
 }  // namespace
 
-Result<IdSegment> AdminCommands::VaultTenant(const AdminCall& call) const {
+Result<IdSegment> AdminCommands::TenantOf(const AdminCall& call) const {
   if (call.Arg("tenant").empty()) return k_.options_.config.tenant;
   ASSIGN_OR_RETURN(IdSegment tenant, IdSegment::Parse(call.Arg("tenant")));
   if (k_.tenants_->Find(tenant) == nullptr)
@@ -35,7 +35,7 @@ Result<IdSegment> AdminCommands::VaultTenant(const AdminCall& call) const {
 }
 
 void AdminCommands::VaultPut(const Call& call) {
-  const auto tenant = VaultTenant(*call);
+  const auto tenant = TenantOf(*call);
   if (!tenant.ok()) return call->Fail(tenant.error());
   const auto name = NameArg(*call);
   if (!name.ok()) return call->Fail(name.error());
@@ -48,7 +48,7 @@ void AdminCommands::VaultPut(const Call& call) {
 }
 
 void AdminCommands::VaultGet(const Call& call) {
-  const auto tenant = VaultTenant(*call);
+  const auto tenant = TenantOf(*call);
   if (!tenant.ok()) return call->Fail(tenant.error());
   const auto name = NameArg(*call);
   if (!name.ok()) return call->Fail(name.error());
@@ -62,7 +62,7 @@ void AdminCommands::VaultGet(const Call& call) {
 }
 
 Result<Json> AdminCommands::VaultList(const AdminCall& call) {
-  ASSIGN_OR_RETURN(const IdSegment tenant, VaultTenant(call));
+  ASSIGN_OR_RETURN(const IdSegment tenant, TenantOf(call));
   ASSIGN_OR_RETURN(const std::vector<credentials::VaultEntry> entries, k_.vault_->List(tenant));
   JsonArray out;
   for (const credentials::VaultEntry& e : entries) {
@@ -73,7 +73,7 @@ Result<Json> AdminCommands::VaultList(const AdminCall& call) {
 }
 
 void AdminCommands::VaultDelete(const Call& call) {
-  const auto tenant = VaultTenant(*call);
+  const auto tenant = TenantOf(*call);
   if (!tenant.ok()) return call->Fail(tenant.error());
   const auto name = NameArg(*call);
   if (!name.ok()) return call->Fail(name.error());
@@ -83,7 +83,7 @@ void AdminCommands::VaultDelete(const Call& call) {
 }
 
 void AdminCommands::VaultRotate(const Call& call) {
-  const auto tenant = VaultTenant(*call);
+  const auto tenant = TenantOf(*call);
   if (!tenant.ok()) return call->Fail(tenant.error());
   Give(call, Event(*call, RecordKind::kConfiguration, "vault.rotated", {}, *tenant),
        UniqueFunction<Result<Json>()>([this, t = *tenant]() -> Result<Json> {

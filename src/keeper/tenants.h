@@ -23,6 +23,7 @@ enum class TenantState : uint8_t { kActive, kFrozen };
 struct Quota {
   uint64_t instances = limits::kMaxInstances;
   uint64_t secrets = limits::kMaxVaultSecretsPerTenant;
+  bool operator==(const Quota&) const = default;
 };
 
 struct Tenant {

@@ -61,6 +61,19 @@ class Node:
     def json(self, *args, **kwargs):
         return json.loads(self.hexr(*args, "--output", "json", **kwargs).stdout)
 
+    def commands(self, *words):
+        """Every command, as --help lists them, groups followed down: ["vault", "put"]…"""
+        text = self.hexr(*words, "--help").stdout
+        listed = text.partition("Subcommands:\n")[2].partition("\n\n")[0].splitlines()
+        if not listed:
+            return [list(words)]
+        found = []
+        for line in listed:
+            if len(line.split()) < 2:
+                raise AssertionError(f"hexr {' '.join(words)}: {line.strip()}: a word without a summary")
+            found += self.commands(*words, line.split()[0])
+        return found
+
     def up(self):
         return self.hexr("up")
 

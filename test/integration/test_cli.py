@@ -12,20 +12,8 @@ class Cli(unittest.TestCase):
         self.node.__enter__()
         self.addCleanup(self.node.__exit__, None, None, None)
 
-    def commands(self, *words):
-        """Every command, as --help lists them, groups followed down."""
-        text = self.node.hexr(*words, "--help").stdout
-        listed = text.partition("Subcommands:\n")[2].partition("\n\n")[0].splitlines()
-        if not listed:
-            return [list(words)]
-        found = []
-        for line in listed:
-            self.assertRegex(line, r"^  \S+ +\S", f"hexr {' '.join(words)}: a word without a summary")
-            found += self.commands(*words, line.split()[0])
-        return found
-
     def test_every_command_has_help_with_an_example(self):
-        commands = self.commands()
+        commands = self.node.commands()
         for known in (["up"], ["run"], ["vault", "put"], ["policy", "eval"], ["ledger", "witness"]):
             self.assertIn(known, commands)
         for path in commands:
@@ -87,6 +75,46 @@ class Cli(unittest.TestCase):
         node = [c for c in found["checks"] if c["check"] == "node"][0]
         self.assertEqual(node["remedy"], "hexr up")
 
+    def test_a_mistyped_command_is_named_with_the_nearest(self):
+        for words, said in ((["pss"], "no command is called 'pss'; did you mean 'hexr ps'?"),
+                            (["kil", "x"], "no command is called 'kil'; did you mean 'hexr kill'?"),
+                            (["--output", "json", "vault", "gett"], "no command is called 'vault gett'; did you mean 'hexr vault get'?"),
+                            (["policy", "push"], "no command is called 'policy push'"),
+                            (["zzzzzzzz"], "no command is called 'zzzzzzzz'"),
+                            (["ledger"], "subcommand is required"),
+                            (["authority", "rotate", "--use", "x50"], "--use: 'x50' is not one of: x509, jwt, wit")):
+            done = self.node.hexr(*words, check=False)
+            self.assertEqual((words, done.returncode, done.stdout), (words, 2, ""))
+            self.assertTrue(done.stderr.startswith("hexr: "), done.stderr)
+            self.assertIn(said, done.stderr)
+            if "--use" not in words:
+                self.assertIn("--help`", done.stderr)
+
+    def test_what_is_common_to_all_stands_anywhere_and_once(self):
+        for words in (["--output", "json", "config", "show"], ["config", "--output", "json", "show"], ["config", "show", "--output=json"]):
+            self.assertEqual(json.loads(self.node.hexr(*words).stdout)["config"]["trust_domain"], "example.test")
+        done = self.node.hexr("--output", "json", "config", "show", "--output", "text", check=False)
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+
+    def test_config_is_read_where_it_means_something_and_never_silently_ignored(self):
+        other = self.node.home / "other.yaml"
+        other.write_text("trust_domain: other.test\n")
+        self.assertIn("other.test", self.node.hexr("--config", str(other), "config", "show").stdout)
+        self.assertIn("--config changes nothing", self.node.hexr("ps", "--config", str(other), check=False).stderr)
+        self.assertNotIn("--config", self.node.hexr("ps", "--help").stdout)
+        self.assertIn("--config", self.node.hexr("up", "--help").stdout)
+
+    def test_help_of_a_command(self):
+        self.assertEqual(self.node.hexr("help", "vault", "put").stdout, self.node.hexr("vault", "put", "--help").stdout)
+        self.assertEqual(self.node.hexr("help").stdout, self.node.hexr("--help").stdout)
+        self.assertIn("did you mean 'hexr vault put'", self.node.hexr("help", "vault", "putt", check=False).stderr)
+
+    def test_a_log_that_is_not_there_is_a_mistake_and_not_a_forgery(self):
+        for words in (["--log", "/nonexistent"], ["--tenant", "nosuch"], ["--tenant", "../../x"]):
+            done = self.node.hexr("ledger", "verify", *words, check=False)
+            self.assertEqual((words, done.returncode, done.stdout), (words, 2, ""))
+        self.assertIn("see `hexr ledger list`", self.node.hexr("ledger", "tail", "--tenant", "nosuch", check=False).stderr)
+
     def completed(self, shell, words):
         """What the shell offers after these words."""
         script = self.node.hexr("completion", shell).stdout
@@ -97,24 +125,45 @@ class Cli(unittest.TestCase):
             probe = f"{script}\ncomplete -C '{' '.join(words)}'"
         else:
             # _describe gets its list in an array; compdef and the rest of zsh's completion are not loaded.
-            stubs = "compdef() {}\n_describe() { print -rl -- ${(P)2%%:*}; }\n"
+            stubs = "compdef() {}\n_describe() { print -rl -- ${(P)2%%:*}; }\n_files() { print -rl -- *(N); }\n"
             typed = " ".join(f"'{w}'" for w in words)
             probe = f"{stubs}{script}\nwords=({typed}); CURRENT={len(words)}; _hexr"
         done = subprocess.run([shell, *(["-f"] if shell == "zsh" else []), "-c", probe], text=True, capture_output=True, check=True,
-                              env={**self.node.env, "HOME": str(self.node.home)})
+                              env={**self.node.env, "HOME": str(self.node.home)}, cwd=self.node.home)
         self.assertEqual(done.stderr, "")
-        return {line.split("\t")[0] for line in done.stdout.splitlines()}
+        return {line.split("\t")[0] for line in done.stdout.splitlines()} - {""}
 
     def test_completion_completes_in_every_shell(self):
         for shell in ("bash", "zsh", "fish"):
             with self.subTest(shell=shell):
                 top = self.completed(shell, ["hexr", ""])
                 self.assertLessEqual({"up", "run", "entry", "authority", "backup", "restore", "demo", "bench", "policy"}, top)
-                self.assertNotIn("bench-agent", top)
+                self.assertFalse({"bench-agent", "complete"} & top)
                 self.assertLessEqual({"create", "list", "show", "delete"}, self.completed(shell, ["hexr", "entry", ""]))
+                self.assertEqual(self.completed(shell, ["hexr", "entry", "cr"]), {"create"})
                 # Neither a flag's value nor an argument leads astray.
                 self.assertIn("--hint", self.completed(shell, ["hexr", "entry", "create", "service/db", "--ttl", "5m", "--"]))
                 self.assertNotIn("up", self.completed(shell, ["hexr", "run", "--agent", "crew", "--", ""]))
+                # Values.
+                self.assertEqual(self.completed(shell, ["hexr", "authority", "rotate", "--use", ""]), {"x509", "jwt", "wit"})
+                self.assertEqual(self.completed(shell, ["hexr", "--output", "j"]), {"json"})
+                self.assertEqual(self.completed(shell, ["hexr", "completion", "z"]), {"zsh"})
+                self.assertIn("put", self.completed(shell, ["hexr", "help", "vault", ""]))
+                self.assertEqual(self.completed(shell, ["hexr", "nosuch", ""]), set())
+                # No node: nothing to offer, and nothing said about it.
+                self.assertEqual(self.completed(shell, ["hexr", "tenant", "freeze", ""]), set())
+        for shell in ("zsh", "fish"):  # bash finds files by itself, outside of the function
+            self.assertIn("config", {f.rstrip("/") for f in self.completed(shell, ["hexr", "config", "check", ""])})
+
+    def test_completion_knows_what_the_node_knows(self):
+        self.node.up()
+        self.node.hexr("tenant", "create", "acme")
+        self.node.hexr("vault", "put", "openai-key", input="sk")
+        for shell in ("bash", "zsh", "fish"):
+            with self.subTest(shell=shell):
+                self.assertEqual(self.completed(shell, ["hexr", "tenant", "freeze", ""]), {"acme", "default"})
+                self.assertEqual(self.completed(shell, ["hexr", "run", "--tenant", "a"]), {"acme"})
+                self.assertEqual(self.completed(shell, ["hexr", "vault", "get", ""]), {"openai-key"})
 
 
 if __name__ == "__main__":

@@ -147,6 +147,20 @@ class Docs(unittest.TestCase):
         self.assertEqual(keys - sections, {name for name in listed if not name.endswith("[]")})
         self.assertLessEqual({name for name in listed if name.endswith("[]")}, {k + "[]" for k in sections})
 
+    def test_every_command_is_in_the_manuals(self):
+        text = "\n".join(page.read_text() for page in PAGES)
+        with Node(start=False) as node:
+            left = [c for c in map(" ".join, node.commands()) if not re.search(rf"hexr {c}(?![a-z])", text)]
+        self.assertEqual(left, [])
+
+    def test_every_metric_is_in_the_manual(self):
+        listed = set(re.findall(r"`(hexr_[a-z_]+)`", "\n".join(re.findall(r"^\| `hexr_.*", (DOCS / "operations.md").read_text(), re.MULTILINE))))
+        literal = {name for file in ("keeper/keeper_peers.cc", "daemon/supervisor.cc")
+                   for name in re.findall(r'"(hexr_[a-z_]+)"', (ROOT / "src" / file).read_text())}
+        gateway = re.findall(r'(?:gauge|counter|family)\("([a-z_]+)", ', (ROOT / "src/gateway/metrics.cc").read_text())
+        self.assertGreater(len(gateway), 10)
+        self.assertEqual(listed, literal | {"hexr_gateway_" + name for name in gateway})
+
     def test_the_bounds_of_identities_are_those_of_the_code(self):
         code = dict(re.findall(r"(k\w+) = ([\d']+);", (ROOT / "src/base/limits/identity.h").read_text()))
         rows = re.findall(r"^\| .*? \| ([\d;, ]+) \| ((?:`k\w+` ?)+)\|", (DOCS / "identity.md").read_text(), re.MULTILINE)
@@ -154,6 +168,20 @@ class Docs(unittest.TestCase):
         for numbers, names in rows:
             said = re.findall(r"\d+", numbers)
             self.assertEqual(said, [code[n].replace("'", "") for n in re.findall(r"k\w+", names)], names)
+
+    def test_every_event_of_a_record_is_in_the_manual(self):
+        events = set()
+        for file in (ROOT / "src").rglob("*.cc"):
+            if re.search(r"_(test|fuzz|bench)\.cc$|/testing/|^cli/", str(file.relative_to(ROOT / "src"))):
+                continue
+            text = file.read_text()
+            for statement in re.findall(r'Set\("event", (.*?)(?:;|\.Set\()', text, re.DOTALL):
+                events |= set(re.findall(r'Code\("([a-z_.]+)"\)', statement))
+            events |= set(re.findall(r'Event\(\*?call, RecordKind::\w+, "([a-z_.]+)"', text))
+            events |= set(re.findall(r'TakeTrust\(call, "([a-z_.]+)"', text))
+        self.assertGreater(len(events), 25)
+        page = "\n".join(re.findall(r"^\| (?:[A-Z]{2}|any) \| .*", (DOCS / "ledger.md").read_text(), re.MULTILINE))
+        self.assertEqual(events, set(re.findall(r"`([a-z_.]+)`", "\n".join(row.split("|")[2] for row in page.splitlines()))) - {"verdict", "allow", "deny"})
 
     def test_the_exit_codes_of_the_manual_are_the_commands(self):
         page = (DOCS / "operations.md").read_text()

@@ -17,7 +17,7 @@ def kinds(node, event):
     """The node's records of this event. A node that was stopped has written its last checkpoint."""
     node.down()
     node.up()
-    lines = node.hexr("ledger", "tail", "-n", "200", "--output", "json").stdout.splitlines()
+    lines = node.hexr("ledger", "tail", "--node", "-n", "200", "--output", "json").stdout.splitlines()
     return [r for r in map(json.loads, lines) if r["body"].get("event") == event]
 
 

@@ -273,13 +273,17 @@ std::vector<Command> BackupCommands() {
        "hexr backup node.backup --passphrase-file passphrase",
        {{"--passphrase-file", "FILE", "whose first line is the passphrase (asked for, or the first line of stdin)"}},
        {{"FILE", "a new file"}},
-       RunBackup},
+       RunBackup,
+       false,
+       true},
       {"restore",
        "Put a backup's state where there is none",
        "hexr restore node.backup --passphrase-file passphrase",
        {{"--passphrase-file", "FILE", "whose first line is the passphrase (asked for, or the first line of stdin)"}},
        {{"FILE", "what `hexr backup` wrote"}},
-       RunRestore},
+       RunRestore,
+       false,
+       true},
   };
 }
 

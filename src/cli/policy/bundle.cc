@@ -69,6 +69,7 @@ int RunPolicyBuild(const Invocation& in) {
   auto archive = Build(in);
   if (!archive.ok()) return Fail(archive.error());
   if (Status s = WriteOut(in.Get("--out"), *archive); !s.ok()) return Fail(s.error());
+  if (in.output == Output::kJson) PrintJson(wire::JsonObject{{"bundle", in.Get("--out")}});
   return kYes;
 }
 
@@ -80,6 +81,7 @@ int RunPolicySign(const Invocation& in) {
   const std::string folder = in.Has("--out") ? in.Get("--out") : in.Get("PATH");
   const std::string path = folder + "/" + std::string(policy::kSignaturesFile);
   if (Status s = WriteOut(path, *signature); !s.ok()) return Fail(s.error());
+  if (in.output == Output::kJson) PrintJson(wire::JsonObject{{"signatures", path}});
   return kYes;
 }
 

@@ -83,6 +83,8 @@ int RunPolicyFormat(const Invocation& in) {
   if (!files.ok()) return Fail(files.error());
   const bool from_stdin = in.All("PATH").empty();
   if (from_stdin) files->push_back("stdin");
+  const bool json = in.output == Output::kJson;
+  wire::JsonArray report;
   bool changed = false;
   int code = kYes;
   for (const std::string& file : *files) {
@@ -96,7 +98,11 @@ int RunPolicyFormat(const Invocation& in) {
     }
     const bool differs = *formatted != *text;
     changed = changed || differs;
-    if (in.Has("--list")) {
+    if (json) {
+      wire::JsonObject one{{"file", file}, {"changed", differs}};
+      if (!in.Has("--list") && !in.Has("--write")) one.Set("text", *formatted);
+      report.push_back(std::move(one));
+    } else if (in.Has("--list")) {
       if (differs) PrintLine(file);
     } else if (in.Has("--diff")) {
       if (differs) Print(Difference(file, *text, *formatted));
@@ -107,6 +113,7 @@ int RunPolicyFormat(const Invocation& in) {
       if (Status s = WriteFile(file, *formatted); !s.ok()) return Fail(s.error());
     }
   }
+  if (json) PrintJson(wire::JsonObject{{"files", std::move(report)}});
   if (code != kYes) return code;
   return in.Has("--fail") && changed ? kNo : kYes;
 }

@@ -8,6 +8,7 @@ const Flag kBundle{"-b,--bundle", "PATH", "a bundle: a folder or a .tar.gz", "",
 const Flag kIgnore{"--ignore", "GLOB", "leave out files and folders of this name", "", false, true};
 const Flag kInput{"-i,--input", "FILE", "the input, JSON or YAML"};
 const Flag kStdin{"-I,--stdin-input", "", "read the input from stdin"};
+const Flag kFormat{"-f,--format", "FORMAT", "pretty or json", "pretty", false, false, {"pretty", "json"}};
 const Flag kV0{"--v0-compatible", "", "read policies as OPA did before 1.0"};
 const Flag kV1{"--v1-compatible", "", "read policies as OPA 1.x does, which is the default"};
 
@@ -18,12 +19,7 @@ std::vector<Command> PolicyCommands() {
       {"policy check",
        "Check policies: every error with its place and what to write",
        "hexr policy check --strict policies/",
-       {{"-S,--strict", "", "also what compiles and is likely a mistake"},
-        {"-f,--format", "FORMAT", "pretty or json", "pretty"},
-        kBundle,
-        kIgnore,
-        kV0,
-        kV1},
+       {{"-S,--strict", "", "also what compiles and is likely a mistake"}, kFormat, kBundle, kIgnore, kV0, kV1},
        {{"PATH", "policy files or folders", false, false, true}},
        RunPolicyCheck},
       {"policy eval",
@@ -34,7 +30,13 @@ std::vector<Command> PolicyCommands() {
         kInput,
         kStdin,
         kIgnore,
-        {"-f,--format", "FORMAT", "json, pretty, raw, values or bindings", "json"},
+        {"-f,--format",
+         "FORMAT",
+         "json, pretty, raw, values or bindings",
+         "json",
+         false,
+         false,
+         {"json", "pretty", "raw", "values", "bindings"}},
         {"--package", "NAME", "read bare names in the query as rules of this package"},
         {"--import", "PATH", "import this in the query", "", false, true},
         {"--fail", "", "exit 1 when the query is undefined or has no result"},
@@ -57,7 +59,7 @@ std::vector<Command> PolicyCommands() {
        "hexr policy test -v --coverage --threshold 80 policies/",
        {{"-v,--verbose", "", "print tests that pass, too"},
         {"-r,--run", "REGEX", "only tests whose full name matches"},
-        {"-f,--format", "FORMAT", "pretty or json", "pretty"},
+        kFormat,
         {"-c,--coverage", "", "report the lines that tests reach, as JSON"},
         {"--threshold", "PERCENT", "exit 1 below this coverage"},
         {"-z,--exit-zero-on-skipped", "", "skipped tests do not count as failures"},
@@ -116,7 +118,7 @@ std::vector<Command> PolicyCommands() {
        "Show what a bundle or a policy file holds, and whether its signature is good",
        "hexr policy inspect bundle.tar.gz --verification-key key.pub",
        {{"-a,--annotations", "", "list annotations"},
-        {"-f,--format", "FORMAT", "pretty or json", "pretty"},
+        kFormat,
         {"--verification-key", "FILE", "check the signature by this public key or certificate, PEM"},
         {"--verification-key-id", "ID", "the key's name", "default"},
         {"--signing-alg", "NAME", "the algorithm that the signature is made with (the key's usual)"},
