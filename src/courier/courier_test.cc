@@ -248,6 +248,7 @@ TEST_F(CourierTest, HoldsClientsAndQuestionsToItsBounds) {
   const net::HttpServerOptions options = EndpointBounds();
   EXPECT_EQ(options.request_timeout, limits::kEndpointRequestTimeout);
   EXPECT_EQ(options.max_connections, limits::kMaxCourierConnections);
+  EXPECT_EQ(options.max_connections_per_source, limits::kMaxCourierConnectionsPerSource);
   EXPECT_EQ(options.max_body_bytes, limits::kMaxEndpointRequestBytes);
   ::hexr::node::v1::Fetch greedy;
   greedy.set_url("https://a.test/");
@@ -260,16 +261,13 @@ TEST_F(CourierTest, HoldsClientsAndQuestionsToItsBounds) {
   EXPECT_EQ(request->max_bytes, limits::kMaxFetchBytes);
 }
 
-TEST_F(CourierTest, ConnectionsBeyondTheBoundAreClosedAndTheOthersServed) {
+// Whoever opens connections and says nothing on them keeps nobody out.
+TEST_F(CourierTest, ACrowdOfIdleConnectionsKeepsNobodyOut) {
   std::vector<runtime::UniqueFd> idle;
-  for (size_t i = 0; i < limits::kMaxCourierConnections; ++i) {
+  for (size_t i = 0; i <= limits::kMaxCourierConnections; ++i) {
     idle.push_back(*net::StartConnect(Bytes{127, 0, 0, 1}, ports_["metrics"]));
     loop_.RunFor(milliseconds(1));
   }
-  for (int i = 0; i < 50; ++i) loop_.RunFor(milliseconds(1));
-  EXPECT_FALSE(Fetch(Url("metrics", "/metrics")).ok());
-  idle.pop_back();
-  for (int i = 0; i < 50; ++i) loop_.RunFor(milliseconds(1));
   EXPECT_TRUE(Fetch(Url("metrics", "/metrics")).ok());
 }
 

@@ -16,6 +16,7 @@ net::HttpServerOptions EndpointBounds() {
   net::HttpServerOptions options;
   options.max_body_bytes = limits::kMaxEndpointRequestBytes;
   options.max_connections = limits::kMaxCourierConnections;
+  options.max_connections_per_source = limits::kMaxCourierConnectionsPerSource;
   options.request_timeout = limits::kEndpointRequestTimeout;
   return options;
 }

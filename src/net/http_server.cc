@@ -12,11 +12,16 @@ constexpr std::chrono::seconds kLinger{2};
 
 }  // namespace
 
+std::string SourceOf(const IpAddress& peer) {
+  return std::string(AsText(peer.v4() ? peer.bytes() : peer.bytes().first(8)));
+}
+
 // One accepted connection. Ends by End, which destroys it when the loop comes back.
 class HttpServerConnection {
  public:
-  HttpServerConnection(HttpServer& server, runtime::UniqueFd socket, std::unique_ptr<wire::TlsSession> tls)
-      : server_(server) {
+  HttpServerConnection(HttpServer& server, std::string source, runtime::UniqueFd socket,
+                       std::unique_ptr<wire::TlsSession> tls)
+      : server_(server), source_(std::move(source)) {
     Connection::Handlers handlers;
     handlers.on_data = [this](ByteView bytes) {
       if (closing_) return;
@@ -37,6 +42,7 @@ class HttpServerConnection {
     };
     connection_ = std::make_unique<Connection>(server_.loop_, std::move(socket), std::move(handlers), std::move(tls),
                                                server_.options_.max_unsent_bytes);
+    young_ = server_.loop_.After(server_.options_.max_age, [] {});
     Await();
   }
   ~HttpServerConnection() { Detach(); }
@@ -65,10 +71,14 @@ class HttpServerConnection {
     Done();
   }
   void Abort() { End(); }
+  const std::string& source() const { return source_; }
+  bool waits() const { return !busy_ && !ended_; }
+  uint64_t waits_since() const { return waits_since_; }
   bool congested() const { return connection_->congested(); }
 
  private:
   void Await() {
+    waits_since_ = ++server_.waits_;
     timer_ = server_.loop_.After(server_.options_.request_timeout, [this] {
       if (reader_.inside_message()) return Refuse(408, "the request takes too long");
       End();
@@ -112,7 +122,7 @@ class HttpServerConnection {
     request_.head = std::move(reader_.head());
     method_ = request_.head.method;
     minor_version_ = request_.head.minor_version;
-    keep_alive_ = request_.head.KeepAlive();
+    keep_alive_ = request_.head.KeepAlive() && ++requests_ < server_.options_.max_requests && young_.pending();
     if (connection_->tls() != nullptr) request_.peer = connection_->tls()->peer_chain();
     auto responder = std::make_shared<HttpResponder>();
     HttpServer::Attach(*responder, this);
@@ -178,11 +188,14 @@ class HttpServerConnection {
     Detach();
     timer_ = runtime::Timer();
     server_.loop_.Post([weak = std::weak_ptr<HttpServerConnection*>(self_)] {
-      if (const auto self = weak.lock()) (*self)->server_.connections_.erase(*self);
+      if (const auto self = weak.lock()) (*self)->server_.Forget(**self);
     });
   }
 
   HttpServer& server_;
+  const std::string source_;
+  uint64_t waits_since_ = 0;
+  size_t requests_ = 0;
   wire::Http1RequestReader reader_;
   HttpRequest request_;
   std::string input_;
@@ -197,6 +210,7 @@ class HttpServerConnection {
   bool ended_ = false;
   std::weak_ptr<HttpResponder> responder_;
   runtime::Timer timer_;
+  runtime::Timer young_;  // pending: not too old for another request
   std::shared_ptr<HttpServerConnection*> self_ = std::make_shared<HttpServerConnection*>(this);
   std::unique_ptr<Connection> connection_;
 };
@@ -233,8 +247,30 @@ HttpServer::HttpServer(runtime::Loop& loop, runtime::UniqueFd listener, HttpHand
 
 HttpServer::~HttpServer() = default;
 
+bool HttpServer::MakeRoom(const std::string* source) {
+  HttpServerConnection* longest = nullptr;
+  for (const auto& [key, connection] : connections_) {
+    if (!connection->waits() || (source != nullptr && connection->source() != *source)) continue;
+    if (longest == nullptr || connection->waits_since() < longest->waits_since()) longest = key;
+  }
+  if (longest != nullptr) Forget(*longest);
+  return longest != nullptr;
+}
+
+void HttpServer::Forget(HttpServerConnection& connection) {
+  const auto source = sources_.find(connection.source());
+  if (--source->second == 0) sources_.erase(source);
+  connections_.erase(&connection);
+}
+
 void HttpServer::Accepted(runtime::UniqueFd socket) {
-  if (connections_.size() >= options_.max_connections) return;
+  const Result<Endpoint> peer = Endpoint::OfPeer(socket.get());
+  if (!peer.ok()) return;  // gone already
+  std::string source = SourceOf(peer->address);
+  const auto of_source = sources_.find(source);
+  if (of_source != sources_.end() && of_source->second >= options_.max_connections_per_source && !MakeRoom(&source))
+    return;
+  if (connections_.size() >= options_.max_connections && !MakeRoom(nullptr)) return;
   std::unique_ptr<wire::TlsSession> tls;
   if (options_.tls != nullptr) {
     auto session = wire::TlsSession::Accept(options_.tls);
@@ -245,7 +281,8 @@ void HttpServer::Accepted(runtime::UniqueFd socket) {
     tls = std::move(session).value();
   }
   SendAtOnce(socket.get());
-  auto connection = std::make_unique<HttpServerConnection>(*this, std::move(socket), std::move(tls));
+  ++sources_[source];
+  auto connection = std::make_unique<HttpServerConnection>(*this, std::move(source), std::move(socket), std::move(tls));
   HttpServerConnection* key = connection.get();
   connections_.emplace(key, std::move(connection));
 }

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/ip_address.h"
 #include "base/limits/net.h"
 #include "base/result.h"
 #include "base/unique_function.h"
@@ -54,10 +55,17 @@ struct HttpServerOptions {
   std::shared_ptr<const wire::TlsContext> tls;  // null: none
   size_t max_body_bytes = limits::kMaxHttpRequestBytes;
   size_t max_unsent_bytes = limits::kMaxHttpUnsentBytes;  // of one connection: more than that ends it
+  // When they are all there, the one that has waited longest for its client gives way.
   size_t max_connections = limits::kMaxHttpConnections;
+  size_t max_connections_per_source = limits::kMaxHttpConnectionsPerSource;  // an IPv4 address, or an IPv6 /64
+  size_t max_requests = limits::kMaxHttpRequestsPerConnection;               // of one connection; then it is closed
+  std::chrono::milliseconds max_age = limits::kMaxHttpConnectionAge;         // likewise, with its next answer
   // From the first byte that is awaited to the last of the request: slow senders and idle connections end here.
   std::chrono::milliseconds request_timeout = std::chrono::seconds(30);
 };
+
+// Whom a connection is counted for: one site may have a whole IPv6 /64 to itself.
+std::string SourceOf(const IpAddress& peer);
 
 class HttpServer {
  public:
@@ -74,12 +82,17 @@ class HttpServer {
  private:
   friend class HttpServerConnection;
   void Accepted(runtime::UniqueFd socket);
+  // Ends the connection of `source` (of any, where it is null) that has waited longest for its client.
+  bool MakeRoom(const std::string* source);
+  void Forget(HttpServerConnection& connection);
   static void Attach(HttpResponder& responder, HttpServerConnection* connection) { responder.connection_ = connection; }
 
   runtime::Loop& loop_;
   HttpHandler handler_;
   HttpServerOptions options_;
   std::map<HttpServerConnection*, std::unique_ptr<HttpServerConnection>> connections_;
+  std::map<std::string, size_t> sources_;  // how many of them each has
+  uint64_t waits_ = 0;                     // counts: who began to wait before whom
   std::unique_ptr<Listener> listener_;
 };
 

@@ -5,6 +5,8 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <optional>
 #include <thread>
 
@@ -176,25 +178,112 @@ TEST_F(Http, RefusesWhatItCannotRead) {
   EXPECT_EQ(Raw(""), "") << "an idle connection";
 }
 
+// A connection to the server from `source`, until it is taken.
+runtime::UniqueFd ConnectFrom(uint32_t source, uint16_t port) {
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(source);
+  runtime::UniqueFd out(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  EXPECT_EQ(bind(out.get(), reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
+  at.sin_port = htons(port);
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(connect(out.get(), reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
+  return out;
+}
+
+bool Ended(const runtime::UniqueFd& fd) {
+  char byte = 0;
+  const ssize_t n = recv(fd.get(), &byte, 1, MSG_DONTWAIT | MSG_PEEK);
+  return n == 0 || (n < 0 && errno != EAGAIN);
+}
+
 TEST_F(Http, ConnectionsAreBounded) {
   HttpServerOptions options;
   EXPECT_EQ(options.max_connections, limits::kMaxHttpConnections);
   options.max_connections = 2;
   Start(options);
-  sockaddr_in to{};
-  to.sin_family = AF_INET;
-  to.sin_port = htons(port_);
-  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   std::vector<runtime::UniqueFd> clients;
-  for (int i = 0; i < 3; ++i) {
-    clients.emplace_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    ASSERT_EQ(connect(clients.back().get(), reinterpret_cast<sockaddr*>(&to), sizeof to), 0);
+  for (size_t i = 0; i < 3; ++i) {
+    clients.push_back(ConnectFrom(INADDR_LOOPBACK + static_cast<uint32_t>(i), port_));
     RunUntil([&] { return server_->connections() == std::min<size_t>(2, clients.size()); });
   }
-  char byte = 0;
-  RunUntil([&] { return recv(clients[2].get(), &byte, 1, MSG_DONTWAIT) == 0; });
-  EXPECT_EQ(recv(clients[2].get(), &byte, 1, MSG_DONTWAIT), 0) << "closed at once";
+  RunUntil([&] { return Ended(clients[0]); });
+  EXPECT_TRUE(Ended(clients[0])) << "the one that has waited longest gives way";
+  EXPECT_FALSE(Ended(clients[1]));
+  EXPECT_FALSE(Ended(clients[2]));
   EXPECT_EQ(server_->connections(), 2U);
+}
+
+TEST_F(Http, WhoIsBeingAnsweredDoesNotGiveWay) {
+  HttpServerOptions options;
+  options.max_connections = 1;
+  Start(options);
+  const auto first = ConnectFrom(INADDR_LOOPBACK, port_);
+  constexpr std::string_view kAsk = "GET /later HTTP/1.1\r\nHost: a\r\n\r\n";
+  ASSERT_EQ(send(first.get(), kAsk.data(), kAsk.size(), MSG_NOSIGNAL), static_cast<ssize_t>(kAsk.size()));
+  RunUntil([&] { return held_ != nullptr; });
+  const auto second = ConnectFrom(INADDR_LOOPBACK, port_);
+  RunUntil([&] { return Ended(second); });
+  EXPECT_TRUE(Ended(second)) << "closed at once";
+  held_->Send(200, {}, "answer");
+  char byte = 0;
+  ssize_t n = 0;
+  RunUntil([&] { return (n = recv(first.get(), &byte, 1, MSG_DONTWAIT)) >= 0; });
+  EXPECT_EQ(n, 1) << "and the answer comes";
+}
+
+// One source with many connections has its share and no more: the others stay.
+TEST_F(Http, EachSourceHasItsShare) {
+  HttpServerOptions options;
+  EXPECT_EQ(options.max_connections_per_source, limits::kMaxHttpConnectionsPerSource);
+  options.max_connections = 10;
+  options.max_connections_per_source = 2;
+  Start(options);
+  const auto other = ConnectFrom(INADDR_LOOPBACK + 1, port_);
+  std::vector<runtime::UniqueFd> crowd;
+  for (size_t i = 0; i < 6; ++i) {
+    crowd.push_back(ConnectFrom(INADDR_LOOPBACK, port_));
+    RunUntil([&] { return server_->connections() == 1 + std::min<size_t>(2, crowd.size()); });
+  }
+  RunUntil([&] { return Ended(crowd[3]); });
+  EXPECT_TRUE(Ended(crowd[3]));
+  EXPECT_FALSE(Ended(crowd[5]));
+  EXPECT_FALSE(Ended(other));
+  EXPECT_EQ(server_->connections(), 3U);
+  const auto source = [](std::string_view text) { return SourceOf(IpAddress::Parse(text).value()); };
+  EXPECT_EQ(source("2001:db8:1:2::1"), source("2001:db8:1:2:ffff::2"));
+  EXPECT_NE(source("2001:db8:1:2::1"), source("2001:db8:1:3::1"));
+  EXPECT_NE(source("192.0.2.1"), source("192.0.2.2"));
+  EXPECT_EQ(source("192.0.2.1"), source("::ffff:192.0.2.1"));
+}
+
+TEST_F(Http, AConnectionHasSoManyRequestsAndSoLong) {
+  HttpServerOptions options;
+  EXPECT_EQ(options.max_requests, limits::kMaxHttpRequestsPerConnection);
+  EXPECT_EQ(options.max_age, limits::kMaxHttpConnectionAge);
+  options.max_requests = 2;
+  Start(options);
+  const std::string get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+  const std::string answers = Raw(get + get + get);
+  EXPECT_EQ(answers.find("Connection: close"), answers.rfind("Connection: close"));
+  EXPECT_LT(answers.find("GET / "), answers.find("Connection: close"));
+  EXPECT_EQ(std::count(answers.begin(), answers.end(), 'X'), 2) << answers;
+
+  options = {};
+  options.max_age = 1ms;
+  Start(options);
+  const auto old = ConnectFrom(INADDR_LOOPBACK, port_);
+  RunUntil([&] { return server_->connections() == 1; });
+  loop_.RunFor(20ms);
+  ASSERT_EQ(send(old.get(), get.data(), get.size(), MSG_NOSIGNAL), static_cast<ssize_t>(get.size()));
+  std::string answer;
+  RunUntil([&] {
+    char buffer[1024];
+    const ssize_t n = recv(old.get(), buffer, sizeof buffer, MSG_DONTWAIT);
+    if (n > 0) answer.append(buffer, static_cast<size_t>(n));
+    return n == 0;
+  });
+  EXPECT_THAT(answer, ::testing::HasSubstr("Connection: close\r\n"));
 }
 
 // A handler that writes on, whether or not anybody reads.

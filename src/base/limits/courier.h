@@ -9,6 +9,7 @@ namespace hexr::limits {
 
 inline constexpr size_t kMaxCourierFetches = 64;                     // requests that are out at once
 inline constexpr size_t kMaxCourierConnections = 256;                // of each endpoint
+inline constexpr size_t kMaxCourierConnectionsPerSource = 32;        // of them, one IPv4 address's or IPv6 /64's
 inline constexpr size_t kMaxEndpointRequestBytes = 1024;             // the body of a request that is only ever a GET
 inline constexpr std::chrono::seconds kEndpointRequestTimeout{10};   // for a whole request
 inline constexpr std::chrono::milliseconds kMaxFetchTime{30'000};    // whatever the keeper asks for

@@ -1,6 +1,7 @@
 // Connections, names, outbound HTTP and HTTP servers of our own (net/).
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 
 namespace hexr::limits {
@@ -16,5 +17,8 @@ inline constexpr size_t kMaxResolvedAddresses = 16;              // of one name
 inline constexpr size_t kMaxFetchBytes = 4 * 1024 * 1024;        // a response's body
 inline constexpr size_t kMaxHttpRequestBytes = 4 * 1024 * 1024;  // a request's body
 inline constexpr size_t kMaxHttpConnections = 1024;              // of one server
+inline constexpr size_t kMaxHttpConnectionsPerSource = 128;      // of them, one IPv4 address's or IPv6 /64's
+inline constexpr size_t kMaxHttpRequestsPerConnection = 1000;
+inline constexpr std::chrono::minutes kMaxHttpConnectionAge{10};
 
 }  // namespace hexr::limits
