@@ -22,6 +22,9 @@ Result<Addresses> LookUpAddresses(const std::string& name) {
   // this thread's own.
   res_init();
   _res.options &= ~static_cast<unsigned long>(RES_DNSRCH | RES_DEFNAMES);
+  // A dead name holds its thread for some 5 s rather than 10 to 30; one lost packet is made up for all the same.
+  _res.retrans = 2;
+  _res.retry = _res.nscount > 1 ? 1 : 2;
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;
@@ -97,10 +100,11 @@ struct Resolver::Threads {
 };
 
 Resolver::Resolver(runtime::Loop& loop, std::chrono::milliseconds timeout, LookUp look_up,
-                   std::chrono::milliseconds keep)
+                   std::chrono::milliseconds keep, ResolverPatience patience)
     : loop_(loop),
       timeout_(timeout),
       keep_(keep),
+      patience_(patience),
       threads_(std::make_shared<Threads>(std::move(look_up))),
       self_(std::make_shared<Resolver*>(this)) {}
 
@@ -124,10 +128,21 @@ std::shared_ptr<void> Resolver::Resolve(const std::string& asker, std::string na
     return request;
   };
   if (const auto kept = kept_.find(name); kept != kept_.end()) return answer(kept->second.addresses);
+  if (const auto dead = dead_.find({asker, name}); dead != dead_.end() && dead->second.held) {
+    return answer(Unavailable(name + ": no server has answered for it; it is asked for again in some seconds"));
+  }
   if (!Admit(asker)) return answer(ResourceExhausted("resolve: too many names wait"));
-  request->timer = loop_.After(timeout_, [weak = std::weak_ptr<Request>(request)] {
-    if (const auto alive = weak.lock()) alive->Finish(DeadlineExceeded(alive->name + ": the resolver takes too long"));
-  });
+  request->timer =
+      loop_.After(timeout_, [weak = std::weak_ptr<Request>(request), self = std::weak_ptr<Resolver*>(self_), asker] {
+        const auto alive = weak.lock();
+        if (!alive) return;
+        // One that only stood in the queue says nothing about its name.
+        if (const auto resolver = self.lock()) {
+          const auto it = (*resolver)->names_.find(alive->name);
+          if (it != (*resolver)->names_.end() && it->second.running) (*resolver)->MarkDead(asker, alive->name);
+        }
+        alive->Finish(DeadlineExceeded(alive->name + ": the resolver takes too long"));
+      });
   ++waiting_;
   Asker& of = askers_[asker];
   ++of.waiting;
@@ -202,6 +217,7 @@ bool Resolver::StartOne(const std::string& asker, Asker& of) {
       continue;
     }
     it->second.running = true;
+    it->second.overdue = loop_.After(patience_.slow, [this, name] { Overdue(name); });
     ++of.running;
     ++running_;
     auto done = [&loop = loop_, self = std::weak_ptr<Resolver*>(self_), asker, name](Result<Addresses> result) {
@@ -211,7 +227,8 @@ bool Resolver::StartOne(const std::string& asker, Asker& of) {
     };
     const std::lock_guard lock(threads_->mutex);
     threads_->jobs.push_back({std::move(name), std::move(done)});
-    if (threads_->jobs.size() > threads_->idle && threads_->threads.size() < limits::kMaxResolverThreads) {
+    if (threads_->jobs.size() > threads_->idle &&
+        threads_->threads.size() < limits::kMaxResolverThreads + limits::kMaxSlowLookUps) {
       threads_->threads.emplace_back([threads = threads_] { threads->Work(); });
     }
     threads_->wake.notify_one();
@@ -220,11 +237,43 @@ bool Resolver::StartOne(const std::string& asker, Asker& of) {
   return false;
 }
 
-void Resolver::LookedUp(const std::string& asker, const std::string& name, Result<Addresses> result) {
+// Its thread stays with it; its place goes to the next.
+void Resolver::Overdue(const std::string& name) {
+  Name& of = names_.at(name);
+  if (slow_ >= limits::kMaxSlowLookUps) {
+    of.overdue = loop_.After(patience_.slow, [this, name] { Overdue(name); });
+    return;
+  }
+  of.slow = true;
+  ++slow_;
   --running_;
+  StartMore();
+}
+
+void Resolver::MarkDead(const std::string& asker, const std::string& name) {
+  const std::pair key(asker, name);
+  // With no more room a name is asked for again at once, at the cost of its asker's own places.
+  if (!dead_.contains(key) && dead_.size() >= limits::kMaxResolverDeadNames) return;
+  Dead& dead = dead_[key];
+  if (dead.held) return;
+  dead.held = true;
+  const auto hold = std::min(patience_.dead_first * (1U << std::min(dead.times++, 10U)), patience_.dead_most);
+  dead.timer = loop_.After(hold, [this, key] {
+    Dead& again = dead_.at(key);
+    again.held = false;
+    again.timer = loop_.After(patience_.dead_most, [this, key] { dead_.erase(key); });
+  });
+}
+
+void Resolver::LookedUp(const std::string& asker, const std::string& name, Result<Addresses> result) {
   --askers_.at(asker).running;
-  std::vector<Waiting> waiting = std::exchange(names_.at(name).waiting, {});
-  names_.erase(name);
+  auto node = names_.extract(name);
+  --(node.mapped().slow ? slow_ : running_);
+  std::vector<Waiting> waiting = std::move(node.mapped().waiting);
+  for (const Waiting& w : waiting) {
+    if (result.ok()) dead_.erase({w.asker, name});
+    if (node.mapped().slow && !result.ok() && result.error().code() == ErrorCode::kUnavailable) MarkDead(w.asker, name);
+  }
   if (result.ok()) Keep(name, *result);
   std::vector<std::weak_ptr<Request>> requests;
   for (const Waiting& w : waiting) requests.push_back(w.request);

@@ -8,6 +8,7 @@
 #include <future>
 #include <mutex>
 #include <optional>
+#include <thread>
 
 #include "base/limits/net.h"
 
@@ -135,6 +136,106 @@ TEST(Resolver, NobodysDeadNamesHoldUpAnother) {
   EXPECT_EQ(dead, 20U);
 }
 
+// As many as it takes to fill every thread of old: each with as many dead names as an asker may have.
+TEST(Resolver, DeadNamesOfManyHoldUpNobody) {
+  constexpr size_t kAskers = limits::kMaxSlowLookUps / limits::kMaxResolverThreadsPerAsker;
+  runtime::Loop loop;
+  Gate gate;
+  Resolver resolver(loop, 1h, gate.AsLookUp(), 2s, {.slow = 1ms});
+  std::vector<std::shared_ptr<void>> handles;
+  size_t dead = 0;
+  const auto ask = [&](size_t asker) {
+    for (size_t i = 0; i < 10; ++i) {
+      const std::string name = "dead" + std::to_string(asker) + "." + std::to_string(i);
+      handles.push_back(resolver.Resolve(std::to_string(asker), name, [&](Result<Addresses>) { ++dead; }));
+    }
+  };
+  for (size_t i = 0; i < kAskers; ++i) ask(i);
+  RunUntil(loop, [&] { return resolver.slow() == limits::kMaxSlowLookUps; });
+  bool found = false;
+  handles.push_back(resolver.Resolve("one more", "live.test", [&](Result<Addresses> r) { found = r.ok(); }));
+  RunUntil(loop, [&] { return found; });
+  EXPECT_TRUE(found);
+  EXPECT_EQ(dead, 0U);
+  EXPECT_EQ(gate.NamesAsked(), kAskers * limits::kMaxResolverThreadsPerAsker + 1) << "each has its places and no more";
+  // Still more of them are bounded too.
+  for (size_t i = kAskers; i < kAskers + 10; ++i) ask(i);
+  for (int i = 0; i < 10; ++i) loop.RunFor(5ms);
+  EXPECT_EQ(resolver.slow(), limits::kMaxSlowLookUps);
+  EXPECT_LE(gate.NamesAsked(), limits::kMaxSlowLookUps + limits::kMaxResolverThreads + 1);
+  gate.Open();
+  RunUntil(loop, [&] { return dead == (kAskers + 10) * 10; });
+  EXPECT_EQ(dead, (kAskers + 10) * 10);
+  EXPECT_EQ(resolver.slow(), 0U);
+}
+
+TEST(Resolver, DoesNotAskAgainForANameThatNobodyAnsweredFor) {
+  runtime::Loop loop;
+  Gate gate;
+  bool dead = true;
+  const auto look_up = [&](const std::string& name) -> Result<Addresses> {
+    Result<Addresses> found = gate.LookUp(name);
+    return dead ? Unavailable(name + ": no server answered") : found;
+  };
+  std::optional<Result<Addresses>> answer;
+  const auto ask = [&](Resolver& resolver, const std::string& asker) {
+    answer.reset();
+    return resolver.Resolve(asker, "dead.test", [&](Result<Addresses> r) { answer = std::move(r); });
+  };
+  {
+    Resolver resolver(loop, 1h, look_up, 2s, {.slow = 1ms, .dead_first = 1h, .dead_most = 1h});
+    auto handle = ask(resolver, "one");
+    RunUntil(loop, [&] { return resolver.slow() == 1; });
+    gate.Open();
+    RunUntil(loop, [&] { return answer.has_value(); });
+    EXPECT_EQ(gate.Asked("dead.test"), 1U);
+    handle = ask(resolver, "one");
+    RunUntil(loop, [&] { return answer.has_value(); });
+    EXPECT_EQ(answer->error().code(), ErrorCode::kUnavailable);
+    EXPECT_EQ(gate.Asked("dead.test"), 1U);
+    handle = ask(resolver, "another");
+    RunUntil(loop, [&] { return answer.has_value(); });
+    EXPECT_EQ(gate.Asked("dead.test"), 2U) << "what one asker found out is no other's";
+  }
+  // In time it is asked for again, and forgotten once it answers. So is one whose asker did not wait for the end.
+  gate.open = false;
+  Resolver resolver(loop, 20ms, look_up, 0ms, {.slow = 1ms, .dead_first = 5ms, .dead_most = 1h});
+  auto handle = ask(resolver, "one");
+  RunUntil(loop, [&] { return answer.has_value(); });
+  EXPECT_EQ(answer->error().code(), ErrorCode::kDeadlineExceeded);
+  EXPECT_EQ(resolver.dead(), 1U);
+  dead = false;
+  gate.Open();
+  RunUntil(loop, [&] { return resolver.dead() == 0; });
+  EXPECT_EQ(resolver.dead(), 0U);
+  handle = ask(resolver, "one");
+  RunUntil(loop, [&] { return answer.has_value(); });
+  EXPECT_TRUE(answer->ok());
+}
+
+TEST(Resolver, BoundsTheDeadNamesItRemembers) {
+  runtime::Loop loop;
+  Resolver resolver(loop, 1h,
+                    [](const std::string& name) -> Result<Addresses> {
+                      std::this_thread::sleep_for(2ms);
+                      return Unavailable(name);
+                    },
+                    2s, {.slow = 0ms, .dead_first = 1h, .dead_most = 1h});
+  size_t asked = 0, answered = 0;
+  std::vector<std::shared_ptr<void>> handles;
+  const auto ask = [&](size_t more) {
+    for (const size_t end = asked + more; asked < end; ++asked) {
+      handles.push_back(
+          resolver.Resolve(std::to_string(asked % 16), std::to_string(asked), [&](Result<Addresses>) { ++answered; }));
+    }
+    RunUntil(loop, [&] { return answered == asked; });
+  };
+  while (resolver.dead() < limits::kMaxResolverDeadNames && asked < 50'000) ask(100);
+  ask(100);
+  EXPECT_EQ(answered, asked);
+  EXPECT_EQ(resolver.dead(), limits::kMaxResolverDeadNames);
+}
+
 TEST(Resolver, LooksUpANameOnceForAllWhoWaitAndKeepsItsAddresses) {
   runtime::Loop loop;
   Gate gate;
@@ -192,7 +293,7 @@ TEST(Resolver, BoundsWhatWaits) {
   Gate gate;
   size_t answered = 0, refused = 0;
   std::vector<std::shared_ptr<void>> handles;
-  Resolver resolver(loop, 1h, gate.AsLookUp());
+  Resolver resolver(loop, 1h, gate.AsLookUp(), 2s, {.slow = 1h});
   const auto ask = [&](const std::string& asker, size_t times) {
     for (size_t i = 0; i < times; ++i) {
       handles.push_back(resolver.Resolve(asker, "dead" + std::to_string(i), [&](Result<Addresses> r) {

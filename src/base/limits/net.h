@@ -8,8 +8,10 @@ namespace hexr::limits {
 
 inline constexpr size_t kMaxUnsentBytes = 256 * 1024;            // kept for a peer that does not read
 inline constexpr size_t kMaxHttpUnsentBytes = 32 * 1024 * 1024;  // likewise, where whole messages are written at once
-inline constexpr size_t kMaxResolverThreads = 4;
-inline constexpr size_t kMaxResolverThreadsPerAsker = 2;
+inline constexpr size_t kMaxResolverThreads = 4;                 // with names that are not slow
+inline constexpr size_t kMaxSlowLookUps = 28;                    // beside them, with a thread each
+inline constexpr size_t kMaxResolverThreadsPerAsker = 2;         // slow or not
+inline constexpr size_t kMaxResolverDeadNames = 1024;            // that are not asked for again for a while
 inline constexpr size_t kMaxResolverNamesKept = 1024;            // with their addresses, for a few seconds
 inline constexpr size_t kMaxResolverQueue = 1024;                // requests that wait for names
 inline constexpr size_t kMaxResolverQueuePerAsker = 512;         // of them; as many as an instance has connections
