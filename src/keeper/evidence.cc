@@ -72,9 +72,8 @@ Result<std::unique_ptr<Evidence>> Evidence::Start(EvidenceOptions options, const
   }
   Evidence* self = e.get();
   e->loop_.Post([self] {
-    self->watch_ = self->loop_.Watch(self->inotify_.get(), [self] { self->OnInotify(); });
     self->Poll();
-    self->Tell();
+    self->TellAll();
     if (self->witnesses_) self->AskWitnesses();
     if (self->options_.text_retention) self->EraseExpired();
   });
@@ -133,16 +132,23 @@ void Evidence::Changed(const std::string& log) {
   ReadSoon(kGather);
 }
 
+// Each record is an event. Until Poll they gather with the kernel, and wake nobody.
 void Evidence::OnInotify() {
+  DrainInotify();
+  watch_ = runtime::FdWatch();
+  ReadSoon(kGather);
+}
+
+void Evidence::DrainInotify() {
   alignas(inotify_event) char events[4096];
   for (ssize_t n = 0; (n = read(inotify_.get(), events, sizeof events)) > 0;) {
     for (ssize_t at = 0; at < n;) {
       const auto& event = *reinterpret_cast<const inotify_event*>(events + at);
       at += static_cast<ssize_t>(sizeof event + event.len);
       if ((event.mask & IN_Q_OVERFLOW) != 0) {
-        for (const auto& [watch, log] : watched_) Changed(log);  // the kernel has forgotten which
+        for (const auto& [watch, log] : watched_) changed_.insert(log);  // the kernel has forgotten which
       } else if (const auto log = watched_.find(event.wd); log != watched_.end()) {
-        Changed(log->second);
+        changed_.insert(log->second);
       }
     }
   }
@@ -154,16 +160,21 @@ void Evidence::ReadSoon(std::chrono::milliseconds delay) {
 
 // What is not read yet can be rewritten by a process that is taken over: only checkpoints wait for their interval.
 void Evidence::Poll() {
+  DrainInotify();
+  if (!watch_) watch_ = loop_.Watch(inotify_.get(), [this] { OnInotify(); });
   const ledger::Ledger::Turn turn = ledger_->Poll(std::exchange(changed_, {}));
   if (turn.progress.more) ReadSoon(std::chrono::milliseconds(0));
   if (!turn.status.ok()) {
     hexr::Log(LogLevel::kError, "ledger.poll_failed", {{"error", turn.status.error()}});
-    commit_timer_ = loop_.After(kRetry, [this] { Poll(); });
-  } else if (turn.progress.due) {
-    commit_timer_ =
-        loop_.After(std::max(*turn.progress.due - clock_.Mono(), std::chrono::nanoseconds(0)), [this] { Poll(); });
   }
-  if (turn.progress.committed) Tell();
+  if (turn.progress.due || !turn.status.ok()) {
+    std::chrono::nanoseconds wait = kRetry;
+    if (turn.progress.due)
+      wait = std::clamp<std::chrono::nanoseconds>(*turn.progress.due - clock_.Mono(), std::chrono::nanoseconds(0),
+                                                  turn.status.ok() ? std::chrono::nanoseconds::max() : wait);
+    commit_timer_ = loop_.After(wait, [this] { Poll(); });
+  }
+  Tell(turn.committed);
 }
 
 void Evidence::AskWitnesses() {
@@ -172,7 +183,7 @@ void Evidence::AskWitnesses() {
     if (!name.empty()) tenant = IdSegment::Parse(name).value();
     if (const auto of = ledger_->Of(tenant); of.ok()) witnesses_->Tick(name, **of);
   }
-  Tell();
+  TellAll();
   witness_timer_ = loop_.After(kWitnessTick, [this] { AskWitnesses(); });
 }
 
@@ -199,22 +210,35 @@ void Evidence::PostFromLedger(const std::string& url, std::string body, Witnesse
   });
 }
 
-void Evidence::Tell() {
+void Evidence::Tell(const std::vector<std::string>& names) {
   Told now;
-  for (const auto& [name, log] : logs_) {
+  for (const std::string& name : names) {
     std::optional<IdSegment> tenant;
     if (!name.empty()) tenant = IdSegment::Parse(name).value();
     const auto of = ledger_->Of(tenant);
     if (!of.ok()) continue;
     const uint64_t size = (*of)->sequencer().log().committed().size;
     auto& [known, since] = sizes_[name];
-    if (known != size || since == WallTime{}) since = clock_.Wall();
+    if (known == size && since != WallTime{}) continue;
+    since = clock_.Wall();
     known = size;
+    now.sizes.emplace(name, std::pair(size, since));
   }
-  now.sizes = sizes_;
-  if (witnesses_) now.witnesses = witnesses_->States();
+  if (!now.sizes.empty()) SendTold(std::move(now));
+}
+
+void Evidence::TellAll() {
+  std::vector<std::string> names;
+  for (const auto& [name, log] : logs_) names.push_back(name);
+  Tell(names);
+  if (witnesses_) SendTold({.witnesses = witnesses_->States()});
+}
+
+void Evidence::SendTold(Told now) {
   keeper_loop_.Post([this, alive = std::weak_ptr<bool>(alive_), now = std::move(now)]() mutable {
-    if (!alive.expired()) told_ = std::move(now);
+    if (alive.expired()) return;
+    for (const auto& [name, size] : now.sizes) told_.sizes[name] = size;
+    if (now.witnesses) told_.witnesses = std::move(now.witnesses);
   });
 }
 
@@ -396,7 +420,9 @@ void Evidence::EraseTexts(const std::optional<IdSegment>& tenant, ledger::TextSe
           ASSIGN_OR_RETURN(ledger::TenantLedger* const t, ledger_->Of(tenant));
           return t->Erase(which);
         };
-        keeper_loop_.Post([alive, erased = erase(), done = std::move(done)]() mutable {
+        auto result = erase();
+        Tell({NameOf(tenant)});
+        keeper_loop_.Post([alive, erased = std::move(result), done = std::move(done)]() mutable {
           if (!alive.expired()) done(std::move(erased));
         });
       });
@@ -409,7 +435,7 @@ std::vector<Evidence::LogInfo> Evidence::logs() const {
     if (const auto told = told_.sizes.find(name); told != told_.sizes.end()) {
       std::tie(info.size, info.checkpoint_at) = told->second;
     }
-    for (const WitnessState& w : told_.witnesses) {
+    for (const WitnessState& w : told_.witnesses.value_or(std::vector<WitnessState>())) {
       if (w.tenant == name) info.witnesses.push_back(w);
     }
     out.push_back(std::move(info));

@@ -113,6 +113,11 @@ class Evidence {
     std::vector<Waiting> waiting = {};      // for another journal
   };
 
+  struct Told {
+    std::map<std::string, std::pair<uint64_t, WallTime>> sizes = {};  // those that have changed
+    std::optional<std::vector<WitnessState>> witnesses = {};
+  };
+
   Evidence(EvidenceOptions options, State& state, runtime::Loop& loop, const Clock& clock);
   Status Open(const std::optional<IdSegment>& tenant);
   Log* Find(const std::optional<IdSegment>& tenant);
@@ -129,13 +134,16 @@ class Evidence {
   // Something has happened in a log's folder of journals.
   void Changed(const std::string& log);
   void OnInotify();
+  void DrainInotify();
   void Poll();
   void AskWitnesses();
   void EraseExpired();
   // From the ledger's thread to a witness, by way of the keeper's loop, and back.
   void PostFromLedger(const std::string& url, std::string body, Witnesses::OnAnswer done);
-  // Tells the keeper's loop how far the logs are.
-  void Tell();
+  // Tells the keeper's loop how far logs are: these, or all of them and the witnesses.
+  void Tell(const std::vector<std::string>& names);
+  void TellAll();
+  void SendTold(Told now);
 
   EvidenceOptions options_;
   State& state_;
@@ -145,10 +153,6 @@ class Evidence {
   ledger::Repeats repeats_{limits::kNotesPerSecond};
   runtime::Timer repeats_timer_;
   std::shared_ptr<bool> alive_;  // answers that come after the end are dropped
-  struct Told {
-    std::map<std::string, std::pair<uint64_t, WallTime>> sizes;
-    std::vector<WitnessState> witnesses;
-  };
   Told told_;
   // The ledger thread's, once it runs.
   std::optional<ledger::Ledger> ledger_;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "crypto/digest.h"
 #include "ledger/sealed_text_store.h"
@@ -9,6 +11,9 @@
 namespace hexr::ledger {
 
 namespace {
+
+// A full disk is tried again this often.
+constexpr std::chrono::milliseconds kCommitRetry{500};
 
 // "node", or "tenants/T": a tenant may have any name, "node" too.
 std::string Place(std::string_view tenant) {
@@ -121,7 +126,8 @@ Status Ledger::Destroy(const IdSegment& tenant) {
 
 Ledger::Turn Ledger::Poll() {
   Turn turn;
-  for (auto& [name, log] : logs_) PollOne(name, *log, turn);
+  for (auto& [name, log] : logs_) ReadOne(name, *log, turn);
+  CommitDue(logs_.size(), turn);
   return turn;
 }
 
@@ -129,31 +135,59 @@ Ledger::Turn Ledger::Poll(const std::set<std::string>& changed) {
   Turn turn;
   const MonoTime now = clock_->Mono();
   for (auto& [name, log] : logs_) {
-    if (changed.contains(name) || log->again_ || (log->due_ && *log->due_ <= now))
-      PollOne(name, *log, turn);
-    else
-      turn.NoteDue(log->due_);
+    if (changed.contains(name) || log->again_ || (log->due_ && *log->due_ <= now)) ReadOne(name, *log, turn);
   }
+  CommitDue(1, turn);
   return turn;
 }
 
-void Ledger::Turn::NoteDue(const std::optional<MonoTime>& due) {
-  if (due && (!progress.due || *due < *progress.due)) progress.due = due;
-}
-
-void Ledger::PollOne(const std::string& name, TenantLedger& log, Turn& turn) {
-  const Result<Sequencer::Progress> one = log.sequencer_->Poll();
+void Ledger::ReadOne(const std::string& name, TenantLedger& log, Turn& turn) {
+  // Until its commit is through there is nothing to read; then all of it.
+  if (log.sequencer_->commit_failed()) return;
+  const Result<Sequencer::Progress> one = log.sequencer_->Read();
   log.again_ = !one.ok() || one->more;
   if (!one.ok()) {
     if (turn.status.ok()) turn.status = one.error().WithContext(Place(name));
     return;
   }
   log.due_ = one->due;
-  Sequencer::Progress& all = turn.progress;
-  all.records += one->records;
-  all.more = all.more || one->more;
-  all.committed = all.committed || one->committed;
-  turn.NoteDue(one->due);
+  turn.progress.records += one->records;
+  turn.progress.more = turn.progress.more || one->more;
+}
+
+void Ledger::CommitDue(size_t most, Turn& turn) {
+  const MonoTime now = clock_->Mono();
+  const auto when = [now](const TenantLedger& log) -> std::optional<MonoTime> {
+    if (log.retry_at_) return log.retry_at_;
+    if (log.sequencer_->commit_due()) return std::min(log.due_.value_or(now), now);
+    return log.due_ > now ? log.due_ : std::nullopt;
+  };
+  std::vector<std::pair<MonoTime, std::string>> due;
+  for (const auto& [name, log] : logs_) {
+    if (const auto at = when(*log); at && *at <= now) due.emplace_back(*at, name);
+  }
+  std::sort(due.begin(), due.end());
+  for (const auto& [at, name] : due) {
+    TenantLedger& log = *logs_.at(name);
+    if (turn.committed.size() == most) break;
+    const bool again = log.sequencer_->commit_failed();
+    if (const Status s = log.sequencer_->Commit(); !s.ok()) {
+      if (turn.status.ok()) turn.status = s.error().WithContext(Place(name));
+      if (log.sequencer_->commit_failed()) {
+        log.retry_at_ = clock_->Mono() + kCommitRetry;
+        continue;
+      }
+    }
+    turn.committed.push_back(name);
+    log.retry_at_.reset();
+    log.due_.reset();
+    if (again) log.again_ = turn.progress.more = true;  // nothing was read meanwhile
+  }
+  turn.progress.committed = !turn.committed.empty();
+  for (const auto& [name, log] : logs_) {
+    const auto at = when(*log);
+    if (at && (!turn.progress.due || *at < *turn.progress.due)) turn.progress.due = at;
+  }
 }
 
 Status Ledger::Flush() {

@@ -57,8 +57,9 @@ class TenantLedger {
   std::unique_ptr<DirectoryStorage> storage_;
   std::unique_ptr<TextStore> texts_;
   std::unique_ptr<Sequencer> sequencer_;
-  bool again_ = false;  // the last poll left something, or failed
+  bool again_ = false;  // the last reading left something, or failed
   std::optional<MonoTime> due_;
+  std::optional<MonoTime> retry_at_;  // of a commit that failed
 };
 
 class Ledger {
@@ -70,15 +71,17 @@ class Ledger {
   // The log of a tenant, or the node's own. Made when it is not there. The pointer is valid while the ledger is.
   Result<TenantLedger*> Of(const std::optional<IdSegment>& tenant);
 
-  // Polls every log. One that fails does not keep the others waiting: `progress` is theirs, `status` the first error.
+  // One log that fails does not keep the others waiting: `progress` is theirs, `status` the first error.
   struct Turn {
     Sequencer::Progress progress;
     Status status;
-    void NoteDue(const std::optional<MonoTime>& due);
+    std::vector<std::string> committed = {};  // the logs that have a new checkpoint
   };
+  // Reads every log, and publishes what is due.
   Turn Poll();
-  // The same for the logs of these tenants ("" for the node's), where something has happened to a journal, and for
-  // those that have a checkpoint due or something left from the last time.
+  // Reads the logs of these tenants ("" for the node's), where something has happened to a journal, and those that have
+  // a checkpoint due or something left from the last time. Then publishes one checkpoint, the one that is due the
+  // longest: whose journals are to be read waits for one log's disk, not for those of all.
   Turn Poll(const std::set<std::string>& changed);
   Status Flush();
 
@@ -96,7 +99,8 @@ class Ledger {
  private:
   Ledger(LedgerOptions options, crypto::Secret master, const Clock& clock, Random& random)
       : options_(std::move(options)), master_(std::move(master)), clock_(&clock), random_(&random) {}
-  static void PollOne(const std::string& name, TenantLedger& log, Turn& turn);
+  static void ReadOne(const std::string& name, TenantLedger& log, Turn& turn);
+  void CommitDue(size_t most, Turn& turn);
   crypto::Secret Derive(std::string_view origin, std::string_view purpose) const;
 
   LedgerOptions options_;

@@ -92,7 +92,49 @@ TEST_F(LedgerTest, OnlyLogsThatChangedOrAreDueAreLookedAt) {
   const Ledger::Turn due = ledger.Poll(std::set<std::string>{});
   EXPECT_TRUE(due.progress.committed);
   EXPECT_EQ(due.progress.records, 1u) << "whose turn it is is read as well";
+  // One checkpoint a turn: what is written meanwhile is read before the next one.
+  EXPECT_EQ(due.committed.size(), 1u);
+  ASSERT_TRUE(due.progress.due && *due.progress.due <= clock_.Mono());
+  ASSERT_TRUE(writers[0]->Append(TestEvent(1, 2)).ok());
+  const Ledger::Turn next = ledger.Poll({"acme"});
+  EXPECT_EQ(next.progress.records, 1u);
+  EXPECT_EQ(next.committed.size(), 1u);
+  EXPECT_EQ(ledger.Poll(std::set<std::string>{}).committed.size(), 1u);  // acme's, other's and the node's are all there
   EXPECT_FALSE(ledger.Poll(std::set<std::string>{}).progress.due.has_value());
+}
+
+// A log whose disk gives way is tried again, and is nobody else's trouble.
+TEST_F(LedgerTest, ALogThatCannotBeCommittedKeepsNobodyWaiting) {
+  Ledger ledger = Open();
+  for (const char* tenant : {"acme", "other"}) ASSERT_TRUE(ledger.Of(IdSegment::Parse(tenant).value()).ok());
+  ASSERT_TRUE(ledger.Flush().ok());
+  std::vector<std::unique_ptr<JournalWriter>> writers;
+  for (const char* tenant : {"acme", "other"}) {
+    NewJournal journal =
+        ledger.Of(IdSegment::Parse(tenant).value()).value()->sequencer().OpenJournal("gateway/x").value();
+    writers.push_back(
+        JournalWriter::Open(std::move(journal.fd), std::move(journal.ticket), SyncPolicy::kWritten).value());
+  }
+  const std::string state = folder_.path() + "/ledger/journals/tenants/acme/state";
+  std::filesystem::remove(state);
+  std::filesystem::create_directory(state);  // no file can take its place
+  ledger.Poll({"acme", "other"});
+  clock_.Advance(std::chrono::seconds(1));
+  Ledger::Turn turn = ledger.Poll(std::set<std::string>{});
+  EXPECT_FALSE(turn.status.ok());
+  EXPECT_EQ(turn.committed, std::vector<std::string>{"other"});
+  ASSERT_TRUE(turn.progress.due.has_value());
+  EXPECT_GT(*turn.progress.due, clock_.Mono()) << "not at once";
+  EXPECT_TRUE(ledger.Poll(std::set<std::string>{}).status.ok());
+  ASSERT_TRUE(writers[0]->Append(TestEvent(1, 1)).ok());
+  EXPECT_EQ(ledger.Poll({"acme"}).progress.records, 0u) << "what follows waits for the commit";
+  std::filesystem::remove(state);
+  clock_.Advance(*turn.progress.due - clock_.Mono());
+  turn = ledger.Poll(std::set<std::string>{});
+  EXPECT_TRUE(turn.status.ok());
+  EXPECT_EQ(turn.committed, std::vector<std::string>{"acme"});
+  EXPECT_TRUE(turn.progress.more);
+  EXPECT_EQ(ledger.Poll(std::set<std::string>{}).progress.records, 1u);
 }
 
 // The pages of texts are not read at start; a damaged one is found with the text that is on it.

@@ -88,7 +88,11 @@ Status Sequencer::Recover() {
       return Error(ErrorCode::kDataLoss, "there are journals and no state that says what is in the log already");
     }
   }
-  committed_ = snapshot;
+  committed_ = BeginSnapshot(snapshot.log_size);
+  for (const auto& [writer, journal] : snapshot.journals) {
+    AddJournal(writer, journal, committed_);
+    committed_ends_.emplace(writer, journal.end);
+  }
   Body body;
   RecordAboutLog(std::move(body.Set("event", Code("sequencer_started")).Set("size", log_.size())));
   return AdoptJournals(snapshot);
@@ -108,10 +112,7 @@ Status Sequencer::AdoptJournals(const SequencerSnapshot& snapshot) {
 Status Sequencer::AddTail(const std::string& writer, const JournalState* state) {
   Tail tail;
   if (state != nullptr) {
-    tail.label = state->label;
-    tail.counts = state->counts;
-    tail.position = state->position;
-    tail.end = state->end;
+    static_cast<JournalState&>(tail) = *state;
     if (tail.end != JournalEnd::kOpen) {
       tails_.emplace(writer, std::move(tail));
       return Ok();
@@ -352,21 +353,29 @@ Status Sequencer::ReadTail(const std::string& writer, Tail& tail, Progress& prog
 }
 
 Result<Sequencer::Progress> Sequencer::Poll() {
+  const bool again = commit_failed_;
+  if (again) RETURN_IF_ERROR(Commit());
+  ASSIGN_OR_RETURN(Progress progress, Read());
+  progress.committed = again;
+  if (commit_due()) {
+    RETURN_IF_ERROR(Commit());
+    progress.committed = true;
+    progress.due.reset();
+  }
+  return progress;
+}
+
+Result<Sequencer::Progress> Sequencer::Read() {
   Progress progress;
   // After a failed commit nothing new is read until it is through: the state on disk knows two sizes of the log.
-  if (commit_failed_) {
-    RETURN_IF_ERROR(Commit());
-    progress.committed = true;
-  }
+  if (commit_failed_) return progress;
+  Status failed;  // one journal that cannot be read keeps no other waiting
   for (auto& [writer, tail] : tails_) {
     if (tail.end != JournalEnd::kOpen) continue;
-    RETURN_IF_ERROR(ReadTail(writer, tail, progress));
+    if (Status one = ReadTail(writer, tail, progress); !one.ok() && failed.ok()) failed = std::move(one);
   }
   if (log_.pending() > 0 && !pending_since_) pending_since_ = clock_.Mono();
-  if (CommitDue()) {
-    RETURN_IF_ERROR(Commit());
-    progress.committed = true;
-  }
+  RETURN_IF_ERROR(failed);
   if (log_.pending() > 0) progress.due = *pending_since_ + options_.commit_interval;
   return progress;
 }
@@ -379,18 +388,17 @@ Status Sequencer::Flush() {
   return log_.pending() > 0 ? Commit() : Ok();
 }
 
-bool Sequencer::CommitDue() const {
+bool Sequencer::commit_due() const {
+  if (commit_failed_) return true;
   if (log_.pending() == 0) return false;
   return log_.pending() >= std::min(options_.commit_records, limits::kMaxPendingRecords) ||
-         pending_text_bytes_ >= kMaxPendingTextBytes || clock_.Mono() >= *pending_since_ + options_.commit_interval;
+         pending_text_bytes_ >= kMaxPendingTextBytes ||
+         (pending_since_ && clock_.Mono() >= *pending_since_ + options_.commit_interval);
 }
 
-SequencerSnapshot Sequencer::Snapshot() const {
-  SequencerSnapshot snapshot{.log_size = log_.size(), .journals = {}};
-  for (const auto& [writer, tail] : tails_) {
-    snapshot.journals.emplace(
-        writer, JournalState{.label = tail.label, .position = tail.position, .end = tail.end, .counts = tail.counts});
-  }
+std::string Sequencer::Snapshot() const {
+  std::string snapshot = BeginSnapshot(log_.size());
+  for (const auto& [writer, tail] : tails_) AddJournal(writer, tail, snapshot);
   return snapshot;
 }
 
@@ -401,13 +409,16 @@ Status Sequencer::Commit() {
     pending_texts_.clear();
     pending_text_bytes_ = 0;
   }
-  SequencerSnapshot next = Snapshot();
+  const uint64_t size = log_.size();
+  std::string next = Snapshot();
   RETURN_IF_ERROR(
-      folder_.Replace(kStatePath, SealSnapshots({committed_, next}, state_key_, log_.committed().origin, random_)));
+      folder_.Replace(kStatePath, SealSnapshots(committed_ + next, state_key_, log_.committed().origin, random_)));
   const Status published = log_.Commit();
-  if (log_.committed().size != next.log_size) return published;
+  if (log_.committed().size != size) return published;
   commit_failed_ = false;
   committed_ = std::move(next);
+  committed_ends_.clear();
+  for (const auto& [writer, tail] : tails_) committed_ends_.emplace(writer, tail.end);
   pending_since_.reset();
   committed_at_ = clock_.Mono();
   RETURN_IF_ERROR(published);  // published, and something after it failed
@@ -417,14 +428,14 @@ Status Sequencer::Commit() {
 Status Sequencer::RemoveClosed() {
   // Only what a published checkpoint covers: a journal whose end is in the snapshot that is on disk.
   for (auto at = tails_.begin(); at != tails_.end();) {
-    const auto state = committed_.journals.find(at->first);
-    if (state == committed_.journals.end() || state->second.end == JournalEnd::kOpen) {
+    const auto end = committed_ends_.find(at->first);
+    if (end == committed_ends_.end() || end->second == JournalEnd::kOpen) {
       ++at;
       continue;
     }
     const std::string path = JournalPath(at->first);
     const std::string aside = path + std::string(kAsideSuffix);
-    const bool aside_wanted = state->second.end == JournalEnd::kPutAside;
+    const bool aside_wanted = end->second == JournalEnd::kPutAside;
     const int failed = aside_wanted ? ::rename(path.c_str(), aside.c_str()) : ::unlink(path.c_str());
     if (failed != 0 && errno != ENOENT) return ErrnoError("put away " + path, errno);
     at = tails_.erase(at);

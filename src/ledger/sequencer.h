@@ -54,6 +54,12 @@ class Sequencer {
     std::optional<MonoTime> due = {};  // when what was read has to be in a checkpoint: Poll again then
   };
   Result<Progress> Poll();
+  // Poll in its two halves, for who has other logs to look after in between. Read reads nothing while a commit that has
+  // failed is not through.
+  Result<Progress> Read();
+  bool commit_due() const;
+  bool commit_failed() const { return commit_failed_; }
+  Status Commit();
   // Poll until the journals are read to their ends, then a checkpoint.
   Status Flush();
 
@@ -61,13 +67,9 @@ class Sequencer {
   const TileLog& log() const { return log_; }
 
  private:
-  struct Tail {
-    std::string label;
+  struct Tail : JournalState {
     std::optional<JournalReader> reader;  // absent: closed before this start
-    std::map<std::string, uint64_t, std::less<>> counts;
-    JournalPosition position;
-    JournalEnd end = JournalEnd::kOpen;
-    std::string spiffe_id;  // the last one that was checked in full
+    std::string spiffe_id;                // the last one that was checked in full
   };
 
   Sequencer(SequencerOptions options, DirectoryStorage folder, std::string journals, crypto::Secret master,
@@ -87,10 +89,8 @@ class Sequencer {
 
   Status MakeRoomFor(std::string_view label);
   size_t JournalsOf(std::string_view label) const;
-  bool CommitDue() const;
-  Status Commit();
   Status RemoveClosed();
-  SequencerSnapshot Snapshot() const;
+  std::string Snapshot() const;
   std::string JournalPath(const std::string& writer) const { return journals_ + "/" + writer + ".journal"; }
 
   const SequencerOptions options_;
@@ -107,7 +107,8 @@ class Sequencer {
   std::string own_writer_;  // this life of the sequencer, as a writer of the log
   uint64_t own_count_ = 0;
   std::map<std::string, Tail> tails_;
-  SequencerSnapshot committed_;
+  std::string committed_;                             // the snapshot of the last checkpoint
+  std::map<std::string, JournalEnd> committed_ends_;  // and how its journals were, by writer
   std::vector<StoredText> pending_texts_;
   size_t pending_text_bytes_ = 0;
   std::optional<MonoTime> pending_since_;

@@ -53,21 +53,19 @@ bool ParseJournal(const std::vector<std::string_view>& words, JournalState& out)
 
 }  // namespace
 
-Bytes SealSnapshots(const std::vector<SequencerSnapshot>& snapshots, const crypto::AeadKey& key, std::string_view log,
-                    Random& random) {
-  std::string text;
-  auto to = std::back_inserter(text);
-  for (const SequencerSnapshot& snapshot : snapshots) {
-    fmt::format_to(to, "log {}\n", snapshot.log_size);
-    for (const auto& [writer, journal] : snapshot.journals) {
-      fmt::format_to(to, "journal {} {} {} {} {} {}\n", writer, journal.position.offset, journal.position.counter,
-                     HexEncode(journal.position.chain), kEnds[static_cast<size_t>(journal.end)], journal.label);
-      for (const auto& [instance, count] : journal.counts) {
-        fmt::format_to(to, "count {} {}\n", instance.empty() ? kNoInstance : std::string_view(instance), count);
-      }
-    }
+std::string BeginSnapshot(uint64_t log_size) { return fmt::format("log {}\n", log_size); }
+
+void AddJournal(std::string_view writer, const JournalState& journal, std::string& snapshot) {
+  auto to = std::back_inserter(snapshot);
+  fmt::format_to(to, "journal {} {} {} {} {} {}\n", writer, journal.position.offset, journal.position.counter,
+                 HexEncode(journal.position.chain), kEnds[static_cast<size_t>(journal.end)], journal.label);
+  for (const auto& [instance, count] : journal.counts) {
+    fmt::format_to(to, "count {} {}\n", instance.empty() ? kNoInstance : std::string_view(instance), count);
   }
-  return key.Seal(AsBytes(text), Context(log), random);
+}
+
+Bytes SealSnapshots(std::string_view snapshots, const crypto::AeadKey& key, std::string_view log, Random& random) {
+  return key.Seal(AsBytes(snapshots), Context(log), random);
 }
 
 Result<std::vector<SequencerSnapshot>> OpenSnapshots(ByteView sealed, const crypto::AeadKey& key,

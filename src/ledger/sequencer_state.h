@@ -33,9 +33,12 @@ struct SequencerSnapshot {
   bool operator==(const SequencerSnapshot&) const = default;
 };
 
-// `log` is the log's origin: a state opens for its own log only.
-Bytes SealSnapshots(const std::vector<SequencerSnapshot>& snapshots, const crypto::AeadKey& key, std::string_view log,
-                    Random& random);
+// A snapshot's text, journal by journal in the order of their writers.
+std::string BeginSnapshot(uint64_t log_size);
+void AddJournal(std::string_view writer, const JournalState& journal, std::string& snapshot);
+
+// `snapshots`: such texts, one behind the other. `log` is the log's origin: a state opens for its own log only.
+Bytes SealSnapshots(std::string_view snapshots, const crypto::AeadKey& key, std::string_view log, Random& random);
 // DATA_LOSS: not sealed by this key for this log, or of another form.
 Result<std::vector<SequencerSnapshot>> OpenSnapshots(ByteView sealed, const crypto::AeadKey& key, std::string_view log);
 

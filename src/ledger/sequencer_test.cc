@@ -109,6 +109,34 @@ TEST_F(SequencerTest, RecordsAndTextsReachTheirPlaces) {
   EXPECT_FALSE(std::filesystem::exists(JournalPath())) << "a journal that is in the log is removed";
 }
 
+// An operator or NTP sets the clock, back and far ahead: order and intervals do not hang on it.
+TEST_F(SequencerTest, AClockThatIsSetChangesNoOrderAndNoInterval) {
+  auto sequencer = Open();
+  auto writer = Writer(*sequencer);
+  ASSERT_TRUE(sequencer->Flush().ok());
+  uint64_t number = 0;
+  for (const std::chrono::nanoseconds step : {std::chrono::hours(0), std::chrono::hours(-5), std::chrono::hours(900)}) {
+    clock_.StepWall(step);
+    Event event = TestEvent(1, ++number);
+    event.time = clock_.Wall();
+    ASSERT_TRUE(writer->Append(event).ok());
+    EXPECT_FALSE(sequencer->Poll()->committed);
+    clock_.Advance(std::chrono::milliseconds(999));
+    clock_.StepWall(-step);
+    EXPECT_FALSE(sequencer->Poll()->committed);
+    clock_.Advance(std::chrono::milliseconds(1));
+    EXPECT_TRUE(sequencer->Poll()->committed);
+  }
+  clock_.StepWall(std::chrono::hours(-5));
+  writer.reset();
+  ASSERT_TRUE(sequencer->Flush().ok());
+  sequencer.reset();
+  ASSERT_TRUE(Open()->Flush().ok()) << "and it opens again";
+  EXPECT_EQ(Numbers(Records()), (std::vector<uint64_t>{1, 2, 3}));
+  const VerifyReport report = VerifyLog(storage_, {.log_key = signer_.verifier()}).value();
+  EXPECT_EQ(report.problems_total, 0u) << ToJson(report);
+}
+
 TEST_F(SequencerTest, CommitsByTimeAndByNumber) {
   auto sequencer = Open();
   auto writer = Writer(*sequencer);
