@@ -1,6 +1,7 @@
 // One thing an agent wants to do, as the steps of the pipeline see it and fill it in. Belongs to the loop's thread.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -55,6 +56,9 @@ std::string_view DoorName(Door door);
 // What kind of thing is asked for (docs/policy/input.md: `service`).
 enum class Service : uint8_t { kEgress, kDns };
 std::string_view ServiceName(Service service);
+
+// The destination of a call that has not come as far as naming one; left out of its record.
+inline HostPort Nowhere() { return {IpAddress::FromBytes(std::array<uint8_t, 4>{}).value(), 0}; }
 
 struct Call {
   std::string id;  // decision_id: names this call in answers, records and logs

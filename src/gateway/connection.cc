@@ -3,6 +3,18 @@
 #include "base/log.h"
 
 namespace hexr::gateway {
+namespace {
+
+// For records after the fact: nothing is left to refuse; the journal stays broken, which denies what comes next.
+RecordSink::Done CountFailure(Shared& shared, const InstanceId& instance) {
+  return [&metrics = shared.metrics, instance](const Status& s) {
+    if (s.ok()) return;
+    ++metrics.record_failures;
+    Log(LogLevel::kError, "gateway.record_failed", {{"instance", instance}, {"error", s.error()}});
+  };
+}
+
+}  // namespace
 
 OpenCall::OpenCall(Shared& shared, std::shared_ptr<Call> call)
     : shared_(shared), call_(std::move(call)), started_(shared.clock.Mono()) {
@@ -20,7 +32,7 @@ void OpenCall::Close(ledger::Code how, uint64_t to_upstream, uint64_t from_upstr
   shared_.metrics.bytes_to_upstream += to_upstream;
   shared_.metrics.bytes_from_upstream += from_upstream;
   const Traffic traffic{to_upstream, from_upstream, shared_.clock.Mono() - started_};
-  shared_.recorder.Closed(*call_, how, traffic, CountFailure());
+  shared_.recorder.Closed(*call_, how, traffic, CountFailure(shared_, call_->instance->id));
 }
 
 void OpenCall::NoteHello(std::optional<HostName> sni, bool ech) {
@@ -32,16 +44,15 @@ void OpenCall::DenyAfterwards(Denial denial) {
   denial.decision_id = call_->id;
   shared_.metrics.Denied(denial.kind);
   call_->denial = std::move(denial);
-  shared_.recorder.Decided(*call_, CountFailure());
+  shared_.recorder.Decided(*call_, CountFailure(shared_, call_->instance->id));
 }
 
-// For records after the fact: nothing is left to refuse; the journal stays broken, which denies what comes next.
-RecordSink::Done OpenCall::CountFailure() {
-  return [&metrics = shared_.metrics, instance = call_->instance->id](const Status& s) {
-    if (s.ok()) return;
-    ++metrics.record_failures;
-    Log(LogLevel::kError, "gateway.record_failed", {{"instance", instance}, {"error", s.error()}});
-  };
+void RecordRefusal(ConnectionHost& host, Call& call, Denial denial) {
+  Shared& shared = host.shared();
+  call.id = shared.pipeline.MakeCallId();
+  denial.decision_id = call.id;
+  call.denial = std::move(denial);
+  shared.recorder.Decided(call, CountFailure(shared, call.instance->id));
 }
 
 std::shared_ptr<Call> MakeCall(ConnectionHost& host, Door door, HostPort destination, std::string action,

@@ -89,12 +89,15 @@ class OpenCall {
   void DenyAfterwards(Denial denial);
 
  private:
-  RecordSink::Done CountFailure();
   Shared& shared_;
   std::shared_ptr<Call> call_;
   MonoTime started_;
   bool closed_ = false;
 };
+
+// A call that ends before the pipeline: recorded as any denial is, and named, so that the agent's answer can name it
+// too.
+void RecordRefusal(ConnectionHost& host, Call& call, Denial denial);
 
 // A call of this connection, ready for the pipeline.
 std::shared_ptr<Call> MakeCall(ConnectionHost& host, Door door, HostPort destination, std::string action,

@@ -24,7 +24,12 @@ class Gateway::Journal final : public RecordSink {
  public:
   Journal(Metrics& metrics, UniqueFunction<void()> wants_replacement)
       : metrics_(metrics), wants_replacement_(std::move(wants_replacement)) {}
-  void Use(std::unique_ptr<RecordSink> sink) { sink_ = std::move(sink); }
+  // What the keeper answered: the first journal, or the one that follows.
+  Status Use(Message reply, const OpenSink& open) {
+    if (sink_) return sink_->Replace(std::move(reply));
+    ASSIGN_OR_RETURN(sink_, open(std::move(reply)));
+    return Ok();
+  }
   bool open() const { return sink_ != nullptr; }
 
   void Append(const ledger::Event& event, Done done) override {
@@ -36,13 +41,16 @@ class Gateway::Journal final : public RecordSink {
     if (WantsReplacement()) wants_replacement_();
   }
   bool WantsReplacement() const override { return !sink_ || sink_->WantsReplacement(); }
+  Status Replace(Message reply) override {
+    return sink_ ? sink_->Replace(std::move(reply)) : Unavailable("no journal");
+  }
   void EndInstance(const InstanceId& instance) override {
     if (sink_) sink_->EndInstance(instance);
   }
 
  private:
   Metrics& metrics_;
-  UniqueFunction<void()> wants_replacement_;  // sets a timer, so it may be called again and again
+  UniqueFunction<void()> wants_replacement_;  // called by every record until there is another one
   std::unique_ptr<RecordSink> sink_;
 };
 
@@ -52,7 +60,7 @@ Gateway::Gateway(GatewayParts parts, GatewayOptions options, UniqueFunction<void
       on_ready_(std::move(on_ready)),
       journal_(std::make_unique<Journal>(metrics_,
                                          [this] {
-                                           if (!journal_retry_.pending()) {
+                                           if (!opening_ && !journal_retry_.pending()) {
                                              journal_retry_ = parts_.loop.After(std::chrono::milliseconds(0),
                                                                                 [this] { AskForJournal(); });
                                            }
@@ -68,11 +76,7 @@ Gateway::Gateway(GatewayParts parts, GatewayOptions options, UniqueFunction<void
                       .decide = DecideWith(decider_),
                       .record = recorder_.AsStep(),
                       .connect = connector_.AsStep()}),
-      shared_{parts_.loop, parts_.clock, options_.deadlines, pipeline_, recorder_, metrics_, *this},
-      svids_(parts_.loop, parts_.clock, parts_.random,
-             [this](Envelope ask, UniqueFunction<void(Result<Message>)> done) {
-               IssueSvid(std::move(ask), std::move(done));
-             }) {}
+      shared_{parts_.loop, parts_.clock, options_.deadlines, pipeline_, recorder_, metrics_, *this} {}
 
 Gateway::~Gateway() = default;
 
@@ -108,15 +112,7 @@ void Gateway::OnPeer(const std::string& role, UniqueFd socket) {
         });
     opening_ = false;
     AskForJournal();
-    svids_.Retry();
   }
-}
-
-void Gateway::IssueSvid(Envelope ask, UniqueFunction<void(Result<Message>)> done) {
-  if (keeper_ && keeper_->open()) return keeper_->Call(std::move(ask), {}, limits::kNodeCallDeadline, std::move(done));
-  parts_.loop.Post([done = std::make_shared<UniqueFunction<void(Result<Message>)>>(std::move(done))] {
-    (*done)(Unavailable("there is no keeper"));
-  });
 }
 
 // The first journal, or another one for one that is full or broken: until it is there, the old one answers.
@@ -128,13 +124,7 @@ void Gateway::AskForJournal() {
   keeper_->Call(std::move(ask), {}, limits::kNodeCallDeadline, [this](Result<Message> reply) {
     opening_ = false;
     Status s = reply.ok() ? Ok() : Status(reply.error());
-    if (s.ok()) {
-      Result<std::unique_ptr<RecordSink>> sink = parts_.open_sink(std::move(reply).value());
-      if (sink.ok())
-        journal_->Use(std::move(sink).value());
-      else
-        s = sink.error();
-    }
+    if (s.ok()) s = journal_->Use(std::move(reply).value(), parts_.open_sink);
     if (!s.ok()) {
       Log(LogLevel::kError, "gateway.no_journal", {{"error", s.error()}});
       journal_retry_ = parts_.loop.After(std::chrono::milliseconds(500), [this] { AskForJournal(); });
@@ -261,7 +251,6 @@ Status Gateway::InstanceUp(const ::hexr::node::v1::InstanceUp& up, std::vector<U
 void Gateway::InstanceDown(const std::string& text, ledger::Code how) {
   const Result<InstanceId> id = InstanceId::Parse(text);
   if (!id.ok()) return;
-  svids_.Remove(*id);
   auto node = instances_.extract(*id);
   metrics_.instances = instances_.size();
   if (node.empty()) {

@@ -18,7 +18,6 @@
 #include "gateway/egress/connector.h"
 #include "gateway/egress/egress.h"
 #include "gateway/instance.h"
-#include "gateway/svids.h"
 #include "runtime/channel.h"
 
 namespace hexr::gateway {
@@ -53,8 +52,6 @@ class Gateway final : public OwnerFinder {
   // Accepts nothing new, lets what runs end until `deadline`, cuts the rest; `done` runs once.
   void Drain(std::chrono::milliseconds deadline, UniqueFunction<void()> done);
 
-  // What is to speak mTLS for an instance. Nothing asks yet: no connection of the gateway is mTLS so far.
-  Svids& svids() { return svids_; }
   const Metrics& metrics() const { return metrics_; }
   size_t connections() const;
 
@@ -68,7 +65,6 @@ class Gateway final : public OwnerFinder {
   void OnSpawner(runtime::Message message, runtime::Channel::Reply reply);
   void OnKeeper(runtime::Message message, runtime::Channel::Reply reply);
   void AskForJournal();
-  void IssueSvid(runtime::Envelope ask, UniqueFunction<void(Result<runtime::Message>)> done);
   void AskForInstances();
   Status InstanceUp(const ::hexr::node::v1::InstanceUp& up, std::vector<runtime::UniqueFd> fds);
   void InstanceDown(const std::string& id, ledger::Code how);
@@ -86,7 +82,6 @@ class Gateway final : public OwnerFinder {
   Connector connector_;
   Pipeline pipeline_;
   Shared shared_;
-  Svids svids_;
 
   std::unique_ptr<runtime::Channel> spawner_;
   std::unique_ptr<runtime::Channel> keeper_;

@@ -144,6 +144,27 @@ TEST_F(GatewayTest, WithoutAJournalNothingIsAllowed) {
   EXPECT_EQ(Read(agent.get()), "!");
   EXPECT_TRUE(records.empty());
   EXPECT_EQ(gateway->metrics().calls_denied[static_cast<size_t>(DenialKind::kUnavailable)], 1u);
+  // Another one was asked for, and the sink went on in it: taking the old one down would wait for the disk.
+  Until([&] { return journals > 1; });
+  fail_journal = false;
+  const UniqueFd again = net.Connect("93.184.200.1:5432");
+  EXPECT_EQ(Read(again.get()), "!");
+  EXPECT_FALSE(records.empty());
+  EXPECT_EQ(sinks, 1);
+}
+
+// While the keeper has not answered, however many records want another journal, it is asked once.
+TEST_F(GatewayTest, AsksForAJournalOnce) {
+  Start();
+  ASSERT_TRUE(BringUp(id, {{"capture", 5432}}, net).ok());
+  journal_silent = true;
+  fail_journal = true;
+  for (int i = 0; i < 5; ++i) {
+    const UniqueFd agent = net.Connect("93.184.216.34:5432");
+    EXPECT_EQ(Read(agent.get()), "!");
+  }
+  Until([&] { return journals > 1; });
+  EXPECT_EQ(journals, 2);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "base/limits/gateway.h"
 #include "base/log.h"
 #include "gateway/egress/http_door.h"
+#include "gateway/egress/http_request.h"
 #include "gateway/egress/tcp_door.h"
 #include "gateway/egress/tls_door.h"
 
@@ -49,10 +50,8 @@ void Instance::OnAccepted(const Listener& listener, runtime::UniqueFd socket) {
   const Result<Endpoint> destination = Endpoint::OfSocket(socket.get());
   if (!agent.ok() || !destination.ok()) return;  // gone already
   ++shared_.metrics.connections_accepted;
-  if (connections_.size() >= limits::kMaxConnectionsPerInstance) {
-    shared_.metrics.Denied(DenialKind::kLimit);
-    return Refuse(listener, std::move(socket));
-  }
+  if (connections_.size() >= limits::kMaxConnectionsPerInstance)
+    return Refuse(listener, std::move(socket), *destination);
   net::SendAtOnce(socket.get());
   auto lookup = std::make_shared<ProcessLookup>();
   // Asked before the first byte is read: once the agent has closed, nobody owns the socket.
@@ -64,10 +63,22 @@ void Instance::OnAccepted(const Listener& listener, runtime::UniqueFd socket) {
 }
 
 // Over the bound: an HTTP client is told, others are reset. Nothing is kept for it, so nothing waits for it either.
-void Instance::Refuse(const Listener& listener, runtime::UniqueFd socket) {
+void Instance::Refuse(const Listener& listener, runtime::UniqueFd socket, const Endpoint& destination) {
+  Door door = Door::kCapturedTcp;
+  if (SpeaksHttp(listener))
+    door = listener.kind == ListenerKind::kProxy ? Door::kProxyHttp : Door::kCapturedHttp;
+  else if (listener.kind == ListenerKind::kDnsTcp)
+    door = Door::kDns;
+  else if (listener.port == 443)
+    door = Door::kCapturedTls;
+  const Denial denial{DenialKind::kLimit, "connections", "this agent has too many connections open; close some first"};
+  const bool captured = listener.kind == ListenerKind::kCapture;
+  auto call =
+      MakeCall(*this, door, captured ? CapturedDestination(names_, destination, std::nullopt) : Nowhere(), "", nullptr);
+  shared_.metrics.Denied(denial.kind);
+  RecordRefusal(*this, *call, denial);
   if (SpeaksHttp(listener)) {
-    const std::string answer =
-        HttpAnswer({DenialKind::kLimit, "connections", "this agent has too many connections open; close some first"});
+    const std::string answer = HttpAnswer(*call->denial);
     if (send(socket.get(), answer.data(), answer.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(answer.size())) {
       shutdown(socket.get(), SHUT_WR);
       return;

@@ -49,7 +49,7 @@ class Instance final : public ConnectionHost {
 
   void OnAccepted(const Listener& listener, runtime::UniqueFd socket);
   std::unique_ptr<Connection> Open(const Listener& listener, Accepted accepted);
-  void Refuse(const Listener& listener, runtime::UniqueFd socket);
+  void Refuse(const Listener& listener, runtime::UniqueFd socket, const Endpoint& destination);
   static bool SpeaksHttp(const Listener& listener);
   void BuryLater();
 

@@ -7,6 +7,22 @@
 namespace hexr::gateway {
 namespace {
 
+struct Opened {
+  runtime::UniqueFd fd;
+  ledger::JournalTicket ticket;
+};
+
+Result<Opened> ParseAnswer(runtime::Message reply) {
+  if (!reply.body.has_journal() || reply.fds.size() != 1) return InvalidArgument("not an answer to OpenJournal");
+  auto& journal = *reply.body.mutable_journal();
+  ledger::JournalTicket ticket;
+  ticket.writer = journal.writer();
+  ticket.key = crypto::Secret::Take(*journal.mutable_key());
+  if (journal.chain().size() != ticket.chain.size()) return InvalidArgument("a journal's chain has 16 bytes");
+  std::copy(journal.chain().begin(), journal.chain().end(), ticket.chain.begin());
+  return Opened{std::move(reply.fds[0]), std::move(ticket)};
+}
+
 class JournalSink final : public RecordSink {
  public:
   JournalSink(runtime::Loop& loop, ledger::SyncPolicy policy, std::unique_ptr<ledger::JournalWriter> writer)
@@ -28,6 +44,14 @@ class JournalSink final : public RecordSink {
     }
   }
   bool WantsReplacement() const override { return writer_->WantsRotation(); }
+  Status Replace(runtime::Message journal) override {
+    ASSIGN_OR_RETURN(Opened next, ParseAnswer(std::move(journal)));
+    const Status ended = writer_->Rotate(std::move(next.fd), std::move(next.ticket));
+    if (writer_->WantsRotation()) return ended.ok() ? Unavailable("the new journal is unfit too") : ended;
+    // The old file's trouble: its reader will find it without an end.
+    if (!ended.ok()) Log(LogLevel::kWarn, "gateway.journal_end", {{"error", ended.error()}});
+    return Ok();
+  }
 
  private:
   runtime::Loop& loop_;
@@ -37,17 +61,11 @@ class JournalSink final : public RecordSink {
 
 }  // namespace
 
-OpenSink OpenJournalSink(runtime::Loop& loop, ledger::SyncPolicy policy) {
-  return [&loop, policy](runtime::Message reply) -> Result<std::unique_ptr<RecordSink>> {
-    if (!reply.body.has_journal() || reply.fds.size() != 1) return InvalidArgument("not an answer to OpenJournal");
-    auto& journal = *reply.body.mutable_journal();
-    ledger::JournalTicket ticket;
-    ticket.writer = journal.writer();
-    ticket.key = crypto::Secret::Take(*journal.mutable_key());
-    if (journal.chain().size() != ticket.chain.size()) return InvalidArgument("a journal's chain has 16 bytes");
-    std::copy(journal.chain().begin(), journal.chain().end(), ticket.chain.begin());
-    ASSIGN_OR_RETURN(auto writer, ledger::JournalWriter::Open(std::move(reply.fds[0]), std::move(ticket), policy,
-                                                              ledger::DiskSpaceOf));
+OpenSink OpenJournalSink(runtime::Loop& loop, ledger::SyncPolicy policy, ledger::JournalWriter::SyncFile sync) {
+  return [&loop, policy, sync = std::move(sync)](runtime::Message reply) -> Result<std::unique_ptr<RecordSink>> {
+    ASSIGN_OR_RETURN(Opened opened, ParseAnswer(std::move(reply)));
+    ASSIGN_OR_RETURN(auto writer, ledger::JournalWriter::Open(std::move(opened.fd), std::move(opened.ticket), policy,
+                                                              ledger::DiskSpaceOf, sync));
     return std::unique_ptr<RecordSink>(std::make_unique<JournalSink>(loop, policy, std::move(writer)));
   };
 }

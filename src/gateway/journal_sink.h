@@ -7,7 +7,8 @@
 
 namespace hexr::gateway {
 
-// Opens what the keeper's answer to OpenJournal holds. `loop` outlives every sink that this makes.
-OpenSink OpenJournalSink(runtime::Loop& loop, ledger::SyncPolicy policy);
+// Opens what the keeper's answer to OpenJournal holds. `loop` outlives every sink that this makes. `sync` stands for
+// fdatasync(2) in tests.
+OpenSink OpenJournalSink(runtime::Loop& loop, ledger::SyncPolicy policy, ledger::JournalWriter::SyncFile sync = {});
 
 }  // namespace hexr::gateway

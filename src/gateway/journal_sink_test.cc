@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <filesystem>
+#include <semaphore>
 
 #include "ledger/testing/temp_folder.h"
 
@@ -76,6 +78,49 @@ TEST(JournalSink, RefusesOnceTheKeeperHasGivenTheJournalUp) {
   EXPECT_EQ(refused, ErrorCode::kUnavailable);
   EXPECT_TRUE((*sink)->WantsReplacement());
   EXPECT_EQ(std::filesystem::file_size(path), size);
+}
+
+// A full journal is followed by the next one while the disk hangs: the loop goes on.
+TEST(JournalSink, AReplacementWaitsForNoDisk) {
+  const ledger::testing::TempFolder folder;
+  SystemClock clock;
+  SystemRandom random;
+  const crypto::Secret master = crypto::Secret::Random(32, random);
+  const auto journal = [&](const std::string& name) {
+    auto made = ledger::CreateJournal(folder.path() + "/" + name, "gateway/acme", master, clock, random);
+    EXPECT_TRUE(made.ok());
+    return Answer(std::move(*made));
+  };
+  for (const ledger::SyncPolicy policy : {ledger::SyncPolicy::kWritten, ledger::SyncPolicy::kDurable}) {
+    const std::string prefix = policy == ledger::SyncPolicy::kWritten ? "w" : "d";
+    std::counting_semaphore<> disk{0};
+    std::atomic<int> synced = 0;
+    runtime::Loop loop;
+    auto sink = OpenJournalSink(loop, policy, [&](int) {
+      (void)disk.try_acquire_for(std::chrono::seconds(20));
+      ++synced;
+      return 0;
+    })(journal(prefix + "1"));
+    ASSERT_TRUE(sink.ok()) << sink.error().ToString();
+    int written = 0;
+    const auto append = [&] {
+      (*sink)->Append(ledger::Event{.time = clock.Wall(),
+                                    .kind = ledger::RecordKind::kDecision,
+                                    .spiffe_id = *SpiffeId::Parse("spiffe://example.org/agent/acme/crew/main"),
+                                    .tenant = *IdSegment::Parse("acme")},
+                      [&](const Status& s) { written += s.ok(); });
+    };
+    append();
+    EXPECT_FALSE((*sink)->Replace({}).ok());  // no journal: the old one goes on
+    append();
+    ASSERT_TRUE((*sink)->Replace(journal(prefix + "2")).ok());
+    append();
+    EXPECT_EQ(synced, 0) << "the loop waited for the disk";
+    EXPECT_EQ(written, policy == ledger::SyncPolicy::kWritten ? 3 : 0);
+    disk.release(100);
+    while (written < 3) loop.RunFor(std::chrono::seconds(10));
+    EXPECT_FALSE((*sink)->WantsReplacement());
+  }
 }
 
 TEST(JournalSink, RefusesWhatIsNoJournal) {

@@ -98,10 +98,14 @@ class Pipeline::Run : public std::enable_shared_from_this<Run> {
   bool answered_ = false;
 };
 
-Pipeline::Ticket Pipeline::Admit(std::shared_ptr<Call> call, AdmitDone done) {
+std::string Pipeline::MakeCallId() {
   std::array<uint8_t, 16> id;
   random_.Fill(id);
-  call->id = HexEncode(id);
+  return HexEncode(id);
+}
+
+Pipeline::Ticket Pipeline::Admit(std::shared_ptr<Call> call, AdmitDone done) {
+  call->id = MakeCallId();
   auto run = std::make_shared<Run>(*this, std::move(call), std::move(done));
   run->Begin();
   return run;

@@ -78,6 +78,8 @@ class Pipeline {
   Pipeline(runtime::Loop& loop, Random& random, Steps steps, StepDeadlines deadlines = {})
       : loop_(loop), random_(random), steps_(std::move(steps)), deadlines_(deadlines) {}
 
+  // A name for a call: Admit gives one to each.
+  std::string MakeCallId();
   // Identify to record. Names the call (`id`), which then belongs to the pipeline until `done`, never run from inside
   // Admit: with Admitted, or without it and the call's denial set.
   [[nodiscard]] Ticket Admit(std::shared_ptr<Call> call, AdmitDone done);

@@ -48,6 +48,7 @@ Code DenialCode(DenialKind kind) {
 }
 
 void SetDestination(Body& body, const Call& call) {
+  if (call.destination == Nowhere()) return;
   SetName(body, "host", call.destination.host.ToString());
   if (call.destination.port != 0) body.Set("port", call.destination.port);
 }

@@ -13,6 +13,7 @@
 #include "gateway/pipeline.h"
 #include "ledger/repeats.h"
 #include "ledger/types.h"
+#include "runtime/channel.h"
 
 namespace hexr::gateway {
 
@@ -28,6 +29,9 @@ class RecordSink {
   virtual void EndInstance(const InstanceId& instance) = 0;
   // Full or broken: time to open another one in its place.
   virtual bool WantsReplacement() const = 0;
+  // Goes on in the journal that the keeper opened (proto Journal and its descriptor), and waits for no disk. An error:
+  // it could not, and WantsReplacement is as it was.
+  virtual Status Replace(runtime::Message journal) = 0;
 };
 
 struct Traffic {

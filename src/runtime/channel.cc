@@ -69,13 +69,15 @@ Result<WipedBytes> ReadMemfd(int fd) {
 
 Result<Message> Unpack(Packet p) {
   Message m;
-  WipedBytes body;
+  WipedBytes large;
+  ByteView body;
   if (p.data[0] == kMemfd && p.data.size() == 1 && !p.fds.empty()) {
     const UniqueFd memfd = std::move(p.fds.back());
     p.fds.pop_back();
-    ASSIGN_OR_RETURN(body, ReadMemfd(memfd.get()));
+    ASSIGN_OR_RETURN(large, ReadMemfd(memfd.get()));
+    body = large;
   } else if (p.data[0] == kInline) {
-    body.assign(p.data.begin() + 1, p.data.end());
+    body = ByteView(p.data).subspan(1);
   } else {
     return DataLoss("not a message");
   }

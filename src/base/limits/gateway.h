@@ -13,7 +13,6 @@ inline constexpr size_t kMaxSyntheticNames = 4096;        // names that DNS has 
 inline constexpr size_t kMaxDnsQueriesPending = 256;      // per instance
 inline constexpr uint32_t kMaxDnsQueriesPerSecond = 500;  // per instance; as many again in a burst
 inline constexpr uint32_t kDnsTtlSeconds = 60;
-inline constexpr size_t kMaxSvidAsks = 32;     // SVIDs of a gateway that the keeper is asked for at once
 inline constexpr size_t kMaxDialAttempts = 4;  // addresses of one name
 inline constexpr std::chrono::milliseconds kFindOwnerDeadline{500};
 inline constexpr std::chrono::milliseconds kIdentifyDeadline{1000};

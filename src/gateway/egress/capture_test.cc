@@ -17,6 +17,7 @@ using testing::AgentNet;
 using testing::GatewayFixture;
 using ::testing::HasSubstr;
 using testing::MakeInstanceId;
+using ::testing::Not;
 using ::testing::StartsWith;
 using testing::TestServer;
 
@@ -113,6 +114,16 @@ TEST_F(Capture, OtherTypesAreEmptyAndGarbageIsAnError) {
   EXPECT_EQ(Code(Udp(Query("7.0.18.198.in-addr.arpa", 12))), 3);
   EXPECT_EQ(Code(Udp(Query("api.test", 1) + "x")), 1);
   EXPECT_EQ(Code(Udp(Query("2130706433", 1))), 3) << "a number is no name";
+  EXPECT_EQ(Code(Udp(Query("2130706433", 1))), 3);
+  // Each leaves a record: what was asked as a digest, once for a question.
+  const auto malformed = Records(RecordKind::kDecision, "reason", "malformed");
+  ASSERT_EQ(malformed.size(), 1u);
+  EXPECT_EQ(malformed[0].FindString("service"), "dns");
+  EXPECT_EQ(malformed[0].Find("host"), nullptr);
+  const auto no_host = Records(RecordKind::kDecision, "rule", "no_host_name");
+  ASSERT_EQ(no_host.size(), 2u);
+  ASSERT_NE(no_host[0].Find("target"), nullptr);
+  EXPECT_THAT(wire::ToJson(no_host[0]), Not(HasSubstr("arpa")));
 }
 
 TEST_F(Capture, DnsOverTcp) {
@@ -137,6 +148,9 @@ TEST_F(Capture, DnsIsHeldToARate) {
     if (i % 64 == 63) loop.RunFor(std::chrono::milliseconds(1));
   }
   Until([&] { return gateway->metrics().dns_dropped > 0; });
+  EXPECT_EQ(Records(RecordKind::kDecision, "rule", "dns_rate").at(0).FindString("reason"), "limit");
+  EXPECT_LE(Records(RecordKind::kDecision, "rule", "dns_rate").size(),
+            2 * limits::kDenialsPerSecond * limits::kRepeatBurstSeconds);
 }
 
 TEST_F(Capture, RefusalsBeyondTheirRateAreCountedInTheLog) {

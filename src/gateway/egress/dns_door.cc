@@ -44,6 +44,13 @@ wire::DnsRecord ToRecord(const IpAddress& address) {
 DnsResponder::DnsResponder(ConnectionHost& host)
     : host_(host), tokens_(2 * limits::kMaxDnsQueriesPerSecond), refilled_(host.shared().clock.Mono()) {}
 
+void DnsResponder::Refuse(Denial denial, std::string question, std::shared_ptr<ProcessLookup> process) {
+  auto call = MakeCall(host_, Door::kDns, Nowhere(), "", std::move(process));
+  call->service = Service::kDns;
+  call->target = std::move(question);
+  RecordRefusal(host_, *call, std::move(denial));
+}
+
 // A flood of names is either a mistake or somebody writing into the records; either way it is held to a rate.
 bool DnsResponder::TakeToken() {
   const MonoTime now = host_.shared().clock.Mono();
@@ -59,11 +66,12 @@ void DnsResponder::Respond(ByteView message, size_t max_bytes, std::shared_ptr<P
   Metrics& metrics = host_.shared().metrics;
   if (!TakeToken() || pending_.size() >= limits::kMaxDnsQueriesPending) {
     ++metrics.dns_dropped;
-    return;
+    return Refuse({DenialKind::kLimit, "dns_rate", "too many DNS queries"}, "", std::move(process));
   }
   Result<wire::DnsQuery> query = wire::ParseDnsQuery(message);
   if (!query.ok()) {
     ++metrics.dns_dropped;
+    Refuse({DenialKind::kMalformed, "dns", query.error().message()}, "", std::move(process));
     const auto code = query.error().code() == ErrorCode::kUnimplemented ? wire::DnsCode::kNotImplemented
                                                                         : wire::DnsCode::kFormatError;
     if (std::optional<Bytes> answer = wire::BuildDnsError(message, code)) done(std::move(*answer));
@@ -71,9 +79,13 @@ void DnsResponder::Respond(ByteView message, size_t max_bytes, std::shared_ptr<P
   }
   const size_t room = max_bytes != 0 ? max_bytes : query->UdpLimit();
   Result<HostName> name = HostName::Parse(query->name);
-  // Reverse look-ups name no destination, and what is no host name cannot be one: neither exists, neither is an event.
+  // Reverse look-ups name no destination, and what is no host name cannot be one: neither exists.
   if (!name.ok() || query->type == kDnsTypePtr) {
     ++metrics.dns_refused;
+    // As with host names: recorded once. No host name has a space.
+    if (recorded_.size() >= limits::kMaxSyntheticNames) recorded_.clear();
+    if (std::string text = TypeName(query->type) + " " + query->name; recorded_.emplace(text, false).second)
+      Refuse({DenialKind::kDenied, "no_host_name", "this names no host"}, std::move(text), std::move(process));
     return done(wire::BuildDnsAnswer(*query, wire::DnsCode::kNoSuchName, {}, room));
   }
   auto call = MakeCall(host_, Door::kDns, {*name, 0}, TypeName(query->type), std::move(process));
@@ -163,24 +175,25 @@ void KeepPacketInfo(msghdr& m, Datagram& d) {
 
 void DnsUdpServer::Readable() {
   for (int i = 0; i < 32; ++i) {
-    auto d = std::make_shared<Datagram>();
+    Datagram received;
     std::array<uint8_t, kMaxUdpQuery> buffer;
     iovec io{buffer.data(), buffer.size()};
     msghdr m{};
-    m.msg_name = &d->from;
-    m.msg_namelen = d->from_size;
+    m.msg_name = &received.from;
+    m.msg_namelen = received.from_size;
     m.msg_iov = &io;
     m.msg_iovlen = 1;
-    m.msg_control = d->control.data();
-    m.msg_controllen = d->control.size();
+    m.msg_control = received.control.data();
+    m.msg_controllen = received.control.size();
     const ssize_t n = recvmsg(socket_->get(), &m, MSG_DONTWAIT);
     if (n < 0) {
       if (errno == EINTR) continue;
       return;
     }
-    d->from_size = m.msg_namelen;
-    KeepPacketInfo(m, *d);
     if ((m.msg_flags & MSG_TRUNC) != 0) continue;  // no query is that long
+    received.from_size = m.msg_namelen;
+    KeepPacketInfo(m, received);
+    auto d = std::make_shared<Datagram>(received);
     responder_.Respond(ByteView(buffer.data(), static_cast<size_t>(n)), 0, nullptr,
                        [socket = std::weak_ptr<runtime::UniqueFd>(socket_), d](const Bytes& answer) {
                          const auto s = socket.lock();

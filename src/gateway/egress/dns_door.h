@@ -33,12 +33,14 @@ class DnsResponder {
   };
 
   bool TakeToken();
+  // What the pipeline never sees leaves a record too. `question` is the agent's text: recorded as a salted digest.
+  void Refuse(Denial denial, std::string question, std::shared_ptr<ProcessLookup> process);
   void Decided(uint64_t key, const Call& call, bool allowed);
 
   ConnectionHost& host_;
   std::map<uint64_t, Pending> pending_;
   uint64_t next_ = 0;
-  std::unordered_map<std::string, bool> recorded_;  // name → whether it was allowed when last recorded
+  std::unordered_map<std::string, bool> recorded_;  // name → whether it was allowed when last recorded; bounded
   double tokens_;
   MonoTime refilled_;
 };

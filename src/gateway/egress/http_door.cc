@@ -371,9 +371,15 @@ void HttpConnection::Answer(const Denial& denial) {
 
 void HttpConnection::AnswerMalformed(const Error& error) {
   deadline_.Cancel();
-  Denial denial = DenialFromError(error, "http");
+  const Denial denial = DenialFromError(error, "http");
+  auto call = kind_ == Kind::kProxy
+                  ? MakeCall(host_, Door::kProxyHttp, Nowhere(), "", process_)
+                  : MakeCall(host_, Door::kCapturedHttp, CapturedDestination(host_.names(), destination_, std::nullopt),
+                             "", process_);
   shared_.metrics.Denied(denial.kind);
-  agent_->Write(Simple(wire::HttpStatusOf(error), "application/problem+json", denial.ToProblemJson(), false, false));
+  RecordRefusal(host_, *call, denial);
+  agent_->Write(
+      Simple(wire::HttpStatusOf(error), "application/problem+json", call->denial->ToProblemJson(), false, false));
   CloseSoon();
 }
 

@@ -248,6 +248,11 @@ TEST_F(HttpDoor, SmugglingIsRefused) {
     const std::string answer = Ask(request);
     EXPECT_THAT(answer, ::testing::AnyOf(StartsWith("HTTP/1.1 400 "), StartsWith("HTTP/1.1 501 "))) << request;
     EXPECT_THAT(answer, HasSubstr("Connection: close\r\n")) << request;
+    // Nor does anybody try it unseen.
+    ASSERT_FALSE(records.empty());
+    EXPECT_EQ(records.back().body.FindString("verdict"), "deny") << request;
+    EXPECT_THAT(answer, HasSubstr("\"decision_id\":\"" + records.back().call_id)) << request;
+    records.clear();
   }
   EXPECT_FALSE(server.TryAccept());
 }
@@ -372,6 +377,7 @@ TEST_F(HttpDoor, ConnectionsAreBounded) {
   Until([&] { return gateway->connections() == limits::kMaxConnectionsPerInstance; });
   const UniqueFd over = Proxy();
   EXPECT_THAT(ReadAll(over.get()), StartsWith("HTTP/1.1 429 "));
+  EXPECT_EQ(Records(RecordKind::kDecision, "rule", "connections").at(0).FindString("reason"), "limit");
   agents.clear();
   Until([&] { return gateway->connections() == 0; });
   EXPECT_EQ(gateway->metrics().connections_open, 0u);

@@ -40,6 +40,7 @@ class MemorySink final : public RecordSink {
   }
   void EndInstance(const InstanceId&) override {}
   bool WantsReplacement() const override { return fail_; }
+  Status Replace(runtime::Message) override { return Ok(); }
 
  private:
   std::vector<Entry>& entries_;

@@ -59,9 +59,11 @@ struct GatewayFixture : ::testing::Test {
   std::unique_ptr<Gateway> gateway;
   std::unique_ptr<Channel> spawner, keeper;  // the far ends
   bool ready = false;
-  int journals = 0;
+  int journals = 0;  // that the keeper was asked for
+  int sinks = 0;     // that were made of its answers
   int owner_questions = 0;
-  bool owner_silent = false;  // nobody answers FindOwner
+  bool owner_silent = false;    // nobody answers FindOwner
+  bool journal_silent = false;  // nor OpenJournal
   std::vector<Channel::Reply> unanswered;
   std::vector<Envelope> resend;  // what the spawner says again when asked
   std::vector<std::vector<UniqueFd>> resend_fds;
@@ -78,6 +80,7 @@ struct GatewayFixture : ::testing::Test {
     gateway = std::make_unique<Gateway>(
         GatewayParts{loop, clock, random, resolver,
                      [this](Message) -> Result<std::unique_ptr<RecordSink>> {
+                       ++sinks;
                        return std::unique_ptr<RecordSink>(
                            std::make_unique<MemorySink>(records, fail_journal, &fail_kind));
                      }},
@@ -94,6 +97,7 @@ struct GatewayFixture : ::testing::Test {
         [this](Message m, Channel::Reply reply) {
           if (!m.body.has_open_journal()) return reply.Fail(Unimplemented("no"));
           ++journals;
+          if (journal_silent) return unanswered.push_back(std::move(reply));
           Envelope e;
           e.mutable_journal();
           reply.Send(std::move(e));
