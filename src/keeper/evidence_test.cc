@@ -220,6 +220,7 @@ TEST_F(EvidenceTest, ASlowDiskHoldsUpItsOwnLogAlone) {
   disk.release();
   while (!slow) loop_.RunFor(std::chrono::milliseconds(1));
   EXPECT_TRUE(slow->ok());
+  evidence_.reset();  // before what its disk hangs on is gone
 }
 
 TEST_F(EvidenceTest, RecordsThatWaitForAJournalAreBounded) {
