@@ -36,10 +36,12 @@ int RunPs(const Invocation& in) {
     for (const wire::Json& i : *instances) {
       const std::string state = Text(i, "state");
       rows.push_back({Text(i, "instance"), Text(i, "spiffe_id"), Text(i, "pid"), Paint(StateColour(state), state),
-                      Text(i, "assurance"), Text(i, "user"), Text(i, "started"), Text(i, "parent")});
+                      Text(i, "assurance"), Text(i, "user"), Text(i, "started"), Text(i, "calls"), Text(i, "denials"),
+                      Text(i, "parent")});
     }
   }
-  PrintTable({"INSTANCE", "SPIFFE ID", "PID", "STATE", "ASSURANCE", "USER", "STARTED", "PARENT"}, rows);
+  PrintTable({"INSTANCE", "SPIFFE ID", "PID", "STATE", "ASSURANCE", "USER", "STARTED", "CALLS", "DENIALS", "PARENT"},
+             rows);
   return kYes;
 }
 

@@ -42,6 +42,12 @@ struct InstanceFacts {
   std::optional<ActsFor> on_behalf_of = {};
 };
 
+// What an instance has asked for so far: every call that was decided, and those of them that were refused.
+struct CallCounts {
+  uint64_t calls = 0;
+  uint64_t denials = 0;
+};
+
 // By which listener, and in which form, a call came.
 enum class Door : uint8_t {
   kConnect,       // HTTP proxy, CONNECT
@@ -63,6 +69,7 @@ inline HostPort Nowhere() { return {IpAddress::FromBytes(std::array<uint8_t, 4>{
 struct Call {
   std::string id;  // decision_id: names this call in answers, records and logs
   std::shared_ptr<const InstanceFacts> instance;
+  std::shared_ptr<CallCounts> counts;      // of the instance; null: nobody counts
   std::shared_ptr<ProcessLookup> process;  // null where no connection is behind the call (DNS over UDP)
 
   // Asked for, by the agent.

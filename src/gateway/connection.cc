@@ -59,6 +59,7 @@ std::shared_ptr<Call> MakeCall(ConnectionHost& host, Door door, HostPort destina
                                std::shared_ptr<ProcessLookup> process) {
   return std::make_shared<Call>(Call{.id = {},
                                      .instance = host.facts(),
+                                     .counts = host.counts(),
                                      .process = std::move(process),
                                      .door = door,
                                      .destination = std::move(destination),

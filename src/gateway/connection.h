@@ -49,6 +49,7 @@ class ConnectionHost {
   virtual Shared& shared() = 0;
   virtual const std::shared_ptr<const InstanceFacts>& facts() const = 0;
   virtual SyntheticNames& names() = 0;
+  virtual const std::shared_ptr<CallCounts>& counts() = 0;
   // Destroys it at the end of this turn of the loop.
   virtual void Ended(Connection& connection) = 0;
 };

@@ -194,6 +194,12 @@ void Gateway::OnKeeper(Message message, Channel::Reply reply) {
     case Envelope::kCollectMetrics: {
       Envelope e;
       *e.mutable_metrics() = metrics_.ToMessage();
+      for (const auto& [id, instance] : instances_) {
+        auto& of = *e.mutable_metrics()->add_instances();
+        of.set_instance(id.value());
+        of.set_calls(instance->counts()->calls);
+        of.set_denials(instance->counts()->denials);
+      }
       return reply.Send(std::move(e));
     }
     default: return reply.Fail(Unimplemented("not a message for a gateway"));

@@ -38,6 +38,7 @@ class Instance final : public ConnectionHost {
   Shared& shared() override { return shared_; }
   const std::shared_ptr<const InstanceFacts>& facts() const override { return facts_; }
   SyntheticNames& names() override { return names_; }
+  const std::shared_ptr<CallCounts>& counts() override { return counts_; }
   void Ended(Connection& connection) override;
 
  private:
@@ -55,6 +56,7 @@ class Instance final : public ConnectionHost {
 
   Shared& shared_;
   std::shared_ptr<const InstanceFacts> facts_;
+  const std::shared_ptr<CallCounts> counts_ = std::make_shared<CallCounts>();
   SyntheticNames names_;
   DnsResponder dns_;
   std::vector<std::unique_ptr<DnsUdpServer>> dns_udp_;

@@ -112,6 +112,12 @@ void Recorder::EndInstance(const InstanceId& instance) {
 }
 
 void Recorder::Decided(const Call& call, Done done) {
+  if (call.counts) {
+    // What fails after it was allowed is one call with two decisions.
+    const bool afterwards = call.denial && call.decision && call.decision->allowed();
+    call.counts->calls += afterwards ? 0 : 1;
+    call.counts->denials += call.denial ? 1 : 0;
+  }
   if (call.denial) {
     // Alike are those with one reason: names and ports are the agent's to vary.
     ledger::Event refusal{.time = clock_.Wall(),

@@ -28,6 +28,14 @@ std::string_view StateOf(const Instance& i) {
   return i.replacing_image() ? "executing" : "running";
 }
 
+// What the gateway has decided for it; not there: nobody could say.
+void SetCounts(const Instance& i, const CallCountsByInstance& counts, JsonObject& o) {
+  const auto found = counts.find(i.id().value());
+  if (found == counts.end()) return;
+  o.Set("calls", found->second.calls);
+  o.Set("denials", found->second.denials);
+}
+
 JsonObject Describe(const Instance& i) {
   JsonObject o{{"instance", i.id().value()},
                {"spiffe_id", i.identity.id.ToString()},
@@ -43,8 +51,30 @@ JsonObject Describe(const Instance& i) {
   return o;
 }
 
+JsonObject DescribeWhole(const Instance& i, const CallCountsByInstance& counts) {
+  JsonObject o = Describe(i);
+  SetCounts(i, counts, o);
+  o.Set("exe", i.facts.image.exe);
+  if (i.facts.image.exe_sha256) o.Set("exe_sha256", HexEncode(*i.facts.image.exe_sha256));
+  if (!i.facts.image.script.empty()) o.Set("script", i.facts.image.script);
+  if (i.facts.image.script_sha256) o.Set("script_sha256", HexEncode(*i.facts.image.script_sha256));
+  o.Set("children", i.facts.children_inherit ? "inherit" : "deny");
+  JsonArray lineage, shares;
+  for (const SpiffeId& a : i.identity.lineage) lineage.push_back(a.ToString());
+  for (const std::string& s : i.facts.shares) shares.push_back(s);
+  o.Set("lineage", std::move(lineage));
+  o.Set("shares", std::move(shares));
+  if (i.identity.on_behalf_of) {
+    o.Set("on_behalf_of",
+          JsonObject{{"sub", i.identity.on_behalf_of->subject}, {"issuer", i.identity.on_behalf_of->issuer}});
+  }
+  if (!i.facts.cgroup.empty()) o.Set("cgroup", i.facts.cgroup);
+  return o;
+}
+
 constexpr std::chrono::seconds kGatewayEnds{20};
 constexpr std::chrono::milliseconds kGatewayLook{20};
+constexpr std::chrono::milliseconds kGatewayCounts{500};
 
 // The quota that a command names, `now` where it names none.
 Result<Quota> QuotaArgs(const AdminCall& call, Quota now) {
@@ -191,39 +221,64 @@ Result<Json> AdminCommands::Status(const AdminCall&) {
                          {"trust_bundle_sha256", HexEncode(crypto::Sha256(k_.core_->authority().bundle().X509Der()))}});
 }
 
-Result<Json> AdminCommands::Ps(const AdminCall& call) {
-  if (!call.Arg("tenant").empty()) RETURN_IF_ERROR(TenantOf(call));
-  JsonArray instances;
-  for (const Instance* i : k_.core_->registry().All()) {
-    if (call.Arg("tenant").empty() || i->facts.tenant.value() == call.Arg("tenant")) instances.push_back(Describe(*i));
+void AdminCommands::CountCalls(const std::set<IdSegment>& tenants,
+                               UniqueFunction<void(const CallCountsByInstance&)> then) {
+  const auto counting = std::make_shared<CallCounting>(std::move(then));
+  runtime::Envelope ask;
+  ask.mutable_collect_metrics();
+  for (const IdSegment& tenant : tenants) {
+    runtime::Channel* gateway = k_.GatewayOf(tenant);
+    if (gateway == nullptr) continue;
+    gateway->Call(ask, {}, kGatewayCounts, [this, counting, tenant](const Result<runtime::Message>& answer) {
+      counting->AddFromGateway(answer, [&](const std::string& text) {
+        const auto id = InstanceId::Parse(text);
+        const Instance* i = id.ok() ? k_.core_->registry().Find(*id) : nullptr;
+        return i != nullptr && i->facts.tenant == tenant;
+      });
+    });
   }
-  return Json(JsonObject{{"instances", std::move(instances)}});
 }
 
-Result<Json> AdminCommands::Show(const AdminCall& call) {
-  ASSIGN_OR_RETURN(const std::string text, call.Required("instance"));
-  ASSIGN_OR_RETURN(const InstanceId id, InstanceId::Parse(text));
-  const Instance* i = k_.core_->registry().Find(id);
-  if (i == nullptr)
-    return NotFound("no instance " + text +
-                    " runs; the log of its tenant (`hexr ledger tail --tenant NAME`) has its past");
-  JsonObject o = Describe(*i);
-  o.Set("exe", i->facts.image.exe);
-  if (i->facts.image.exe_sha256) o.Set("exe_sha256", HexEncode(*i->facts.image.exe_sha256));
-  if (!i->facts.image.script.empty()) o.Set("script", i->facts.image.script);
-  if (i->facts.image.script_sha256) o.Set("script_sha256", HexEncode(*i->facts.image.script_sha256));
-  o.Set("children", i->facts.children_inherit ? "inherit" : "deny");
-  JsonArray lineage, shares;
-  for (const SpiffeId& a : i->identity.lineage) lineage.push_back(a.ToString());
-  for (const std::string& s : i->facts.shares) shares.push_back(s);
-  o.Set("lineage", std::move(lineage));
-  o.Set("shares", std::move(shares));
-  if (i->identity.on_behalf_of) {
-    o.Set("on_behalf_of",
-          JsonObject{{"sub", i->identity.on_behalf_of->subject}, {"issuer", i->identity.on_behalf_of->issuer}});
+void AdminCommands::Ps(const Call& call) {
+  if (!call->Arg("tenant").empty()) {
+    if (const auto tenant = TenantOf(*call); !tenant.ok()) return call->Fail(tenant.error());
   }
-  if (!i->facts.cgroup.empty()) o.Set("cgroup", i->facts.cgroup);
-  return Json(std::move(o));
+  const auto wanted = [call](const Instance& i) {
+    return call->Arg("tenant").empty() || i.facts.tenant.value() == call->Arg("tenant");
+  };
+  std::set<IdSegment> tenants;
+  for (const Instance* i : k_.core_->registry().All()) {
+    if (wanted(*i)) tenants.insert(i->facts.tenant);
+  }
+  CountCalls(tenants, [this, call, wanted](const CallCountsByInstance& counts) {
+    JsonArray instances;
+    for (const Instance* i : k_.core_->registry().All()) {
+      if (!wanted(*i)) continue;
+      JsonObject o = Describe(*i);
+      SetCounts(*i, counts, o);
+      instances.push_back(std::move(o));
+    }
+    call->Answer(JsonObject{{"instances", std::move(instances)}});
+  });
+}
+
+void AdminCommands::Show(const Call& call) {
+  const auto instance = [this, call]() -> Result<const Instance*> {
+    ASSIGN_OR_RETURN(const std::string text, call->Required("instance"));
+    ASSIGN_OR_RETURN(const InstanceId id, InstanceId::Parse(text));
+    const Instance* i = k_.core_->registry().Find(id);
+    if (i == nullptr)
+      return NotFound("no instance " + text +
+                      " runs; the log of its tenant (`hexr ledger tail --tenant NAME`) has its past");
+    return i;
+  };
+  const auto now = instance();
+  if (!now.ok()) return call->Fail(now.error());
+  CountCalls({(*now)->facts.tenant}, [call, instance](const CallCountsByInstance& counts) {
+    const auto still = instance();
+    if (!still.ok()) return call->Fail(still.error());
+    call->Answer(DescribeWhole(**still, counts));
+  });
 }
 
 Result<Json> AdminCommands::Kill(const AdminCall& call) {

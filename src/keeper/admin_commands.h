@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "identity/bundle.h"
 #include "identity/entry.h"
 #include "keeper/admin_server.h"
+#include "keeper/call_counts.h"
 #include "ledger/types.h"
 #include "runtime/loop.h"
 #include "wire/json.h"
@@ -50,8 +52,10 @@ class AdminCommands {
   void Taken(const Call& call, const std::vector<ledger::Event>& events, wire::Json result);
 
   Result<wire::Json> Status(const AdminCall& call);
-  Result<wire::Json> Ps(const AdminCall& call);
-  Result<wire::Json> Show(const AdminCall& call);
+  void Ps(const Call& call);
+  void Show(const Call& call);
+  // Asks the gateways of these tenants; `then` runs once.
+  void CountCalls(const std::set<IdSegment>& tenants, UniqueFunction<void(const CallCountsByInstance&)> then);
   Result<wire::Json> Kill(const AdminCall& call);
   void Quarantine(const Call& call);
   void Release(const Call& call);

@@ -295,6 +295,54 @@ TEST_F(KeeperTest, AQuarantineIsKnownToTheNextKeeperAndToItsGatewayBeforeTheJour
   EXPECT_EQ(Ask(*gateway_, std::move(issue)).error().code(), ErrorCode::kPermissionDenied);
 }
 
+// A gateway counts for its own instances, and one that says nothing keeps nobody from the list.
+TEST_F(KeeperTest, TheListOfInstancesSaysWhatTheirGatewayCounted) {
+  Start();
+  Puppet agent, quiet;
+  const InstanceId id = InstanceId::Make(1, "0123456789"), other = InstanceId::Make(2, "0123456789");
+  ASSERT_TRUE(Register(id, agent).ok());
+  ASSERT_TRUE(Register(other, quiet).ok());
+  const auto list = [&](const char* method, const std::map<std::string, std::string>& args) {
+    const auto answer = Operate(method, args);
+    EXPECT_TRUE(answer.ok()) << answer.error().ToString();
+    return answer.ok() ? *answer : wire::Json();
+  };
+  const wire::Json without = list("ps", {});  // the gateway of this test acknowledges, and says no number
+  ASSERT_EQ(without.FindArray("instances")->size(), 2u);
+  EXPECT_EQ(without.FindArray("instances")->front().Find("calls"), nullptr);
+
+  auto [ours, theirs] = runtime::MakePacketPair().value();
+  keeper_->OnPeer("gateway", "default", std::move(theirs));
+  gateway_ = std::make_unique<Channel>(
+      loop_, std::move(ours), "keeper",
+      [&](const Message& m, Channel::Reply r) {
+        if (!m.body.has_collect_metrics()) return r.Ack();
+        Envelope e;
+        for (const std::string& name :
+             {id.value(), InstanceId::Make(3, "0123456789").value(), std::string("../../x")}) {
+          auto& of = *e.mutable_metrics()->add_instances();
+          of.set_instance(name);
+          of.set_calls(7);
+          of.set_denials(3);
+        }
+        r.Send(std::move(e));
+      },
+      [](const Error&) {});
+  const wire::Json with = list("ps", {{"tenant", "default"}});
+  ASSERT_EQ(with.FindArray("instances")->size(), 2u);
+  for (const wire::Json& i : *with.FindArray("instances")) {
+    const bool counted = i.FindString("instance") == id.value();
+    EXPECT_EQ(i.FindInteger("calls"), counted ? std::optional<int64_t>(7) : std::nullopt);
+    EXPECT_EQ(i.FindInteger("denials"), counted ? std::optional<int64_t>(3) : std::nullopt);
+  }
+  const wire::Json one = list("show", {{"instance", id.value()}});
+  EXPECT_EQ(one.FindInteger("denials"), 3);
+  EXPECT_NE(one.Find("lineage"), nullptr);
+  EXPECT_EQ(Operate("ps", {{"tenant", "nobody"}}).error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(Operate("show", {{"instance", InstanceId::Make(3, "0123456789").value()}}).error().code(),
+            ErrorCode::kNotFound);
+}
+
 TEST_F(KeeperTest, DurableRecordsLoseNothingAndAnswerEverything) {
   sync_ = "durable";
   Start();

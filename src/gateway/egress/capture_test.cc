@@ -282,6 +282,33 @@ TEST_F(Capture, OtherPortsGoByNameToo) {
   EXPECT_EQ(ReadAll(tls.get()), kAccessDenied);
 }
 
+TEST_F(Capture, CallsAndDenialsAreCountedByInstance) {
+  const auto counts = [&] {
+    runtime::Envelope ask;
+    ask.mutable_collect_metrics();
+    std::optional<runtime::Envelope> answer;
+    keeper->Call(ask, {}, std::chrono::seconds(5), [&](Result<runtime::Message> r) { answer = std::move(r->body); });
+    Until([&] { return answer.has_value(); });
+    EXPECT_EQ(answer->metrics().instances_size(), 1);
+    EXPECT_EQ(answer->metrics().instances(0).instance(), id.value());
+    return std::pair(answer->metrics().instances(0).calls(), answer->metrics().instances(0).denials());
+  };
+  EXPECT_EQ(counts(), std::pair(uint64_t{0}, uint64_t{0}));
+  const UniqueFd agent = net.Connect(Resolve("db.test") + ":5432");
+  const UniqueFd upstream = Accept(server);
+  EXPECT_EQ(counts(), std::pair(uint64_t{2}, uint64_t{0}));  // the name, the connection
+  Udp(Query("evil.example", 1));
+  const UniqueFd denied = net.Connect(Resolve("db.test") + ":443");
+  Write(denied.get(), Hello("db.test"));
+  EXPECT_EQ(ReadAll(denied.get()), kAccessDenied);
+  EXPECT_EQ(counts(), std::pair(uint64_t{4}, uint64_t{2}));
+  // Allowed, and refused when its bytes were seen: one call.
+  UniqueFd fronted = net.Connect("127.0.0.1:15001");
+  Write(fronted.get(), "CONNECT api.test:443 HTTP/1.1\r\nHost: api.test:443\r\n\r\n" + Hello("evil.example"));
+  ReadAll(fronted.get());
+  EXPECT_EQ(counts(), std::pair(uint64_t{5}, uint64_t{3}));
+}
+
 TEST_F(Capture, EndingAnInstanceCutsAllOfIt) {
   const UniqueFd agent = net.Connect(Resolve("db.test") + ":5432");
   const UniqueFd upstream = Accept(server);
