@@ -141,7 +141,7 @@ roles:
 
     def test_help_has_an_example_and_completion_knows_it(self):
         self.assertIn("Example:\n  hexr crew crew.yaml", self.node.hexr("crew", "--help").stdout)
-        self.assertIn(" crew ", self.node.hexr("completion", "bash").stdout)
+        self.assertIn("crew\t", self.node.hexr("complete", "cr").stdout)
 
 
 if __name__ == "__main__":
