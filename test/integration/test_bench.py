@@ -31,7 +31,7 @@ class Bench(unittest.TestCase):
             done = node.hexr("bench", "no-such", check=False)
             self.assertEqual((done.returncode, done.stdout), (2, ""))
             self.assertNotIn("bench-agent", node.hexr("--help").stdout)
-            self.assertNotIn("bench-agent", node.hexr("completion", "bash").stdout)
+            self.assertNotIn("bench-agent", node.hexr("complete", "bench").stdout)
 
 
 if __name__ == "__main__":
