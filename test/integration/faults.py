@@ -141,18 +141,19 @@ class Log:
 
     def __init__(self, node, tenant):
         self.node, self.tenant, self.size = node, tenant, 0
+        self.named = ("--tenant", tenant) if tenant else ("--node",)
         self.serials, self.decisions = set(), set()
         self.opened = self.tokens = 0
 
     def verify(self):
-        done = self.node.hexr("ledger", "verify", "--tenant", self.tenant, "--output", "json", check=False)
+        done = self.node.hexr("ledger", "verify", *self.named, "--output", "json", check=False)
         report = json.loads(done.stdout)
         if report["problems"] or done.returncode != 0:
             raise AssertionError(f"log of '{self.tenant}': {report}")
         return report["records"]
 
     def catch_up(self):
-        tail = self.node.hexr("ledger", "tail", "--tenant", self.tenant, "-n", "4096", "--output", "json").stdout
+        tail = self.node.hexr("ledger", "tail", *self.named, "-n", "4096", "--output", "json").stdout
         records = [r for r in map(json.loads, tail.splitlines()) if r["seq"] >= self.size]
         if records and records[0]["seq"] != self.size:
             raise AssertionError("the log has grown by more than is read at once")
