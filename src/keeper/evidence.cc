@@ -396,6 +396,7 @@ Status Evidence::DestroyTenant(const IdSegment& tenant) {
   }
   std::promise<Status> done;
   loop_.Post([&] {
+    if (witnesses_) witnesses_->Forget(tenant.value());
     const Status s = ledger_->Destroy(tenant);
     if (s.ok()) {
       logs_.erase(tenant.value());

@@ -15,6 +15,7 @@
 #include "ledger/testing/events.h"
 #include "ledger/testing/raw_journal.h"
 #include "ledger/testing/temp_folder.h"
+#include "ledger/testing/test_keys.h"
 #include "ledger/verify.h"
 
 namespace hexr::keeper {
@@ -44,8 +45,10 @@ class EvidenceTest : public testing::Test {
     auto started = Evidence::Start({.trust_domain = TrustDomain::Parse("example.org").value(),
                                     .state_dir = folder_.path(),
                                     .sync = sync,
-                                    .checkpoint_interval = kLong,
+                                    .checkpoint_interval = interval_,
+                                    .witnesses = witnesses_,
                                     .text_retention = retention_,
+                                    .post = post_,
                                     .sync_file = sync_file_},
                                    {acme_, other_}, *state_, loop_, clock_, random_);
     ASSERT_TRUE(started.ok()) << started.error().ToString();
@@ -95,6 +98,9 @@ class EvidenceTest : public testing::Test {
   std::unique_ptr<Evidence> evidence_;
   ledger::JournalWriter::SyncFile sync_file_;
   std::optional<std::chrono::milliseconds> retention_;
+  std::chrono::milliseconds interval_ = kLong;
+  std::vector<config::Witness> witnesses_;
+  Witnesses::Post post_;
   const IdSegment acme_ = IdSegment::Parse("acme").value();
   const IdSegment other_ = IdSegment::Parse("other").value();
 };
@@ -295,6 +301,38 @@ TEST_F(EvidenceTest, WhatAnInstanceRepeatsIsCounted) {
   const uint64_t records = Count(RecordKind::kIdentity);
   EXPECT_GE(records, limits::kNotesPerSecond * limits::kRepeatBurstSeconds);
   EXPECT_LE(records, kTries / 10);
+}
+
+// A witness may take as long as it likes, and its tenant may be gone by then, or be another.
+TEST_F(EvidenceTest, AWitnessThatAnswersAfterItsLogHasGoneIsHeardByNobody) {
+  std::vector<Witnesses::OnAnswer> held;
+  post_ = [&](const std::string&, const std::string&, Witnesses::OnAnswer done) { held.push_back(std::move(done)); };
+  const auto witness =
+      ledger::testing::TestSigner("witness.example/w", ledger::NoteKeyType::kCosignatureV1, 7).verifier().ToString();
+  witnesses_ = {{.url = "https://witness.example", .key = witness}};
+  interval_ = std::chrono::milliseconds(20);
+  Start();
+  ASSERT_TRUE(evidence_->Record(Identity(1)).ok());
+  const runtime::Timer later = loop_.After(std::chrono::hours(1), [] {});  // so that RunFor waits
+  const auto wait_for = [&](size_t questions) {
+    for (int i = 0; i < 1000 && held.size() < questions; ++i) loop_.RunFor(std::chrono::milliseconds(10));
+    return held.size();
+  };
+  ASSERT_EQ(wait_for(3), 3u) << "the node's log and two tenants'";
+  ASSERT_TRUE(evidence_->DestroyTenant(acme_).ok());
+  ASSERT_TRUE(evidence_->AddTenant(acme_).ok());
+  ASSERT_EQ(wait_for(4), 4u) << "about the log that has its name now";
+  for (size_t i = 0; i < 3; ++i) held[i](WitnessAnswerText{500, "no"});
+  const auto error_of = [&](const std::string& tenant) {
+    for (const auto& log : evidence_->logs()) {
+      if (log.tenant == tenant && !log.witnesses.empty()) return log.witnesses.front().error;
+    }
+    return std::string();
+  };
+  for (int i = 0; i < 1000 && error_of("other").empty(); ++i) loop_.RunFor(std::chrono::milliseconds(10));
+  EXPECT_FALSE(error_of("other").empty());
+  EXPECT_EQ(error_of("acme"), "");
+  evidence_.reset();
 }
 
 TEST_F(EvidenceTest, JournalsOfAGatewayAreBounded) {

@@ -31,34 +31,39 @@ Result<std::unique_ptr<Witnesses>> Witnesses::Create(const std::vector<config::W
 }
 
 void Witnesses::Tick(const std::string& tenant, ledger::TenantLedger& log) {
-  auto [it, fresh] = pairs_.try_emplace(tenant);
-  if (fresh) {
-    for (const Known& w : known_) it->second.push_back({.client = ledger::WitnessClient(w.key), .url = w.url});
+  Asked& of = logs_[tenant];
+  if (of.log == nullptr) {
+    of = {++numbered_, &log, {}};
+    for (const Known& w : known_) of.pairs.push_back({.client = ledger::WitnessClient(w.key), .url = w.url});
   }
   const uint64_t size = log.sequencer().log().committed().size;
-  for (Pair& pair : it->second) {
-    if (!pair.asking && pair.due <= clock_.Mono() && size > pair.client.cosigned_size()) Ask(tenant, pair, log);
+  for (size_t which = 0; which < of.pairs.size(); ++which) {
+    const Pair& pair = of.pairs[which];
+    if (!pair.asking && pair.due <= clock_.Mono() && size > pair.client.cosigned_size()) Ask(tenant, of, which);
   }
 }
 
-void Witnesses::Ask(const std::string& tenant, Pair& pair, ledger::TenantLedger& log) {
-  auto body = pair.client.NextRequest(log.sequencer().log(), log.storage());
+void Witnesses::Ask(const std::string& tenant, Asked& of, size_t which) {
+  Pair& pair = of.pairs[which];
+  auto body = pair.client.NextRequest(of.log->sequencer().log(), of.log->storage());
   if (!body.ok()) return Failed(tenant, pair, body.error());
   if (body->empty()) return;  // it has this one: the cosignature was in the log when we started
   pair.asking = true;
-  // Pairs and logs live as long as this object, and it as long as its thread.
-  post_(pair.url, std::move(*body), [this, tenant, &pair, &log](Result<WitnessAnswerText> answer) {
-    Answered(tenant, pair, log, std::move(answer));
+  post_(pair.url, std::move(*body), [this, tenant, number = of.number, which](Result<WitnessAnswerText> answer) {
+    Answered(tenant, number, which, std::move(answer));
   });
 }
 
-void Witnesses::Answered(const std::string& tenant, Pair& pair, ledger::TenantLedger& log,
-                         Result<WitnessAnswerText> answer) {
+// Whoever answers takes its time: the log may have gone, and another of its name may have come.
+void Witnesses::Answered(const std::string& tenant, uint64_t number, size_t which, Result<WitnessAnswerText> answer) {
+  const auto of = logs_.find(tenant);
+  if (of == logs_.end() || of->second.number != number) return;
+  Pair& pair = of->second.pairs[which];
   pair.asking = false;
   if (!answer.ok()) return Failed(tenant, pair, answer.error());
-  const auto taken = pair.client.TakeAnswer(log.sequencer().log(), answer->status, answer->body);
+  const auto taken = pair.client.TakeAnswer(of->second.log->sequencer().log(), answer->status, answer->body);
   if (!taken.ok()) return Failed(tenant, pair, taken.error());
-  if (!*taken) return Ask(tenant, pair, log);  // it has seen more, or less, than we knew
+  if (!*taken) return Ask(tenant, of->second, which);  // it has seen more, or less, than we knew
   pair.failures = 0;
   pair.error.clear();
   pair.last = clock_.Wall();
@@ -79,8 +84,8 @@ void Witnesses::Failed(const std::string& tenant, Pair& pair, const Error& why) 
 
 std::vector<WitnessState> Witnesses::States() const {
   std::vector<WitnessState> out;
-  for (const auto& [tenant, pairs] : pairs_) {
-    for (const Pair& p : pairs) {
+  for (const auto& [tenant, of] : logs_) {
+    for (const Pair& p : of.pairs) {
       out.push_back({tenant, p.client.witness().name(), p.client.cosigned_size(), p.last, p.error});
     }
   }

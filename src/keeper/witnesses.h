@@ -43,8 +43,11 @@ class Witnesses {
   static Result<std::unique_ptr<Witnesses>> Create(const std::vector<config::Witness>& witnesses, const Clock& clock,
                                                    Post post);
 
-  // Asks those whose turn it is about this log's published checkpoint. Call it about once a second for each log.
+  // Asks those whose turn it is about this log's published checkpoint. Call it about once a second for each log. `log`
+  // lives until Forget.
   void Tick(const std::string& tenant, ledger::TenantLedger& log);
+  // Before a log goes. What is still asked about it is answered to nobody, also when there is a log of this name again.
+  void Forget(const std::string& tenant) { logs_.erase(tenant); }
   std::vector<WitnessState> States() const;
 
  private:
@@ -63,15 +66,22 @@ class Witnesses {
     std::string error = {};
   };
 
+  struct Asked {
+    uint64_t number = 0;  // no two logs have the same
+    ledger::TenantLedger* log = nullptr;
+    std::vector<Pair> pairs;  // as many as known_, in its order
+  };
+
   Witnesses(const Clock& clock, Post post) : clock_(clock), post_(std::move(post)) {}
-  void Ask(const std::string& tenant, Pair& pair, ledger::TenantLedger& log);
-  void Answered(const std::string& tenant, Pair& pair, ledger::TenantLedger& log, Result<WitnessAnswerText> answer);
+  void Ask(const std::string& tenant, Asked& of, size_t which);
+  void Answered(const std::string& tenant, uint64_t number, size_t which, Result<WitnessAnswerText> answer);
   void Failed(const std::string& tenant, Pair& pair, const Error& why);
 
   const Clock& clock_;
   Post post_;
   std::vector<Known> known_;
-  std::map<std::string, std::vector<Pair>> pairs_;  // by tenant; elements stay where they are
+  std::map<std::string, Asked> logs_;  // by tenant
+  uint64_t numbered_ = 0;
 };
 
 }  // namespace hexr::keeper
