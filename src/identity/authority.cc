@@ -137,6 +137,7 @@ Secret Authority::Serialize(const std::vector<SigningSlots>& slots, uint64_t seq
     for (const SigningSlot& slot : set.all()) SlotToProto(slot, set.use(), *state.message.add_slots());
   }
   for (const auto& [serial, revocation] : revoked_) {
+    if (revocations_elsewhere_) break;
     pb::RevokedSerial& r = *state.message.add_revoked();
     r.set_serial(std::string(AsText(serial)));
     r.set_authority(revocation.authority_id);
@@ -197,11 +198,12 @@ Status Authority::Tick() {
   std::vector<SigningSlots> slots = slots_;
   Change change;
   bool changed = revoked_unsaved_;
-  for (; !revoked_until_.empty() && revoked_until_.begin()->first <= now; changed = true) {
+  while (!revoked_until_.empty() && revoked_until_.begin()->first <= now) {
     const Bytes ended = revoked_until_.begin()->second;
     ForgetRevoked(ended);
+    crls_stale_ = true;
+    changed |= !revocations_elsewhere_;
   }
-  if (changed) crls_stale_ = true;
   std::vector<std::string> voided;
   for (SigningSlots& set : slots) {
     SigningSlots::Due due = set.WhatIsDue(now);
@@ -302,8 +304,15 @@ bool Authority::AddRevoked(Bytes serial, Revocation revocation) {
   const auto [it, added] = revoked_.emplace(std::move(serial), std::move(revocation));
   if (!added) return false;
   revoked_until_.emplace(it->second.not_after, it->first);
-  revoked_of_[it->second.holder].emplace(it->second.not_after, it->first);
+  auto& of = revoked_of_[it->second.holder];
+  of.emplace(it->second.not_after, it->first);
+  Recount(it->second.holder, of.size() - 1, of.size());
   return true;
+}
+
+void Authority::Recount(const std::string& holder, size_t before, size_t now) {
+  if (before > 0) holders_by_count_.erase({before, holder});
+  if (now > 0) holders_by_count_.emplace(now, holder);
 }
 
 void Authority::ForgetRevoked(const Bytes& serial) {
@@ -313,29 +322,38 @@ void Authority::ForgetRevoked(const Bytes& serial) {
   revoked_until_.erase(entry);
   const auto of = revoked_of_.find(it->second.holder);
   of->second.erase(entry);
+  Recount(of->first, of->second.size() + 1, of->second.size());
   if (of->second.empty()) revoked_of_.erase(of);
   revoked_.erase(it);
 }
 
-void Authority::RevokeSerial(const SpiffeId& holder, ByteView serial, WallTime not_after,
-                             std::string_view authority_id) {
+void Authority::RevokeSerial(const SpiffeId& holder, ByteView serial, WallTime not_after, std::string_view authority_id,
+                             std::optional<WallTime> revoked_at) {
   const WallTime now = clock_.Wall();
   if (not_after <= now || SlotsOf(SigningUse::kX509).Find(authority_id) == nullptr) return;
   if (!AddRevoked(Bytes(serial.begin(), serial.end()),
-                  {std::string(authority_id), now, not_after, holder.ToString()})) {
+                  {std::string(authority_id), revoked_at.value_or(now), not_after, holder.ToString()})) {
     return;
   }
   if (revoked_.size() > limits::kMaxRevocations) {
-    const auto most = std::ranges::max_element(revoked_of_, {}, [](const auto& of) { return of.second.size(); });
-    const Bytes first = most->second.begin()->second;
+    const Bytes first = revoked_of_.at(holders_by_count_.rbegin()->second).begin()->second;
     ForgetRevoked(first);
   }
-  revoked_unsaved_ = true;
+  revoked_unsaved_ = !revocations_elsewhere_;
   crls_stale_ = true;
   on_change_({false, true, ""});
 }
 
 bool Authority::IsRevoked(ByteView serial) const { return revoked_.contains(Bytes(serial.begin(), serial.end())); }
+
+std::vector<Authority::Revoked> Authority::Revocations() const {
+  std::vector<Revoked> out;
+  for (const auto& [serial, r] : revoked_) {
+    auto holder = SpiffeId::Parse(r.holder);
+    if (holder.ok()) out.push_back({serial, std::move(*holder), r.revoked_at, r.not_after, r.authority_id});
+  }
+  return out;
+}
 
 Result<std::vector<Bytes>> Authority::Crls() {
   const WallTime now = clock_.Wall();

@@ -84,8 +84,21 @@ class Authority {
   Result<std::vector<Bytes>> Crls();
   // From now until its end the certificate is on the list. Unknown authorities and ended certificates are ignored. A
   // full list (limits::kMaxRevocations) drops what ends first of whoever has most on it: nobody pushes others out.
-  void RevokeSerial(const SpiffeId& holder, ByteView serial, WallTime not_after, std::string_view authority_id);
+  // `revoked_at`: where that was earlier than now.
+  void RevokeSerial(const SpiffeId& holder, ByteView serial, WallTime not_after, std::string_view authority_id,
+                    std::optional<WallTime> revoked_at = {});
   bool IsRevoked(ByteView serial) const;
+  struct Revoked {
+    Bytes serial;
+    SpiffeId holder;
+    WallTime revoked_at;
+    WallTime not_after;
+    std::string authority_id;
+  };
+  std::vector<Revoked> Revocations() const;
+  // From now on whoever owns this keeps them, and says them again after a restart: they leave the saved state, which
+  // has to stay small enough to be saved when a key is due.
+  void RevocationsAreKeptElsewhere() { revocations_elsewhere_ = true; }
 
   // Whatever the clock asks for. An error means that keys could not be saved; it is tried again at the next call.
   Status Tick();
@@ -116,6 +129,7 @@ class Authority {
   Result<const SigningSlot*> SlotForSigning(SigningUse use);
   const SigningSlots& SlotsOf(SigningUse use) const { return slots_[static_cast<size_t>(use)]; }
   bool AddRevoked(Bytes serial, Revocation revocation);
+  void Recount(const std::string& holder, size_t before, size_t now);
   void ForgetRevoked(const Bytes& serial);
   void RebuildBundle();
 
@@ -130,7 +144,9 @@ class Authority {
   std::map<Bytes, Revocation> revoked_;                                     // by serial
   std::set<std::pair<WallTime, Bytes>> revoked_until_;                      // the same by their certificates' ends
   std::map<std::string, std::set<std::pair<WallTime, Bytes>>> revoked_of_;  // …and by holder
+  std::set<std::pair<size_t, std::string>> holders_by_count_;               // …how many each of those has
   bool revoked_unsaved_ = false;
+  bool revocations_elsewhere_ = false;
   TrustBundle bundle_;
   std::vector<Bytes> crls_;
   bool crls_stale_ = true;

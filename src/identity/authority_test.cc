@@ -330,6 +330,67 @@ TEST_F(AuthorityTest, RevocationsAreBounded) {
   EXPECT_TRUE(authority_->IsRevoked(Bytes{1, 0, 0, 5}));
 }
 
+// Whoever fills the list must not be able to keep the next key from being saved: nothing would be signed any more.
+TEST_F(AuthorityTest, AFullListKeepsNoKeyFromBeingSaved) {
+  authority_->RevocationsAreKeptElsewhere();
+  const std::string key = ActiveId(SigningUse::kX509);
+  const std::string start = "spiffe://example.org/agent/" + std::string(150, 't') + "/";
+  for (size_t i = 0; i < limits::kMaxRevocations; ++i) {
+    const Bytes serial{1, static_cast<uint8_t>(i >> 8), static_cast<uint8_t>(i)};
+    const SpiffeId holder = SpiffeId::Parse(start + "a" + std::to_string(i)).value();
+    authority_->RevokeSerial(holder, serial, clock_.Wall() + minutes(10), key);
+  }
+  EXPECT_TRUE(authority_->Tick().ok());
+  EXPECT_TRUE(authority_->Prepare(SigningUse::kJwt).ok());
+  EXPECT_TRUE(authority_->IsRevoked(Bytes{1, 0, 0}));
+  clock_.Advance(minutes(11));
+  EXPECT_TRUE(authority_->Tick().ok());
+  EXPECT_TRUE(authority_->Revocations().empty());
+}
+
+// out.db, in memory.
+class FakeOut final : public OutStore {
+ public:
+  Status Add(const OutCertificate& c) override {
+    for (const OutCertificate& known : all) EXPECT_NE(known.serial, c.serial);
+    all.push_back(c);
+    return Ok();
+  }
+  Status Revoked(ByteView serial, WallTime at) override {
+    for (OutCertificate& c : all) {
+      if (ByteView(c.serial).size() != serial.size() || !std::ranges::equal(c.serial, serial)) continue;
+      c.revoked = true;
+      c.revoked_at = at;
+    }
+    return Ok();
+  }
+  Result<std::vector<OutCertificate>> Load() override { return all; }
+
+  std::vector<OutCertificate> all;
+};
+
+TEST_F(AuthorityTest, RevocationsOfAnEarlierReleaseMoveToTheOutStoreAndStay) {
+  const WallTime then = clock_.Wall(), end = then + minutes(30);
+  authority_->RevokeSerial(id_, Bytes{7}, end, ActiveId(SigningUse::kX509));
+  ASSERT_TRUE(authority_->Tick().ok());  // as a release did that knew no other place
+  FakeOut out;
+  for (int life = 0; life < 3; ++life) {
+    clock_.Advance(minutes(1));
+    Open();
+    EXPECT_EQ(authority_->IsRevoked(Bytes{7}), life < 2) << "in the state until something else is saved";
+    SvidKeeper keeper(*authority_, clock_, random_, {}, &out);
+    ASSERT_TRUE(keeper.TakeUp().ok());
+    ASSERT_TRUE(authority_->IsRevoked(Bytes{7})) << life;
+    EXPECT_EQ(authority_->Revocations().front().revoked_at, then);
+    ASSERT_THAT(out.all, SizeIs(1));
+    EXPECT_TRUE(out.all.front().revoked);
+    EXPECT_EQ(out.all.front().revoked_at, then);
+    if (life == 1) {
+      ASSERT_TRUE(authority_->Prepare(SigningUse::kWit).ok());
+    }
+  }
+}
+
 // One holder that ends certificates in a loop takes others' off the list at no time.
 TEST_F(AuthorityTest, NobodyPushesOthersOffTheList) {
   const SpiffeId other = SpiffeId::Parse("spiffe://example.org/agent/t/quiet/main").value();

@@ -32,15 +32,28 @@ bool SvidKeeper::Due(const Renewal& renewal, seconds longest) const {
          renewal.not_after > now + longest + kClockSlack;
 }
 
+// What an authority of an earlier release has in its state alone.
+Status SvidKeeper::MoveRevocations(const std::vector<OutCertificate>& known) {
+  std::set<Bytes> there;
+  for (const OutCertificate& c : known) there.insert(c.serial);
+  for (Authority::Revoked& r : authority_.Revocations()) {
+    if (!there.contains(r.serial))
+      RETURN_IF_ERROR(out_->Add({"revoked", std::move(r.holder), r.serial, r.not_after, std::move(r.authority_id)}));
+    RETURN_IF_ERROR(out_->Revoked(r.serial, r.revoked_at));
+  }
+  authority_.RevocationsAreKeptElsewhere();
+  return Ok();
+}
+
 Result<std::vector<std::string>> SvidKeeper::TakeUp() {
   std::vector<std::string> processes;
   if (out_ == nullptr) return processes;
   ASSIGN_OR_RETURN(std::vector<OutCertificate> certificates, out_->Load());
+  RETURN_IF_ERROR(MoveRevocations(certificates));
   for (OutCertificate& c : certificates) {
     if (c.instance) accounts_[*c.instance].ends.push_back(c.not_after);
-    // Said again: the authority saves its list once a second, and may have died before.
     if (c.revoked) {
-      authority_.RevokeSerial(c.id, c.serial, c.not_after, c.authority_id);
+      authority_.RevokeSerial(c.id, c.serial, c.not_after, c.authority_id, c.revoked_at);
       continue;
     }
     auto& held = held_[c.process].try_emplace(c.id).first->second;
@@ -99,7 +112,7 @@ Status SvidKeeper::Remember(const std::string& process, const Identity& identity
 void SvidKeeper::Revoke(const SpiffeId& id, const Revocable& r) {
   authority_.RevokeSerial(id, r.serial, r.not_after, r.authority_id);
   if (out_ == nullptr) return;
-  if (const Status s = out_->Revoked(r.serial); !s.ok())
+  if (const Status s = out_->Revoked(r.serial, clock_.Wall()); !s.ok())
     Log(LogLevel::kError, "svid.revocation", {{"error", s.error()}});
 }
 

@@ -68,6 +68,7 @@ struct OutCertificate {
   std::string authority_id;
   std::optional<InstanceId> instance = {};  // that the process is, or is a part of
   bool revoked = false;
+  std::optional<WallTime> revoked_at = {};
 };
 
 // Where certificates that are out are remembered beyond the life of this process: what a predecessor issued has to be
@@ -77,7 +78,7 @@ class OutStore {
   virtual ~OutStore() = default;
   // Before it leaves: an error keeps it back.
   virtual Status Add(const OutCertificate& certificate) = 0;
-  virtual Status Revoked(ByteView serial) = 0;
+  virtual Status Revoked(ByteView serial, WallTime at) = 0;
   // What a predecessor left and has not ended.
   virtual Result<std::vector<OutCertificate>> Load() = 0;
 };
@@ -98,7 +99,7 @@ class SvidKeeper {
         self_(std::make_shared<SvidKeeper*>(this)) {}
 
   // Takes up what a predecessor issued: each is revoked with its process, as if this object had issued it. The
-  // processes.
+  // processes. What is revoked is with the OutStore from then on, and leaves the authority's state.
   Result<std::vector<std::string>> TakeUp();
 
   // `process` names the holder: an instance's ID, or a matched process. All results are valid until the next call for
@@ -175,6 +176,7 @@ class SvidKeeper {
   Status Admit(const std::string& process, const Identity& identity, Ask ask);
   Status Remember(const std::string& process, const Identity& identity, Bytes serial, const IssuedX509& issued,
                   Ask ask);
+  Status MoveRevocations(const std::vector<OutCertificate>& known);
   void Revoke(const SpiffeId& id, const Revocable& r);
   void RevokeAll(const std::string& process, const SpiffeId& id, const PerIdentity& held);
   struct Unrecorded {

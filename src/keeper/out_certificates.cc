@@ -11,6 +11,8 @@ constexpr store::Migration kMigrations[] = {
      " authority TEXT NOT NULL, not_after INTEGER NOT NULL, revoked INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT "
      "ROWID;"},
     {2, "ALTER TABLE certificate ADD COLUMN instance TEXT;"},
+    {3, "ALTER TABLE certificate ADD COLUMN revoked_at INTEGER;"},
+    {4, "CREATE INDEX certificate_end ON certificate (not_after);"},
 };
 constexpr uint64_t kAddsBetweenSweeps = 1024;
 
@@ -24,7 +26,8 @@ Result<OutCertificates> OutCertificates::Open(const std::string& path, const Clo
   ASSIGN_OR_RETURN(store::Statement add,
                    db.Prepare("INSERT INTO certificate (serial, process, spiffe_id, authority, not_after, instance)"
                               " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"));
-  ASSIGN_OR_RETURN(store::Statement revoke, db.Prepare("UPDATE certificate SET revoked = 1 WHERE serial = ?1"));
+  ASSIGN_OR_RETURN(store::Statement revoke,
+                   db.Prepare("UPDATE certificate SET revoked = 1, revoked_at = ?2 WHERE serial = ?1"));
   return OutCertificates(std::move(db), std::move(add), std::move(revoke), clock);
 }
 
@@ -43,7 +46,9 @@ Status OutCertificates::Add(const identity::OutCertificate& c) {
   return add_.Run();
 }
 
-Status OutCertificates::Revoked(ByteView serial) { return revoke_.Bind(1, serial).Run(); }
+Status OutCertificates::Revoked(ByteView serial, WallTime at) {
+  return revoke_.Bind(1, serial).Bind(2, ToUnix(at)).Run();
+}
 
 Status OutCertificates::RemoveEnded() {
   ASSIGN_OR_RETURN(store::Statement remove, db_.Prepare("DELETE FROM certificate WHERE not_after <= ?1"));
@@ -54,8 +59,8 @@ Result<std::vector<identity::OutCertificate>> OutCertificates::Load() {
   RETURN_IF_ERROR(RemoveEnded());
   std::vector<identity::OutCertificate> out;
   ASSIGN_OR_RETURN(store::Statement all,
-                   db_.Prepare("SELECT serial, process, spiffe_id, authority, not_after, revoked, instance FROM"
-                               " certificate"
+                   db_.Prepare("SELECT serial, process, spiffe_id, authority, not_after, revoked, instance, revoked_at"
+                               " FROM certificate"
                                " ORDER BY process, not_after"));
   for (;;) {
     ASSIGN_OR_RETURN(const bool row, all.Step());
@@ -65,10 +70,12 @@ Result<std::vector<identity::OutCertificate>> OutCertificates::Load() {
     if (!all.IsNull(6)) {
       ASSIGN_OR_RETURN(instance, InstanceId::Parse(all.Text(6)));
     }
+    std::optional<WallTime> revoked_at;
+    if (!all.IsNull(7)) revoked_at = WallTime(std::chrono::seconds(all.Int(7)));
     const ByteView serial = all.Blob(0);
     out.push_back({std::string(all.Text(1)), std::move(id), Bytes(serial.begin(), serial.end()),
                    WallTime(std::chrono::seconds(all.Int(4))), std::string(all.Text(3)), std::move(instance),
-                   all.Int(5) != 0});
+                   all.Int(5) != 0, revoked_at});
   }
 }
 

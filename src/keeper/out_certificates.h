@@ -17,7 +17,7 @@ class OutCertificates final : public identity::OutStore {
   static Result<OutCertificates> Open(const std::string& path, const Clock& clock);
 
   Status Add(const identity::OutCertificate& certificate) override;
-  Status Revoked(ByteView serial) override;
+  Status Revoked(ByteView serial, WallTime at) override;
   Result<std::vector<identity::OutCertificate>> Load() override;
 
  private:

@@ -38,8 +38,8 @@ TEST_F(OutCertificatesTest, TellsTheNextOneWhatIsOutAndWhatIsRevoked) {
     ASSERT_TRUE(out.Add(Certificate(2, minutes(15))).ok());
     ASSERT_TRUE(out.Add(Certificate(3, minutes(16))).ok());
     EXPECT_FALSE(out.Add(Certificate(3, minutes(16))).ok()) << "a serial number is used once";
-    ASSERT_TRUE(out.Revoked(Bytes{3}).ok());
-    ASSERT_TRUE(out.Revoked(Bytes{9}).ok());
+    ASSERT_TRUE(out.Revoked(Bytes{3}, clock_.Wall()).ok());
+    ASSERT_TRUE(out.Revoked(Bytes{9}, clock_.Wall()).ok());
   }
   clock_.Advance(minutes(6));
   OutCertificates out = Open();
@@ -55,6 +55,8 @@ TEST_F(OutCertificatesTest, TellsTheNextOneWhatIsOutAndWhatIsRevoked) {
   EXPECT_FALSE(left[0].revoked);
   EXPECT_EQ(left[1].serial, Bytes{3});
   EXPECT_TRUE(left[1].revoked);
+  EXPECT_EQ(left[1].revoked_at, clock_.Wall() - minutes(6));
+  EXPECT_FALSE(left[0].revoked_at);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "base/limits/storage.h"
 #include "identity/authority.h"
 
 namespace hexr::identity::testing {
@@ -15,6 +16,7 @@ class MemoryStore final : public AuthorityStore {
   }
   Status Save(const crypto::Secret& s) override {
     if (fail) return Unavailable("disk full");
+    if (s.size() > limits::kMaxSealedValueBytes) return InvalidArgument("too large for the sealed store");
     state = s.Clone();
     ++saves;
     return Ok();
