@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "base/limits/identity.h"
 #include "identity/process.h"
 #include "identity/testing/puppet.h"
 #include "runtime/confine.h"
@@ -32,6 +33,25 @@ TEST(ImageLookup, SeesForAProcessUnderLandlockWhatThatMayNotSeeItself) {
   int status = 0;
   ::waitpid(child, &status, 0);
   EXPECT_EQ(status, 0) << WEXITSTATUS(status);
+}
+
+// A file system of some user's, at the other end of an open(2), answers when it likes.
+TEST(ImageLookup, ALookThatHangsCostsOneThreadAndNotTheHelper) {
+  const auto look = [](int64_t pid) -> ImageLookup::Image {
+    while (pid == 1) ::pause();
+    return {.path = "/bin/" + std::to_string(pid), .fd = {}};
+  };
+  auto lookup = ImageLookup::Start([] { return Ok(); }, look);
+  ASSERT_TRUE(lookup.ok());
+  EXPECT_EQ((*lookup)->At(7).path, "/bin/7");
+  for (size_t i = 0; i < limits::kMaxHungLooks; ++i) {
+    EXPECT_EQ((*lookup)->At(1).path, "");
+    EXPECT_EQ((*lookup)->At(8).path, "/bin/8") << i;
+  }
+  EXPECT_EQ((*lookup)->At(1).path, "");
+  EXPECT_EQ((*lookup)->At(8).path, "") << "no thread is left";
+  pollfd ended{(*lookup)->pidfd(), POLLIN, 0};
+  EXPECT_EQ(::poll(&ended, 1, 0), 0) << "and the helper is there";
 }
 
 TEST(ImageLookup, AHelperThatHasEndedSeesNothing) {

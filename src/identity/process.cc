@@ -146,17 +146,9 @@ Exe ReadExe(const Held& held, ImageLookup* lookup) {
   Exe exe;
   ImageLookup::Image image = lookup != nullptr ? lookup->At(held.pid) : ReadImageAt(held.dir.get());
   exe.path = std::move(image.path);
-  UniqueFd fd = std::move(image.fd);
-  if (!fd) return exe;
-  const auto file = FileIdentityOf(fd.get());
-  if (!file.ok()) return exe;
-  exe.file = *file;
-  const UniqueFd same(::open(exe.path.c_str(), O_PATH | O_CLOEXEC));
-  if (same) {
-    const auto ours = FileIdentityOf(same.get());
-    exe.path_holds = ours.ok() && ours->device == file->device && ours->inode == file->inode;
-  }
-  exe.fd = std::move(fd);
+  exe.path_holds = image.path_holds;
+  exe.file = image.file;
+  exe.fd = std::move(image.fd);
   return exe;
 }
 
