@@ -1,12 +1,10 @@
 #include "keeper/admin_server.h"
 
-#include <sys/socket.h>
 #include <unistd.h>
-
-#include <cerrno>
 
 #include "base/limits/messages.h"
 #include "base/log.h"
+#include "net/unix_peer.h"
 #include "runtime/process.h"
 
 namespace hexr::keeper {
@@ -73,7 +71,10 @@ void AdminCall::End() {
 AdminServer::AdminServer(runtime::Loop& loop, UniqueFd listener, InsideInstance inside_instance)
     : loop_(loop),
       inside_instance_(std::move(inside_instance)),
-      listener_(loop, std::move(listener), "admin", [this](UniqueFd socket) { Accepted(std::move(socket)); }) {}
+      listener_(loop, std::move(listener), "admin", [this](UniqueFd socket) { Accepted(std::move(socket)); }) {
+  // What it accepts has it from birth, where it can be had.
+  (void)net::EnablePeerEvidence(listener_.fd(), net::PeerTier::kCredentials);
+}
 
 AdminServer::~AdminServer() = default;
 
@@ -83,21 +84,24 @@ void AdminServer::Serve(const std::string& method, Handler handler) {
 }
 
 Result<Operator> AdminServer::CheckCaller(int socket) const {
-  ucred cred{};
-  socklen_t size = sizeof cred;
-  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &cred, &size) != 0) return ErrnoError("SO_PEERCRED", errno);
-  if (cred.uid != geteuid() && cred.uid != 0)
+  ASSIGN_OR_RETURN(net::PeerEvidence who, net::ConnectorOf(socket));
+  if (who.uid != geteuid() && who.uid != 0)
     return PermissionDenied("operator commands are for the node's own user and root");
   // A pid of 0 is a caller in a PID namespace that we cannot see into: an agent's, for one.
-  if (cred.pid <= 0) return PermissionDenied("operator commands are not served to a process in another PID namespace");
-  ASSIGN_OR_RETURN(UniqueFd pidfd, runtime::OpenPidfd(cred.pid));
-  const auto inside = inside_instance_(pidfd.get(), cred.pid);
+  if (who.pid <= 0) return PermissionDenied("operator commands are not served to a process in another PID namespace");
+  if (!who.pidfd) {
+    // Before kernel 6.5 there is the number alone, and another process may have it by now.
+    ASSIGN_OR_RETURN(who.pidfd, runtime::OpenPidfd(static_cast<pid_t>(who.pid)));
+  }
+  const auto inside = inside_instance_(who.pidfd.get(), static_cast<pid_t>(who.pid));
   if (!inside.ok() || *inside) return PermissionDenied("operator commands are not served to agents");
-  return Operator{cred.uid, cred.gid, cred.pid, std::make_shared<const UniqueFd>(std::move(pidfd))};
+  return Operator{who.uid, who.gid, who.pid, std::make_shared<const UniqueFd>(std::move(who.pidfd))};
 }
 
 void AdminServer::Accepted(UniqueFd socket) {
-  const Result<Operator> allowed = CheckCaller(socket.get());
+  Result<Operator> allowed = CheckCaller(socket.get());
+  if (const auto named = net::EnablePeerEvidence(socket.get(), net::PeerTier::kCredentials); !named.ok())
+    allowed = named.error();
   if (!allowed.ok()) Log(LogLevel::kWarn, "admin.refused", {{"why", allowed.error()}});
   if (connections_.size() >= limits::kMaxAdminConnections) return;  // closes it
   const uint64_t id = next_connection_++;
@@ -106,6 +110,9 @@ void AdminServer::Accepted(UniqueFd socket) {
       loop_, std::move(socket), "admin",
       [this, id, allowed](Message m, Channel::Reply reply) {
         if (!allowed.ok()) return reply.Fail(allowed.error());
+        // A connection can be handed on: who writes has to be who connected, and is named in records.
+        if (m.sender_pid != allowed->pid)
+          return reply.Fail(PermissionDenied("this connection was opened by another process"));
         const auto it = connections_.find(id);
         if (it != connections_.end()) Handle(*allowed, it->second, std::move(m), std::move(reply));
       },

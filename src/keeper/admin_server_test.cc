@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -94,6 +95,27 @@ TEST_F(AdminServerTest, AProcessInsideAnInstanceIsRefusedAndSoIsOneThatCannotBeT
   server_.reset();
   Start(Unavailable("no registry"));
   EXPECT_EQ(Ask("echo")[0].failure().code(), static_cast<int>(ErrorCode::kPermissionDenied));
+}
+
+// The record names who connected: nobody else may speak in that name.
+TEST_F(AdminServerTest, AConnectionThatWasHandedOnIsRefused) {
+  Start(false);
+  const UniqueFd fd = Connect();
+  Envelope e;
+  e.set_call(1);
+  e.mutable_admin_call()->set_method("echo");
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(runtime::SendBlocking(fd.get(), e, {}, std::chrono::seconds(5)).ok() ? 0 : 1);
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_EQ(status, 0);
+  std::optional<Envelope> answer;
+  for (int turn = 0; turn < 500 && !answer; ++turn) {
+    loop_.RunReady();
+    if (auto m = runtime::ReceiveBlocking(fd.get(), std::chrono::milliseconds(10)); m.ok()) answer = m->body;
+  }
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->failure().code(), static_cast<int>(ErrorCode::kPermissionDenied));
 }
 
 TEST_F(AdminServerTest, ConnectionsAreBounded) {

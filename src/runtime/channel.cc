@@ -249,8 +249,10 @@ void Channel::Readable() {
       if (p.error().code() == ErrorCode::kNotFound) return;
       return Close(p.error());
     }
+    const std::optional<int64_t> sender = p->sender_pid;
     Result<Message> m = Unpack(std::move(p).value());
     if (!m.ok()) return Close(m.error());
+    m->sender_pid = sender;
     Handle(std::move(m).value());
     if (alive.expired() || !socket_) return;
   }

@@ -9,6 +9,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -38,6 +39,7 @@ struct Message {
 
   Envelope body;
   std::vector<UniqueFd> fds;
+  std::optional<int64_t> sender_pid = {};  // where the socket has SO_PASSCRED: who wrote this very message
 };
 
 // Descriptors that many messages may carry and their owner keeps: a queue holds them without duplicates.
