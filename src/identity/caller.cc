@@ -23,9 +23,9 @@ Result<std::vector<ProcessKey>> CallerResolver::Ancestors(const ProcessKey& key)
   }
 }
 
-const Instance* CallerResolver::InstanceAbove(const ProcessKey& key) const {
-  const auto chain = Ancestors(key);
-  return chain.ok() ? registry_.FindByAncestry(*chain) : nullptr;
+Result<const Instance*> CallerResolver::InstanceAbove(const ProcessKey& key) const {
+  ASSIGN_OR_RETURN(const auto chain, Ancestors(key));
+  return registry_.FindByAncestry(chain);
 }
 
 Result<Caller> CallerResolver::FromInstance(const Instance& instance, const ProcessKey& key, bool own_process) const {

@@ -29,6 +29,7 @@ struct Caller {
   bool own_process = false;            // …the former
   uint64_t images = 0;                 // of the instance: what one image opened is not for the next
   std::vector<Grant> grants;           // at least one
+  std::string account = {};            // whose rate its request counts for; empty where nothing was asked
 };
 
 class CallerResolver {
@@ -46,8 +47,9 @@ class CallerResolver {
   // replacing its image. NOT_FOUND, UNAUTHENTICATED: as ProcessReader.
   Result<Caller> Resolve(const ProcessEvidence& evidence) const;
 
-  // The instance that a process is a descendant of, or its own; null when there is none or that cannot be told.
-  const Instance* InstanceAbove(const ProcessKey& key) const;
+  // The instance that a process is a descendant of, or its own; null when there is none. Errors as
+  // ProcessReader::AncestorsOf: it cannot be told.
+  Result<const Instance*> InstanceAbove(const ProcessKey& key) const;
 
   // For operators: why this process has no identity, down to the selector that missed.
   std::string Explain(const ProcessEvidence& evidence) const;

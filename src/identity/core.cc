@@ -22,6 +22,18 @@ constexpr size_t kSmallestSlice = 16;
 constexpr std::chrono::seconds kClockStep{1};
 // Who held certificates before this process started is back by then, or gone: seccomp holds an exec for five seconds.
 constexpr std::chrono::seconds kReturnGrace{10};
+constexpr std::chrono::seconds kLongestCrlInterval{30};
+// Why somebody has no identity is found out by looking twice: for the log, and so not for everyone who floods it.
+constexpr RateLimiter::Options kExplanations{.per_second = 1, .burst = 8};
+
+std::string UserOf(const ProcessEvidence& evidence) {
+  return evidence.owner ? std::to_string(evidence.owner->uid) : "unknown";
+}
+// By instance for whatever runs in one, else by user: nobody gets a fresh share by forking, and an agent leaves the
+// services of the user it runs as alone.
+std::string AccountOf(const std::optional<InstanceId>& instance, const ProcessEvidence& evidence) {
+  return instance ? instance->value() : "uid:" + UserOf(evidence);
+}
 
 }  // namespace
 
@@ -33,12 +45,21 @@ Core::Core(CoreOptions options, const CoreDependencies& deps, Events events)
                                            [this](const Instance& i, InstanceChange c) { OnInstance(i, c); })),
       entries_(options_.authority.trust_domain),
       digests_(deps.clock),
+      hasher_(deps.loop),
       selectors_(deps.names, deps.cgroups, digests_, deps.clock),
       bundles_(options_.authority.trust_domain, [this] { OnBundles(); }),
       resolver_(deps.reader, *registry_, entries_, selectors_, deps.clock,
                 {options_.authority.svid_ttl, options_.authority.jwt_ttl}),
       limiter_(deps.clock, options_.rate, limits::kMaxRateLimitedCallers),
-      self_(std::make_shared<Core*>(this)) {}
+      walks_(deps.clock, options_.walks, limits::kMaxRateLimitedCallers),
+      explanations_(deps.clock, kExplanations, limits::kMaxRateLimitedCallers),
+      self_(std::make_shared<Core*>(this)) {
+  selectors_.ReadOn(hasher_, [this] {
+    stale_.merge(restless_);
+    restless_.clear();
+    PostRefresh();
+  });
+}
 
 Core::~Core() = default;
 
@@ -82,28 +103,50 @@ std::optional<InstanceId> Core::Executing(const ProcessEvidence& evidence) const
   return instance->id();
 }
 
-std::optional<InstanceId> Core::InstanceOf(const ProcessEvidence& evidence) const {
-  const auto key = deps_.reader.Identify(evidence);
-  if (!key.ok()) return std::nullopt;
-  const Instance* instance = registry_->FindByProcess(*key);
-  if (instance == nullptr) instance = resolver_.InstanceAbove(*key);
-  return instance == nullptr ? std::nullopt : std::optional(instance->id());
+Result<std::optional<InstanceId>> Core::InstanceOf(const ProcessEvidence& evidence) {
+  ASSIGN_OR_RETURN(const ProcessKey key, deps_.reader.Identify(evidence));
+  if (const Instance* own = registry_->FindByProcess(key)) return std::optional(own->id());
+  std::string process = CallerResolver::ProcessName(key);
+  if (const auto known = belongs_.find(process); known != belongs_.end()) return known->second;
+  if (!walks_.Admit(UserOf(evidence)))
+    return ResourceExhausted("too many new processes of this user: ask again in a second");
+  ASSIGN_OR_RETURN(const Instance* above, resolver_.InstanceAbove(key));
+  std::optional<InstanceId> instance;
+  if (above != nullptr) instance = above->id();
+  if (belongs_.size() >= options_.max_known_processes) {
+    belongs_.erase(belongs_in_order_.front());
+    belongs_in_order_.pop_front();
+  }
+  belongs_.emplace(process, instance);
+  belongs_in_order_.push_back(std::move(process));
+  return instance;
+}
+
+Result<std::string> Core::ProcessOf(const ProcessEvidence& evidence) const {
+  ASSIGN_OR_RETURN(const ProcessKey key, deps_.reader.Identify(evidence));
+  return CallerResolver::ProcessName(key);
 }
 
 Result<Caller> Core::Authenticate(const ProcessEvidence& evidence) {
-  // Counted by instance for whatever runs in one, else by user: nobody gets a fresh bucket by forking, and an agent
-  // leaves the services of the user it runs as alone.
-  const std::optional<InstanceId> instance = InstanceOf(evidence);
-  const std::string user = evidence.owner ? std::to_string(evidence.owner->uid) : "unknown";
-  if (!limiter_.Admit(instance ? instance->value() : "uid:" + user)) {
-    return ResourceExhausted("too many requests: ask again in a second");
-  }
-  auto caller = Resolve(evidence);
+  const auto instance = InstanceOf(evidence);
+  std::string account = AccountOf(instance.ok() ? *instance : std::nullopt, evidence);
+  if (!limiter_.Admit(account)) return ResourceExhausted("too many requests: ask again in a second");
+  auto caller = instance.ok() ? Resolve(evidence) : Result<Caller>(instance.error());
   if (!caller.ok()) {
+    const std::string why =
+        instance.ok() && explanations_.Admit(account) ? resolver_.Explain(evidence) : caller.error().message();
     Log(LogLevel::kWarn, "identity.denied",
-        {{"pid", evidence.pid}, {"uid", user}, {"error", caller.error()}, {"why", resolver_.Explain(evidence)}});
+        {{"pid", evidence.pid}, {"uid", UserOf(evidence)}, {"error", caller.error()}, {"why", why}});
+    return caller;
   }
+  caller->account = std::move(account);
+  if (events_.identified && evidence.writer != 0) events_.identified(evidence.writer);
   return caller;
+}
+
+Status Core::Charge(const Caller& caller, size_t tokens) {
+  if (caller.account.empty() || tokens == 0 || limiter_.Admit(caller.account, tokens)) return Ok();
+  return ResourceExhausted("too many requests: ask again in a second");
 }
 
 Result<Caller> Core::Recheck(const ProcessEvidence& evidence, const std::optional<InstanceId>& instance) {
@@ -113,12 +156,18 @@ Result<Caller> Core::Recheck(const ProcessEvidence& evidence, const std::optiona
 
 Result<Caller> Core::Resolve(const ProcessEvidence& evidence) {
   ASSIGN_OR_RETURN(Caller caller, resolver_.Resolve(evidence));
-  if (!caller.own_process) RETURN_IF_ERROR(WatchProcess(caller.process, evidence));
+  if (!caller.own_process) RETURN_IF_ERROR(WatchProcess(caller, evidence));
   return caller;
 }
 
-Status Core::WatchProcess(const std::string& process, const ProcessEvidence& evidence) {
+Status Core::WatchProcess(const Caller& caller, const ProcessEvidence& evidence) {
+  const std::string& process = caller.process;
   if (watched_.contains(process)) return Ok();
+  std::string account = AccountOf(caller.instance, evidence);
+  const size_t share = caller.instance ? options_.max_watched_per_instance : options_.max_watched_per_user;
+  if (const auto of = watched_of_.find(account); of != watched_of_.end() && of->second >= share)
+    return ResourceExhausted(caller.instance ? "too many processes with identities in this instance"
+                                             : "too many processes with identities of this user");
   if (watched_.size() >= limits::kMaxInstances)
     return ResourceExhausted("too many processes with identities on this node");
   // On kernels that hand out no pidfds it is opened by number, and is right only if the number still means the same.
@@ -126,13 +175,18 @@ Status Core::WatchProcess(const std::string& process, const ProcessEvidence& evi
   ASSIGN_OR_RETURN(runtime::UniqueFd pidfd, runtime::OpenPidfd(static_cast<pid_t>(key.pid)));
   if (!deps_.reader.IsAlive(key)) return NotFound("the process has ended");
   const int fd = pidfd.get();
-  watched_.emplace(process,
-                   Watched{std::move(pidfd), deps_.loop.Watch(fd, [this, process] { OnProcessExit(process); })});
+  ++watched_of_[account];
+  watched_.emplace(process, Watched{std::move(account), std::move(pidfd),
+                                    deps_.loop.Watch(fd, [this, process] { OnProcessExit(process); })});
   return Ok();
 }
 
 void Core::OnProcessExit(std::string process) {
-  watched_.erase(process);
+  if (const auto watched = watched_.find(process); watched != watched_.end()) {
+    const auto of = watched_of_.find(watched->second.account);
+    if (--of->second == 0) watched_of_.erase(of);
+    watched_.erase(watched);
+  }
   svids_->Drop(process);
   if (const auto streams = by_process_.find(process); streams != by_process_.end()) RefreshNow(streams->second);
 }
@@ -205,7 +259,8 @@ void Core::OnBundles() {
 
 void Core::OnInstance(const Instance& instance, InstanceChange change) {
   const bool void_now = change == InstanceChange::kEnded || change == InstanceChange::kNewImage ||
-                        (change == InstanceChange::kWithheld && instance.quarantined);
+                        ((change == InstanceChange::kWithheld || change == InstanceChange::kRegistered) &&
+                         instance.quarantined);  // of an earlier keeper's, where it is registered again
   if (void_now) svids_->Drop(instance.id().value());
   if (change == InstanceChange::kEnded) svids_->Forget(instance.id());
   if (change != InstanceChange::kRegistered) {
@@ -213,6 +268,12 @@ void Core::OnInstance(const Instance& instance, InstanceChange change) {
       RefreshNow(streams->second);
   }
   if (events_.instance) events_.instance(instance, change);
+}
+
+void Core::RefreshNext(Subscriber& s) {
+  if (!subscribers_.contains(&s)) return;
+  stale_.insert(&s);
+  PostRefresh();
 }
 
 void Core::RefreshNow(const Subscribers& these) {
@@ -288,6 +349,17 @@ void Core::TakeCrls() {
   RefreshAll();
 }
 
+// Every end changes the list for everyone: without this, a node full of agents that come and go sends nothing else.
+std::chrono::nanoseconds Core::CrlInterval() const {
+  double bytes = 0;
+  for (const Bytes& crl : crls_) bytes += static_cast<double>(crl.size());
+  const std::chrono::duration<double> takes(bytes * static_cast<double>(subscribers_.size()) /
+                                            options_.crl_bytes_per_second);
+  const std::chrono::nanoseconds least = options_.crl_push_interval;
+  if (takes >= kLongestCrlInterval) return std::max<std::chrono::nanoseconds>(least, kLongestCrlInterval);
+  return std::max(least, std::chrono::duration_cast<std::chrono::nanoseconds>(takes));
+}
+
 void Core::PushCrls() {
   // Once for all whom one command ends.
   if (!crls_waiting_ || std::exchange(crls_posted_, true)) return;
@@ -312,7 +384,7 @@ void Core::Tick() {
   const Status rotated = authority_->Tick();
   if (!rotated.ok()) Log(LogLevel::kError, "authority.rotation_failed", {{"error", rotated.error()}});
   const auto age = deps_.clock.Mono() - crls_taken_at_;
-  if ((crls_waiting_ && age >= options_.crl_push_interval) || age >= kCrlAgeAtMost) TakeCrls();
+  if ((crls_waiting_ && age >= CrlInterval()) || age >= kCrlAgeAtMost) TakeCrls();
   MarkDue();
   MarkSlice();
   stale_.merge(restless_);

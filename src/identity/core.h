@@ -2,12 +2,14 @@
 // their changes. The keeper owns one, on one loop; the services (workload_api.h, sds.h, sub_identity.h) stand on it.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/clock.h"
@@ -43,9 +45,15 @@ class Subscriber {
 struct CoreOptions {
   AuthorityOptions authority;
   RateLimiter::Options rate{};
+  RateLimiter::Options walks{.per_second = 200, .burst = 400};  // processes of one user whose ancestors are looked for
   // How long the revocations of processes that ended by themselves wait for others: every stream is sent the whole list
   // again. Those of a kill or a quarantine go out at once, and the gateway hears of each at once.
   std::chrono::milliseconds crl_push_interval{1000};
+  // …and longer where the list is long and many hear of it: what is sent of it in a second, on the whole.
+  double crl_bytes_per_second = 4e6;
+  size_t max_known_processes = limits::kMaxKnownProcesses;
+  size_t max_watched_per_instance = limits::kMaxWatchedPerInstance;
+  size_t max_watched_per_user = limits::kMaxWatchedPerUser;
 };
 
 struct CoreDependencies {
@@ -66,6 +74,8 @@ class Core {
     std::function<void(const Instance&, InstanceChange)> instance;
     std::function<void()> bundles;
     OnIssuing issuing = {};
+    // This writer (ProcessEvidence::writer) has asked, and has an identity.
+    std::function<void(uint64_t writer)> identified = {};
   };
 
   static Result<std::unique_ptr<Core>> Create(CoreOptions options, const CoreDependencies& deps, Events events);
@@ -86,6 +96,9 @@ class Core {
   // One request: counted against the caller's bucket (RESOURCE_EXHAUSTED), then CallerResolver::Resolve. Denials are
   // logged with the reason that operators need.
   Result<Caller> Authenticate(const ProcessEvidence& evidence);
+  // More of the same request: what costs as much as `tokens` requests. RESOURCE_EXHAUSTED. Free for a caller that
+  // Authenticate did not make: what is done again was counted the first time.
+  Status Charge(const Caller& caller, size_t tokens);
   // The same without counting, for what is pushed. `instance`: the one that the process belonged to; when that has
   // ended, there is nothing more to find out.
   Result<Caller> Recheck(const ProcessEvidence& evidence, const std::optional<InstanceId>& instance);
@@ -96,8 +109,10 @@ class Core {
 
   // The instance whose own process this is, while its image is being replaced.
   std::optional<InstanceId> Executing(const ProcessEvidence& evidence) const;
-  // The instance that this process is, or is a part of.
-  std::optional<InstanceId> InstanceOf(const ProcessEvidence& evidence) const;
+  // The instance that this process is, or is a part of, also when that has ended; nothing for a process outside. Errors
+  // as ProcessReader: it cannot be told, and who asks must not take that for "outside". RESOURCE_EXHAUSTED: too many
+  // processes of one user that were not seen before. A process stays what it is for life, and so is walked once.
+  Result<std::optional<InstanceId>> InstanceOf(const ProcessEvidence& evidence);
 
   // For a stream of this process, which belongs to `instance` where there is one. RESOURCE_EXHAUSTED over
   // limits::kMaxStreamsPerProcess or kMaxStreamsPerInstance. Unsubscribe is harmless without Subscribe.
@@ -105,6 +120,10 @@ class Core {
   void Unsubscribe(Subscriber& s);
   // Somebody who has subscribed wants to look again at the next Tick, whatever happens meanwhile.
   void RefreshSoon(Subscriber& s) { restless_.insert(&s); }
+  // …in the loop's next turn: once, however often it asks in this one.
+  void RefreshNext(Subscriber& s);
+  // SvidKeeper's name of this process. Errors as ProcessReader::Identify.
+  Result<std::string> ProcessOf(const ProcessEvidence& evidence) const;
   size_t subscribers() const { return subscribers_.size(); }
   // The revocation lists to show, and a number that changes with them: made anew at most once an interval, however many
   // instances end and however many processes ask meanwhile.
@@ -126,7 +145,7 @@ class Core {
   void OnInstance(const Instance& instance, InstanceChange change);
   void OnBundles();
   Result<Caller> Resolve(const ProcessEvidence& evidence);
-  Status WatchProcess(const std::string& process, const ProcessEvidence& evidence);
+  Status WatchProcess(const Caller& caller, const ProcessEvidence& evidence);
   void OnProcessExit(std::string process);
   using Subscribers = std::set<Subscriber*>;
   using SubscribersBy = std::map<std::string, Subscribers, std::less<>>;
@@ -140,9 +159,11 @@ class Core {
   void RefreshSome();
   void PostRefresh();
   void TakeCrls();
+  std::chrono::nanoseconds CrlInterval() const;
   void DropAbsent(const std::vector<std::string>& processes);
 
   struct Watched {
+    std::string account;
     runtime::UniqueFd pidfd;
     runtime::FdWatch watch;
   };
@@ -163,13 +184,19 @@ class Core {
   std::unique_ptr<Registry> registry_;
   EntryTable entries_;
   DigestCache digests_;
+  FileHasher hasher_;
   SelectorSource selectors_;
   BundleSet bundles_;
   std::unique_ptr<Authority> authority_;
   std::unique_ptr<SvidKeeper> svids_;
   CallerResolver resolver_;
   RateLimiter limiter_;
-  std::map<std::string, Watched> watched_;  // processes with SVIDs that are no instances
+  RateLimiter walks_;                                                   // by user
+  RateLimiter explanations_;                                            // as limiter_
+  std::map<std::string, Watched> watched_;                              // processes with SVIDs that are no instances
+  std::map<std::string, size_t> watched_of_;                            // how many, by account
+  std::unordered_map<std::string, std::optional<InstanceId>> belongs_;  // processes whose ancestors have been seen
+  std::deque<std::string> belongs_in_order_;                            // the same, the oldest first
   std::vector<Bytes> crls_;
   MonoTime crls_taken_at_{};
   bool crls_waiting_ = false, crls_posted_ = false;

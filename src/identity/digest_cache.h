@@ -13,13 +13,18 @@
 
 namespace hexr::identity {
 
+// Reads the whole file that `fd` has open and `file` describes. Files over limits::kMaxHashedFileBytes are
+// RESOURCE_EXHAUSTED; ABORTED when the file changes while it is read. Thread-safe.
+Result<crypto::Sha256Digest> HashFile(int fd, const FileIdentity& file);
+
 class DigestCache {
  public:
   explicit DigestCache(const Clock& clock) : clock_(clock) {}
 
-  // The digest of the file that `fd` has open and `file` describes. Files over limits::kMaxHashedFileBytes are
-  // RESOURCE_EXHAUSTED; ABORTED when the file changes while it is read. Reads the whole file on a miss.
+  // What is known, else HashFile.
   Result<crypto::Sha256Digest> DigestOf(int fd, const FileIdentity& file);
+  // What HashFile has found, unless the file was written only just now.
+  void Remember(const FileIdentity& file, const crypto::Sha256Digest& digest);
 
   // Null when it is not known.
   const crypto::Sha256Digest* Find(const FileIdentity& file) const {

@@ -45,6 +45,7 @@ struct ProcessEvidence {
   int64_t pid = 0;
   std::optional<Owner> owner;  // at the moment of writing or connecting; a pid without a pidfd needs it
   runtime::UniqueFd pidfd;     // SO_PEERPIDFD or SCM_PIDFD; none on kernels before 6.5
+  uint64_t writer = 0;         // the socket's number for who wrote; 0: it has none
 };
 
 // Tells one state of a file from another without reading it.

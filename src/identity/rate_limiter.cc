@@ -5,7 +5,7 @@
 
 namespace hexr::identity {
 
-bool RateLimiter::Admit(const std::string& caller) {
+bool RateLimiter::Admit(const std::string& caller, size_t tokens) {
   const MonoTime now = clock_.Mono();
   auto it = buckets_.find(caller);
   if (it == buckets_.end()) {
@@ -20,8 +20,9 @@ bool RateLimiter::Admit(const std::string& caller) {
   const double seconds = std::chrono::duration<double>(now - bucket.filled).count();
   bucket.tokens = std::min(options_.burst, bucket.tokens + seconds * options_.per_second);
   bucket.filled = now;
-  if (bucket.tokens < 1) return false;
-  bucket.tokens -= 1;
+  const auto wanted = static_cast<double>(tokens);
+  if (bucket.tokens < wanted) return false;
+  bucket.tokens -= wanted;
   return true;
 }
 

@@ -19,8 +19,8 @@ class RateLimiter {
   RateLimiter(const Clock& clock, Options options, size_t max_callers)
       : clock_(clock), options_(options), max_callers_(max_callers) {}
 
-  // Takes one token. False: the caller has to wait.
-  [[nodiscard]] bool Admit(const std::string& caller);
+  // Takes `tokens` of them, or none. False: the caller has to wait.
+  [[nodiscard]] bool Admit(const std::string& caller, size_t tokens = 1);
   size_t size() const { return buckets_.size(); }
 
  private:

@@ -63,19 +63,24 @@ class SdsStream : public wire::GrpcCall, private Subscriber {
         evidence_(std::move(evidence)),
         process_(caller.process),
         instance_(caller.instance),
-        images_(caller.images) {}
+        images_(caller.images),
+        opened_by_(caller) {}
   ~SdsStream() override { core_.Unsubscribe(*this); }
   Status Subscribe() { return core_.Subscribe(*this, process_, instance_); }
-  void OnHalfClose() override { stream_->Finish(Ok()); }
+  void OnHalfClose() override {
+    if (asked_) LookAgain();
+    stream_->Finish(Ok());
+  }
 
  protected:
   // Sends what the client should hear now.
   virtual Status Update(const Caller& caller) = 0;
 
   void LookAgain() {
+    asked_ = false;
     if (!stream_->open()) return;
     const auto caller = core_.Recheck(evidence_, instance_);
-    if (!caller.ok() && caller.error().code() == ErrorCode::kUnavailable) return;
+    if (!caller.ok() && caller.error().code() == ErrorCode::kUnavailable) return core_.RefreshSoon(*this);
     if (!caller.ok() || caller->images != images_) {
       stream_->Finish(
           PermissionDenied(caller.ok() ? "the process has replaced its image: ask again" : caller.error().message()));
@@ -88,7 +93,25 @@ class SdsStream : public wire::GrpcCall, private Subscriber {
   }
   // The rules of nonces are the same: a message that answers an earlier response than the last says nothing any more.
   bool IsStale(const std::string& nonce) const { return !nonce.empty() && nonce != std::to_string(nonce_); }
-  std::string NextNonce() { return std::to_string(++nonce_); }
+  std::string NextNonce() {
+    ++free_;
+    return std::to_string(++nonce_);
+  }
+  // The first message came with the request, and one comes back for each that we send; others count as requests do.
+  bool Admitted() {
+    if (free_ > 0) {
+      --free_;
+      return true;
+    }
+    const Status s = core_.Charge(opened_by_, 1);
+    if (!s.ok()) stream_->Finish(s);
+    return s.ok();
+  }
+  // However many messages ask for it in this turn of the loop.
+  void LookSoon() {
+    asked_ = true;
+    core_.RefreshNext(*this);
+  }
   void NoteRefusal(bool refused, const std::string& message) const {
     if (refused)
       Log(LogLevel::kWarn, "sds.refused_by_client", {{"process", process_}, {"error", message.substr(0, 256)}});
@@ -109,7 +132,10 @@ class SdsStream : public wire::GrpcCall, private Subscriber {
   std::string process_;
   std::optional<InstanceId> instance_;
   uint64_t images_;
+  const Caller opened_by_;
   uint64_t nonce_ = 0;
+  uint64_t free_ = 1;
+  bool asked_ = false;  // and not looked at yet
 };
 
 // ---- State of the world
@@ -119,6 +145,7 @@ class WorldStream final : public SdsStream {
   using SdsStream::SdsStream;
 
   void OnMessage(ByteView message) override {
+    if (!Admitted()) return;
     discovery::DiscoveryRequest request;
     if (!request.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
       return stream_->Finish(InvalidArgument("the request cannot be read"));
@@ -144,7 +171,7 @@ class WorldStream final : public SdsStream {
     std::erase_if(sent_bundles_, [&wanted](const std::string& name) { return !wanted.contains(name); });
     wanted_ = std::move(wanted);
     begun_ = true;
-    LookAgain();
+    LookSoon();
   }
 
  private:
@@ -196,6 +223,7 @@ class DeltaStream final : public SdsStream {
   using SdsStream::SdsStream;
 
   void OnMessage(ByteView message) override {
+    if (!Admitted()) return;
     discovery::DeltaDiscoveryRequest request;
     if (!request.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
       return stream_->Finish(InvalidArgument("the request cannot be read"));
@@ -218,7 +246,7 @@ class DeltaStream final : public SdsStream {
         if (it != known_.end()) it->second = version;
       }
     }
-    LookAgain();
+    LookSoon();
   }
 
  private:

@@ -54,6 +54,7 @@ class Sds : public testing::ServiceTest {
   Sds() {
     AddSecretDiscovery(*router, *core, resources_, evidence);
     Launch(envoy_);
+    c_.between = [this] { loop.RunReady(); };
   }
   static discovery::DiscoveryRequest Ask(std::initializer_list<const char*> names, std::string nonce = "",
                                          std::string version = "") {
@@ -311,6 +312,52 @@ TEST_F(Sds, DeltaGoesOnAfterAReconnect) {
   const auto news = second.Last<discovery::DeltaDiscoveryResponse>();
   ASSERT_THAT(news.resources(), SizeIs(1));
   EXPECT_EQ(news.resources(0).name(), "default");
+}
+
+TEST_F(Sds, ManyMessagesInOneTurnAreLookedAtOnce) {
+  Outcome o;
+  const int32_t call = c_.Start(kDelta, o, {});
+  c_.between = nullptr;  // the loop does not turn
+  c_.Send(call, AskDelta({"default"}));
+  c_.Send(call, AskDelta({"ROOTCA"}));
+  c_.Send(call, AskDelta({"ALL"}));
+  EXPECT_THAT(o.messages, IsEmpty());
+  Settle();
+  c_.Pump();
+  ASSERT_THAT(o.messages, SizeIs(1));
+  EXPECT_THAT(o.Last<discovery::DeltaDiscoveryResponse>().resources(), SizeIs(3));
+}
+
+// A stream is opened for one token of the rate: what is written on it counts as well, but for answers to what we send.
+TEST_F(Sds, MessagesOnAnOpenStreamAreMetered) {
+  Create(ProcessTier::kPidfdInfo, {.per_second = 0, .burst = 5});
+  SdsResources resources(*core);
+  AddSecretDiscovery(*router, *core, resources, evidence);
+  Launch(envoy_);
+  Connection c(*router, clock, envoy_.pid());
+  c.between = [this] { loop.RunReady(); };
+  Outcome o;
+  const int32_t call = c.Start(kStream, o, {});
+  c.Send(call, Ask({"default"}));
+  for (int i = 0; i < 20; ++i) {
+    clock.Advance(minutes(9));
+    core->Tick();
+    c.Pump();
+    const auto response = o.Last<discovery::DiscoveryResponse>();
+    c.Send(call, Ask({"default"}, response.nonce(), response.version_info()));
+  }
+  EXPECT_FALSE(o.end.has_value()) << "an answer to each response is free";
+  for (int i = 0; i < 20; ++i) c.Send(call, Ask({i % 2 == 0 ? "ROOTCA" : "ALL"}, "stale"));
+  EXPECT_EQ(o.code(), ErrorCode::kResourceExhausted);
+}
+
+TEST_F(Sds, AHalfClosedStreamHasItsAnswer) {
+  c_.between = nullptr;
+  Outcome o;
+  const int32_t call = c_.Open(kStream, Ask({"default"}), o);
+  (void)call;
+  EXPECT_THAT(o.messages, SizeIs(1));
+  EXPECT_TRUE(o.end.has_value());
 }
 
 TEST_F(Sds, StreamsEndWithTheIdentity) {

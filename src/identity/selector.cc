@@ -1,5 +1,6 @@
 #include "identity/selector.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +11,9 @@
 
 namespace hexr::identity {
 namespace {
+
+// For as long as what was found is told to those who waited for it.
+constexpr std::chrono::seconds kJustRead{2};
 
 // The name in field 1 of the line whose field 3 is `number` (passwd(5), group(5)).
 std::optional<std::string> NameOf(const std::string& file, uint32_t number) {
@@ -88,12 +92,54 @@ SelectorSet SelectorSource::SelectorsOf(const ProcessFacts& facts) const {
 
 Status SelectorSource::AddDigest(const ProcessFacts& facts, SelectorSet& set) {
   if (!facts.exe_fd || !facts.exe_file.has_value()) return Ok();
+  if (hasher_ != nullptr) return ReadElsewhere(facts, set);
   if (digests_.Find(*facts.exe_file) == nullptr && !hashing_.Admit(std::to_string(facts.uid))) {
     return ResourceExhausted("too many new executables of this user: ask again in a second");
   }
   const auto digest = digests_.DigestOf(facts.exe_fd.get(), *facts.exe_file);
   if (digest.ok()) set.insert(Selector::Of(SelectorKind::kUnixSha256, HexEncode(*digest)));
   return Ok();
+}
+
+void SelectorSource::ReadOn(FileHasher& hasher, std::function<void()> on_read) {
+  hasher_ = &hasher;
+  on_read_ = std::move(on_read);
+}
+
+Status SelectorSource::ReadElsewhere(const ProcessFacts& facts, SelectorSet& set) {
+  const FileIdentity file = *facts.exe_file;
+  const ReadFor key{file, facts.key.pid, facts.key.start_time};
+  std::erase_if(read_, [now = clock_.Mono()](const auto& r) { return now - r.second.at >= kJustRead; });
+  std::optional<crypto::Sha256Digest> digest;
+  if (const auto just = read_.find(key); just != read_.end()) {
+    digest = just->second.digest;
+    if (!digest) return Ok();  // it cannot be read: left out
+  } else if (const auto* known = digests_.Find(file)) {
+    digest = *known;
+  }
+  if (digest) {
+    set.insert(Selector::Of(SelectorKind::kUnixSha256, HexEncode(*digest)));
+    return Ok();
+  }
+  const Error being_read = Unavailable("the program is being read: ask again");
+  const bool busy = std::ranges::any_of(reading_, [&](const auto& r) { return r.second == facts.uid; });
+  if (busy || reading_.contains(file)) return being_read;
+  if (reading_.size() >= limits::kMaxPendingDigests || !hashing_.Admit(std::to_string(facts.uid)))
+    return ResourceExhausted("too many new executables of this user: ask again in a second");
+  runtime::UniqueFd copy(::fcntl(facts.exe_fd.get(), F_DUPFD_CLOEXEC, 0));
+  if (!copy) return Ok();
+  reading_.emplace(file, facts.uid);
+  hasher_->Hash(std::move(copy), file,
+                [weak = std::weak_ptr<SelectorSource*>(self_), file, key](const Result<crypto::Sha256Digest>& found) {
+                  const auto self = weak.lock();
+                  if (self == nullptr) return;
+                  SelectorSource& s = **self;
+                  s.reading_.erase(file);
+                  if (found.ok()) s.digests_.Remember(file, *found);
+                  s.read_[key] = {found.ok() ? std::optional(*found) : std::nullopt, s.clock_.Mono()};
+                  s.on_read_();
+                });
+  return being_read;
 }
 
 void SelectorSource::AddKnownDigest(const ProcessFacts& facts, SelectorSet& set) const {

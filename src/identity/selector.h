@@ -2,16 +2,21 @@
 // negation, no wildcard.
 #pragma once
 
+#include <functional>
+#include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "base/limits/identity.h"
 #include "base/result.h"
 #include "base/selector.h"
 #include "identity/digest_cache.h"
+#include "identity/file_hasher.h"
 #include "identity/process.h"
 #include "identity/rate_limiter.h"
 
@@ -64,14 +69,20 @@ class SelectorSource {
       : names_(names),
         cgroups_(cgroups),
         digests_(digests),
-        hashing_(clock, kHashing, limits::kMaxRateLimitedCallers) {}
+        hashing_(clock, kHashing, limits::kMaxRateLimitedCallers),
+        clock_(clock) {}
+  SelectorSource(const SelectorSource&) = delete;
+  SelectorSource& operator=(const SelectorSource&) = delete;
 
   // The set of `facts`, all but the digest. A value that cannot be had is left out: an entry that asks for it does not
   // match.
   SelectorSet SelectorsOf(const ProcessFacts& facts) const;
   // Adds the digest of the executable, which costs a read of the whole file unless it is known. RESOURCE_EXHAUSTED when
-  // this user has had too many new files read; otherwise left out as above.
+  // this user has had too many new files read; otherwise left out as above. UNAVAILABLE after ReadOn: it is being read.
   Status AddDigest(const ProcessFacts& facts, SelectorSet& set);
+  // From now on files are read there, `on_read` runs after each, and AddDigest is then to be asked again. Both outlive
+  // this.
+  void ReadOn(FileHasher& hasher, std::function<void()> on_read);
   // Adds it if it is known.
   void AddKnownDigest(const ProcessFacts& facts, SelectorSet& set) const;
 
@@ -80,13 +91,29 @@ class SelectorSource {
   std::vector<std::string> TrustedCgroups(const std::string& path) const;
 
  private:
-  // New files a user may have read, here on the loop that everybody waits for.
+  // Of one user at a time: a file system that hangs holds up its own user.
+  Status ReadElsewhere(const ProcessFacts& facts, SelectorSet& set);
+
+  // New files a user may have read.
   static constexpr RateLimiter::Options kHashing{.per_second = 1, .burst = 8};
 
   const AccountNames& names_;
   const CgroupOwners& cgroups_;
   DigestCache& digests_;
   RateLimiter hashing_;  // by uid
+  const Clock& clock_;
+  FileHasher* hasher_ = nullptr;
+  std::function<void()> on_read_;
+  std::map<FileIdentity, uint32_t> reading_;  // for which user
+  // What came of those that were read only just now, for the process that waited: whoever else has that program by then
+  // may have another one, written within the same tick of the file system's clock.
+  using ReadFor = std::tuple<FileIdentity, int64_t, uint64_t>;  // pid and start time
+  struct Read {
+    std::optional<crypto::Sha256Digest> digest;
+    MonoTime at;
+  };
+  std::map<ReadFor, Read> read_;
+  std::shared_ptr<SelectorSource*> self_ = std::make_shared<SelectorSource*>(this);
 };
 
 }  // namespace hexr::identity

@@ -107,6 +107,59 @@ std::unique_ptr<wire::GrpcCall> ServeSettled(Core& core, std::shared_ptr<wire::G
   return held;
 }
 
+// A request of a process, part of no instance, whose program is being read for its digest.
+class UnreadCall final : public wire::GrpcCall, private Subscriber {
+ public:
+  UnreadCall(Core& core, std::shared_ptr<wire::GrpcStream> stream, ProcessEvidence evidence, HeldCall::Serve serve)
+      : core_(core),
+        stream_(std::move(stream)),
+        evidence_(std::move(evidence)),
+        deadline_(core.clock().Mono() + limits::kMaxHoldTime),
+        serve_(std::move(serve)) {}
+  ~UnreadCall() override { core_.Unsubscribe(*this); }
+  Status Subscribe() {
+    ASSIGN_OR_RETURN(const std::string process, core_.ProcessOf(evidence_));
+    RETURN_IF_ERROR(core_.Subscribe(*this, process, std::nullopt));
+    core_.RefreshSoon(*this);
+    return Ok();
+  }
+  void OnMessage(ByteView) override {}
+
+ private:
+  void Refresh() override {
+    if (!serve_ || !stream_->open()) return;
+    const auto caller = core_.Recheck(evidence_, std::nullopt);
+    const bool unread = !caller.ok() && caller.error().code() == ErrorCode::kUnavailable;
+    if (unread && core_.clock().Mono() >= deadline_) return stream_->Finish(caller.error());
+    if (unread) return core_.RefreshSoon(*this);
+    core_.Unsubscribe(*this);
+    inner_ = std::exchange(serve_, {})(std::move(evidence_));
+  }
+
+  Core& core_;
+  std::shared_ptr<wire::GrpcStream> stream_;
+  ProcessEvidence evidence_;
+  MonoTime deadline_;
+  HeldCall::Serve serve_;
+  std::unique_ptr<wire::GrpcCall> inner_;
+};
+
+bool IsUnread(Core& core, const ProcessEvidence& evidence, const Result<Caller>& caller) {
+  if (caller.ok() || caller.error().code() != ErrorCode::kUnavailable) return false;
+  const auto instance = core.InstanceOf(evidence);
+  return instance.ok() && !*instance;
+}
+
+std::unique_ptr<wire::GrpcCall> HoldUnread(Core& core, std::shared_ptr<wire::GrpcStream> stream,
+                                           ProcessEvidence evidence, HeldCall::Serve serve) {
+  auto call = std::make_unique<UnreadCall>(core, stream, std::move(evidence), std::move(serve));
+  if (const Status s = call->Subscribe(); !s.ok()) {
+    stream->Finish(s);
+    return nullptr;
+  }
+  return call;
+}
+
 class UnaryCall final : public wire::GrpcCall, private Subscriber {
  public:
   UnaryCall(Core& core, std::shared_ptr<wire::GrpcStream> stream, ProcessEvidence evidence, const Caller& caller,
@@ -126,6 +179,7 @@ class UnaryCall final : public wire::GrpcCall, private Subscriber {
   void Refresh() override {
     if (!stream_->open() || core_.svids().Waiting(process_)) return;
     const auto caller = core_.Recheck(evidence_, instance_);
+    if (!instance_ && !caller.ok() && caller.error().code() == ErrorCode::kUnavailable) return core_.RefreshSoon(*this);
     if (!caller.ok()) return Answer(*stream_, caller.error());
     if (caller->images != images_)
       return Answer(*stream_, PermissionDenied("the process has replaced its image: ask again"));
@@ -153,6 +207,12 @@ static std::unique_ptr<wire::GrpcCall> ServeUnaryNow(Core& core, const std::shar
   };
   if (!evidence.ok()) return answer(evidence.error());
   const auto caller = core.Authenticate(*evidence);
+  if (IsUnread(core, *evidence, caller)) {
+    return HoldUnread(core, stream, std::move(*evidence),
+                      [&core, stream, reply = std::move(reply)](Result<ProcessEvidence> who) mutable {
+                        return ServeUnaryNow(core, stream, std::move(who), std::move(reply));
+                      });
+  }
   if (!caller.ok()) return answer(caller.error());
   auto now = reply(*caller);
   if (now.ok() || !core.svids().Waiting(caller->process)) return answer(std::move(now));
@@ -186,6 +246,12 @@ std::unique_ptr<wire::GrpcCall> StateStream::OpenNow(Core& core, std::shared_ptr
   };
   if (!evidence.ok()) return refuse(evidence.error());
   const auto caller = core.Authenticate(*evidence);
+  if (IsUnread(core, *evidence, caller)) {
+    return HoldUnread(core, stream, std::move(*evidence),
+                      [&core, stream, render = std::move(render)](Result<ProcessEvidence> who) mutable {
+                        return OpenNow(core, stream, std::move(who), std::move(render));
+                      });
+  }
   if (!caller.ok()) return refuse(caller.error());
   std::unique_ptr<StateStream> call(new StateStream(core, stream, std::move(*evidence), *caller, std::move(render)));
   const Status subscribed = core.Subscribe(*call, caller->process, caller->instance);
@@ -204,7 +270,8 @@ void StateStream::Refresh() {
   const auto caller = core_.Recheck(evidence_, instance_);
   if (!caller.ok()) {
     // An image that is being replaced may turn out to be the same one: nothing new is shown until that is known.
-    if (caller.error().code() == ErrorCode::kUnavailable) return;
+    // Nor is it known for one whose program has to be read again.
+    if (caller.error().code() == ErrorCode::kUnavailable) return core_.RefreshSoon(*this);
     stream_->Finish(PermissionDenied(caller.error().message()));
     return;
   }

@@ -6,6 +6,9 @@
 
 namespace hexr::identity {
 
+// Whom a connection to it counts for: the instance that its connector is a part of, as Core::InstanceOf; empty: none.
+Result<std::string> OwnerOf(Core& core, const net::PeerEvidence& connector);
+
 // The services need evidence before there is a server: the router they are added to is what the server is made with.
 class SocketEvidence final : public EvidenceSource {
  public:

@@ -58,7 +58,7 @@ std::optional<std::string> CallOn(int fd, std::string_view method, std::string_v
   while (!done) {
     std::string out;
     client.TakeOutput(out, 1 << 16);
-    if (!out.empty() && ::write(fd, out.data(), out.size()) != static_cast<ssize_t>(out.size())) break;
+    if (!out.empty() && ::send(fd, out.data(), out.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(out.size())) break;
     char in[16384];
     const ssize_t n = ::read(fd, in, sizeof in);
     if (n <= 0 || !client.Feed(AsBytes({in, static_cast<size_t>(n)})).ok()) break;
@@ -99,6 +99,7 @@ class SocketTest : public testing::ServiceTest, public ::testing::WithParamInter
     EXPECT_EQ(::listen(listener.get(), 16), 0);
     net::GrpcUnixServerOptions options;
     options.use_pidfd = GetParam();
+    options.owner = [this](const net::PeerEvidence& connector) { return OwnerOf(*core, connector); };
     server_ = std::make_unique<net::GrpcUnixServer>(loop, system_clock_, std::move(listener), *router, options);
     socket_evidence_.Bind(*server_);
   }
@@ -204,6 +205,54 @@ TEST_P(SocketTest, NothingOfAKeyThatWasServedStaysInMemory) {
     Settle();
     EXPECT_EQ(testing::CountInMemory(seen), 0U) << method;
   }
+}
+
+// Whoever is too far below an instance to be told apart from a stranger does not get a stranger's share.
+TEST_P(SocketTest, ADeepDescendantIsTurnedAway) {
+  Puppet agent([path = path_](int go, int ready) {
+    char c;
+    if (::read(go, &c, 1) != 1) ::_exit(1);
+    for (size_t depth = 0; depth <= limits::kMaxAncestors; ++depth) {
+      const pid_t child = ::fork();
+      if (child == 0) continue;
+      ::waitpid(child, nullptr, 0);
+      if (depth > 0) ::_exit(0);
+      while (::read(go, &c, 1) == 1) {
+      }
+      ::_exit(0);
+    }
+    const Seen seen = FetchOn(Connect(path));
+    ::_exit(::write(ready, &seen, sizeof seen) == sizeof seen ? 0 : 1);
+  });
+  Launch(agent, "writer", true);
+  ASSERT_TRUE(agent.Go());
+  EXPECT_EQ(Await(agent).code, -1) << "closed unread";
+  EXPECT_EQ(server_->connections(), 0u);
+}
+
+// Nor does one whose connector has gone, so that nobody can tell any more what it was a part of.
+TEST_P(SocketTest, AConnectionOfAProcessThatHasGoneIsTurnedAway) {
+  Puppet agent([path = path_](int go, int ready) {
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      sockaddr_un address{};
+      address.sun_family = AF_UNIX;
+      path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+      ::_exit(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address));
+    }
+    ::waitpid(child, nullptr, 0);
+    char c = 'r';
+    if (::write(ready, &c, 1) != 1 || ::read(go, &c, 1) != 1) ::_exit(1);
+    const Seen seen = FetchOn(fd);
+    if (::write(ready, &seen, sizeof seen) != sizeof seen) ::_exit(1);
+    while (::read(go, &c, 1) == 1) {
+    }
+  });
+  ASSERT_TRUE(agent.AwaitReady());
+  Launch(agent);
+  ASSERT_TRUE(agent.Go());
+  EXPECT_EQ(Await(agent).code, -1) << "closed unread";
 }
 
 TEST_P(SocketTest, UnboundEvidenceIsUnavailable) {

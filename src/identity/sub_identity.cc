@@ -102,6 +102,7 @@ void AddSubIdentityService(wire::GrpcRouter& router, Core& core, SubIdentities& 
                             if (!readable) return InvalidArgument("the request cannot be read");
                             const std::vector<std::string> audience(body.audience().begin(), body.audience().end());
                             if (audience.size() > limits::kMaxAudiences) return InvalidArgument("too many audiences");
+                            RETURN_IF_ERROR(core.Charge(caller, audience.size()));  // each is a signature
                             ASSIGN_OR_RETURN(const auto minted,
                                              subs.Mint(caller, body.name(), seconds(body.ttl_seconds()), audience));
                             pb::MintResponse response;

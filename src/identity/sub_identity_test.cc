@@ -79,6 +79,20 @@ TEST_F(SubIdentityTest, ANameIsOneSegment) {
   }
 }
 
+TEST_F(SubIdentityTest, EachAudienceCountsAsARequest) {
+  Create(ProcessTier::kPidfdInfo, {.per_second = 0, .burst = limits::kMaxAudiences + 10});
+  SubIdentities subs(*core);
+  AddSubIdentityService(*router, *core, subs, evidence);
+  Puppet agent;
+  Launch(agent, "writer", false, true);
+  Connection c(*router, clock, agent.pid());
+  pb::MintRequest request = Mint("planner");
+  for (size_t i = 0; i < limits::kMaxAudiences; ++i) request.add_audience("db" + std::to_string(i));
+  EXPECT_THAT(c.Call(kMint, request).messages, SizeIs(1));
+  EXPECT_EQ(c.Call(kMint, request).code(), ErrorCode::kResourceExhausted);
+  EXPECT_THAT(c.Call(kMint, Mint("planner")).messages, SizeIs(1)) << "what is left is enough for this";
+}
+
 TEST_F(SubIdentityTest, NeverLivesLongerThanItsProcessMay) {
   Puppet agent;
   Launch(agent, "writer", false, true);

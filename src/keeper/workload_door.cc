@@ -1,6 +1,5 @@
 #include "keeper/workload_door.h"
 
-#include <fcntl.h>
 #include <google/protobuf/descriptor.h>
 
 #include "identity/sds.h"
@@ -52,6 +51,9 @@ Result<std::unique_ptr<WorkloadDoor>> WorkloadDoor::Create(runtime::Loop& loop, 
     if (over && impl->subs) impl->subs->Forget(i.id());
     next(i, change);
   };
+  events.identified = [impl = impl.get()](uint64_t writer) {
+    if (impl->server) impl->server->Known(writer);
+  };
   ASSIGN_OR_RETURN(impl->core,
                    identity::Core::Create(std::move(options),
                                           {clock, random, loop, state, impl->reader, impl->names, impl->cgroups, &out},
@@ -65,10 +67,7 @@ Result<std::unique_ptr<WorkloadDoor>> WorkloadDoor::Create(runtime::Loop& loop, 
   wire::AddGrpcReflection(impl->router, *google::protobuf::DescriptorPool::generated_pool());
   net::GrpcUnixServerOptions doors;
   doors.owner = [core = impl->core.get()](const net::PeerEvidence& connector) {
-    identity::ProcessEvidence evidence{connector.pid, {{connector.uid, connector.gid}}, {}};
-    if (connector.pidfd) evidence.pidfd = runtime::UniqueFd(fcntl(connector.pidfd.get(), F_DUPFD_CLOEXEC, 0));
-    const auto instance = core->InstanceOf(evidence);
-    return instance ? instance->value() : std::string();
+    return identity::OwnerOf(*core, connector);
   };
   impl->server =
       std::make_unique<net::GrpcUnixServer>(loop, clock, std::move(listener), impl->router, std::move(doors));

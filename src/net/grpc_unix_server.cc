@@ -38,11 +38,13 @@ void NoteRefusal(const Error& why, int64_t pid) {
 class GrpcUnixServer::Connection {
  public:
   // `user` is who connected; nobody for TCP.
-  Connection(GrpcUnixServer& server, runtime::UniqueFd socket, std::optional<uint32_t> user, std::string owner)
+  Connection(GrpcUnixServer& server, runtime::UniqueFd socket, std::optional<uint32_t> user, std::string owner,
+             bool known)
       : server_(server),
         socket_(std::move(socket)),
         user_(user),
         owner_(std::move(owner)),
+        known_(known),
         writers_(server.next_tag_),
         tcp_tag_(user ? 0 : server.next_tag_++),
         last_active_(server.clock_.Mono()),
@@ -61,6 +63,8 @@ class GrpcUnixServer::Connection {
 
   const PeerEvidence* Find(wire::WriterTag tag) const { return writers_.Find(tag); }
   std::optional<uint32_t> user() const { return user_; }
+  bool known() const { return known_; }
+  void set_known() { known_ = true; }
   const std::string& owner() const { return owner_; }
   size_t open_calls() const { return grpc_->open_calls(); }
   MonoTime last_active() const { return last_active_; }
@@ -171,6 +175,7 @@ class GrpcUnixServer::Connection {
   runtime::UniqueFd socket_;
   std::optional<uint32_t> user_;
   std::string owner_;
+  bool known_;
   WriterTable writers_;
   wire::WriterTag tcp_tag_;
   std::vector<wire::WriterTag> tags_;
@@ -203,6 +208,7 @@ GrpcUnixServer::~GrpcUnixServer() { connections_.clear(); }
 PeerTier GrpcUnixServer::BestTier() const { return options_.use_pidfd ? PeerTier::kPidfd : PeerTier::kCredentials; }
 
 void GrpcUnixServer::Accepted(runtime::UniqueFd socket) {
+  if (connections_.size() >= options_.max_connections) return NoteTooMany({{"connections", connections_.size()}});
   std::optional<uint32_t> user;
   std::string owner;
   if (!tcp_) {
@@ -211,22 +217,43 @@ void GrpcUnixServer::Accepted(runtime::UniqueFd socket) {
     const auto tier = EnablePeerEvidence(socket.get(), BestTier());
     if (!connector.ok() || !tier.ok()) return;
     user = connector->uid;
-    if (options_.owner) owner = options_.owner(*connector);
+    if (options_.owner) {
+      auto found = options_.owner(*connector);
+      if (!found.ok()) return NoteTooMany({{"uid", *user}, {"pid", connector->pid}, {"error", found.error()}});
+      owner = std::move(*found);
+    }
   }
-  const size_t of_user = user ? per_user_[*user] : 0;
-  if (connections_.size() >= options_.max_connections || of_user >= options_.max_connections_per_user) {
-    NoteTooMany({{"uid", user.value_or(0)}, {"connections", of_user}});
-    return;
+  const bool known = !options_.owner || !owner.empty();
+  if (!owner.empty()) {
+    size_t& of_owner = per_owner_[owner];
+    if (of_owner >= options_.max_connections_per_owner)
+      return NoteTooMany({{"owner", owner}, {"connections", of_owner}});
+    ++of_owner;
+  } else {
+    const auto of = per_user_.find(user.value_or(0));
+    const Count mine = of == per_user_.end() ? Count() : of->second;
+    if (outside_.all >= options_.max_connections_outside || mine.all >= options_.max_connections_per_user)
+      return NoteTooMany({{"uid", user.value_or(0)}, {"connections", mine.all}});
+    if (!known && (outside_.unknown >= options_.max_connections_unknown ||
+                   mine.unknown >= options_.max_connections_unknown_per_user)) {
+      return NoteTooMany({{"uid", user.value_or(0)}, {"without_identity", mine.unknown}});
+    }
+    for (Count* count : {&outside_, &per_user_[user.value_or(0)]}) {
+      ++count->all;
+      count->unknown += known ? 0 : 1;
+    }
   }
-  if (!owner.empty() && per_owner_[owner] >= options_.max_connections_per_owner) {
-    NoteTooMany({{"owner", owner}, {"connections", per_owner_[owner]}});
-    return;
-  }
-  if (user) ++per_user_[*user];
-  if (!owner.empty()) ++per_owner_[owner];
-  auto connection = std::make_unique<Connection>(*this, std::move(socket), user, std::move(owner));
+  auto connection = std::make_unique<Connection>(*this, std::move(socket), user, std::move(owner), known);
   Connection* key = connection.get();
   connections_.emplace(key, std::move(connection));
+}
+
+void GrpcUnixServer::Known(wire::WriterTag writer) {
+  const auto it = writers_.find(writer);
+  if (it == writers_.end() || it->second->known()) return;
+  it->second->set_known();
+  --outside_.unknown;
+  --per_user_.at(it->second->user().value_or(0)).unknown;
 }
 
 Result<WriterEvidence> GrpcUnixServer::EvidenceOf(wire::WriterTag writer) const {
@@ -241,28 +268,36 @@ void GrpcUnixServer::NoteTooMany(std::initializer_list<LogField> who) {
   const MonoTime now = clock_.Mono();
   if (noted_ && now - *noted_ < std::chrono::seconds(1)) return;
   noted_ = now;
-  Log(LogLevel::kWarn, "grpc.too_many_connections", who);
+  Log(LogLevel::kWarn, "grpc.connection_not_taken", who);
 }
 
 void GrpcUnixServer::Remove(Connection* connection) {
   const auto it = connections_.find(connection);
   if (it == connections_.end()) return;
-  if (const auto user = connection->user()) {
-    const auto count = per_user_.find(*user);
-    if (--count->second == 0) per_user_.erase(count);
-  }
-  if (const auto count = per_owner_.find(connection->owner()); count != per_owner_.end()) {
-    if (--count->second == 0) per_owner_.erase(count);
-  }
+  Uncount(*connection);
   // Out of the map before its calls end: they may look around.
   const std::unique_ptr<Connection> gone = std::move(it->second);
   connections_.erase(it);
 }
 
+void GrpcUnixServer::Uncount(const Connection& connection) {
+  if (const auto count = per_owner_.find(connection.owner()); count != per_owner_.end()) {
+    if (--count->second == 0) per_owner_.erase(count);
+    return;
+  }
+  const auto of = per_user_.find(connection.user().value_or(0));
+  for (Count* count : {&outside_, &of->second}) {
+    --count->all;
+    count->unknown -= connection.known() ? 0 : 1;
+  }
+  if (of->second.all == 0) per_user_.erase(of);
+}
+
 void GrpcUnixServer::Sweep() {
   const MonoTime before = clock_.Mono() - options_.idle_timeout;
   for (const auto& [key, connection] : connections_) {
-    if (connection->open_calls() == 0 && connection->last_active() < before) connection->End();
+    const bool held = connection->known() && connection->open_calls() > 0;
+    if (!held && connection->last_active() < before) connection->End();
   }
   const auto every = std::clamp(options_.idle_timeout / 4, std::chrono::milliseconds(1), kSweepEvery);
   sweep_ = loop_.After(every, [this] { Sweep(); });

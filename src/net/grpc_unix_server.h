@@ -37,10 +37,16 @@ struct GrpcUnixServerOptions {
   wire::GrpcOptions grpc;
   bool use_pidfd = true;  // false: as on kernels without SO_PASSPIDFD, for tests
   size_t max_connections = limits::kMaxApiConnections;
-  size_t max_connections_per_user = limits::kMaxApiConnectionsPerUser;
-  // Whom a connection counts for beside its user: an agent with all its processes. Empty: nobody.
-  std::function<std::string(const PeerEvidence& connector)> owner = {};
+  // Whom a connection counts for: an agent with all its processes. Empty: its user. An error closes it: who cannot be
+  // told apart from an agent must not have a user's share.
+  std::function<Result<std::string>(const PeerEvidence& connector)> owner = {};
   size_t max_connections_per_owner = limits::kMaxApiConnectionsPerInstance;
+  // What follows is for connections that no owner has. All of them, so that there is always room for owners:
+  size_t max_connections_outside = limits::kMaxApiConnectionsOutside;
+  size_t max_connections_per_user = limits::kMaxApiConnectionsPerUser;
+  // Where there is `owner`: those that are not known (Known). They last for idle_timeout, calls or not.
+  size_t max_connections_unknown = limits::kMaxApiConnectionsUnknown;
+  size_t max_connections_unknown_per_user = limits::kMaxApiConnectionsUnknownPerUser;
   std::chrono::milliseconds idle_timeout = std::chrono::minutes(10);  // of a connection without calls
   // Protocol tests that need TCP: requests have no evidence then.
   bool insecure_tcp_for_tests = false;
@@ -58,6 +64,8 @@ class GrpcUnixServer {
 
   // NOT_FOUND once the writer's connection is gone.
   Result<WriterEvidence> EvidenceOf(wire::WriterTag writer) const;
+  // This writer has shown that it is somebody: its connection lasts for as long as it has calls.
+  void Known(wire::WriterTag writer);
   // Accepts nothing more, lets calls finish, says so to the clients.
   void Drain();
   size_t connections() const { return connections_.size(); }
@@ -79,7 +87,13 @@ class GrpcUnixServer {
   uint64_t next_tag_ = 1;
   std::map<Connection*, std::unique_ptr<Connection>> connections_;
   std::map<wire::WriterTag, Connection*> writers_;
-  std::map<uint32_t, size_t> per_user_;
+  struct Count {
+    size_t all = 0;
+    size_t unknown = 0;  // among them
+  };
+  void Uncount(const Connection& connection);
+  Count outside_;                       // connections without an owner
+  std::map<uint32_t, Count> per_user_;  // the same by user
   std::map<std::string, size_t> per_owner_;
   std::optional<MonoTime> noted_;  // when the log last heard of too many connections
   runtime::Timer sweep_;

@@ -30,6 +30,7 @@ class GrpcUnixServerTest : public testing::Test {
     // Answers with the pid of whoever wrote the request.
     router_.AddOneMessage(
         "/test.Who/AmI", [this](std::shared_ptr<wire::GrpcStream> stream, const wire::GrpcRequest& r, ByteView) {
+          if (known_) server_->Known(r.writer);
           const auto e = server_->EvidenceOf(r.writer);
           (void)stream->Send(
               AsBytes(e.ok() ? std::to_string(e->pid) + (e->pidfd >= 0 ? " pidfd" : "") : e.error().message()));
@@ -94,7 +95,24 @@ class GrpcUnixServerTest : public testing::Test {
     return end.empty() ? answer : end;
   }
 
+  // Opens a call that nobody answers.
+  void Wait(const UniqueFd& fd, wire::GrpcClient& client) {
+    waiting_.reset();
+    const auto call = client.Start("/test.Who/Wait", {}, {});
+    client.Send(*call, {});
+    client.HalfClose(*call);
+    std::string out;
+    client.TakeOutput(out, 1 << 20);
+    Write(fd.get(), out);
+    for (int i = 0; i < 400 && !waiting_; ++i) loop_.RunFor(std::chrono::milliseconds(5));
+    ASSERT_TRUE(waiting_);
+  }
+  void Settle() {
+    for (int i = 0; i < 10; ++i) loop_.RunReady();
+  }
+
   static inline pid_t last_child_ = 0;
+  bool known_ = false;  // what AmI makes of the writer
   SystemClock clock_;
   runtime::Loop loop_;
   sockaddr_un address_{};
@@ -159,6 +177,72 @@ TEST_F(GrpcUnixServerTest, ConnectionsOfOneOwnerAreBounded) {
   owner = "loud";
   connect(16);
   EXPECT_EQ(server_->connections(), 17u) << "and given back";
+}
+
+// It may be an agent's, and must not have the share of a user.
+TEST_F(GrpcUnixServerTest, AConnectionWhoseOwnerCannotBeToldIsClosed) {
+  Start({.owner = [](const PeerEvidence&) -> Result<std::string> { return PermissionDenied("too many ancestors"); }});
+  const UniqueFd fd = Connect();
+  wire::GrpcClient client("x");
+  EXPECT_EQ(Call(client, fd.get(), Write), "UNAVAILABLE");
+  EXPECT_EQ(server_->connections(), 0u);
+}
+
+TEST_F(GrpcUnixServerTest, RoomIsKeptForOwnersWhateverTheirUserHolds) {
+  EXPECT_EQ(GrpcUnixServerOptions().max_connections_outside, limits::kMaxApiConnectionsOutside);
+  std::string owner;
+  Start({.max_connections = 4,
+         .owner = [&](const PeerEvidence&) -> Result<std::string> { return owner; },
+         .max_connections_outside = 2,
+         .max_connections_per_user = 2});
+  std::vector<UniqueFd> held;
+  const auto connect = [&] {
+    held.push_back(Connect());
+    Settle();
+    return server_->connections();
+  };
+  connect();
+  EXPECT_EQ(connect(), 2u);
+  EXPECT_EQ(connect(), 2u);
+  owner = "agent";
+  EXPECT_EQ(connect(), 3u);
+  EXPECT_EQ(connect(), 4u);
+  EXPECT_EQ(connect(), 4u);
+  held.clear();
+  Settle();
+  EXPECT_EQ(server_->connections(), 0u);
+  owner = "";
+  EXPECT_EQ(connect(), 1u) << "and given back";
+}
+
+TEST_F(GrpcUnixServerTest, ConnectionsWithoutAnIdentityAreFewAndEnd) {
+  EXPECT_EQ(GrpcUnixServerOptions().max_connections_unknown, limits::kMaxApiConnectionsUnknown);
+  EXPECT_EQ(GrpcUnixServerOptions().max_connections_unknown_per_user, limits::kMaxApiConnectionsUnknownPerUser);
+  Start({.owner = [](const PeerEvidence&) -> Result<std::string> { return std::string(); },
+         .max_connections_unknown = 2,
+         .max_connections_unknown_per_user = 2,
+         .idle_timeout = std::chrono::milliseconds(50)});
+  known_ = true;
+  const UniqueFd known = Connect();
+  wire::GrpcClient somebody("x");
+  EXPECT_THAT(Call(somebody, known.get(), Write), testing::StartsWith(std::to_string(getpid())));
+  Wait(known, somebody);
+  const auto kept = waiting_;
+
+  std::vector<UniqueFd> held;
+  for (int i = 0; i < 4; ++i) held.push_back(Connect());
+  Settle();
+  EXPECT_EQ(server_->connections(), 3u);
+  held.clear();
+  for (int i = 0; i < 400 && server_->connections() > 1; ++i) loop_.RunFor(std::chrono::milliseconds(5));
+  // A health check that goes on for ever, say.
+  const UniqueFd unknown = Connect();
+  wire::GrpcClient nobody("x");
+  Wait(unknown, nobody);
+  for (int i = 0; i < 400 && waiting_->open(); ++i) loop_.RunFor(std::chrono::milliseconds(5));
+  EXPECT_FALSE(waiting_->open());
+  EXPECT_TRUE(kept->open());
+  EXPECT_EQ(server_->connections(), 1u);
 }
 
 TEST_F(GrpcUnixServerTest, WritersOfAConnectionAreBounded) {

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -99,6 +100,8 @@ class Connection {
     client_.Cancel(call);
     Pump();
   }
+  // What else goes on while bytes move.
+  std::function<void()> between;
   // Moves bytes both ways until nothing moves.
   void Pump() {
     for (bool moved = true; moved;) {
@@ -107,6 +110,7 @@ class Connection {
       if (!to_server.empty()) {
         EXPECT_TRUE(server_.Feed(AsBytes(to_server), writer_).ok());
       }
+      if (between) between();
       std::string to_client;
       server_.TakeOutput(to_client, 1 << 20);
       EXPECT_TRUE(client_.Feed(AsBytes(to_client)).ok());
@@ -128,8 +132,10 @@ class ServiceTest : public ::testing::Test {
     router = std::make_unique<wire::GrpcRouter>();
     core.reset();
     reader = std::make_unique<ProcessReader>(tier);
+    CoreOptions options = core_options;
+    options.rate = rate;
     auto created =
-        Core::Create({.authority = {domain}, .rate = rate}, {clock, random, loop, store, *reader, names, cgroups},
+        Core::Create(std::move(options), {clock, random, loop, store, *reader, names, cgroups},
                      {.instance = [this](const Instance&, InstanceChange c) { instance_changes.push_back(c); },
                       .bundles = {},
                       .issuing =
@@ -182,6 +188,7 @@ class ServiceTest : public ::testing::Test {
     return false;
   }
 
+  CoreOptions core_options{.authority = {*TrustDomain::Parse("example.org")}, .walks = {1e6, 1e6}};
   const TrustDomain domain = *TrustDomain::Parse("example.org");
   ManualClock clock{WallTime{std::chrono::hours(500'000)}};
   SystemRandom random;
