@@ -190,7 +190,6 @@ void Gateway::OnKeeper(Message message, Channel::Reply reply) {
     case Envelope::kQuarantine:
       Quarantine(message.body.quarantine().instance(), message.body.quarantine().on());
       return reply.Ack();
-    case Envelope::kBundles: return reply.Ack();
     case Envelope::kCollectMetrics: {
       Envelope e;
       *e.mutable_metrics() = metrics_.ToMessage();

@@ -75,6 +75,9 @@ Result<const Instance*> Registry::RegisterAgain(const Instance& known, Registrat
 
 Result<const Instance*> Registry::Register(Registration registration) {
   if (const Instance* known = Find(registration.id)) return RegisterAgain(*known, std::move(registration));
+  // It lives, and somebody has to know of it: refused, it would run on unseen.
+  if (registration.again && !MatchesAnyExePattern(registration.exe_patterns, registration.image.exe))
+    registration.quarantined = true;
   ASSIGN_OR_RETURN(SpiffeId id, CheckAndName(registration));
   ASSIGN_OR_RETURN(const uint64_t inode, runtime::PidfdInode(registration.pidfd.get()));
   registration.process.pidfd_inode = inode;
@@ -126,6 +129,7 @@ Result<const Instance*> Registry::Register(Registration registration) {
   if (inode != 0) by_inode_.insert_or_assign(inode, instance.id());
   by_pid_.insert_or_assign(instance.facts.process.pid, instance.id());
   const Instance* result = &instance;
+  ++count_of_[instance.facts.tenant];
   instances_.emplace(instance.id(), std::move(slot));
   Log(LogLevel::kInfo, "instance.registered",
       {{"instance", result->id()},
@@ -203,6 +207,8 @@ void Registry::End(const InstanceId& id, std::string_view why) {
   if (it == instances_.end()) return;
   const std::unique_ptr<Slot> slot = std::move(it->second);
   instances_.erase(it);
+  const auto count = count_of_.find(slot->instance.facts.tenant);
+  if (--count->second == 0) count_of_.erase(count);
   const ProcessKey& process = slot->instance.facts.process;
   const auto forget = [&id](auto& index, auto key) {
     const auto entry = index.find(key);
@@ -253,6 +259,11 @@ bool Registry::IsLeftOver(const std::vector<ProcessKey>& chain) const {
     const auto it = remains_.find(key.pid);
     return it != remains_.end() && SameProcess(it->second->init, key);
   });
+}
+
+size_t Registry::CountOf(const IdSegment& tenant) const {
+  const auto it = count_of_.find(tenant);
+  return it == count_of_.end() ? 0 : it->second;
 }
 
 std::vector<const Instance*> Registry::All() const {

@@ -52,6 +52,8 @@ struct Registration {
   std::string caller_user;
   bool quarantined = false;  // from an earlier life of this process: it starts without an identity
   ExecCount execs;
+  // An earlier keeper registered it. Its image may be another by now: one that the role does not allow is quarantined.
+  bool again = false;
 };
 
 struct Instance {
@@ -125,6 +127,7 @@ class Registry {
   bool IsLeftOver(const std::vector<ProcessKey>& chain) const;
 
   std::vector<const Instance*> All() const;
+  size_t CountOf(const IdSegment& tenant) const;
   size_t size() const { return instances_.size(); }
 
  private:
@@ -140,6 +143,7 @@ class Registry {
   OnChange on_change_;
   size_t max_instances_;
   std::map<InstanceId, std::unique_ptr<Slot>> instances_;
+  std::map<IdSegment, size_t> count_of_;  // by tenant
   // pidfs inodes, or pids on kernels without: several instances may have had a pid, the start time tells which.
   std::unordered_map<uint64_t, InstanceId> by_inode_;
   std::unordered_map<int64_t, InstanceId> by_pid_;

@@ -379,6 +379,25 @@ TEST_F(RegistryTest, WhoOutlivedItsParentIsRegisteredAgain) {
 }
 
 // Children and orphans of an instance belong to it, whatever they do to their parent links; nobody else does.
+// It lives already: refused, it would run on and nobody would know of it.
+TEST_F(RegistryTest, WhoIsRegisteredAgainWithAnImageOfNoRoleIsInQuarantine) {
+  Puppet process;
+  Registration r = Make(process);
+  r.image.exe = "/usr/bin/nc";
+  EXPECT_EQ(registry_.Register(std::move(r)).error().code(), ErrorCode::kPermissionDenied);
+  r = Make(process);
+  r.image.exe = "/usr/bin/nc";
+  r.again = true;
+  const InstanceId id = r.id;
+  const auto instance = registry_.Register(std::move(r));
+  ASSERT_TRUE(instance.ok()) << instance.error().ToString();
+  EXPECT_FALSE((*instance)->has_identity());
+  EXPECT_EQ(registry_.CountOf(*IdSegment::Parse("acme")), 1u);
+  EXPECT_EQ(registry_.SetQuarantined(id, false).error().code(), ErrorCode::kPermissionDenied);
+  registry_.End(id, "test");
+  EXPECT_EQ(registry_.CountOf(*IdSegment::Parse("acme")), 0u);
+}
+
 TEST_F(RegistryTest, AProcessBelongsToTheNearestInstanceAboveIt) {
   // The puppet makes a PID namespace: init, below it the agent, which forks a child and an orphan.
   struct Pids {

@@ -43,14 +43,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const FindBundle find = [](const TrustDomain& td) { return td.name() == "example.org" ? &world.bundle : nullptr; };
   HEXR_CHECK(!VerifyJwtSvid(input, "db", find, world.clock.Wall()).ok());
   HEXR_CHECK(!VerifyWitSvid(input, find, world.clock.Wall()).ok());
-  world.users->Verify(std::string(input), [](Result<OnBehalfOf> r) { HEXR_CHECK(!r.ok()); });
+  world.users->Verify(std::string(input), 0, [](Result<OnBehalfOf> r) { HEXR_CHECK(!r.ok()); });
   world.fetcher.AnswerAll();
   // The input as claims, honestly signed: every check behind the signature runs, and what passes has kept the rules.
   const auto jwt = crypto::SignJwt(world.key, crypto::SignatureAlgorithm::kEs256, "k", "JWT", input);
   if (jwt.ok()) {
     const auto verified = VerifyJwtSvid(*jwt, "db", find, world.clock.Wall());
     if (verified.ok()) HEXR_CHECK(verified->id().has_path() && HasAudience(verified->claims(), "db"));
-    world.users->Verify(*jwt, [](Result<OnBehalfOf> r) { HEXR_CHECK(!r.ok() || !r->subject.empty()); });
+    world.users->Verify(*jwt, 0, [](Result<OnBehalfOf> r) { HEXR_CHECK(!r.ok() || !r->subject.empty()); });
     world.fetcher.AnswerAll();
   }
   return 0;

@@ -54,7 +54,7 @@ bool UserTokenVerifier::Fresh(const Issuer& issuer) const {
   return issuer.known && clock_.Mono() - issuer.fetched < kKeysLife;
 }
 
-void UserTokenVerifier::Verify(std::string token, Done done) {
+void UserTokenVerifier::Verify(std::string token, uint32_t user, Done done) {
   const auto raw = crypto::RawJwt::Parse(token);
   if (!raw.ok()) return done(BadUserToken(raw.error().message()));
   const auto claims = ParseClaims(raw->unverified_payload());
@@ -66,12 +66,16 @@ void UserTokenVerifier::Verify(std::string token, Done done) {
   const bool has_key = std::any_of(issuer.keys.begin(), issuer.keys.end(),
                                    [&raw](const crypto::Jwk& k) { return k.key_id == raw->key_id(); });
   const bool may_ask = !issuer.ever_asked || clock_.Mono() - issuer.asked >= kAskAgain;
-  if (!issuer.asking && Fresh(issuer) && (has_key || !may_ask)) return done(Check(issuer, token));
+  // Whatever is being asked for meanwhile: a token of an unknown key makes nobody else wait.
+  if (Fresh(issuer) && (has_key || (!issuer.asking && !may_ask))) return done(Check(issuer, token));
   if (!issuer.asking && !may_ask)
     return done(Unavailable("the keys of " + issuer.config.issuer + " could not be fetched just now"));
   if (issuer.waiting.size() >= limits::kMaxWaitingUserTokens)
     return done(ResourceExhausted("too many user tokens wait for their issuer"));
-  issuer.waiting.push_back({std::move(token), std::move(done)});
+  if (std::ranges::count(issuer.waiting, user, &Waiting::user) >=
+      static_cast<std::ptrdiff_t>(limits::kMaxWaitingUserTokensPerUser))
+    return done(ResourceExhausted("too many user tokens of your launches wait for their issuer: try again"));
+  issuer.waiting.push_back({std::move(token), user, std::move(done)});
   if (!issuer.asking) AskDiscovery(issuer);
 }
 

@@ -37,12 +37,13 @@ class UserTokenVerifier {
 
   // `done` runs once: at once when the keys are known, else when they have come. UNAUTHENTICATED: everything that is
   // wrong with the token, also an issuer that is not configured (which causes no request). UNAVAILABLE: its keys cannot
-  // be had. RESOURCE_EXHAUSTED: too many are waiting.
-  void Verify(std::string token, Done done);
+  // be had. RESOURCE_EXHAUSTED: too many are waiting, or too many of `user`, whose launch it came with.
+  void Verify(std::string token, uint32_t user, Done done);
 
  private:
   struct Waiting {
     std::string token;
+    uint32_t user;
     Done done;
   };
   struct Issuer {

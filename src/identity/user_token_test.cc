@@ -53,7 +53,7 @@ class UserToken : public ::testing::Test {
   }
   std::optional<Result<OnBehalfOf>> Start(std::string token) {
     auto out = std::make_shared<std::optional<Result<OnBehalfOf>>>();
-    verifier_->Verify(std::move(token), [out](Result<OnBehalfOf> r) { out->emplace(std::move(r)); });
+    verifier_->Verify(std::move(token), 1000, [out](Result<OnBehalfOf> r) { out->emplace(std::move(r)); });
     fetcher_.AnswerAll();
     return *out;
   }
@@ -161,7 +161,8 @@ TEST_F(UserToken, WaitersAreBoundedAndShareOneRequest) {
   std::vector<ErrorCode> codes;
   size_t good = 0;
   for (size_t i = 0; i <= limits::kMaxWaitingUserTokens; ++i) {
-    verifier_->Verify(Sign(Claims()), [&](Result<OnBehalfOf> r) {
+    const auto user = static_cast<uint32_t>(i / limits::kMaxWaitingUserTokensPerUser);
+    verifier_->Verify(Sign(Claims()), user, [&](Result<OnBehalfOf> r) {
       if (r.ok())
         ++good;
       else
@@ -174,6 +175,37 @@ TEST_F(UserToken, WaitersAreBoundedAndShareOneRequest) {
   EXPECT_EQ(good, limits::kMaxWaitingUserTokens);
 }
 
+TEST_F(UserToken, TokensOfOneUserLeaveRoomForOthers) {
+  std::vector<ErrorCode> codes;
+  const auto start = [&](uint32_t user) {
+    verifier_->Verify(Sign(Claims()), user, [&](Result<OnBehalfOf> r) {
+      if (!r.ok()) codes.push_back(r.error().code());
+    });
+  };
+  for (size_t i = 0; i < limits::kMaxWaitingUserTokensPerUser; ++i) start(1000);
+  EXPECT_THAT(codes, ::testing::IsEmpty());
+  start(1000);
+  EXPECT_THAT(codes, ::testing::ElementsAre(ErrorCode::kResourceExhausted));
+  start(1001);
+  EXPECT_EQ(codes.size(), 1u);
+  fetcher_.AnswerAll();
+  EXPECT_EQ(codes.size(), 1u);
+}
+
+// Somebody shows a token that names a key nobody has: those whose key is known do not wait for what comes of it.
+TEST_F(UserToken, AKnownKeyWaitsForNoFetch) {
+  ASSERT_TRUE(Verify(Sign(Claims())).ok());
+  clock_.Advance(seconds(31));
+  const auto unknown = std::make_shared<std::optional<Result<OnBehalfOf>>>();
+  verifier_->Verify(Sign(Claims(), "k9"), 1000, [unknown](Result<OnBehalfOf> r) { unknown->emplace(std::move(r)); });
+  ASSERT_FALSE(unknown->has_value()) << "it is being asked for";
+  std::optional<bool> known;
+  verifier_->Verify(Sign(Claims()), 1001, [&](const Result<OnBehalfOf>& r) { known = r.ok(); });
+  EXPECT_EQ(known, true);
+  fetcher_.AnswerAll();
+  EXPECT_FALSE((*unknown)->ok());
+}
+
 TEST_F(UserToken, ConfigurationIsChecked) {
   for (const TokenIssuer& issuer : {TokenIssuer{"http://x.org", "a", ""}, TokenIssuer{"", "a", ""},
                                     TokenIssuer{"https://x.org", "", ""}, TokenIssuer{"https://x.org?a=b", "a", ""}}) {
@@ -184,7 +216,7 @@ TEST_F(UserToken, ConfigurationIsChecked) {
 }
 
 TEST_F(UserToken, AHostThatADocumentNamesIsNotTheOperatorsChoice) {
-  verifier_->Verify(Sign(Claims()), [](Result<OnBehalfOf>) {});
+  verifier_->Verify(Sign(Claims()), 1000, [](Result<OnBehalfOf>) {});
   EXPECT_TRUE(fetcher_.asked.at(0).request.named_by_operator);
   fetcher_.AnswerOne();
   EXPECT_EQ(fetcher_.asked.at(0).request.url, kKeys);

@@ -357,12 +357,10 @@ void AdminCommands::Release(const Call& call) {
 Result<Json> AdminCommands::TenantList(const AdminCall&) {
   JsonArray out;
   for (const auto& [name, t] : k_.tenants_->all()) {
-    int64_t instances = 0;
-    for (const Instance* i : k_.core_->registry().All()) instances += i->facts.tenant == name;
     out.push_back(JsonObject{{"tenant", name.value()},
                              {"state", t.state == TenantState::kFrozen ? "frozen" : "active"},
                              {"uid", t.uid_base},
-                             {"instances", instances},
+                             {"instances", static_cast<int64_t>(k_.core_->registry().CountOf(name))},
                              {"max_instances", t.quota.instances},
                              {"max_secrets", t.quota.secrets},
                              {"created", FormatRfc3339(t.created, 0)}});
@@ -489,6 +487,7 @@ void AdminCommands::FinishDelete(const Call& call, const IdSegment& tenant, Json
     return;
   }
   const ledger::Event event = Event(*call, RecordKind::kConfiguration, "tenant.deleted", TenantBody(tenant));
+  k_.RecordEnds(tenant);
   hexr::Status s = k_.evidence_->DestroyTenant(tenant);
   if (s.ok()) s = k_.tenants_->Delete(tenant);
   if (s.ok()) k_.gateways_.erase(tenant.value());

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -32,6 +33,8 @@ using runtime::UniqueFd;
 namespace {
 
 constexpr std::chrono::seconds kPeerDeadline{5};
+// The kernel says that a process has ended, the spawner with what status: the record has both where both come.
+constexpr std::chrono::seconds kHowItEnded{2};
 
 crypto::Sha256Digest DigestOf(const std::string& bytes) {
   crypto::Sha256Digest d{};
@@ -51,6 +54,23 @@ Result<identity::ImageFacts> ReadImage(const ::hexr::node::v1::Image& image) {
   ASSIGN_OR_RETURN(facts.exe_sha256, digest(image.exe_sha256()));
   ASSIGN_OR_RETURN(facts.script_sha256, digest(image.script_sha256()));
   return facts;
+}
+
+void TellQuarantine(Channel& to, const InstanceId& instance, bool on) {
+  Envelope e;
+  e.mutable_quarantine()->set_instance(instance.value());
+  e.mutable_quarantine()->set_on(on);
+  (void)to.Send(std::move(e));
+}
+
+// How it ended, in the words of wait(2), and why where somebody ended it.
+void AddEnd(Body& body, const ::hexr::node::v1::InstanceEnded& ended) {
+  const int status = ended.wait_status();
+  if (WIFEXITED(status)) body.Set("status", static_cast<uint64_t>(WEXITSTATUS(status)));
+  if (WIFSIGNALED(status)) body.Set("signal", static_cast<uint64_t>(WTERMSIG(status)));
+  std::string word = ended.why();
+  std::ranges::replace(word, ' ', '_');
+  if (const auto why = PublicName::Parse(word); why.ok()) body.Set("why", *why);
 }
 
 void AddImage(Body& body, const identity::ImageFacts& image) {
@@ -125,7 +145,6 @@ Status Keeper::Open() {
           loop_, clock_, random_, c, *state_, std::move(options_.api_listener), *out_certificates_, options_.images,
           {[this](const Instance& i, InstanceChange change) { OnInstanceChange(i, change); },
            [this] {
-             for (auto& [tenant, gateway] : gateways_) SendBundles(*gateway);
              if (outside_) outside_->OnBundles();
            },
            [this](const identity::Identity& identity, std::string_view kind, ByteView serial, WallTime not_after,
@@ -201,6 +220,7 @@ void Keeper::OnPeer(const std::string& role, const std::string& tenant, UniqueFd
         loop_, std::move(socket), "spawner",
         [this](Message m, Channel::Reply r) { OnSpawner(std::move(m), std::move(r)); },
         [this](const Error&) { PeerLost("spawner", ""); });
+    for (const auto& [instance, of] : quarantine_->all()) TellQuarantine(*spawner_, instance, true);
     return;
   }
   if (role == "courier") {
@@ -215,15 +235,10 @@ void Keeper::OnPeer(const std::string& role, const std::string& tenant, UniqueFd
       loop_, std::move(socket), "gateway/" + tenant,
       [this, t = *name](Message m, Channel::Reply r) { OnGateway(t, std::move(m), std::move(r)); },
       [this, tenant](const Error&) { PeerLost("gateway", tenant); });
-  SendBundles(*slot);
   // A gateway that starts again knows of no quarantine. This goes out before it gets a journal, without which it serves
   // nobody; it names those too whom the spawner has not registered again yet after a restart of this process.
   for (const auto& [instance, of] : quarantine_->all()) {
-    if (of != *name) continue;
-    Envelope e;
-    e.mutable_quarantine()->set_instance(instance.value());
-    e.mutable_quarantine()->set_on(true);
-    (void)slot->Send(std::move(e));
+    if (of == *name) TellQuarantine(*slot, instance, true);
   }
 }
 
@@ -266,21 +281,6 @@ Result<identity::Registration> Keeper::ReadRegistration(const ::hexr::node::v1::
   ASSIGN_OR_RETURN(IdSegment tenant, IdSegment::Parse(r.tenant()));
   ASSIGN_OR_RETURN(IdSegment agent, IdSegment::Parse(r.agent()));
   ASSIGN_OR_RETURN(IdSegment role, IdSegment::Parse(r.role()));
-  const Tenant* known = tenants_->Find(tenant);
-  if (known == nullptr)
-    return NotFound("there is no tenant " + tenant.value() + "; create it with `hexr tenant create " + tenant.value() +
-                    "`");
-  if (known->state == TenantState::kFrozen)
-    return PermissionDenied("tenant " + tenant.value() + " is frozen; `hexr tenant thaw " + tenant.value() +
-                            "` ends that");
-  if (!core_->registry().Find(id)) {
-    const auto all = core_->registry().All();
-    const auto running = std::ranges::count_if(all, [&](const Instance* i) { return i->facts.tenant == tenant; });
-    if (static_cast<uint64_t>(running) >= known->quota.instances) {
-      return ResourceExhausted("tenant " + tenant.value() + " runs its " + std::to_string(known->quota.instances) +
-                               " instances; end some, or see `hexr tenant quota --help`");
-    }
-  }
   ASSIGN_OR_RETURN(identity::ImageFacts image, ReadImage(r.image()));
   identity::Registration out{.id = std::move(id),
                              .tenant = std::move(tenant),
@@ -310,14 +310,30 @@ Result<identity::Registration> Keeper::ReadRegistration(const ::hexr::node::v1::
       return InvalidArgument("registration: there is no such exec counter");
     out.execs = {exec_counters_, r.exec_counter() - 1, r.execs()};
   }
+  out.again = r.again();
   return out;
+}
+
+Status Keeper::CheckMayStart(const identity::Registration& r) const {
+  const std::string& tenant = r.tenant.value();
+  const Tenant* known = tenants_->Find(r.tenant);
+  if (known == nullptr)
+    return NotFound("there is no tenant " + tenant + "; create it with `hexr tenant create " + tenant + "`");
+  if (known->state == TenantState::kFrozen)
+    return PermissionDenied("tenant " + tenant + " is frozen; `hexr tenant thaw " + tenant + "` ends that");
+  if (killed_.contains(r.id)) return FailedPrecondition("this instance has been ended");
+  // Who lives already has its place, whatever the quota has become since.
+  if (r.again || core_->registry().Find(r.id) != nullptr) return Ok();
+  if (core_->registry().CountOf(r.tenant) < known->quota.instances) return Ok();
+  return ResourceExhausted("tenant " + tenant + " runs its " + std::to_string(known->quota.instances) +
+                           " instances; end some, or see `hexr tenant quota --help`");
 }
 
 void Keeper::Register(Message m, Channel::Reply reply) {
   if (m.fds.size() != 1) return reply.Fail(InvalidArgument("registration: one pidfd is expected"));
   auto registration = ReadRegistration(m.body.register_instance(), std::move(m.fds[0]));
   if (!registration.ok()) return reply.Fail(registration.error());
-  if (killed_.contains(registration->id)) return reply.Fail(FailedPrecondition("this instance has been ended"));
+  if (const Status may = CheckMayStart(*registration); !may.ok()) return reply.Fail(may.error());
   std::string token = m.body.register_instance().on_behalf_of().token();
   if (token.empty()) {
     // A sub-agent acts for whom its parent acts; everyone else for nobody, unless this keeper's predecessor knew
@@ -328,20 +344,25 @@ void Keeper::Register(Message m, Channel::Reply reply) {
     return Admit(std::move(*registration), std::move(reply));
   }
   if (registration->parent) return reply.Fail(PermissionDenied("a sub-agent acts for whom its parent acts"));
-  outside_->VerifyUser(std::move(token), [this, registration = std::move(*registration),
-                                          reply = std::move(reply)](Result<identity::OnBehalfOf> user) mutable {
-    if (!user.ok()) return reply.Fail(user.error());
-    const Status kept = outside_->Remember(registration.id, *user);
-    if (!kept.ok()) return reply.Fail(kept.error());
-    registration.on_behalf_of = std::move(*user);
-    const InstanceId id = registration.id;
-    Admit(std::move(registration), std::move(reply));
-    // A launch that was refused. Who is registered again after a restart may be refused for now: it keeps its user.
-    if (core_->registry().Find(id) == nullptr) outside_->Forget(id);
-  });
+  const uint32_t caller = registration->caller_uid;
+  outside_->VerifyUser(std::move(token), caller,
+                       [this, registration = std::move(*registration),
+                        reply = std::move(reply)](Result<identity::OnBehalfOf> user) mutable {
+                         if (!user.ok()) return reply.Fail(user.error());
+                         const Status kept = outside_->Remember(registration.id, *user);
+                         if (!kept.ok()) return reply.Fail(kept.error());
+                         registration.on_behalf_of = std::move(*user);
+                         const InstanceId id = registration.id;
+                         Admit(std::move(registration), std::move(reply));
+                         // A launch that was refused. Who is registered again after a restart may be refused for now:
+                         // it keeps its user.
+                         if (core_->registry().Find(id) == nullptr) outside_->Forget(id);
+                       });
 }
 
 void Keeper::Admit(identity::Registration registration, Channel::Reply reply) {
+  // The token took its time: others have started meanwhile, an operator may have frozen or killed.
+  if (const Status may = CheckMayStart(registration); !may.ok()) return reply.Fail(may.error());
   const bool known = core_->registry().Find(registration.id) != nullptr;
   const auto instance = core_->registry().Register(std::move(registration));
   if (!instance.ok()) return reply.Fail(instance.error());
@@ -366,7 +387,7 @@ void Keeper::Admit(identity::Registration registration, Channel::Reply reply) {
     user.Set("issuer", ledger::SaltedText(i.identity.on_behalf_of->issuer, random_));
     body.Set("on_behalf_of", std::move(user));
   }
-  // Not on record, not alive: the process has not run an instruction yet.
+  // Not on record, not alive: the process has not run an instruction yet, or it is registered again.
   evidence_->Record(InstanceEvent(i, RecordKind::kIdentity, std::move(body)),
                     [this, id = i.id(), reply = std::move(reply)](const Status& s) mutable {
                       const Instance* alive = core_->registry().Find(id);
@@ -409,8 +430,11 @@ void Keeper::InstanceEnded(const ::hexr::node::v1::InstanceEnded& ended, Channel
   const auto id = InstanceId::Parse(ended.instance());
   if (!id.ok()) return reply.Fail(id.error());
   killed_.erase(*id);
-  if (!ended.late() || core_->registry().Find(*id) != nullptr) {
+  if (!ended.late() || core_->registry().Find(*id) != nullptr || ending_.contains(*id)) {
+    ended_how_ = &ended;
     core_->registry().End(*id, "ended");
+    ended_how_ = nullptr;
+    if (auto node = ending_.extract(*id); !node.empty()) RecordEnd(std::move(node.mapped().event), &ended);
     return reply.Ack();
   }
   // It ended between two keepers: the log says so all the same, twice where the one before was just quick enough.
@@ -423,11 +447,28 @@ void Keeper::InstanceEnded(const ::hexr::node::v1::InstanceEnded& ended, Channel
                       .instance = *id,
                       .tenant = *tenant};
   event.body.Set("event", Code("ended"));
+  AddEnd(event.body, ended);
   evidence_->Record(event, [reply = std::move(reply)](const Status& s) mutable {
     return s.ok() ? reply.Ack() : reply.Fail(s.error());
   });
   (void)quarantine_->Remove(*id);  // an entry that stays does no harm: an instance's name is never used again
   evidence_->EndInstance(*tenant, *id);
+}
+
+void Keeper::RecordEnd(ledger::Event event, const ::hexr::node::v1::InstanceEnded* how) {
+  if (how != nullptr) AddEnd(event.body, *how);
+  // Noted whether or not the disk takes it: the process has ended all the same.
+  evidence_->Note(event);
+  evidence_->EndInstance(event.tenant, *event.instance);
+}
+
+void Keeper::RecordEnds(const std::optional<IdSegment>& of_tenant) {
+  for (auto it = ending_.begin(); it != ending_.end();) {
+    const auto next = std::next(it);
+    if (!of_tenant || it->second.event.tenant == of_tenant)
+      RecordEnd(std::move(ending_.extract(it).mapped().event), nullptr);
+    it = next;
+  }
 }
 
 // ---- what happens to instances
@@ -471,7 +512,11 @@ void Keeper::OnInstanceChange(const Instance& i, InstanceChange change) {
   Channel* gateway = GatewayOf(i.facts.tenant);
   Body body;
   switch (change) {
-    case InstanceChange::kRegistered: return;  // Register records it, and can still refuse
+    case InstanceChange::kRegistered:
+      // Admit records it, and can still refuse. Its image may have changed while no keeper watched.
+      if (!i.quarantined || quarantine_->Contains(i.id())) return;
+      body.Set("event", Code("quarantined"));
+      break;
     case InstanceChange::kWithheld: body.Set("event", i.executing ? Code("svid.withheld") : Code("quarantined")); break;
     case InstanceChange::kRestored: body.Set("event", Code("restored")); break;
     case InstanceChange::kNewImage:
@@ -481,31 +526,37 @@ void Keeper::OnInstanceChange(const Instance& i, InstanceChange change) {
     case InstanceChange::kEnded: body.Set("event", Code("ended")); break;
   }
   const bool ended = change == InstanceChange::kEnded;
-  const bool held = i.quarantined && !ended;
-  const auto tell_gateway = [&] {
-    if (gateway == nullptr || (i.executing && !ended)) return;
-    Envelope e;
-    if (ended) {
+  const bool held = i.quarantined && !ended, was_held = quarantine_->Contains(i.id());
+  const auto tell = [&] {
+    if (i.executing && !ended) return;
+    if (!ended) {
+      if (gateway != nullptr) TellQuarantine(*gateway, i.id(), i.quarantined);
+      const bool news = held || was_held;  // it does not hear of every exec
+      if (news && spawner_ && spawner_->open()) TellQuarantine(*spawner_, i.id(), i.quarantined);
+    } else if (gateway != nullptr) {
+      Envelope e;
       e.mutable_end_instance()->set_instance(i.id().value());
-    } else {
-      e.mutable_quarantine()->set_instance(i.id().value());
-      e.mutable_quarantine()->set_on(i.quarantined);
+      (void)gateway->Send(std::move(e));
     }
-    (void)gateway->Send(std::move(e));
   };
   // What is taken away is taken before any disk is asked, what is given back after.
-  if (ended || held) tell_gateway();
+  if (ended || held) tell();
   if (const Status s = held ? quarantine_->Add(i.id(), i.facts.tenant) : quarantine_->Remove(i.id()); !s.ok()) {
     Log(LogLevel::kError, "quarantine.not_saved", {{"instance", i.id()}, {"error", s.error()}});
   }
   // A process has ended or lost its identity whether or not the disk takes the record: nothing waits for it here.
-  evidence_->Note(InstanceEvent(i, RecordKind::kIdentity, std::move(body)));
-  if (ended) {
-    evidence_->EndInstance(i.facts.tenant, i.id());
-    if (outside_) outside_->Forget(i.id());
-  } else if (!held) {
-    tell_gateway();
+  ledger::Event event = InstanceEvent(i, RecordKind::kIdentity, std::move(body));
+  if (!ended) {
+    evidence_->Note(event);
+    if (!held) tell();
+    return;
   }
+  if (outside_) outside_->Forget(i.id());
+  if (ended_how_ != nullptr || !spawner_ || !spawner_->open()) return RecordEnd(std::move(event), ended_how_);
+  Ending& ending = ending_.insert_or_assign(i.id(), Ending{std::move(event), {}}).first->second;
+  ending.timer = loop_.After(kHowItEnded, [this, id = i.id()] {
+    if (auto node = ending_.extract(id); !node.empty()) RecordEnd(std::move(node.mapped().event), nullptr);
+  });
 }
 
 Result<std::vector<InstanceId>> Keeper::Targets(const std::string& target) const {
@@ -565,6 +616,7 @@ void Keeper::Drain(UniqueFunction<void()> done) {
                         .kind = RecordKind::kConfiguration,
                         .spiffe_id = SpiffeId::ForTrustDomain(options_.config.trust_domain)};
   stopped.body.Set("event", Code("keeper.stopped"));
+  RecordEnds();
   evidence_->Note(stopped);
   evidence_->Finish();
   loop_.Post(std::move(done));

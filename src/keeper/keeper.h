@@ -69,6 +69,8 @@ class Keeper {
   // What the spawner says of instances.
   void OnSpawner(runtime::Message m, runtime::Channel::Reply reply);
   void Register(runtime::Message m, runtime::Channel::Reply reply);
+  // Whether there may be one more of it now. Asked before anything is looked up for it, and again when that is done.
+  Status CheckMayStart(const identity::Registration& registration) const;
   // For whom it acts is known by now.
   void Admit(identity::Registration registration, runtime::Channel::Reply reply);
   Result<identity::Registration> ReadRegistration(const ::hexr::node::v1::RegisterInstance& r,
@@ -83,11 +85,15 @@ class Keeper {
   void CollectMetrics(runtime::Channel::Reply reply);
 
   void OnInstanceChange(const identity::Instance& instance, identity::InstanceChange change);
+  // Nobody waits for its record: the process has gone. `how`: what the spawner says of its end, null where it says
+  // nothing.
+  void RecordEnd(ledger::Event event, const ::hexr::node::v1::InstanceEnded* how);
+  // Before a log closes: those that still wait to hear how.
+  void RecordEnds(const std::optional<IdSegment>& of_tenant = {});
   void RecordIssued(const identity::Identity& identity, std::string_view kind, ByteView serial, WallTime not_after,
                     Evidence::Done done);
   ledger::Event InstanceEvent(const identity::Instance& i, ledger::RecordKind kind, ledger::Body body) const;
   void Answer(const identity::Instance& i, runtime::Channel::Reply reply) const;
-  void SendBundles(runtime::Channel& gateway);
   void StartGateway(const Tenant& tenant, UniqueFunction<void(Status)> done);
   // `frozen`: the tenant is still there, and who asks for it is told so.
   Status StopGateway(const IdSegment& tenant, bool frozen);
@@ -114,6 +120,13 @@ class Keeper {
   std::shared_ptr<const runtime::SharedCounters> exec_counters_;  // this spawner's
   runtime::Channel::Reply* exec_waits_ = nullptr;  // of the exec being withheld: answered before it is recorded
   std::optional<OutCertificates> out_certificates_;
+  // Ends whose process the kernel has reported and the spawner has not: it says how a moment later.
+  struct Ending {
+    ledger::Event event;
+    runtime::Timer timer;
+  };
+  std::map<InstanceId, Ending> ending_;
+  const ::hexr::node::v1::InstanceEnded* ended_how_ = nullptr;  // of the one that is being ended
   std::set<InstanceId> killed_;  // until the spawner says that they are gone: nobody is registered again meanwhile
   std::unique_ptr<Evidence> evidence_;
   std::unique_ptr<WorkloadDoor> workload_;

@@ -60,18 +60,6 @@ void Keeper::OnGateway(const IdSegment& tenant, Message m, Channel::Reply reply)
   }
 }
 
-void Keeper::SendBundles(Channel& gateway) {
-  Envelope e;
-  for (const auto& [td, bundle] : core_->bundles().All()) {
-    auto& b = *e.mutable_bundles()->add_bundles();
-    b.set_trust_domain(td.name());
-    for (const auto& c : bundle.x509_authorities) b.add_x509_authorities_der(c.der().data(), c.der().size());
-    b.set_jwks(bundle.JwtJwks());
-    b.set_sequence(bundle.sequence.value_or(0));
-  }
-  (void)gateway.Send(std::move(e));
-}
-
 // ---- the courier
 
 void Keeper::OnCourier(Message m, Channel::Reply reply) {
@@ -86,12 +74,11 @@ void Keeper::OnCourier(Message m, Channel::Reply reply) {
 
 void Keeper::CollectMetrics(Channel::Reply reply) {
   const auto g = std::make_shared<MetricsGathering>(std::move(reply));
-  std::map<std::string, double> instances;
-  for (const auto& [name, t] : tenants_->all()) instances[name.value()] = 0;
-  for (const Instance* i : core_->registry().All()) ++instances[i->facts.tenant.value()];
-  for (const auto& [tenant, n] : instances)
-    g->Add("hexr_instances", "Instances that live.", false, n, {{"tenant", tenant}});
   const auto number = [](auto n) { return static_cast<double>(n); };
+  for (const auto& [name, t] : tenants_->all()) {
+    g->Add("hexr_instances", "Instances that live.", false, number(core_->registry().CountOf(name)),
+           {{"tenant", name.value()}});
+  }
   const auto unix_time = [](WallTime t) {
     return std::chrono::duration<double>(std::chrono::floor<std::chrono::milliseconds>(t.time_since_epoch())).count();
   };

@@ -11,9 +11,12 @@
 #include <atomic>
 #include <cstdio>
 #include <cstring>
+#include <deque>
 #include <filesystem>
 #include <fstream>
 
+#include "crypto/jwk.h"
+#include "crypto/jws.h"
 #include "crypto/keys.h"
 #include "identity/testing/memory_search.h"
 #include "identity/testing/puppet.h"
@@ -136,8 +139,7 @@ class KeeperTest : public ::testing::Test {
     while (!answer) loop_.RunFor(std::chrono::milliseconds(10));
     return std::move(*answer);
   }
-  Status Register(const InstanceId& id, const Puppet& process, const InstanceId* parent = nullptr,
-                  const std::vector<std::string>& lineage = {}) {
+  Envelope Registration(const InstanceId& id, const Puppet& process) const {
     Envelope e;
     auto& r = *e.mutable_register_instance();
     r.set_instance(id.value());
@@ -145,8 +147,16 @@ class KeeperTest : public ::testing::Test {
     r.set_agent("crew");
     r.set_role("writer");
     r.set_pid(process.pid());
-    r.mutable_image()->set_exe("/usr/bin/python3");
+    r.mutable_image()->set_exe(exe_);
     r.add_exe_patterns("python3*");
+    r.set_again(again_);
+    if (!token_.empty()) r.mutable_on_behalf_of()->set_token(token_);
+    return e;
+  }
+  Status Register(const InstanceId& id, const Puppet& process, const InstanceId* parent = nullptr,
+                  const std::vector<std::string>& lineage = {}) {
+    Envelope e = Registration(id, process);
+    auto& r = *e.mutable_register_instance();
     if (parent != nullptr) r.set_parent_instance(parent->value());
     for (const std::string& l : lineage) r.add_lineage(l);
     std::vector<UniqueFd> fds;
@@ -203,6 +213,8 @@ class KeeperTest : public ::testing::Test {
   }
 
   std::string folder_, sync_ = "written", extra_;
+  std::string exe_ = "/usr/bin/python3", token_;  // of whom Register registers
+  bool again_ = false;
   int lives_ = 0;
   SteppedClock clock_;
   SystemRandom random_;
@@ -341,6 +353,141 @@ TEST_F(KeeperTest, TheListOfInstancesSaysWhatTheirGatewayCounted) {
   EXPECT_EQ(Operate("ps", {{"tenant", "nobody"}}).error().code(), ErrorCode::kNotFound);
   EXPECT_EQ(Operate("show", {{"instance", InstanceId::Make(3, "0123456789").value()}}).error().code(),
             ErrorCode::kNotFound);
+}
+
+// INV-KPR-12: what the quota or the role has become meanwhile is no reason not to know of somebody who lives.
+TEST_F(KeeperTest, WhoLivesIsRegisteredAgainWhateverTheQuotaAndItsImage) {
+  Start();
+  Puppet first, second, third;
+  const InstanceId a = InstanceId::Make(1, "0123456789"), b = InstanceId::Make(2, "0123456789"),
+                   c = InstanceId::Make(3, "0123456789");
+  ASSERT_TRUE(Register(a, first).ok());
+  ASSERT_TRUE(Register(b, second).ok());
+  ASSERT_TRUE(Operate("tenant.quota", {{"tenant", "default"}, {"max_instances", "1"}}).ok());
+  Stop();
+
+  Start();
+  std::vector<std::string> told;
+  const auto listen = [&](const std::string& role, const std::string& tenant) {
+    auto [ours, theirs] = runtime::MakePacketPair().value();
+    keeper_->OnPeer(role, tenant, std::move(theirs));
+    return std::make_unique<Channel>(
+        loop_, std::move(ours), "keeper",
+        [&told, role](Message m, Channel::Reply r) {
+          if (m.body.has_quarantine() && m.body.quarantine().on())
+            told.push_back(role + " " + m.body.quarantine().instance());
+          r.Ack();
+        },
+        [](const Error&) {});
+  };
+  gateway_ = listen("gateway", "default");
+  spawner_ = listen("spawner", "");
+  again_ = true;
+  EXPECT_TRUE(Register(a, first).ok());
+  exe_ = "/usr/bin/nc";  // it has executed what its role does not allow while there was no keeper
+  EXPECT_TRUE(Register(b, second).ok());
+  again_ = false;
+  exe_ = "/usr/bin/python3";
+  EXPECT_EQ(Register(c, third).error().code(), ErrorCode::kResourceExhausted) << "one more is one too many";
+  loop_.RunFor(std::chrono::milliseconds(50));
+  EXPECT_EQ(told, (std::vector<std::string>{"gateway " + b.value(), "spawner " + b.value()}));
+  EXPECT_EQ(Operate("show", {{"instance", a.value()}})->FindString("state"), "running");
+  EXPECT_EQ(Operate("show", {{"instance", b.value()}})->FindString("state"), "quarantined");
+  Stop();
+
+  Start();
+  told.clear();
+  spawner_ = listen("spawner", "");
+  loop_.RunFor(std::chrono::milliseconds(50));
+  EXPECT_EQ(told, std::vector<std::string>{"spawner " + b.value()}) << "each spawner hears of it";
+  Stop();
+  size_t quarantined = 0;
+  for (const ledger::Record& r : Log("default"))
+    quarantined += wire::ParseJson(r.body)->FindString("event") == "quarantined";
+  EXPECT_EQ(quarantined, 1u);
+}
+
+TEST_F(KeeperTest, ARecordOfAnEndSaysHow) {
+  Start();
+  const auto end = [&](uint64_t number, bool seen_first, int status, const std::string& why) {
+    Puppet agent;
+    const InstanceId id = InstanceId::Make(number, "0123456789");
+    ASSERT_TRUE(Register(id, agent).ok());
+    if (seen_first) {  // by the kernel's word, before the spawner says it
+      agent.End();
+      while (Operate("show", {{"instance", id.value()}}).ok()) loop_.RunFor(std::chrono::milliseconds(5));
+    }
+    Envelope ended;
+    ended.mutable_instance_ended()->set_instance(id.value());
+    ended.mutable_instance_ended()->set_wait_status(status);
+    ended.mutable_instance_ended()->set_why(why);
+    ASSERT_TRUE(Ask(*spawner_, std::move(ended)).ok());
+  };
+  end(1, true, 3 << 8, "");
+  end(2, false, SIGKILL, "hexr run has gone");
+  Puppet silent;
+  const InstanceId last = InstanceId::Make(3, "0123456789");
+  ASSERT_TRUE(Register(last, silent).ok());
+  silent.End();
+  while (Operate("show", {{"instance", last.value()}}).ok()) loop_.RunFor(std::chrono::milliseconds(5));
+  Stop();
+  std::vector<std::string> ends;
+  for (const ledger::Record& r : Log("default")) {
+    if (wire::ParseJson(r.body)->FindString("event") == "ended") ends.push_back(r.body);
+  }
+  EXPECT_EQ(ends, (std::vector<std::string>{R"({"event":"ended","status":3})",
+                                            R"({"event":"ended","signal":9,"why":"hexr_run_has_gone"})",
+                                            R"({"event":"ended"})"}));
+  ExpectWholeLog("default");
+}
+
+// Tokens are verified with keys that have to be fetched: what is allowed may be another thing by then.
+TEST_F(KeeperTest, LaunchesThatWaitForAnIssuerAreCountedAndFrozenWhenItAnswers) {
+  extra_ = "users: [{issuer: \"https://login.example.org\", audience: hexr}]\n";
+  Start();
+  std::deque<Channel::Reply> asked;
+  auto [ours, theirs] = runtime::MakePacketPair().value();
+  keeper_->OnPeer("courier", "", std::move(theirs));
+  Channel courier(
+      loop_, std::move(ours), "keeper",
+      [&](Message m, Channel::Reply r) {
+        if (m.body.has_fetch())
+          asked.push_back(std::move(r));
+        else
+          r.Ack();
+      },
+      [](const Error&) {});
+  const crypto::PrivateKey key = crypto::PrivateKey::Generate(crypto::KeyType::kP256);
+  const auto now = std::chrono::floor<seconds>(clock_.Wall().time_since_epoch()).count();
+  token_ = *crypto::SignJwt(
+      key, crypto::SignatureAlgorithm::kEs256, "k1", "JWT",
+      wire::ToJson(wire::JsonObject{
+          {"iss", "https://login.example.org"}, {"sub", "alice"}, {"aud", "hexr"}, {"exp", now + 300}, {"iat", now}}));
+  ASSERT_TRUE(Operate("tenant.quota", {{"tenant", "default"}, {"max_instances", "1"}}).ok());
+  std::vector<std::unique_ptr<Puppet>> agents;
+  std::vector<Status> answers;
+  for (uint64_t n = 1; n <= 4; ++n) {
+    agents.push_back(std::make_unique<Puppet>());
+    Envelope e = Registration(InstanceId::Make(n, "0123456789"), *agents.back());
+    std::vector<UniqueFd> fds;
+    fds.push_back(std::move(*runtime::OpenPidfd(agents.back()->pid())));
+    spawner_->Call(std::move(e), std::move(fds), seconds(10),
+                   [&](const Result<Message>& r) { answers.push_back(r.ok() ? Ok() : Status(r.error())); });
+  }
+  const auto answer = [&](const std::string& body) {
+    while (asked.empty()) loop_.RunFor(std::chrono::milliseconds(5));
+    Envelope e;
+    e.mutable_fetched()->set_status(200);
+    e.mutable_fetched()->set_body(body);
+    asked.front().Send(std::move(e));
+    asked.pop_front();
+  };
+  loop_.RunFor(std::chrono::milliseconds(50));
+  ASSERT_TRUE(answers.empty());
+  answer(R"({"issuer":"https://login.example.org","jwks_uri":"https://login.example.org/jwks"})");
+  answer(crypto::EncodeJwkSet({.keys = {{key.public_key(), "k1", "sig"}}}));
+  while (answers.size() < 4) loop_.RunFor(std::chrono::milliseconds(5));
+  EXPECT_EQ(std::ranges::count_if(answers, [](const Status& s) { return s.ok(); }), 1) << "the quota is one";
 }
 
 TEST_F(KeeperTest, DurableRecordsLoseNothingAndAnswerEverything) {

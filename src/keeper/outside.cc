@@ -238,10 +238,10 @@ void Outside::IssueEndpointSvid(ByteView spki_der, UniqueFunction<void(Result<id
 
 // ---- users
 
-void Outside::VerifyUser(std::string token, identity::UserTokenVerifier::Done done) {
+void Outside::VerifyUser(std::string token, uint32_t user, identity::UserTokenVerifier::Done done) {
   if (!users_)
     return done(PermissionDenied("--on-behalf-of: this node takes no users' tokens (`users:` in its configuration)"));
-  users_->Verify(std::move(token), std::move(done));
+  users_->Verify(std::move(token), user, std::move(done));
 }
 
 Status Outside::Remember(const InstanceId& instance, const OnBehalfOf& user) {

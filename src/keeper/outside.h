@@ -41,7 +41,7 @@ class Outside {
   std::vector<identity::FederationState> FederationStates() const;
 
   // PERMISSION_DENIED where no issuer is configured; else as UserTokenVerifier.
-  void VerifyUser(std::string token, identity::UserTokenVerifier::Done done);
+  void VerifyUser(std::string token, uint32_t user, identity::UserTokenVerifier::Done done);
   // For whom an instance acts, across restarts of the keeper: a token is shown once, and may have run out since.
   Status Remember(const InstanceId& instance, const identity::OnBehalfOf& user);
   Result<std::optional<identity::OnBehalfOf>> Recall(const InstanceId& instance);

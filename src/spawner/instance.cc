@@ -110,6 +110,7 @@ void Instance::FillRegistration(::hexr::node::v1::RegisterInstance& r) const {
   for (const std::string& l : facts_.lineage) r.add_lineage(l);
   if (counter_) r.set_exec_counter(counter_.number() + 1);
   r.set_execs(attested_counter_);
+  r.set_again(!facts_.spiffe_id.empty());
 }
 
 void Instance::Register(UniqueFunction<void(Status)> done) {
@@ -330,7 +331,6 @@ Result<std::unique_ptr<Instance>> Instance::Adopt(runtime::Loop& loop, ImageDige
 void Instance::OnExecStarting(UniqueFunction<void(bool)> answer, int attempt) {
   Envelope e;
   e.mutable_exec_starting()->set_instance(facts_.id.value());
-  e.mutable_exec_starting()->set_tid(handles_.agent_pid);
   const std::weak_ptr<Instance*> weak = self_;
   if (attempt == 0) {
     revoked_.from = MonotonicNanos();

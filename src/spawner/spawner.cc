@@ -276,7 +276,6 @@ void Spawner::FromKeeper(Message m, Channel::Reply reply) {
     if (Instance* instance = Find(q.instance())) instance->quarantined = q.on();
     return reply.Ack();
   }
-  if (m.body.has_bundles()) return reply.Ack();  // nothing here verifies anything
   reply.Fail(Unimplemented("the spawner does not serve this"));
 }
 
