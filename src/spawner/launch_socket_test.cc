@@ -1,5 +1,6 @@
 #include "spawner/launch_socket.h"
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -119,6 +120,22 @@ TEST(LaunchSocketTest, AnAgentHasSoManyConnectionsAndTheyAreItsOwn) {
     door.loop.RunFor(std::chrono::milliseconds(2));
   clients.push_back(door.Connect());
   EXPECT_EQ(door.socket->sessions(), limits::kMaxLaunchSessionsPerAgent + 1);
+}
+
+TEST(LaunchSocketTest, AUserHasSoManyConnectionsToo) {
+  rlimit files{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
+  files.rlim_cur = files.rlim_max;  // both ends are ours
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
+  Door door(Party::Kind::kUser);
+  std::vector<UniqueFd> clients;
+  for (size_t i = 0; i < limits::kMaxLaunchSessionsPerUser; ++i) clients.push_back(door.Connect());
+  EXPECT_EQ(door.socket->sessions(), limits::kMaxLaunchSessionsPerUser);
+  const UniqueFd over = door.Connect();
+  EXPECT_NE(door.Answer(over).find("too many connections"), std::string::npos);
+  door.party.name = "another";
+  clients.push_back(door.Connect());
+  EXPECT_EQ(door.socket->sessions(), limits::kMaxLaunchSessionsPerUser + 1);
 }
 
 TEST(LaunchSocketTest, UsersTogetherLeaveAQuarterToTheOwner) {
