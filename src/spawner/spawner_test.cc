@@ -451,6 +451,46 @@ TEST_P(SpawnerTest, MakesASocketInsideForTheGateway) {
     ASSERT_EQ(connect(inside.get(), reinterpret_cast<sockaddr*>(&a), sizeof a), 0) << strerror(errno);
     char buffer[8] = {};
     EXPECT_EQ(read(inside.get(), buffer, sizeof buffer), 5);
+    // Another tenant's gateway finds nothing of it.
+    auto [ours, theirs] = node.Pair();
+    node.spawner->OnPeer("gateway", "other", std::move(theirs));
+    Channel other(
+        node.loop, std::move(ours), "spawner", [](Message, Channel::Reply r) { r.Ack(); }, [](const Error&) {});
+    Envelope socket, owner;
+    socket.mutable_open_socket()->set_instance(c.started->instance());
+    owner.mutable_find_owner()->set_instance(c.started->instance());
+    size_t refused = 0, answered = 0;
+    for (Envelope* ask : {&socket, &owner}) {
+      other.Call(std::move(*ask), {}, std::chrono::seconds(5), [&](const Result<Message>& r) {
+        ++answered;
+        refused += !r.ok() && r.error().code() == ErrorCode::kNotFound;
+      });
+    }
+    ASSERT_TRUE(node.Until([&] { return answered == 2; }));
+    EXPECT_EQ(refused, 2u);
+  });
+}
+
+TEST_P(SpawnerTest, NobodyAttachesToWhatAnotherUserStarted) {
+  As(GetParam(), [] {
+    if (geteuid() != 0) return;  // one user alone cannot be two
+    Node node;
+    const TempFolder folder;
+    Client c(node.path());
+    c.Launch(folder.path(), {"sleep", "1000"});
+    ASSERT_TRUE(node.UntilStarted(c));
+    ASSERT_TRUE(c.started.has_value());
+    ASSERT_EQ(chmod(node.home.path().c_str(), 0711), 0);
+    ASSERT_EQ(chmod(node.path().c_str(), 0777), 0);
+    ASSERT_EQ(seteuid(65534), 0);
+    Client other(node.path());
+    ASSERT_EQ(seteuid(0), 0);
+    pb::ClientMessage attach;
+    attach.mutable_attach()->set_instance(c.started->instance());
+    other.Send(attach);
+    ASSERT_TRUE(node.UntilEnded(other));
+    ASSERT_TRUE(other.refused.has_value());
+    EXPECT_NE(other.refused->message().find("started by somebody else"), std::string::npos) << other.refused->message();
   });
 }
 
