@@ -92,6 +92,8 @@ TEST(ClientHello, NothingStandsBehindItInItsRecord) {
   EXPECT_FALSE(Peek(Record(hello + "x")).ok());
   EXPECT_FALSE(Peek(Record(hello + hello)).ok());
   EXPECT_FALSE(Peek(Record(hello.substr(0, 20)) + Record(hello.substr(20) + "x")).ok());
+  // Nor is it taken for a whole one while the rest of the record is still on its way.
+  EXPECT_FALSE(Peek(Record(hello + "x").substr(0, 5 + hello.size())).ok());
 }
 
 TEST(ClientHello, BoundsItsSize) {
