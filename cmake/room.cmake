@@ -4,8 +4,8 @@
 #   NAME_checks: the test binary and the fuzzers, which replay their corpora
 #   x_bench.cc → NAME_bench      main.cc is never picked up: programs say so themselves.
 # Most presets compile several files of a room as one (a unity build takes half the time), so names in a room's unnamed
-# namespaces differ from file to file. APART: its files use the same names, or are linked one by one (hexr), and are compiled so. The debug
-# preset compiles all files one by one, so that each is known to include what it uses.
+# namespaces differ from file to file. APART: its files use the same names, or are linked one by one (hexr), and are
+# compiled so. The debug preset compiles all files one by one, so that each is known to include what it uses.
 # Sub-folders (policy/rego) belong to their room unless they have a CMakeLists.txt of their own.
 function(hexr_room NAME)
   cmake_parse_arguments(R "APART" "" "DEPS;TEST_DEPS;EXCLUDE" ${ARGN})
