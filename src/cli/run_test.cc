@@ -220,7 +220,9 @@ TEST_P(RunTest, SubAgentsAreKnownByTheKernelAndGetNoMoreThanTheirParent) {
     const std::string user = me.starts_with("uid:") ? "\"*\"" : me;
     Node node("roles:\n  - {agent: crew, role: main, exe: \"*\", user: " + user +
               ", spawn: [crew/writer]}\n"
-              "  - {agent: crew, role: writer, exe: \"*\", user: nobody-at-all}\n"
+              "  - {agent: crew, role: writer, exe: \"*\", user: " +
+              user +
+              "}\n"
               "  - {agent: crew, role: admin, exe: \"*\", user: " +
               user + "}\n");
     // The test program is the `hexr` of the inside: it is given read-only, and runs the request by a flag of this test.
@@ -244,7 +246,7 @@ TEST_P(RunTest, ASubAgentShedsNothingThatHoldsItsParent) {
     for (const bool restart : {false, true}) {
       Node node(
           "roles:\n  - {agent: crew, role: main, exe: \"*\", user: \"*\", spawn: [crew/writer]}\n"
-          "  - {agent: crew, role: writer, exe: \"*\", user: nobody-at-all}\n");
+          "  - {agent: crew, role: writer, exe: \"*\", user: \"*\"}\n");
       const auto [program, bin] = Self();
       Command c(node,
                 {"sh", "-c",

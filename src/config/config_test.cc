@@ -103,7 +103,7 @@ struct BadCase {
 TEST(Config, RefusesEachMistakeByItself) {
   const std::string td = "trust_domain: td\n";
   const BadCase cases[] = {
-      {"tenant: a/b\n", "f:2:9: tenant: SPIFFE ID"},
+      {"tenant: a/b\n", "f:2:9: tenant: a name has 1 to 128"},
       {"tenant: [a]\n", "one value is expected"},
       {"tenant: a\ntenant: b\n", "f:3:1: tenant: given twice"},
       {"machine_key: hsm\n", "'hsm' is not one of: auto, tpm"},

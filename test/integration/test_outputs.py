@@ -91,11 +91,12 @@ class Outputs(unittest.TestCase):
             done = node.hexr("run", "--agent", "crew", "--", "hexr", *words, "--output", "json")
             json.loads(done.stdout)
         self.seen.add(("svid", "fetch"))
-        done = node.hexr("run", "--agent", "crew", "--", "sh", "-c", "hexr svid watch --output json | head -1", check=False)
+        done = node.hexr("run", "--agent", "crew", "--", "sh", "-c", "hexr svid watch --output json | head -1", check=False, cwd=BIN)
+        self.assertNotIn("not found", done.stderr)
         self.assertEqual(self.parsed(done.stdout), [])  # a child of the agent's has no identity: no document either
         self.seen.add(("svid", "watch"))
         # An agent is told that it is one, and not to start a node.
-        said = node.hexr("run", "--agent", "crew", "--", "sh", "-c", "hexr ps", check=False)
+        said = node.hexr("run", "--agent", "crew", "--", "sh", "-c", "hexr ps", check=False, cwd=BIN)
         self.assertIn("this is an agent", said.stderr)
         self.assertNotIn("hexr up", said.stderr)
 
