@@ -334,15 +334,17 @@ TEST_F(AuthorityTest, RevocationsAreBounded) {
 TEST_F(AuthorityTest, AFullListKeepsNoKeyFromBeingSaved) {
   authority_->RevocationsAreKeptElsewhere();
   const std::string key = ActiveId(SigningUse::kX509);
-  const std::string start = "spiffe://example.org/agent/" + std::string(150, 't') + "/";
+  const std::string start = "spiffe://example.org/agent/" + std::string(160, 't') + "/";
   for (size_t i = 0; i < limits::kMaxRevocations; ++i) {
-    const Bytes serial{1, static_cast<uint8_t>(i >> 8), static_cast<uint8_t>(i)};
+    Bytes serial(20, 1);  // as long as they may be
+    serial[1] = static_cast<uint8_t>(i >> 8);
+    serial[2] = static_cast<uint8_t>(i);
     const SpiffeId holder = SpiffeId::Parse(start + "a" + std::to_string(i)).value();
     authority_->RevokeSerial(holder, serial, clock_.Wall() + minutes(10), key);
   }
   EXPECT_TRUE(authority_->Tick().ok());
   EXPECT_TRUE(authority_->Prepare(SigningUse::kJwt).ok());
-  EXPECT_TRUE(authority_->IsRevoked(Bytes{1, 0, 0}));
+  EXPECT_EQ(authority_->Revocations().size(), limits::kMaxRevocations);
   clock_.Advance(minutes(11));
   EXPECT_TRUE(authority_->Tick().ok());
   EXPECT_TRUE(authority_->Revocations().empty());
