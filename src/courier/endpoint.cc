@@ -6,12 +6,6 @@
 #include "base/limits/courier.h"
 
 namespace hexr::courier {
-namespace {
-
-constexpr char kText[] = "text/plain; charset=utf-8";
-
-}  // namespace
-
 net::HttpServerOptions EndpointBounds() {
   net::HttpServerOptions options;
   options.max_body_bytes = limits::kMaxEndpointRequestBytes;
@@ -47,10 +41,10 @@ Status Endpoint::UseCertificate(wire::TlsIdentity identity) {
 
 void Endpoint::Answer(const net::HttpRequest& request, net::HttpResponder& responder) const {
   if (request.head.method != "GET" && request.head.method != "HEAD") {
-    return responder.Send(405, {{"Allow", "GET, HEAD"}, {"Content-Type", kText}}, "only GET and HEAD\n");
+    return responder.Send(405, {{"Allow", "GET, HEAD"}, {"Content-Type", kPlainText}}, "only GET and HEAD\n");
   }
   const auto it = documents_.find(request.head.target);
-  if (it == documents_.end()) return responder.Send(404, {{"Content-Type", kText}}, "not found\n");
+  if (it == documents_.end()) return responder.Send(404, {{"Content-Type", kPlainText}}, "not found\n");
   const Shown& shown = it->second;
   responder.Send(200,
                  {{"Content-Type", shown.content_type},

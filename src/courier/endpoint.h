@@ -12,6 +12,8 @@
 
 namespace hexr::courier {
 
+inline constexpr char kPlainText[] = "text/plain; charset=utf-8";
+
 // What every endpoint of the courier holds its clients to.
 net::HttpServerOptions EndpointBounds();
 

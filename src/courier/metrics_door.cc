@@ -7,12 +7,6 @@
 #include "courier/metrics_text.h"
 
 namespace hexr::courier {
-namespace {
-
-constexpr char kPlainText[] = "text/plain; charset=utf-8";
-
-}  // namespace
-
 MetricsDoor::MetricsDoor(runtime::Loop& loop, const Clock& clock, runtime::UniqueFd socket, Ask ask)
     : clock_(clock),
       ask_(std::move(ask)),

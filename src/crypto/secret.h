@@ -38,6 +38,7 @@ class Secret {
   static Secret Copy(ByteView bytes, SecretArena& arena = SecretArena::Process());
   // Moves the text of a string in: the string is wiped and empty afterwards.
   static Secret Take(std::string& text, SecretArena& arena = SecretArena::Process());
+  static Secret Take(std::string&& text, SecretArena& arena = SecretArena::Process()) { return Take(text, arena); }
   static Secret Random(size_t size, hexr::Random& random, SecretArena& arena = SecretArena::Process());
   // `size` zero bytes handed to `fill` once, so that a secret is made where it will live.
   template <class Fill>

@@ -17,7 +17,6 @@ using std::chrono::seconds;
 namespace pb = ::hexr::identity::v1;
 
 constexpr seconds kCrlLife{std::chrono::hours(24)};
-constexpr seconds kCrlRenewal{std::chrono::hours(12)};
 
 WallTime FromUnix(int64_t s) { return WallTime(seconds(s)); }
 

@@ -53,6 +53,9 @@ struct IssuedX509 {
 
 class Authority {
  public:
+  // Lists are good for a day: made anew long before.
+  static constexpr std::chrono::hours kCrlRenewal{12};
+
   // What changed, for those who hold something that was signed or distributed.
   struct Change {
     bool bundle = false;         // bundle() has other keys

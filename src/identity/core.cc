@@ -10,8 +10,6 @@
 namespace hexr::identity {
 namespace {
 
-// Lists are good for a day (authority.cc): renewed long before.
-constexpr std::chrono::hours kCrlAgeAtMost{12};
 // Streams in one turn of the loop: about a millisecond, and what they are sent is small enough to stay in the cache.
 constexpr size_t kRefreshedPerTurn = 16;
 // A round of MarkSlice, and a number that is not worth dividing. What else a matched process may lose takes effect at
@@ -384,7 +382,7 @@ void Core::Tick() {
   const Status rotated = authority_->Tick();
   if (!rotated.ok()) Log(LogLevel::kError, "authority.rotation_failed", {{"error", rotated.error()}});
   const auto age = deps_.clock.Mono() - crls_taken_at_;
-  if ((crls_waiting_ && age >= CrlInterval()) || age >= kCrlAgeAtMost) TakeCrls();
+  if ((crls_waiting_ && age >= CrlInterval()) || age >= Authority::kCrlRenewal) TakeCrls();
   MarkDue();
   MarkSlice();
   stale_.merge(restless_);

@@ -25,8 +25,6 @@ constexpr char kEndpointProcess[] = "courier";  // SvidKeeper's name of who hold
 constexpr std::chrono::seconds kLookAtFiles{30};
 constexpr std::chrono::minutes kSettled{2};
 
-crypto::Secret ToSecret(std::string text) { return crypto::Secret::Take(text); }
-
 std::string_view Reveal(const crypto::Secret& s) {
   return s.RevealText(crypto::RevealToken::For("bundles and users, sealed for privacy and no secrets"));
 }
@@ -130,7 +128,7 @@ Status Outside::SetBundle(TrustBundle bundle, identity::BundleSet::Older older) 
   const bool was_there = core_.bundles().Find(td) != nullptr;
   RETURN_IF_ERROR(core_.bundles().SetFederated(std::move(bundle), older));
   if (Configured(td.name())) return Ok();  // kept by KeepBundles, until the next one is fetched
-  const Status kept = state_.store().Put(kSetBundles, td.name(), ToSecret(json));
+  const Status kept = state_.store().Put(kSetBundles, td.name(), crypto::Secret::Copy(AsBytes(json)));
   if (!kept.ok() && !was_there) (void)core_.bundles().RemoveFederated(td);
   return kept;
 }
@@ -154,7 +152,8 @@ void Outside::KeepBundles() {
   if (now == kept_bundles_ && !kept_bundles_.empty()) return;
   const auto keep = [&]() -> Status {
     for (const auto& [td, json] : now) {
-      if (kept_bundles_[td] != json) RETURN_IF_ERROR(state_.store().Put(kBundles, td.name(), ToSecret(json)));
+      if (kept_bundles_[td] != json)
+        RETURN_IF_ERROR(state_.store().Put(kBundles, td.name(), crypto::Secret::Copy(AsBytes(json))));
     }
     ASSIGN_OR_RETURN(const std::vector<std::string> stored, state_.store().List(kBundles));
     for (const std::string& name : stored) {
@@ -247,7 +246,7 @@ void Outside::VerifyUser(std::string token, uint32_t user, identity::UserTokenVe
 Status Outside::Remember(const InstanceId& instance, const OnBehalfOf& user) {
   const wire::Json json =
       wire::JsonObject{{"sub", user.subject}, {"issuer", user.issuer}, {"claims", user.claims_json}};
-  RETURN_IF_ERROR(state_.store().Put(kUsers, instance.value(), ToSecret(wire::ToJson(json))));
+  RETURN_IF_ERROR(state_.store().Put(kUsers, instance.value(), crypto::Secret::Take(wire::ToJson(json))));
   kept_users_.insert(instance.value());
   return Ok();
 }

@@ -48,8 +48,6 @@ uint64_t FirstFree(uint64_t from, std::vector<IdRange> taken) {
   return from;
 }
 
-crypto::Secret SecretOf(std::string text) { return crypto::Secret::Take(text); }
-
 Result<Tenant> Parse(const IdSegment& name, const crypto::Secret& value) {
   ASSIGN_OR_RETURN(const wire::Json j,
                    wire::ParseJson(value.RevealText(crypto::RevealToken::For("tenant record, not secret"))));
@@ -116,7 +114,7 @@ Status Tenants::Save(const Tenant& t) {
                                         {"created", FormatRfc3339(t.created, 9)},
                                         {"max_instances", t.quota.instances},
                                         {"max_secrets", t.quota.secrets}};
-  return store_->Put(kTenants, t.name.value(), SecretOf(wire::ToJson(j)));
+  return store_->Put(kTenants, t.name.value(), crypto::Secret::Take(wire::ToJson(j)));
 }
 
 Result<Tenant> Tenants::Create(const IdSegment& name, const Quota& quota) {
@@ -134,7 +132,7 @@ Result<Tenant> Tenants::Create(const IdSegment& name, const Quota& quota) {
   const Tenant t{name, uid, TenantState::kActive, clock_->Wall(), quota};
   ASSIGN_OR_RETURN(store::Transaction transaction, store_->Begin());
   RETURN_IF_ERROR(Save(t));
-  RETURN_IF_ERROR(store_->Put(kCounters, kNextUid, SecretOf(std::to_string(uid + kUidsPerTenant))));
+  RETURN_IF_ERROR(store_->Put(kCounters, kNextUid, crypto::Secret::Take(std::to_string(uid + kUidsPerTenant))));
   RETURN_IF_ERROR(transaction.Commit());
   next_uid_ = uid + kUidsPerTenant;
   tenants_.emplace(name, t);

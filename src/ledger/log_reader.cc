@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/limits/ledger.h"
+#include "ledger/note.h"
 #include "ledger/tiles.h"
 
 namespace hexr::ledger {
@@ -12,7 +13,6 @@ namespace hexr::ledger {
 namespace {
 
 constexpr size_t kRecentTiles = 16;
-constexpr std::string_view kSignatureLine = "\xE2\x80\x94 ";
 
 }  // namespace
 

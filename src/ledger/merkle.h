@@ -14,6 +14,8 @@ namespace hexr::ledger {
 
 using Hash = crypto::Sha256Digest;
 using Proof = std::vector<Hash>;
+// Of a proof in any log of less than 2^63 entries.
+inline constexpr size_t kMaxProofHashes = 63;
 
 // SHA-256(0x00 || entry). The prefix keeps a leaf from being taken for a node.
 Hash LeafHash(ByteView entry);

@@ -12,7 +12,6 @@ namespace hexr::ledger {
 
 namespace {
 
-constexpr std::string_view kDash = "\xE2\x80\x94 ";  // U+2014 and a space begin a signature line
 constexpr size_t kEd25519Bytes = 64;
 constexpr size_t kTimeBytes = 8;
 
@@ -77,12 +76,12 @@ std::string NoteSignature::ToLine() const {
   Bytes payload;
   AppendBig32(payload, key_id);
   payload.insert(payload.end(), bytes.begin(), bytes.end());
-  return fmt::format("{}{} {}\n", kDash, name, Base64Encode(payload));
+  return fmt::format("{}{} {}\n", kSignatureLine, name, Base64Encode(payload));
 }
 
 Result<NoteSignature> NoteSignature::ParseLine(std::string_view line) {
-  if (!line.starts_with(kDash)) return NotANote("a signature line begins with a dash");
-  line.remove_prefix(kDash.size());
+  if (!line.starts_with(kSignatureLine)) return NotANote("a signature line begins with a dash");
+  line.remove_prefix(kSignatureLine.size());
   const size_t space = line.find(' ');
   if (space == std::string_view::npos || !IsKeyName(line.substr(0, space)))
     return NotANote("a signature without a key name");

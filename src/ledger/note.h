@@ -16,6 +16,9 @@
 
 namespace hexr::ledger {
 
+// What a signature line begins with: U+2014 and a space.
+inline constexpr std::string_view kSignatureLine = "\xE2\x80\x94 ";
+
 // What a signature line says: who (name and key id) and the bytes, not whether they are right.
 struct NoteSignature {
   std::string name;

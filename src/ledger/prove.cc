@@ -13,7 +13,6 @@ namespace hexr::ledger {
 namespace {
 
 constexpr std::string_view kProofHeader = "c2sp.org/tlog-proof@v1\n";
-constexpr size_t kMaxProofLines = 63;
 
 // Text up to the newline, which is dropped. False: there is none.
 bool TakeLine(std::string_view& text, std::string_view& line) {
@@ -92,7 +91,7 @@ Result<ProvenRecord> VerifyProof(std::string_view proof, const VerifierKey& log_
   for (;;) {
     if (!TakeLine(proof, line)) return bad("it ends early");
     if (line.empty()) break;
-    if (hashes.size() == kMaxProofLines) return bad("too many hashes");
+    if (hashes.size() == kMaxProofHashes) return bad("too many hashes");
     ASSIGN_OR_RETURN(const Hash hash, ParseHash(line));
     hashes.push_back(hash);
   }

@@ -10,8 +10,6 @@ namespace hexr::ledger {
 
 namespace {
 
-constexpr uint64_t kMaxExactInteger = (uint64_t{1} << 53) - 1;
-
 bool IsStringChar(char c) { return c > 0x20 && c <= 0x7E && c != '"' && c != '\\'; }
 bool IsKeyChar(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-'; }
 

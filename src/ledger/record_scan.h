@@ -28,6 +28,9 @@ struct RecordView {
   size_t seq_offset = 0;  // where "seq" stands, or would
 };
 
+// 2^53-1: what every reader of JSON takes for the same number.
+inline constexpr uint64_t kMaxExactInteger = (uint64_t{1} << 53) - 1;
+
 // `,"seq":` and the largest number: what AppendSequenced may add.
 inline constexpr size_t kSeqFieldBytes = 7 + 16;
 

@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::array<std::string_view, 14> kKindNames = {"ID", "AZ", "SC", "CR", "EX", "EG", "TP",
                                                          "HA", "BU", "KS", "PC", "LG", "IF", "CF"};
-constexpr int64_t kExactIntegers = (int64_t{1} << 53) - 1;
 
 // Names, digests, times and codes need no escaping: their alphabets have neither quote nor backslash.
 std::string Quoted(std::string_view text) {
@@ -69,10 +68,11 @@ Body& Body::SetJson(Code key, std::string json) {
 }
 
 Body& Body::SetSigned(Code key, int64_t value) {
-  return SetJson(key, fmt::to_string(std::clamp(value, -kExactIntegers, kExactIntegers)));
+  return SetJson(key, fmt::to_string(std::clamp(value, -static_cast<int64_t>(kMaxExactInteger),
+                                                static_cast<int64_t>(kMaxExactInteger))));
 }
 Body& Body::SetUnsigned(Code key, uint64_t value) {
-  return SetJson(key, fmt::to_string(std::min(value, static_cast<uint64_t>(kExactIntegers))));
+  return SetJson(key, fmt::to_string(std::min(value, kMaxExactInteger)));
 }
 Body& Body::Set(Code key, Code value) { return SetJson(key, Quoted(value.text())); }
 Body& Body::Set(Code key, const PublicName& value) { return SetJson(key, Quoted(value.value())); }

@@ -11,7 +11,6 @@ namespace hexr::ledger {
 
 namespace {
 
-constexpr size_t kMostProofLines = 63;
 constexpr std::string_view kOld = "old ";
 
 using State = VerifierKey::Verdict::State;
@@ -53,7 +52,7 @@ Result<AddCheckpointRequest> AddCheckpointRequest::Parse(std::string_view body) 
       continue;
     }
     if (line.empty()) break;
-    if (request.proof.size() == kMostProofLines) return bad("more than 63 hashes");
+    if (request.proof.size() == kMaxProofHashes) return bad("more than 63 hashes");
     ASSIGN_OR_RETURN(const Hash hash, ParseHash(line));
     request.proof.push_back(hash);
   }

@@ -13,12 +13,6 @@ namespace {
 Error BadHttp(std::string_view why) { return InvalidArgument("http1: " + std::string(why)); }
 Error TooLarge(std::string_view why) { return ResourceExhausted("http1: " + std::string(why)); }
 
-std::string_view TrimBlanks(std::string_view s) {
-  while (!s.empty() && (s.front() == ' ' || s.front() == '\t')) s.remove_prefix(1);
-  while (!s.empty() && (s.back() == ' ' || s.back() == '\t')) s.remove_suffix(1);
-  return s;
-}
-
 Result<HttpField> ParseField(std::string_view line) {
   if (line.starts_with(' ') || line.starts_with('\t')) return BadHttp("folded header field");
   const size_t colon = line.find(':');

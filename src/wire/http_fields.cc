@@ -11,18 +11,12 @@ char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsAlpha(char c) { return Lower(c) >= 'a' && Lower(c) <= 'z'; }
 
-std::string_view Trimmed(std::string_view s) {
-  while (!s.empty() && (s.front() == ' ' || s.front() == '\t')) s.remove_prefix(1);
-  while (!s.empty() && (s.back() == ' ' || s.back() == '\t')) s.remove_suffix(1);
-  return s;
-}
-
 // Calls `f` with each element of a comma-separated list.
 template <class F>
 void ForEachElement(std::string_view list, F f) {
   while (true) {
     const size_t comma = list.find(',');
-    const std::string_view element = Trimmed(list.substr(0, comma));
+    const std::string_view element = TrimBlanks(list.substr(0, comma));
     if (!element.empty()) f(element);
     if (comma == std::string_view::npos) return;
     list.remove_prefix(comma + 1);
@@ -30,6 +24,12 @@ void ForEachElement(std::string_view list, F f) {
 }
 
 }  // namespace
+
+std::string_view TrimBlanks(std::string_view s) {
+  while (!s.empty() && (s.front() == ' ' || s.front() == '\t')) s.remove_prefix(1);
+  while (!s.empty() && (s.back() == ' ' || s.back() == '\t')) s.remove_suffix(1);
+  return s;
+}
 
 bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return Lower(x) == Lower(y); });
@@ -43,7 +43,7 @@ bool IsHttpToken(std::string_view text) {
 }
 
 bool IsHttpFieldValue(std::string_view text) {
-  if (Trimmed(text).size() != text.size()) return false;
+  if (TrimBlanks(text).size() != text.size()) return false;
   return std::all_of(text.begin(), text.end(), [](char c) {
     const auto u = static_cast<uint8_t>(c);
     return (u >= 0x20 && u != 0x7F) || c == '\t';

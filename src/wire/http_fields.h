@@ -24,6 +24,9 @@ bool IsHttpFieldValue(std::string_view text);
 // ASCII, as field names and many values compare.
 bool EqualsIgnoreCase(std::string_view a, std::string_view b);
 
+// Without blanks and tabs at either end (RFC 9110 5.6.3).
+std::string_view TrimBlanks(std::string_view s);
+
 // The only value of `name` (any case); nothing when the field is absent or stands there more than once.
 std::optional<std::string_view> OnlyField(const std::vector<HttpField>& fields, std::string_view name);
 size_t CountFields(const std::vector<HttpField>& fields, std::string_view name);
