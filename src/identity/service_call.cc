@@ -27,36 +27,60 @@ void Answer(wire::GrpcStream& stream, Result<std::string> reply) {
   if (sent) stream.Finish(reply.ok() ? Ok() : Status(reply.error()));  // else the call is over already
 }
 
-// A request, and how it is served once that may be.
-class HeldCall final : public wire::GrpcCall, private Subscriber {
- public:
-  using Serve = UniqueFunction<std::unique_ptr<wire::GrpcCall>(Result<ProcessEvidence>)>;
+// A request that waits until it may be served: how, once that is so. Belongs to its call.
+using Serve = UniqueFunction<std::unique_ptr<wire::GrpcCall>(Result<ProcessEvidence>)>;
 
+class WaitingCall : public ServiceCall {
+ protected:
+  WaitingCall(Core& core, std::shared_ptr<wire::GrpcStream> stream, ProcessEvidence evidence, Serve serve)
+      : ServiceCall(core, std::move(stream), std::move(evidence)),
+        deadline_(core.clock().Mono() + limits::kMaxHoldTime),
+        serve_(std::move(serve)) {}
+
+  bool served() const { return !serve_; }
+  bool late() const { return core_.clock().Mono() >= deadline_; }
+  void ServeNow() {
+    core_.Unsubscribe(*this);
+    inner_ = std::exchange(serve_, {})(std::move(evidence_));
+  }
+
+ private:
+  MonoTime deadline_;
+  Serve serve_;
+  std::unique_ptr<wire::GrpcCall> inner_;
+};
+
+// What has to be subscribed to live.
+template <class Call>
+std::unique_ptr<wire::GrpcCall> Begin(std::unique_ptr<Call> call, wire::GrpcStream& stream) {
+  if (const Status s = call->Subscribe(); !s.ok()) {
+    stream.Finish(s);
+    return nullptr;
+  }
+  return call;
+}
+
+// While its process replaces its image.
+class HeldCall final : public WaitingCall {
+ public:
   HeldCall(Core& core, std::shared_ptr<wire::GrpcStream> stream, wire::WriterTag writer, ProcessEvidence evidence,
            InstanceId instance, Serve serve)
-      : core_(core),
-        stream_(std::move(stream)),
+      : WaitingCall(core, std::move(stream), std::move(evidence), std::move(serve)),
         writer_(writer),
-        evidence_(std::move(evidence)),
         instance_(std::move(instance)),
-        deadline_(core.clock().Mono() + limits::kMaxHoldTime),
-        serve_(std::move(serve)),
         self_(std::make_shared<HeldCall*>(this)) {}
-  ~HeldCall() override { core_.Unsubscribe(*this); }
   Status Subscribe() {
     RETURN_IF_ERROR(core_.Subscribe(*this, instance_.value(), instance_));
     core_.RefreshSoon(*this);
     return Ok();
   }
-  void OnMessage(ByteView) override {}
 
  private:
   void Refresh() override {
-    if (!serve_ || !stream_->open()) return;
+    if (served() || !stream_->open()) return;
     const Instance* instance = core_.registry().Find(instance_);
     if (instance == nullptr) return stream_->Finish(PermissionDenied("the instance has ended"));
-    if (core_.clock().Mono() >= deadline_)
-      return stream_->Finish(Unavailable("this instance is replacing its image: ask again"));
+    if (late()) return stream_->Finish(Unavailable("this instance is replacing its image: ask again"));
     core_.RefreshSoon(*this);
     if (instance->replacing_image()) {
       probed_ = false;
@@ -72,76 +96,50 @@ class HeldCall final : public wire::GrpcCall, private Subscriber {
   }
   void Answered(wire::WriterTag by, uint64_t images) {
     const Instance* instance = core_.registry().Find(instance_);
-    if (!serve_ || instance == nullptr) return;
+    if (served() || instance == nullptr) return;
     if (instance->replacing_image() || instance->images != images) {
       probed_ = false;  // it was that image's answer
       return;
     }
     if (by != writer_) return stream_->Finish(PermissionDenied("the process has replaced its image: ask again"));
-    core_.Unsubscribe(*this);
-    inner_ = std::exchange(serve_, {})(std::move(evidence_));
+    ServeNow();
   }
 
-  Core& core_;
-  std::shared_ptr<wire::GrpcStream> stream_;
   wire::WriterTag writer_;
-  ProcessEvidence evidence_;
   InstanceId instance_;
-  MonoTime deadline_;
   bool probed_ = false;
-  Serve serve_;
-  std::unique_ptr<wire::GrpcCall> inner_;
   std::shared_ptr<HeldCall*> self_;
 };
 
 std::unique_ptr<wire::GrpcCall> ServeSettled(Core& core, std::shared_ptr<wire::GrpcStream> stream,
-                                             wire::WriterTag writer, Result<ProcessEvidence> evidence,
-                                             HeldCall::Serve serve) {
+                                             wire::WriterTag writer, Result<ProcessEvidence> evidence, Serve serve) {
   const auto instance = evidence.ok() ? core.Executing(*evidence) : std::nullopt;
   if (!instance) return serve(std::move(evidence));
-  auto held = std::make_unique<HeldCall>(core, stream, writer, std::move(*evidence), *instance, std::move(serve));
-  if (const Status s = held->Subscribe(); !s.ok()) {
-    stream->Finish(s);
-    return nullptr;
-  }
-  return held;
+  return Begin(std::make_unique<HeldCall>(core, stream, writer, std::move(*evidence), *instance, std::move(serve)),
+               *stream);
 }
 
-// A request of a process, part of no instance, whose program is being read for its digest.
-class UnreadCall final : public wire::GrpcCall, private Subscriber {
+// While the program of its process, part of no instance, is being read for its digest.
+class UnreadCall final : public WaitingCall {
  public:
-  UnreadCall(Core& core, std::shared_ptr<wire::GrpcStream> stream, ProcessEvidence evidence, HeldCall::Serve serve)
-      : core_(core),
-        stream_(std::move(stream)),
-        evidence_(std::move(evidence)),
-        deadline_(core.clock().Mono() + limits::kMaxHoldTime),
-        serve_(std::move(serve)) {}
-  ~UnreadCall() override { core_.Unsubscribe(*this); }
+  UnreadCall(Core& core, std::shared_ptr<wire::GrpcStream> stream, ProcessEvidence evidence, Serve serve)
+      : WaitingCall(core, std::move(stream), std::move(evidence), std::move(serve)) {}
   Status Subscribe() {
     ASSIGN_OR_RETURN(const std::string process, core_.ProcessOf(evidence_));
     RETURN_IF_ERROR(core_.Subscribe(*this, process, std::nullopt));
     core_.RefreshSoon(*this);
     return Ok();
   }
-  void OnMessage(ByteView) override {}
 
  private:
   void Refresh() override {
-    if (!serve_ || !stream_->open()) return;
+    if (served() || !stream_->open()) return;
     const auto caller = core_.Recheck(evidence_, std::nullopt);
     const bool unread = !caller.ok() && caller.error().code() == ErrorCode::kUnavailable;
-    if (unread && core_.clock().Mono() >= deadline_) return stream_->Finish(caller.error());
+    if (unread && late()) return stream_->Finish(caller.error());
     if (unread) return core_.RefreshSoon(*this);
-    core_.Unsubscribe(*this);
-    inner_ = std::exchange(serve_, {})(std::move(evidence_));
+    ServeNow();
   }
-
-  Core& core_;
-  std::shared_ptr<wire::GrpcStream> stream_;
-  ProcessEvidence evidence_;
-  MonoTime deadline_;
-  HeldCall::Serve serve_;
-  std::unique_ptr<wire::GrpcCall> inner_;
 };
 
 bool IsUnread(Core& core, const ProcessEvidence& evidence, const Result<Caller>& caller) {
@@ -150,30 +148,16 @@ bool IsUnread(Core& core, const ProcessEvidence& evidence, const Result<Caller>&
   return instance.ok() && !*instance;
 }
 
-std::unique_ptr<wire::GrpcCall> HoldUnread(Core& core, std::shared_ptr<wire::GrpcStream> stream,
-                                           ProcessEvidence evidence, HeldCall::Serve serve) {
-  auto call = std::make_unique<UnreadCall>(core, stream, std::move(evidence), std::move(serve));
-  if (const Status s = call->Subscribe(); !s.ok()) {
-    stream->Finish(s);
-    return nullptr;
-  }
-  return call;
-}
-
-class UnaryCall final : public wire::GrpcCall, private Subscriber {
+class UnaryCall final : public ServiceCall {
  public:
   UnaryCall(Core& core, std::shared_ptr<wire::GrpcStream> stream, ProcessEvidence evidence, const Caller& caller,
             Reply reply)
-      : core_(core),
-        stream_(std::move(stream)),
-        evidence_(std::move(evidence)),
+      : ServiceCall(core, std::move(stream), std::move(evidence)),
         process_(caller.process),
         instance_(caller.instance),
         images_(caller.images),
         reply_(std::move(reply)) {}
-  ~UnaryCall() override { core_.Unsubscribe(*this); }
   Status Subscribe() { return core_.Subscribe(*this, process_, instance_); }
-  void OnMessage(ByteView) override {}
 
  private:
   void Refresh() override {
@@ -188,9 +172,6 @@ class UnaryCall final : public wire::GrpcCall, private Subscriber {
     Answer(*stream_, std::move(reply));
   }
 
-  Core& core_;
-  std::shared_ptr<wire::GrpcStream> stream_;
-  ProcessEvidence evidence_;
   std::string process_;
   std::optional<InstanceId> instance_;
   uint64_t images_;
@@ -208,10 +189,10 @@ static std::unique_ptr<wire::GrpcCall> ServeUnaryNow(Core& core, const std::shar
   if (!evidence.ok()) return answer(evidence.error());
   const auto caller = core.Authenticate(*evidence);
   if (IsUnread(core, *evidence, caller)) {
-    return HoldUnread(core, stream, std::move(*evidence),
-                      [&core, stream, reply = std::move(reply)](Result<ProcessEvidence> who) mutable {
-                        return ServeUnaryNow(core, stream, std::move(who), std::move(reply));
-                      });
+    Serve serve = [&core, stream, reply = std::move(reply)](Result<ProcessEvidence> who) mutable {
+      return ServeUnaryNow(core, stream, std::move(who), std::move(reply));
+    };
+    return Begin(std::make_unique<UnreadCall>(core, stream, std::move(*evidence), std::move(serve)), *stream);
   }
   if (!caller.ok()) return answer(caller.error());
   auto now = reply(*caller);
@@ -247,10 +228,10 @@ std::unique_ptr<wire::GrpcCall> StateStream::OpenNow(Core& core, std::shared_ptr
   if (!evidence.ok()) return refuse(evidence.error());
   const auto caller = core.Authenticate(*evidence);
   if (IsUnread(core, *evidence, caller)) {
-    return HoldUnread(core, stream, std::move(*evidence),
-                      [&core, stream, render = std::move(render)](Result<ProcessEvidence> who) mutable {
-                        return OpenNow(core, stream, std::move(who), std::move(render));
-                      });
+    Serve serve = [&core, stream, render = std::move(render)](Result<ProcessEvidence> who) mutable {
+      return OpenNow(core, stream, std::move(who), std::move(render));
+    };
+    return Begin(std::make_unique<UnreadCall>(core, stream, std::move(*evidence), std::move(serve)), *stream);
   }
   if (!caller.ok()) return refuse(caller.error());
   std::unique_ptr<StateStream> call(new StateStream(core, stream, std::move(*evidence), *caller, std::move(render)));
@@ -262,8 +243,6 @@ std::unique_ptr<wire::GrpcCall> StateStream::OpenNow(Core& core, std::shared_ptr
   if (!shown.ok() && !comes) return refuse(shown.error());
   return call;
 }
-
-StateStream::~StateStream() { core_.Unsubscribe(*this); }
 
 void StateStream::Refresh() {
   if (!stream_->open()) return;

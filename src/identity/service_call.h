@@ -29,9 +29,24 @@ using Reply = std::function<Result<std::string>(const Caller&)>;
 std::unique_ptr<wire::GrpcCall> ServeUnary(Core& core, std::shared_ptr<wire::GrpcStream> stream, wire::WriterTag writer,
                                            Result<ProcessEvidence> evidence, Reply reply);
 
+// One call of one process, which takes no further message and looks again when something may have changed.
+class ServiceCall : public wire::GrpcCall, protected Subscriber {
+ public:
+  ~ServiceCall() override { core_.Unsubscribe(*this); }
+  void OnMessage(ByteView) override {}
+
+ protected:
+  ServiceCall(Core& core, std::shared_ptr<wire::GrpcStream> stream, ProcessEvidence evidence)
+      : core_(core), stream_(std::move(stream)), evidence_(std::move(evidence)) {}
+
+  Core& core_;
+  std::shared_ptr<wire::GrpcStream> stream_;
+  ProcessEvidence evidence_;
+};
+
 // A stream of full states: each message replaces the one before, a slow reader gets the newest. Sends when `Render`
 // makes something other than last time, ends with PERMISSION_DENIED when the process has lost its identity.
-class StateStream final : public wire::GrpcCall, private Subscriber {
+class StateStream final : public ServiceCall {
  public:
   struct State {
     std::string version;                   // equal versions are not sent again
@@ -42,16 +57,11 @@ class StateStream final : public wire::GrpcCall, private Subscriber {
   // Sends the first state at once. Null when there is none: the stream is finished with the reason.
   static std::unique_ptr<wire::GrpcCall> Open(Core& core, std::shared_ptr<wire::GrpcStream> stream,
                                               wire::WriterTag writer, Result<ProcessEvidence> evidence, Render render);
-  ~StateStream() override;
-  void OnMessage(ByteView) override {}
 
  private:
   StateStream(Core& core, std::shared_ptr<wire::GrpcStream> stream, ProcessEvidence evidence, const Caller& caller,
               Render render)
-      : core_(core),
-        stream_(std::move(stream)),
-        evidence_(std::move(evidence)),
-        process_(caller.process),
+      : ServiceCall(core, std::move(stream), std::move(evidence)),
         instance_(caller.instance),
         images_(caller.images),
         render_(std::move(render)) {}
@@ -60,10 +70,6 @@ class StateStream final : public wire::GrpcCall, private Subscriber {
   void Refresh() override;
   Status Show(const Caller& caller);
 
-  Core& core_;
-  std::shared_ptr<wire::GrpcStream> stream_;
-  ProcessEvidence evidence_;
-  std::string process_;
   std::optional<InstanceId> instance_;
   uint64_t images_;
   Render render_;

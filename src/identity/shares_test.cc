@@ -61,20 +61,7 @@ TEST_F(Shares, ProcessesWithIdentitiesAreBoundedByInstanceAndByUser) {
   core_options.max_watched_per_user = 2;
   Build();
   Match("service/db", {Uid()});
-  Puppet agent([](int go, int ready) {
-    pid_t children[3];
-    for (pid_t& child : children) {
-      child = ::fork();
-      if (child != 0) continue;
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-      ::pause();
-      ::_exit(0);
-    }
-    if (::write(ready, children, sizeof children) != sizeof children) ::_exit(1);
-    char c;
-    while (::read(go, &c, 1) == 1) {
-    }
-  });
+  Puppet agent(Puppet::Parent<3>);
   pid_t children[3];
   ASSERT_EQ(::read(agent.ready(), children, sizeof children), static_cast<ssize_t>(sizeof children));
   Launch(agent, "writer", true);

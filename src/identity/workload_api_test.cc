@@ -498,21 +498,7 @@ TEST_F(WorkloadApi, ACallerThatAsksTooOftenWaitsAlone) {
 // children: inherit, and children without end.
 TEST_F(WorkloadApi, StreamsOfAnInstanceAreBoundedOverItsProcesses) {
   constexpr size_t kChildren = limits::kMaxStreamsPerInstance / limits::kMaxStreamsPerProcess + 1;
-  Puppet agent([](int go, int ready) {
-    pid_t children[kChildren];
-    for (pid_t& child : children) {
-      child = ::fork();
-      if (child == 0) {
-        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-        ::pause();
-        ::_exit(0);
-      }
-    }
-    if (::write(ready, children, sizeof children) != sizeof children) ::_exit(1);
-    char c;
-    while (::read(go, &c, 1) == 1) {
-    }
-  });
+  Puppet agent(Puppet::Parent<kChildren>);
   pid_t children[kChildren];
   ASSERT_EQ(::read(agent.ready(), children, sizeof children), static_cast<ssize_t>(sizeof children));
   Puppet other;

@@ -72,9 +72,8 @@ TEST_F(LedgerTest, EachTenantHasItsOwnLogKeyAndTexts) {
   EXPECT_EQ(report.records, 5u);  // started, opened, the record, started again, closed: its writer is gone
 }
 
-// A node may have many tenants: what one writes is no work for the others.
-TEST_F(LedgerTest, OnlyLogsThatChangedOrAreDueAreLookedAt) {
-  Ledger ledger = Open();
+// A journal of acme and one of other.
+static std::vector<std::unique_ptr<JournalWriter>> TwoWriters(Ledger& ledger) {
   std::vector<std::unique_ptr<JournalWriter>> writers;
   for (const char* tenant : {"acme", "other"}) {
     NewJournal journal =
@@ -82,6 +81,13 @@ TEST_F(LedgerTest, OnlyLogsThatChangedOrAreDueAreLookedAt) {
     writers.push_back(
         JournalWriter::Open(std::move(journal.fd), std::move(journal.ticket), SyncPolicy::kWritten).value());
   }
+  return writers;
+}
+
+// A node may have many tenants: what one writes is no work for the others.
+TEST_F(LedgerTest, OnlyLogsThatChangedOrAreDueAreLookedAt) {
+  Ledger ledger = Open();
+  const auto writers = TwoWriters(ledger);
   ledger.Poll();
   for (const auto& writer : writers) ASSERT_TRUE(writer->Append(TestEvent(1, 1)).ok());
   EXPECT_EQ(ledger.Poll({"acme"}).progress.records, 1u);
@@ -108,13 +114,7 @@ TEST_F(LedgerTest, ALogThatCannotBeCommittedKeepsNobodyWaiting) {
   Ledger ledger = Open();
   for (const char* tenant : {"acme", "other"}) ASSERT_TRUE(ledger.Of(IdSegment::Parse(tenant).value()).ok());
   ASSERT_TRUE(ledger.Flush().ok());
-  std::vector<std::unique_ptr<JournalWriter>> writers;
-  for (const char* tenant : {"acme", "other"}) {
-    NewJournal journal =
-        ledger.Of(IdSegment::Parse(tenant).value()).value()->sequencer().OpenJournal("gateway/x").value();
-    writers.push_back(
-        JournalWriter::Open(std::move(journal.fd), std::move(journal.ticket), SyncPolicy::kWritten).value());
-  }
+  const auto writers = TwoWriters(ledger);
   const std::string state = folder_.path() + "/ledger/journals/tenants/acme/state";
   std::filesystem::remove(state);
   std::filesystem::create_directory(state);  // no file can take its place

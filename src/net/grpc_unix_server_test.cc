@@ -322,13 +322,7 @@ TEST_F(GrpcUnixServerTest, AStreamOutlivesItsConnectionHarmlessly) {
   Start();
   UniqueFd fd = Connect();
   wire::GrpcClient client("x");
-  const auto call = client.Start("/test.Who/Wait", {}, {});
-  client.Send(*call, {});
-  client.HalfClose(*call);
-  std::string out;
-  client.TakeOutput(out, 1 << 20);
-  Write(fd.get(), out);
-  for (int i = 0; i < 100 && !waiting_; ++i) loop_.RunFor(std::chrono::milliseconds(5));
+  Wait(fd, client);
   ASSERT_TRUE(waiting_);
   EXPECT_TRUE(waiting_->open());
   fd.reset();

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,6 +31,22 @@ class Puppet {
     ::close(ready[1]);
     go_ = runtime::UniqueFd(go[1]);
     ready_ = runtime::UniqueFd(ready[0]);
+  }
+  // Forks `N` children, who wait and end with it, and writes their pids to `ready`; then it waits.
+  template <size_t N>
+  static void Parent(int go, int ready) {
+    pid_t children[N];
+    for (pid_t& child : children) {
+      child = ::fork();
+      if (child != 0) continue;
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      ::pause();
+      ::_exit(0);
+    }
+    if (::write(ready, children, sizeof children) != sizeof children) ::_exit(1);
+    char c;
+    while (::read(go, &c, 1) == 1) {
+    }
   }
   // One that only waits.
   Puppet() : Puppet(Idle) { AwaitReady(); }
