@@ -9,15 +9,15 @@ Result<AllowRule::Pattern> AllowRule::ParsePattern(std::string_view host) {
     return Pattern(Below{"." + name.value()});
   }
   if (host.starts_with('[') && host.ends_with(']')) {
-    ASSIGN_OR_RETURN(IpRange range, IpRange::Parse(host.substr(1, host.size() - 2)));
-    return Pattern(std::move(range));
+    ASSIGN_OR_RETURN(const IpRange range, IpRange::Parse(host.substr(1, host.size() - 2)));
+    return Pattern(range);
   }
   if (host.find('*') != std::string_view::npos) {
     return InvalidArgument("a * stands alone, or for the leftmost labels as in *.example.org");
   }
   if (host.find('/') != std::string_view::npos) {
-    ASSIGN_OR_RETURN(IpRange range, IpRange::Parse(host));
-    return Pattern(std::move(range));
+    ASSIGN_OR_RETURN(const IpRange range, IpRange::Parse(host));
+    return Pattern(range);
   }
   if (Result<IpRange> range = IpRange::Parse(host); range.ok()) return Pattern(std::move(range).value());
   ASSIGN_OR_RETURN(HostName name, HostName::Parse(host));

@@ -41,9 +41,9 @@ Result<Bytes> Decode(std::string_view text, const std::array<int8_t, 256>& rever
   uint32_t buffer = 0;
   int bits = 0;
   for (const char c : text) {
-    const int v = reverse[static_cast<uint8_t>(c)];
+    const int8_t v = reverse[static_cast<uint8_t>(c)];
     if (v < 0) return InvalidArgument("base64: character outside the alphabet");
-    buffer = buffer << 6 | static_cast<uint32_t>(v);
+    buffer = buffer << 6 | static_cast<uint8_t>(v);
     bits += 6;
     if (bits >= 8) {
       bits -= 8;

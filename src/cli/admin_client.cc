@@ -41,7 +41,7 @@ Status Ask(int fd, const std::string& method, const std::map<std::string, std::s
         secret.RevealText(crypto::RevealToken::For("vault put, to the keeper")));
     e.mutable_admin_call()->mutable_tail()->assign(16, '\0');  // what a parser copies aside is nothing of the secret
   }
-  const Status sent = runtime::SendBlocking(fd, e, {}, std::chrono::seconds(5));
+  Status sent = runtime::SendBlocking(fd, e, {}, std::chrono::seconds(5));
   runtime::WipeSecrets(e);
   return sent;
 }

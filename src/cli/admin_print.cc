@@ -38,11 +38,13 @@ int PrintList(const Invocation& in, const Result<AdminReply>& reply, const char*
     return kYes;
   }
   std::vector<std::string> header;
+  header.reserve(columns.size());
   for (const auto& [title, key] : columns) header.push_back(title);
   std::vector<std::vector<std::string>> rows;
   if (const wire::JsonArray* items = reply->json.FindArray(list)) {
     for (const wire::Json& item : *items) {
       std::vector<std::string> row;
+      row.reserve(columns.size());
       for (const auto& [title, key] : columns) row.push_back(Cell(item, key));
       rows.push_back(std::move(row));
     }

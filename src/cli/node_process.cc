@@ -55,6 +55,7 @@ Result<StartedNode> StartNode(const config::Paths& paths, const std::map<std::st
 
   runtime::ChildSpec spec;
   spec.argv = {DaemonPath(), "--config", paths.config_file, "--ready-fd", "3", "--detach"};
+  spec.env.reserve(environment.size());
   for (const auto& [name, value] : environment) spec.env.push_back(name + "=" + value);
   spec.fds = {{0, null.get()}, {1, null.get()}, {2, log.get()}, {3, ready_write.get()}};
   if (end_with_us) spec.parent_death_signal = SIGTERM;

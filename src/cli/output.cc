@@ -72,10 +72,11 @@ std::string Printable(std::string_view text) {
 
 void PrintTable(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows) {
   std::vector<size_t> widths;
+  widths.reserve(header.size());
   for (const std::string& h : header) widths.push_back(Width(h));
   std::vector<std::vector<std::string>> shown;
   for (const auto& row : rows) {
-    shown.emplace_back();
+    shown.emplace_back().reserve(row.size());
     for (const std::string& cell : row) shown.back().push_back(Printable(cell));
   }
   for (const auto& row : shown) {

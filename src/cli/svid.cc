@@ -117,7 +117,7 @@ Status Ask(const Invocation& in, const std::string& method, const google::protob
   bool told = false;
   for (std::chrono::milliseconds pause(5);; pause *= 2) {
     ASSIGN_OR_RETURN(WorkloadClient client, WorkloadClient::Connect(Endpoint(in)));
-    const Status s = client.Call(method, request, [&](ByteView message) {
+    Status s = client.Call(method, request, [&](ByteView message) {
       told = true;
       return each(message);
     });

@@ -34,7 +34,7 @@ Status WorkloadClient::Call(const std::string& method, const google::protobuf::M
                             UniqueFunction<bool(ByteView)> each) {
   for (int pause_ms = kFirstPauseMs;; pause_ms *= 2) {
     bool answered = false;
-    const Status s = Ask(method, request, each, answered);
+    Status s = Ask(method, request, each, answered);
     if (s.ok() || answered || s.error().code() != ErrorCode::kUnavailable || pause_ms > kLongestPauseMs) return s;
     (void)poll(nullptr, 0, pause_ms);
     ASSIGN_OR_RETURN(WorkloadClient again, Connect(address_));

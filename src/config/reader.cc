@@ -92,7 +92,7 @@ void MapReader::Fail(const YAML::Mark& mark, const char* key, const std::string&
   problems_.Add(mark, PathOf(key) + ": " + message);
 }
 
-void MapReader::Fail(const char* key, std::string message) {
+void MapReader::Fail(const char* key, const std::string& message) {
   const YAML::Node n = Take(key);
   Fail(n.IsDefined() ? n.Mark() : node_.Mark(), key, message);
 }

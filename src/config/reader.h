@@ -106,7 +106,7 @@ class MapReader {
 
   void Required(const char* key);
   bool Has(const char* key) const;
-  void Fail(const char* key, std::string message);  // at the field, or at the mapping where it is absent
+  void Fail(const char* key, const std::string& message);  // at the field, or at the mapping where it is absent
   void Finish();
 
  private:

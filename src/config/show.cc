@@ -46,6 +46,7 @@ class Emitter {
   template <class T, class F>
   Emitter& Texts(const char* key, const std::vector<T>& values, F text) {
     std::vector<std::string> texts;
+    texts.reserve(values.size());
     for (const T& v : values) texts.push_back(text(v));
     return List(key, texts);
   }

@@ -104,9 +104,7 @@ bool IsDnsName(std::string_view name) {
     if (c == '.') {
       if (last == '.' || last == '-') return false;
       label = 0;
-    } else if (!alnum && (c != '-' || last == '.')) {
-      return false;
-    } else if (++label > 63) {
+    } else if ((!alnum && (c != '-' || last == '.')) || ++label > 63) {
       return false;
     }
     last = c;

@@ -1,11 +1,12 @@
 #include "guard/guard.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace hexr::guard {
 namespace {
 
-double Rounded(float score) { return static_cast<double>(static_cast<int>(score * 1000 + 0.5F)) / 1000; }
+double Rounded(float score) { return static_cast<double>(std::lround(score * 1000)) / 1000; }
 
 uint64_t RunesBefore(std::string_view text, uint64_t end) {
   const std::string_view head = text.substr(0, std::min<size_t>(end, text.size()));
@@ -15,8 +16,8 @@ uint64_t RunesBefore(std::string_view text, uint64_t end) {
 
 }  // namespace
 
-Result<Verdict> Scan(Worker& worker, const Clock& clock, std::string_view text, StreamOptions options) {
-  Stream stream(worker, clock, std::move(options));
+Result<Verdict> Scan(Worker& worker, const Clock& clock, std::string_view text, const StreamOptions& options) {
+  Stream stream(worker, clock, options);
   ASSIGN_OR_RETURN(std::string out, stream.Feed(text));
   ASSIGN_OR_RETURN(const std::string rest, stream.Finish());
   out += rest;
@@ -30,7 +31,7 @@ Result<Verdict> Scan(Worker& worker, const Clock& clock, std::string_view text, 
   o.channel = channel;
   o.policy = DefaultPolicy(channel);
   o.session = session;
-  return Scan(worker, clock, text, std::move(o));
+  return Scan(worker, clock, text, o);
 }
 
 wire::Json ToJson(const Verdict& verdict, std::string_view original, bool runes) {

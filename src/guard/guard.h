@@ -11,7 +11,7 @@
 namespace hexr::guard {
 
 // `verdict.text` is what may go on: redacted, or empty when blocked. An error means not scanned: nothing may go on.
-Result<Verdict> Scan(Worker& worker, const Clock& clock, std::string_view text, StreamOptions options);
+Result<Verdict> Scan(Worker& worker, const Clock& clock, std::string_view text, const StreamOptions& options);
 // The same with the channel's shipped policy.
 Result<Verdict> Scan(Worker& worker, const Clock& clock, std::string_view text, Channel channel,
                      Session* session = nullptr);

@@ -89,7 +89,7 @@ ApiReply ServeLlmGuard(Worker& worker, const Clock& clock, Session* session, std
         o.policy[n.scanner] = Action::kAllow;
     }
     const ChannelPolicy policy = o.policy;
-    auto verdict = Scan(worker, clock, *text, std::move(o));
+    auto verdict = Scan(worker, clock, *text, o);
     if (!verdict.ok() || verdict->over_budget) return Problem(503, "Scan failed", "the text could not be scanned");
     sanitized = std::move(verdict->text);
     const bool ascii = std::all_of(text->begin(), text->end(), [](char c) { return static_cast<uint8_t>(c) < 0x80; });

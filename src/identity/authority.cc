@@ -149,7 +149,7 @@ Secret Authority::Serialize(const std::vector<SigningSlots>& slots, uint64_t seq
   });
 }
 
-Status Authority::Commit(std::vector<SigningSlots> slots, Change change) {
+Status Authority::Commit(std::vector<SigningSlots> slots, const Change& change) {
   // Grows even when the state was lost: a consumer that saw the old numbers has to see a change.
   const uint64_t sequence =
       change.bundle ? std::max(sequence_ + 1, static_cast<uint64_t>(std::max<int64_t>(0, ToUnixSeconds(clock_.Wall()))))

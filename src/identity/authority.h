@@ -127,7 +127,7 @@ class Authority {
   Status Restore(const crypto::Secret& state);
   crypto::Secret Serialize(const std::vector<SigningSlots>& slots, uint64_t sequence) const;
   // Saves the slots, then makes them ours and tells of it. Nothing changes when they cannot be saved.
-  Status Commit(std::vector<SigningSlots> slots, Change change);
+  Status Commit(std::vector<SigningSlots> slots, const Change& change);
   Result<SigningSlot> MakeSlot(SigningUse use, WallTime now);
   Result<const SigningSlot*> SlotForSigning(SigningUse use);
   const SigningSlots& SlotsOf(SigningUse use) const { return slots_[static_cast<size_t>(use)]; }

@@ -128,7 +128,7 @@ Status Outside::SetBundle(TrustBundle bundle, identity::BundleSet::Older older) 
   const bool was_there = core_.bundles().Find(td) != nullptr;
   RETURN_IF_ERROR(core_.bundles().SetFederated(std::move(bundle), older));
   if (Configured(td.name())) return Ok();  // kept by KeepBundles, until the next one is fetched
-  const Status kept = state_.store().Put(kSetBundles, td.name(), crypto::Secret::Copy(AsBytes(json)));
+  Status kept = state_.store().Put(kSetBundles, td.name(), crypto::Secret::Copy(AsBytes(json)));
   if (!kept.ok() && !was_there) (void)core_.bundles().RemoveFederated(td);
   return kept;
 }
@@ -137,8 +137,8 @@ Status Outside::DeleteBundle(const TrustDomain& td) {
   if (td == config_.trust_domain) return PermissionDenied("the node's own bundle is its authority's");
   if (Configured(td.name()))
     return FailedPrecondition(td.name() + " stands in the configuration (federates_with): take it out there");
-  const Status removed = core_.bundles().RemoveFederated(td);
-  const Status deleted = state_.store().Delete(kSetBundles, td.name());
+  Status removed = core_.bundles().RemoveFederated(td);
+  Status deleted = state_.store().Delete(kSetBundles, td.name());
   if (!deleted.ok() && deleted.error().code() != ErrorCode::kNotFound) return deleted;
   return removed;
 }

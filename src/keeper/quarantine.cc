@@ -27,7 +27,7 @@ Status Quarantine::Add(const InstanceId& instance, const IdSegment& tenant) {
 
 Status Quarantine::Remove(const InstanceId& instance) {
   if (!Contains(instance)) return Ok();
-  const Status deleted = store_->Delete(kQuarantined, instance.value());
+  Status deleted = store_->Delete(kQuarantined, instance.value());
   if (!deleted.ok() && deleted.error().code() != ErrorCode::kNotFound) return deleted;
   instances_.erase(instance);
   return Ok();

@@ -413,7 +413,7 @@ Status Sequencer::Commit() {
   std::string next = Snapshot();
   RETURN_IF_ERROR(
       folder_.Replace(kStatePath, SealSnapshots(committed_ + next, state_key_, log_.committed().origin, random_)));
-  const Status published = log_.Commit();
+  Status published = log_.Commit();
   if (log_.committed().size != size) return published;
   commit_failed_ = false;
   committed_ = std::move(next);

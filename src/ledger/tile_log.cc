@@ -133,7 +133,7 @@ Status TileLog::AppendHistory(const std::string& note) {
     }
     history_may_be_torn_ = false;
   }
-  const Status appended = storage_->Append(path, AsBytes(note));
+  Status appended = storage_->Append(path, AsBytes(note));
   history_may_be_torn_ = !appended.ok();
   return appended;
 }

@@ -276,6 +276,7 @@ void Resolver::LookedUp(const std::string& asker, const std::string& name, Resul
   }
   if (result.ok()) Keep(name, *result);
   std::vector<std::weak_ptr<Request>> requests;
+  requests.reserve(waiting.size());
   for (const Waiting& w : waiting) requests.push_back(w.request);
   Forget(waiting);
   StartMore();

@@ -164,7 +164,7 @@ Channel::~Channel() {
 Status Channel::Send(Envelope body, std::vector<UniqueFd> fds) {
   body.set_call(0);
   body.set_reply(false);
-  const Status s = Enqueue(body, std::move(fds));
+  Status s = Enqueue(body, std::move(fds));
   WipeSecrets(body);
   return s;
 }
@@ -185,7 +185,7 @@ void Channel::Call(Envelope body, std::vector<UniqueFd> fds, std::chrono::millis
     auto node = pending_.extract(call);
     if (!node.empty()) node.mapped().done(DeadlineExceeded(name_ + " did not answer in time"));
   });
-  const Status s = Enqueue(body, std::move(fds));
+  Status s = Enqueue(body, std::move(fds));
   WipeSecrets(body);
   if (!s.ok()) {
     // Never from inside Call: the caller may hold state that `done` changes.
@@ -208,7 +208,7 @@ Status Channel::Enqueue(const Envelope& body, SharedFds fds) {
   ASSIGN_OR_RETURN(WipedBytes data, Pack(body, memfd));
   if (queue_.empty()) {
     bool would_block = false;
-    const Status s = SendPacket(socket_.get(), data, Raw(fds, memfd), &would_block);
+    Status s = SendPacket(socket_.get(), data, Raw(fds, memfd), &would_block);
     if (s.ok()) return s;
     if (!would_block) {
       if (s.error().code() == ErrorCode::kUnavailable) CloseSoon(s.error());
@@ -231,7 +231,7 @@ void Channel::Writable() {
   while (!queue_.empty()) {
     const Outgoing& next = queue_.front();
     bool would_block = false;
-    const Status s = SendPacket(socket_.get(), next.data, Raw(next.fds, next.memfd), &would_block);
+    Status s = SendPacket(socket_.get(), next.data, Raw(next.fds, next.memfd), &would_block);
     if (would_block) return;
     if (!s.ok()) return Close(s.error());
     queued_bytes_ -= next.size;
@@ -285,7 +285,8 @@ void Channel::Close(const Error& why) {
   auto pending = std::exchange(pending_, {});
   OnClosed closed = std::move(on_closed_);
   const Error gone = Unavailable(name_ + " has gone");
-  const Error reason = why;
+  // `why` may be the channel's own.
+  const Error reason = why;  // NOLINT(performance-unnecessary-copy-initialization)
   for (auto& [call, p] : pending) p.done(gone);
   if (closed) closed(reason);
 }
@@ -318,7 +319,7 @@ Status SendBlocking(int socket, const Envelope& body, std::span<const int> fds, 
   if (memfd) raw.push_back(memfd.get());
   for (;;) {
     bool would_block = false;
-    const Status s = SendPacket(socket, data, raw, &would_block);
+    Status s = SendPacket(socket, data, raw, &would_block);
     if (!would_block) return s;
     RETURN_IF_ERROR(WaitFor(socket, POLLOUT, deadline));
   }

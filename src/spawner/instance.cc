@@ -38,6 +38,7 @@ UniqueFd Duplicate(const UniqueFd& fd) { return UniqueFd(fcntl(fd.get(), F_DUPFD
 
 std::vector<UniqueFd> Duplicate(const std::vector<UniqueFd>& fds) {
   std::vector<UniqueFd> out;
+  out.reserve(fds.size());
   for (const UniqueFd& fd : fds) out.push_back(Duplicate(fd));
   return out;
 }

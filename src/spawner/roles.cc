@@ -95,6 +95,7 @@ crypto::Sha256Digest EntryDigest(const config::Role& entry) {
   // By name, so that a field which is added does not compile here until it counts.
   const auto& [tenant, agent, role, exe, users, children, spawn, sub_identities] = entry;
   std::vector<std::string> targets;
+  targets.reserve(spawn.size());
   for (const config::SpawnTarget& s : spawn) targets.push_back(s.agent.ToString() + "/" + s.role.ToString());
   std::string text;
   for (const config::NamePattern* name : {&tenant, &agent, &role}) AddField(text, name->ToString());

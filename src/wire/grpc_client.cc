@@ -165,6 +165,7 @@ Result<int32_t> GrpcClient::Start(std::string_view method, std::vector<HttpField
                                 {"content-type", "application/grpc"}};
   for (HttpField& f : metadata) fields.push_back(std::move(f));
   std::vector<nghttp2_nv> nv;
+  nv.reserve(fields.size());
   for (HttpField& f : fields) {
     nv.push_back({reinterpret_cast<uint8_t*>(f.name.data()), reinterpret_cast<uint8_t*>(f.value.data()), f.name.size(),
                   f.value.size(), NGHTTP2_NV_FLAG_NONE});

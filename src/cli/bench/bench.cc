@@ -24,7 +24,7 @@ std::string FirstLine(const std::string& path, const std::string& prefix = "") {
   return "";
 }
 
-std::string Trim(std::string s) {
+std::string Trim(const std::string& s) {
   const size_t first = s.find_first_not_of(" \t:");
   const size_t last = s.find_last_not_of(" \t");
   return first == std::string::npos ? "" : s.substr(first, last - first + 1);

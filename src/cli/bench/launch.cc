@@ -142,6 +142,7 @@ Status MeasureShares(const PrivateNode& node, size_t count, Findings& out) {
   if (launches.size() < count) return Internal("the node's log says less than it did");
   launches.erase(launches.begin(), launches.end() - static_cast<ptrdiff_t>(count));
   std::vector<double> spawner;
+  spawner.reserve(launches.size());
   for (const wire::Json& l : launches)
     spawner.push_back((Field(l, "us_started") - Field(l, "us_announced") + Field(l, "us_ready")) / 1000);
   out.figures.push_back({"spawner_share_p50", Percentile(spawner, 0.5), "ms", AtMost(2.2), count});
@@ -157,6 +158,7 @@ Status MeasureShares(const PrivateNode& node, size_t count, Findings& out) {
         Stage{"prepare_listeners", nullptr, "us_listeners"}, Stage{"prepare_mounts", nullptr, "us_ground"},
         Stage{"prepare_fork_and_filter", nullptr, "us_guard"}}) {
     std::vector<double> took;
+    took.reserve(launches.size());
     for (const wire::Json& l : launches) took.push_back((Field(l, s.to) - (s.from ? Field(l, s.from) : 0)) / 1000);
     out.figures.push_back({std::string(s.name) + "_p50", Percentile(took, 0.5), "ms", {}, count});
   }

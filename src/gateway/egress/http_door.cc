@@ -346,7 +346,7 @@ void HttpConnection::OnResponseEnd() {
     CloseSoon();
 }
 
-void HttpConnection::FailUpstream(std::string why) {
+void HttpConnection::FailUpstream(const std::string& why) {
   FlushAgent();
   if (response_started_) return End("broken");  // half an answer: only a reset says so
   const Denial denial{DenialKind::kUpstream, "connect", ask_->destination.ToString() + ": " + why, open_->call().id};

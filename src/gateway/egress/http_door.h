@@ -59,7 +59,7 @@ class HttpConnection final : public Connection {
   void OnResponse(wire::Http1Event event);
   void OnResponseHead();
   void OnResponseEnd();
-  void FailUpstream(std::string why);
+  void FailUpstream(const std::string& why);
 
   void Answer(const Denial& denial);
   void AnswerMalformed(const Error& error);

@@ -6,7 +6,7 @@
 
 namespace hexr::gateway {
 
-TlsPeek::TlsPeek(Shared& shared, runtime::UniqueFd agent, std::string bytes, std::string unsent, Done done)
+TlsPeek::TlsPeek(Shared& shared, runtime::UniqueFd agent, std::string bytes, const std::string& unsent, Done done)
     : bytes_(std::move(bytes)), done_(std::move(done)) {
   stream_ = std::make_unique<net::Connection>(
       shared.loop, std::move(agent),

@@ -26,7 +26,7 @@ class TlsPeek {
   using Done = UniqueFunction<void(Outcome)>;
 
   // `bytes` came before; `unsent` is to be sent first. `done` runs once, never from inside the constructor.
-  TlsPeek(Shared& shared, runtime::UniqueFd agent, std::string bytes, std::string unsent, Done done);
+  TlsPeek(Shared& shared, runtime::UniqueFd agent, std::string bytes, const std::string& unsent, Done done);
   // Resets the agent's side now; `done` does not run any more.
   void Cut();
 

@@ -64,7 +64,7 @@ class Evaluation {
     o.policy = DefaultPolicy(channel);
     o.least_pii = least_pii;
     o.all_pii = all_pii;
-    Stream stream(worker_, clock_, std::move(o));
+    Stream stream(worker_, clock_, o);
     ASSIGN_OR_RETURN(const std::string a, stream.Feed(text));
     ASSIGN_OR_RETURN(const std::string b, stream.Finish());
     logit_ = stream.best_logit();

@@ -14,7 +14,7 @@ inline constexpr uint32_t kFeatureBuckets = 1U << kFeatureBits;
 inline constexpr size_t kMaxFeaturesPerWord = 9;
 
 inline uint32_t MixHash(uint32_t a, uint32_t b) {
-  const uint64_t x = (static_cast<uint64_t>(a) << 32 | b) * 0x9E3779B97F4A7C15ULL;
+  const uint64_t x = (uint64_t{a} << 32 | b) * 0x9E3779B97F4A7C15ULL;
   return static_cast<uint32_t>(x >> 32) ^ static_cast<uint32_t>(x >> 17);
 }
 constexpr uint32_t HashText(std::string_view s) {

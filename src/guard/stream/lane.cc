@@ -260,7 +260,7 @@ bool Lane::Confirm(const Trigger& t, uint64_t end) {
       }
       return true;
     }
-    case RuleKind::kPemRegion: break;
+    case RuleKind::kPemRegion:
     case RuleKind::kMatch: break;
   }
   const uint64_t from = std::max(base_, t.end - std::min<uint64_t>(t.end, rule.look_back));

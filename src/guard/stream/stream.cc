@@ -61,10 +61,10 @@ bool Stream::FindingOrder::operator()(const Finding& a, const Finding& b) const 
          std::tie(b.start, b.end, b.scanner, b.type, b.view, b.score);
 }
 
-Stream::Stream(Worker& worker, const Clock& clock, StreamOptions options)
+Stream::Stream(Worker& worker, const Clock& clock, const StreamOptions& options)
     : worker_(worker),
       clock_(clock),
-      options_(std::move(options)),
+      options_(options),
       hidden_(*this),
       raw_(worker.engine(), worker, *this, LaneFor(0)) {
   if (options_.session != nullptr && options_.channel == Channel::kOutput && options_.session->has_prompt()) {

@@ -36,7 +36,7 @@ struct StreamOptions {
 
 class Stream final : private LaneSink, private HiddenTextSink {
  public:
-  Stream(Worker& worker, const Clock& clock, StreamOptions options);
+  Stream(Worker& worker, const Clock& clock, const StreamOptions& options);
   ~Stream() override;
 
   // What may go on now. Empty once blocked(). An error means that the bytes were not scanned: nothing may go on.

@@ -246,7 +246,7 @@ class Trainer {
     o.recorder = &recorder;
     o.use_model = false;
     o.budget = std::chrono::hours(1);
-    ASSIGN_OR_RETURN(const Verdict v, Scan(worker_, clock_, t.text, std::move(o)));
+    ASSIGN_OR_RETURN(const Verdict v, Scan(worker_, clock_, t.text, o));
     static_cast<void>(v);
     Doc d;
     d.blocks = recorder.Take();
@@ -377,9 +377,11 @@ Result<std::vector<Text>> ToolTexts(const Options& o, const Grammar& g) {
     if (t.text.find('?') == std::string::npos && t.text.size() > 300) out.push_back(t);
   }
   std::vector<std::string> shaped;
+  shaped.reserve(5000);
   for (int i = 0; i < 5000; ++i) shaped.push_back(g.Expand("host", random));
   for (const std::string& h : shaped) out.push_back({h, false, 1, "grammar_host", ""});
   std::vector<const std::string*> hosts;
+  hosts.reserve(shaped.size());
   for (const std::string& h : shaped) hosts.push_back(&h);
   for (const Text& t : simulated) hosts.push_back(&t.text);
   for (const Text& t : simulated) hosts.push_back(&t.text);

@@ -40,7 +40,7 @@ std::string Translate(std::string_view glob, std::string_view separators, std::s
         break;
       case '?': out += any; break;
       case '[': {
-        size_t close = i;
+        size_t close;
         bool negated = i < glob.size() && glob[i] == '!';
         if (negated) ++i;
         std::string set = negated ? "[^" : "[";

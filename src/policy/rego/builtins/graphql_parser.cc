@@ -325,7 +325,7 @@ class Parser {
     Advance();
     return text;
   }
-  void Fail(const Token& t, std::string message) {
+  void Fail(const Token& t, const std::string& message) {
     if (!Good()) return;
     error_ = message + " in GraphQL string at location " + std::to_string(t.line) + ":" + std::to_string(t.column);
     token_.kind = Tok::kEof;

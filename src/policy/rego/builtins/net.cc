@@ -338,6 +338,7 @@ Value CidrMerge(Call& c) {
     const Net* net;
   };
   std::vector<Range> ranges;
+  ranges.reserve(nets.size());
   for (const Net& n : nets) ranges.push_back({n.first, n.last, &n});
   auto order = [](const Range& a, const Range& b) {
     if (a.last.size != b.last.size) return a.last.size < b.last.size;

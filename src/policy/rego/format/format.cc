@@ -21,6 +21,7 @@ bool IsTrueBody(const Body& b) {
 
 std::vector<const Comment*> Pointers(const std::vector<Comment>& comments) {
   std::vector<const Comment*> out;
+  out.reserve(comments.size());
   for (const Comment& c : comments) out.push_back(&c);
   return out;
 }

@@ -129,6 +129,7 @@ bool BuildIndex(const std::vector<Rule*>& rules, bool is_function, const std::fu
   std::vector<Index::Source> sources;
   Reader reader(value_of, sources);
   std::vector<Index::Rule> read;
+  read.reserve(rules.size());
   for (const Rule* r : rules) read.push_back(reader.Read(*r, is_function));
   index.Build(std::move(sources), std::move(read));
   return index.useful();

@@ -244,6 +244,6 @@ bool IsGround(const Term& t) {
   }
 }
 
-bool IsWildcard(std::string_view var) { return var.size() > 0 && var[0] == '$'; }
+bool IsWildcard(std::string_view var) { return var.starts_with('$'); }
 
 }  // namespace hexr::rego

@@ -28,7 +28,7 @@ const Type* TypeChecker::Scope::Find(std::string_view name) const {
   return nullptr;
 }
 
-void TypeChecker::Report(const Location& at, std::string message, std::vector<std::string> details) {
+void TypeChecker::Report(const Location& at, std::string message, const std::vector<std::string>& details) {
   Diagnostic d{"rego_type_error", std::move(message), at, ""};
   if (at.file < compiler_.modules().size()) d.file = compiler_.modules()[at.file]->file;
   for (const std::string& line : details) d.details += "\n\t" + line;
@@ -236,14 +236,14 @@ bool TypeChecker::CheckRefs(const Term& t, Scope& scope) {
 }
 
 bool TypeChecker::RefError(const Term& ref, size_t i, const Type* have, const Type* want,
-                           std::vector<std::string> one_of) {
+                           const std::vector<std::string>& one_of) {
   const std::string pad(Prefix(ref, i).size() + 1, ' ');
   std::vector<std::string> lines{RefText(ref), pad + "^"};
   lines.push_back(have != nullptr ? pad + "have (type): " + TypeText(have) : pad + "have: " + TermText(*ref.items[i]));
   std::string choices;
   for (const std::string& c : one_of) choices += (choices.empty() ? "" : " ") + c;
   lines.push_back(one_of.empty() ? pad + "want (type): " + TypeText(want) : pad + "want (one of): [" + choices + "]");
-  Report(ref.items[0]->at.row > 0 ? ref.items[0]->at : ref.at, "undefined ref: " + RefText(ref), std::move(lines));
+  Report(ref.items[0]->at.row > 0 ? ref.items[0]->at : ref.at, "undefined ref: " + RefText(ref), lines);
   return false;
 }
 

