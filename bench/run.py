@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """Measures every published figure on this machine and prints them as one JSON document.
 
-usage: run.py --bin FOLDER [--quick] [--update-docs] [NAME…]
+usage: run.py --bin FOLDER [--quick] [--peers] [--update-docs] [NAME…]
 
-NAME: those that `hexr bench` lists; all of them where none is named. --update-docs also writes docs/benchmarks.md.
+NAME: those that `hexr bench` lists; all of them where none is named. --peers measures others beside hexr, right after it
+and in the same way; they are built from the package registries, which takes minutes the first time. --update-docs measures
+everything, peers too, and writes docs/benchmarks.md.
 """
 import argparse
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -61,10 +64,36 @@ def section(result):
     return "\n".join(lines) + "\n"
 
 
+def spire(binaries, quick):
+    """SPIRE's figures, by the names of those of `hexr bench identity`."""
+    sys.path.insert(0, str(ROOT / "test/peers"))
+    from run import environment  # noqa: PLC0415: only where peers are asked for
+    os.environ.update(environment(binaries))
+    from peers import go_program  # noqa: PLC0415
+    server, agent = (go_program("spire", f"github.com/spiffe/spire/cmd/spire-{p}") for p in ("server", "agent"))
+    done = subprocess.run([sys.executable, "-B", str(ROOT / "bench/spire.py"), "--bin", str(binaries), "--server", str(server), "--agent",
+                           str(agent), *(["--quick"] if quick else [])], text=True, stdout=subprocess.PIPE, check=True)
+    return json.loads(done.stdout)
+
+
+def add_peers(result, binaries, quick):
+    if result["name"] != "identity":
+        return
+    found = spire(binaries, quick)
+    for figure in result["figures"]:
+        if figure["figure"] in found:
+            figure["peers"]["SPIRE 1.13"] = found[figure["figure"]]
+    result["conditions"]["SPIRE"] = (
+        "1.13.3, server and agent with their keys in memory, SQLite, asked by the same client, idle_pss of both; keeper_per_instance is "
+        "its agent's; svids_renewed counts new entries, CPU of both; a workload got its first SVID "
+        f"{number(found['registered_to_svid'] / 1000)} s after its entry was made, which hexr does at launch")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bin", required=True, help="folder of the built binaries")
     parser.add_argument("--quick", action="store_true", help="few samples: to see that it works")
+    parser.add_argument("--peers", action="store_true", help="measure others beside hexr")
     parser.add_argument("--update-docs", action="store_true", help="write docs/benchmarks.md")
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
@@ -84,6 +113,8 @@ def main():
         print(f"run.py: {name}", file=sys.stderr)
         result = ask("bench", name, *(["--quick"] if args.quick else []))
         result["conditions"]["commit"] = commit()
+        if args.peers or args.update_docs:
+            add_peers(result, pathlib.Path(args.bin).resolve(), args.quick)
         results.append(result)
     print(json.dumps({"benchmarks": results}, indent=2))
     if args.update_docs:

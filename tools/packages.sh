@@ -10,4 +10,4 @@ TEST_PACKAGES=(python3-venv python3-pip curl openssl iproute2 libcap2-bin procps
 LINT_PACKAGES=(clang-14 clang-tidy-14 clang-format-14 shellcheck)
 FUZZ_PACKAGES=(clang-14 libclang-rt-14-dev)
 DEMO_PACKAGES=(python3 curl openssl)
-PEER_PACKAGES=(nghttp2-client)
+PEER_PACKAGES=(nghttp2-client bubblewrap)
