@@ -1,14 +1,20 @@
 #include "keeper/admin_server.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstring>
+#include <fstream>
 
 #include "base/limits/messages.h"
+#include "net/unix_peer.h"
 
 namespace hexr::keeper {
 namespace {
@@ -18,7 +24,25 @@ using runtime::Envelope;
 using runtime::Message;
 using runtime::UniqueFd;
 
-class AdminServerTest : public testing::Test {
+// Whether the kernel gives a handle of who connected once he has ended: 6.16 and later.
+bool HandlesOutliveTheirProcess() {
+  const UniqueFd listener(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  socklen_t length = sizeof address;
+  EXPECT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address.sun_family), 0);  // any name
+  EXPECT_EQ(getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length), 0);
+  EXPECT_EQ(listen(listener.get(), 8), 0);
+  const UniqueFd connected(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(connect(connected.get(), reinterpret_cast<sockaddr*>(&address), length) == 0 ? 0 : 1);
+  ::waitpid(child, nullptr, 0);
+  const UniqueFd accepted(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  const auto who = net::ConnectorOf(accepted.get());
+  return who.ok() && who->pidfd;
+}
+
+class AdminServerTest : public ::testing::Test {
  protected:
   void Start(Result<bool> inside) {
     // An abstract address: nothing to clean up.
@@ -116,6 +140,61 @@ TEST_F(AdminServerTest, AConnectionThatWasHandedOnIsRefused) {
   }
   ASSERT_TRUE(answer);
   EXPECT_EQ(answer->failure().code(), static_cast<int>(ErrorCode::kPermissionDenied));
+}
+
+// Somebody connects and ends before he is looked at, and another process gets his number: made certain in a PID
+// namespace whose next pid is chosen.
+TEST(AdminServerNumbers, ALaterProcessWithTheNumberOfWhoConnectedIsNotTakenForHim) {
+  // Else his number is all that is left, and who writes has to have it too.
+  if (!HandlesOutliveTheirProcess()) GTEST_SKIP() << "this kernel has no handles of the dead";
+  const pid_t outer = ::fork();
+  if (outer == 0) {
+    if (::unshare((::geteuid() == 0 ? 0 : CLONE_NEWUSER) | CLONE_NEWPID | CLONE_NEWNS) != 0) ::_exit(77);
+    const pid_t init = ::fork();
+    if (init != 0) {
+      int status = 0;
+      ::waitpid(init, &status, 0);
+      ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+    }
+    ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+    if (::mount("proc", "/proc", "proc", 0, nullptr) != 0) ::_exit(77);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    socklen_t length = sizeof address;
+    UniqueFd listener(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address.sun_family) != 0 ||
+        getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0 ||
+        listen(listener.get(), 8) != 0)
+      ::_exit(4);
+    runtime::Loop loop;
+    bool looked = false, lives = false;
+    AdminServer server(loop, std::move(listener), [&](int pidfd, pid_t) -> Result<bool> {
+      looked = true;
+      pollfd ended{pidfd, POLLIN, 0};
+      lives = ::poll(&ended, 1, 0) == 0;
+      return false;
+    });
+    UniqueFd connected(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));  // stays open in this process
+    const pid_t first = ::fork();
+    if (first == 0) ::_exit(connect(connected.get(), reinterpret_cast<sockaddr*>(&address), length) == 0 ? 0 : 1);
+    int status = 0;
+    if (::waitpid(first, &status, 0) != first || status != 0) ::_exit(2);
+    std::ofstream("/proc/sys/kernel/ns_last_pid") << (first - 1);
+    const pid_t second = ::fork();
+    if (second == 0) {
+      ::pause();
+      ::_exit(0);
+    }
+    if (second != first) ::_exit(77);
+    for (int i = 0; i < 5; ++i) loop.RunReady();
+    ::kill(second, SIGKILL);
+    ::_exit(!looked ? 5 : lives ? 3 : 0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(outer, &status, 0), outer);
+  ASSERT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "a PID namespace of one's own is needed: run this test as root";
+  EXPECT_EQ(WEXITSTATUS(status), 0) << "3: another process was looked at in his place; 5: nobody was";
 }
 
 TEST_F(AdminServerTest, ConnectionsAreBounded) {

@@ -30,7 +30,7 @@ using ledger::testing::TestEvent;
 
 constexpr std::chrono::seconds kLong{10};  // a checkpoint interval that no test waits for
 
-class EvidenceTest : public testing::Test {
+class EvidenceTest : public ::testing::Test {
  protected:
   void SetUp() override {
     const auto config =
@@ -333,6 +333,20 @@ TEST_F(EvidenceTest, AWitnessThatAnswersAfterItsLogHasGoneIsHeardByNobody) {
   EXPECT_FALSE(error_of("other").empty());
   EXPECT_EQ(error_of("acme"), "");
   evidence_.reset();
+}
+
+// Somebody may have kept a copy of the texts: nothing opens it any more, whoever has the tenant's name next.
+TEST_F(EvidenceTest, TheKeyOfADestroyedTenantsTextsIsGone) {
+  Start();
+  const auto key_of = [&](const char* tenant) {
+    return state_->KeyFor(std::string("ledger texts of ") + tenant, random_).value();
+  };
+  const crypto::Secret before = key_of("acme"), others = key_of("other");
+  EXPECT_TRUE(key_of("acme") == before);
+  ASSERT_TRUE(evidence_->DestroyTenant(acme_).ok());
+  ASSERT_TRUE(evidence_->AddTenant(acme_).ok());
+  EXPECT_FALSE(key_of("acme") == before);
+  EXPECT_TRUE(key_of("other") == others);
 }
 
 TEST_F(EvidenceTest, JournalsOfAGatewayAreBounded) {

@@ -1,28 +1,17 @@
 #include "keeper/keeper.h"
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <atomic>
-#include <cstdio>
 #include <cstring>
-#include <deque>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <set>
 
-#include "crypto/jwk.h"
-#include "crypto/jws.h"
-#include "crypto/keys.h"
 #include "identity/testing/memory_search.h"
-#include "identity/testing/puppet.h"
-#include "ledger/log_reader.h"
-#include "ledger/tiles.h"
-#include "ledger/verify.h"
+#include "keeper/testing/keeper_fixture.h"
 #include "runtime/packet.h"
 #include "runtime/process.h"
 
@@ -31,7 +20,6 @@ namespace {
 
 using identity::testing::CountInMemory;
 using identity::testing::kMask;
-using identity::testing::Puppet;
 using runtime::Channel;
 using runtime::Envelope;
 using runtime::Message;
@@ -39,189 +27,10 @@ using runtime::UniqueFd;
 using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
-
-// The machine's clock as an operator or NTP sets it. The ledger's thread reads it too.
-class SteppedClock final : public Clock {
- public:
-  WallTime Wall() const override { return real_.Wall() + std::chrono::nanoseconds(offset_.load()); }
-  MonoTime Mono() const override { return real_.Mono() + std::chrono::nanoseconds(mono_offset_.load()); }
-  void StepMono(std::chrono::nanoseconds d) { mono_offset_ += d.count(); }
-  void Step(std::chrono::nanoseconds d) { offset_ += d.count(); }
-
- private:
-  SystemClock real_;
-  std::atomic<int64_t> offset_ = 0, mono_offset_ = 0;
-};
-
-UniqueFd Listen(const std::string& path, int type) {
-  UniqueFd fd(socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  sockaddr_un a{};
-  a.sun_family = AF_UNIX;
-  std::memcpy(a.sun_path, path.c_str(), path.size() + 1);
-  EXPECT_EQ(bind(fd.get(), reinterpret_cast<sockaddr*>(&a), sizeof a), 0);
-  EXPECT_EQ(listen(fd.get(), 8), 0);
-  return fd;
-}
-
-UniqueFd ConnectTo(const std::string& path) {
-  UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  sockaddr_un a{};
-  a.sun_family = AF_UNIX;
-  std::memcpy(a.sun_path, path.c_str(), path.size() + 1);
-  EXPECT_EQ(connect(fd.get(), reinterpret_cast<sockaddr*>(&a), sizeof a), 0);
-  return fd;
-}
-
-Envelope AdminCallOf(const std::string& method, const std::map<std::string, std::string>& args,
-                     std::string_view secret) {
-  Envelope e;
-  e.set_call(1);
-  e.mutable_admin_call()->set_method(method);
-  for (const auto& [k, v] : args) (*e.mutable_admin_call()->mutable_args())[k] = v;
-  e.mutable_admin_call()->mutable_secret()->assign(secret);
-  e.mutable_admin_call()->mutable_tail()->assign(16, '\0');
-  return e;
-}
-
-// A keeper, whole, with stand-ins at the other ends of its channels.
-class KeeperTest : public ::testing::Test {
- protected:
-  KeeperTest() {
-    char name[] = "/tmp/hexr-keeper-XXXXXX";
-    folder_ = mkdtemp(name);
-  }
-  ~KeeperTest() override {
-    Stop();
-    std::filesystem::remove_all(folder_);
-  }
-
-  void Start() {
-    const std::string yaml =
-        "trust_domain: example.org\nmachine_key: file\nledger: {checkpoint_interval: 50ms, sync: " + sync_ + "}\n" +
-        extra_;
-    auto config = config::ParseOrError(yaml, "test.yaml");
-    ASSERT_TRUE(config.ok()) << config.error().ToString();
-    auto [ours, theirs] = runtime::MakePacketPair().value();
-    supervisor_ = std::make_unique<Channel>(
-        loop_, std::move(theirs), "keeper", [](Message, Channel::Reply r) { r.Ack(); }, [](const Error&) {});
-    to_supervisor_ = std::make_unique<Channel>(
-        loop_, std::move(ours), "supervisor", [](Message, Channel::Reply r) { r.Ack(); }, [](const Error&) {});
-    const std::string life = std::to_string(++lives_);
-    auto keeper = Keeper::Create(loop_, clock_, random_,
-                                 {.config = std::move(*config),
-                                  .config_yaml = yaml,
-                                  .state_dir = folder_,
-                                  .boot_id = "boot",
-                                  .api_listener = Listen(folder_ + "/api" + life, SOCK_STREAM),
-                                  .admin_listener = Listen(folder_ + "/admin" + life, SOCK_SEQPACKET)},
-                                 *to_supervisor_);
-    ASSERT_TRUE(keeper.ok()) << keeper.error().ToString();
-    keeper_ = std::move(*keeper);
-    spawner_ = Connect("spawner", "");
-    gateway_ = Connect("gateway", "default");
-  }
-  void Stop() {
-    if (!keeper_) return;
-    bool done = false;
-    keeper_->Drain([&] { done = true; });
-    while (!done) loop_.RunFor(std::chrono::milliseconds(10));
-    keeper_.reset();
-  }
-  std::unique_ptr<Channel> Connect(const std::string& role, const std::string& tenant) {
-    auto [ours, theirs] = runtime::MakePacketPair().value();
-    keeper_->OnPeer(role, tenant, std::move(theirs));
-    return std::make_unique<Channel>(
-        loop_, std::move(ours), "keeper", [](Message, Channel::Reply r) { r.Ack(); }, [](const Error&) {});
-  }
-  Result<Message> Ask(Channel& channel, Envelope e, std::vector<UniqueFd> fds = {}) {
-    std::optional<Result<Message>> answer;
-    channel.Call(std::move(e), std::move(fds), seconds(10), [&](Result<Message> r) { answer = std::move(r); });
-    while (!answer) loop_.RunFor(std::chrono::milliseconds(10));
-    return std::move(*answer);
-  }
-  Envelope Registration(const InstanceId& id, const Puppet& process) const {
-    Envelope e;
-    auto& r = *e.mutable_register_instance();
-    r.set_instance(id.value());
-    r.set_tenant("default");
-    r.set_agent("crew");
-    r.set_role("writer");
-    r.set_pid(process.pid());
-    r.mutable_image()->set_exe(exe_);
-    r.add_exe_patterns("python3*");
-    r.set_again(again_);
-    if (!token_.empty()) r.mutable_on_behalf_of()->set_token(token_);
-    return e;
-  }
-  Status Register(const InstanceId& id, const Puppet& process, const InstanceId* parent = nullptr,
-                  const std::vector<std::string>& lineage = {}) {
-    Envelope e = Registration(id, process);
-    auto& r = *e.mutable_register_instance();
-    if (parent != nullptr) r.set_parent_instance(parent->value());
-    for (const std::string& l : lineage) r.add_lineage(l);
-    std::vector<UniqueFd> fds;
-    fds.push_back(std::move(*runtime::OpenPidfd(process.pid())));
-    const auto answer = Ask(*spawner_, std::move(e), std::move(fds));
-    return answer.ok() ? Ok() : Status(answer.error());
-  }
-  std::string AdminPath() const { return folder_ + "/admin" + std::to_string(lives_); }
-  // As an operator.
-  Result<wire::Json> Operate(const std::string& method, const std::map<std::string, std::string>& args,
-                             const std::string& secret = "") {
-    const UniqueFd socket = ConnectTo(AdminPath());
-    const Status sent = runtime::SendBlocking(socket.get(), AdminCallOf(method, args, secret), {}, seconds(5));
-    if (!sent.ok()) return sent.error();
-    pollfd answer{socket.get(), POLLIN, 0};
-    while (poll(&answer, 1, 0) == 0) loop_.RunFor(std::chrono::milliseconds(5));
-    ASSIGN_OR_RETURN(const Message m, runtime::ReceiveBlocking(socket.get(), seconds(5)));
-    if (m.body.has_failure()) return Error(static_cast<ErrorCode>(m.body.failure().code()), m.body.failure().message());
-    return wire::ParseJson(m.body.admin_result().json());
-  }
-  // After Stop.
-  std::vector<ledger::Record> Log(const std::string& name) {
-    const std::string path = ledger::Ledger::LogFolder(folder_ + "/ledger", name);
-    std::ifstream in(path + "/" + ledger::kKeyPath);
-    const std::string key((std::istreambuf_iterator<char>(in)), {});
-    const auto storage = ledger::DirectoryStorage::OpenReadOnly(path).value();
-    const auto report = ledger::VerifyLog(storage, {.log_key = ledger::ParseKeyFile(key).value().keys.front()}).value();
-    const ledger::LogReader reader(storage, report.records);
-    std::vector<ledger::Record> out;
-    for (uint64_t i = 0; i < report.records; ++i) out.push_back(ledger::Record::Parse(reader.Entry(i).value()).value());
-    return out;
-  }
-  // What a certificate that is issued now has left to live.
-  std::chrono::nanoseconds LifeOfFreshSvid(const InstanceId& id) {
-    Envelope e;
-    const Bytes spki = crypto::PrivateKey::Generate(crypto::KeyType::kP256).public_key().spki();
-    e.mutable_issue_svid()->set_instance(id.value());
-    e.mutable_issue_svid()->set_spki_der(spki.data(), spki.size());
-    const auto answer = Ask(*gateway_, std::move(e));
-    EXPECT_TRUE(answer.ok()) << answer.error().ToString();
-    if (!answer.ok()) return {};
-    return WallTime(seconds(answer->body.svid().not_after_unix())) - clock_.Wall();
-  }
-  void ExpectWholeLog(const std::string& name) {
-    const std::string path = ledger::Ledger::LogFolder(folder_ + "/ledger", name);
-    std::ifstream in(path + "/" + ledger::kKeyPath);
-    const std::string key((std::istreambuf_iterator<char>(in)), {});
-    auto storage = ledger::DirectoryStorage::OpenReadOnly(path);
-    ASSERT_TRUE(storage.ok());
-    const auto report = ledger::VerifyLog(*storage, {.log_key = ledger::ParseKeyFile(key).value().keys.front()});
-    ASSERT_TRUE(report.ok()) << report.error().ToString();
-    EXPECT_EQ(report->problems_total, 0u) << ledger::ToJson(*report);
-    EXPECT_GT(report->records, 3u);
-  }
-
-  std::string folder_, sync_ = "written", extra_;
-  std::string exe_ = "/usr/bin/python3", token_;  // of whom Register registers
-  bool again_ = false;
-  int lives_ = 0;
-  SteppedClock clock_;
-  SystemRandom random_;
-  runtime::Loop loop_;
-  std::unique_ptr<Channel> supervisor_, to_supervisor_, spawner_, gateway_;
-  std::unique_ptr<Keeper> keeper_;
-};
+using testing::AdminCallOf;
+using testing::ConnectTo;
+using testing::KeeperTest;
+using testing::Puppet;
 
 TEST_F(KeeperTest, StepsOfTheClockMakeNothingLiveLongerAndBreakNoLog) {
   Start();
@@ -300,11 +109,7 @@ TEST_F(KeeperTest, AQuarantineIsKnownToTheNextKeeperAndToItsGatewayBeforeTheJour
   ASSERT_TRUE(Ask(*gateway_, std::move(open)).ok());
   EXPECT_EQ(told, std::vector<std::string>{id.value()}) << "before the spawner has registered it again";
   ASSERT_TRUE(Register(id, agent).ok());
-  Envelope issue;
-  const Bytes spki = crypto::PrivateKey::Generate(crypto::KeyType::kP256).public_key().spki();
-  issue.mutable_issue_svid()->set_instance(id.value());
-  issue.mutable_issue_svid()->set_spki_der(spki.data(), spki.size());
-  EXPECT_EQ(Ask(*gateway_, std::move(issue)).error().code(), ErrorCode::kPermissionDenied);
+  EXPECT_EQ(AskForSvid(*gateway_, id).error().code(), ErrorCode::kPermissionDenied);
 }
 
 // A gateway counts for its own instances, and one that says nothing keeps nobody from the list.
@@ -441,55 +246,6 @@ TEST_F(KeeperTest, ARecordOfAnEndSaysHow) {
   ExpectWholeLog("default");
 }
 
-// Tokens are verified with keys that have to be fetched: what is allowed may be another thing by then.
-TEST_F(KeeperTest, LaunchesThatWaitForAnIssuerAreCountedAndFrozenWhenItAnswers) {
-  extra_ = "users: [{issuer: \"https://login.example.org\", audience: hexr}]\n";
-  Start();
-  std::deque<Channel::Reply> asked;
-  auto [ours, theirs] = runtime::MakePacketPair().value();
-  keeper_->OnPeer("courier", "", std::move(theirs));
-  Channel courier(
-      loop_, std::move(ours), "keeper",
-      [&](Message m, Channel::Reply r) {
-        if (m.body.has_fetch())
-          asked.push_back(std::move(r));
-        else
-          r.Ack();
-      },
-      [](const Error&) {});
-  const crypto::PrivateKey key = crypto::PrivateKey::Generate(crypto::KeyType::kP256);
-  const auto now = std::chrono::floor<seconds>(clock_.Wall().time_since_epoch()).count();
-  token_ = *crypto::SignJwt(
-      key, crypto::SignatureAlgorithm::kEs256, "k1", "JWT",
-      wire::ToJson(wire::JsonObject{
-          {"iss", "https://login.example.org"}, {"sub", "alice"}, {"aud", "hexr"}, {"exp", now + 300}, {"iat", now}}));
-  ASSERT_TRUE(Operate("tenant.quota", {{"tenant", "default"}, {"max_instances", "1"}}).ok());
-  std::vector<std::unique_ptr<Puppet>> agents;
-  std::vector<Status> answers;
-  for (uint64_t n = 1; n <= 4; ++n) {
-    agents.push_back(std::make_unique<Puppet>());
-    Envelope e = Registration(InstanceId::Make(n, "0123456789"), *agents.back());
-    std::vector<UniqueFd> fds;
-    fds.push_back(std::move(*runtime::OpenPidfd(agents.back()->pid())));
-    spawner_->Call(std::move(e), std::move(fds), seconds(10),
-                   [&](const Result<Message>& r) { answers.push_back(r.ok() ? Ok() : Status(r.error())); });
-  }
-  const auto answer = [&](const std::string& body) {
-    while (asked.empty()) loop_.RunFor(std::chrono::milliseconds(5));
-    Envelope e;
-    e.mutable_fetched()->set_status(200);
-    e.mutable_fetched()->set_body(body);
-    asked.front().Send(std::move(e));
-    asked.pop_front();
-  };
-  loop_.RunFor(std::chrono::milliseconds(50));
-  ASSERT_TRUE(answers.empty());
-  answer(R"({"issuer":"https://login.example.org","jwks_uri":"https://login.example.org/jwks"})");
-  answer(crypto::EncodeJwkSet({.keys = {{key.public_key(), "k1", "sig"}}}));
-  while (answers.size() < 4) loop_.RunFor(std::chrono::milliseconds(5));
-  EXPECT_EQ(std::ranges::count_if(answers, [](const Status& s) { return s.ok(); }), 1) << "the quota is one";
-}
-
 TEST_F(KeeperTest, DurableRecordsLoseNothingAndAnswerEverything) {
   sync_ = "durable";
   Start();
@@ -570,10 +326,14 @@ TEST_F(KeeperTest, EveryActOfAnOperatorNamesHim) {
   };
   ok("vault.put", {{"name", "db/password"}}, "hunter2");
   ok("vault.get", {{"name", "db/password"}});
+  ok("vault.rotate", {});
   ok("vault.delete", {{"name", "db/password"}});
+  ok("ledger.erase", {{"sha256", std::string(64, '0')}});
+  ok("bundle.set_map", {{"bundles", R"({"trust_domains":{"third.org":{"keys":[]}}})"}});
   ok("bundle.set", {{"trust_domain", "other.org"}, {"bundle", R"({"keys":[]})"}});
   ok("bundle.delete", {{"trust_domain", "other.org"}});
   ok("tenant.create", {{"tenant", "acme"}});
+  ok("tenant.quota", {{"tenant", "acme"}, {"max_instances", "3"}});
   ok("tenant.freeze", {{"tenant", "acme"}});
   ok("tenant.thaw", {{"tenant", "acme"}});
   ok("tenant.delete", {{"tenant", "acme"}});
@@ -588,6 +348,7 @@ TEST_F(KeeperTest, EveryActOfAnOperatorNamesHim) {
   EXPECT_FALSE(Operate("vault.get", {{"name", "db/password"}}).ok());
   Stop();
   std::map<std::string, std::string> kinds;
+  std::multiset<std::string> bundles;
   size_t failed = 0;
   for (const char* log : {"", "default"}) {
     for (const ledger::Record& r : Log(log)) {
@@ -598,6 +359,7 @@ TEST_F(KeeperTest, EveryActOfAnOperatorNamesHim) {
       if (who == nullptr) continue;
       const std::string event(body.FindString("event").value());
       kinds[event] = ledger::RecordKindName(r.kind);
+      if (const auto td = body.FindString("trust_domain")) bundles.insert(event + " " + std::string(*td));
       EXPECT_EQ(who->FindInteger("uid"), geteuid()) << event;
       EXPECT_EQ(who->FindInteger("pid"), getpid()) << event;
       EXPECT_EQ(who->FindString("exe_sha256").value_or("").size(), 64u) << event;
@@ -605,12 +367,17 @@ TEST_F(KeeperTest, EveryActOfAnOperatorNamesHim) {
     }
   }
   EXPECT_EQ(failed, 1u) << "the secret that was asked for after its end";
+  EXPECT_EQ(bundles, (std::multiset<std::string>{"bundle.deleted spiffe://other.org", "bundle.set spiffe://other.org",
+                                                 "bundle.set spiffe://third.org"}));
   const std::map<std::string, std::string> expected{{"vault.put", "CF"},
                                                     {"vault.get", "CF"},
+                                                    {"vault.rotated", "CF"},
                                                     {"vault.deleted", "CF"},
+                                                    {"texts.erased", "CF"},
                                                     {"bundle.set", "CF"},
                                                     {"bundle.deleted", "CF"},
                                                     {"tenant.created", "CF"},
+                                                    {"tenant.quota", "CF"},
                                                     {"tenant.frozen", "CF"},
                                                     {"tenant.thawed", "CF"},
                                                     {"tenant.deleted", "CF"},
@@ -669,7 +436,7 @@ TEST_F(KeeperTest, ABundleThatAnOperatorSetSurvivesARestartUntilItIsDeleted) {
   EXPECT_EQ(Operate("bundle.show", {{"trust_domain", "other.org"}}).error().code(), ErrorCode::kNotFound);
 }
 
-// An attacker who reads the keeper's memory after the fact finds no secret that has passed through it.
+// INV-KPR-11: an attacker who reads the keeper's memory after the fact finds no secret that has passed through it.
 TEST_F(KeeperTest, NothingOfAVaultValueStaysInMemory) {
   Start();
   // Short ones stand inside the string objects, the longest travel as a memfd.

@@ -15,7 +15,7 @@ namespace {
 
 IdSegment Name(const std::string& text) { return *IdSegment::Parse(text); }
 
-class TenantsTest : public testing::Test {
+class TenantsTest : public ::testing::Test {
  protected:
   TenantsTest()
       : store_(*store::SealedStore::Open({folder_ + "/keeper.db", std::nullopt}, crypto::AeadKey::Generate(random_),
