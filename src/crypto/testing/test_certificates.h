@@ -15,15 +15,18 @@
 namespace hexr::crypto::testing {
 
 struct CertificateSpec {
-  std::string subject = "subject";
+  std::string subject = "subject";  // empty: a Name of no parts
   std::string issuer = "issuer";
   WallTime not_before = WallTime(std::chrono::sys_days(std::chrono::year(2026) / 1 / 1));
   WallTime not_after = WallTime(std::chrono::sys_days(std::chrono::year(2027) / 1 / 1));
   std::optional<bool> is_ca = false;  // absent: no basicConstraints
   std::optional<uint32_t> path_length;
   std::optional<uint16_t> key_usage = kDigitalSignature | kKeyAgreement;
+  bool key_usage_critical = true, extended_key_usage_critical = false;
   bool server_auth = true, client_auth = true;  // both false: no extended key usage
   std::vector<std::string> uris = {"spiffe://example.org/agent/t/a/r"};
+  Bytes other_names;  // GeneralNames beside them
+  bool names_critical = false;
   bool unknown_critical = false;
   uint32_t version = 2;
   Bytes extra_extension;
@@ -40,6 +43,7 @@ inline CertificateSpec CaSpec(const std::string& name) {
 }
 
 inline Bytes TestName(std::string_view cn) {
+  if (cn.empty()) return der::Sequence({});
   return der::Sequence(
       {der::Tlv(der::kSet, {der::Sequence({der::Oid(oid::kCommonName), der::Text(der::kUtf8String, cn)})})});
 }
@@ -58,17 +62,18 @@ inline Bytes MakeDer(const CertificateSpec& s, const PublicKey& key, const Priva
     for (int i = 0; i < 8; ++i) {
       if ((*s.key_usage >> i & 1) != 0) bits = static_cast<uint8_t>(bits | 0x80 >> i);
     }
-    add(EncodeExtension(oid::kKeyUsage, true, der::BitString(Bytes{bits}, static_cast<uint8_t>(__builtin_ctz(bits)))));
+    add(EncodeExtension(oid::kKeyUsage, s.key_usage_critical,
+                        der::BitString(Bytes{bits}, static_cast<uint8_t>(__builtin_ctz(bits)))));
   }
   if (s.server_auth || s.client_auth) {
-    add(EncodeExtension(oid::kExtendedKeyUsage, false,
+    add(EncodeExtension(oid::kExtendedKeyUsage, s.extended_key_usage_critical,
                         der::Sequence({s.server_auth ? der::Oid(oid::kServerAuth) : Bytes(),
                                        s.client_auth ? der::Oid(oid::kClientAuth) : Bytes()})));
   }
-  if (!s.uris.empty()) {
-    Bytes names;
+  if (!s.uris.empty() || !s.other_names.empty()) {
+    Bytes names = s.other_names;
     for (const std::string& uri : s.uris) names = der::Concat({names, der::Text(der::ContextPrimitive(6), uri)});
-    add(EncodeExtension(oid::kSubjectAltName, false, der::Sequence({names})));
+    add(EncodeExtension(oid::kSubjectAltName, s.names_critical, der::Sequence({names})));
   }
   if (s.unknown_critical) add(EncodeExtension(Bytes{0x2a, 0x03, 0x04}, true, der::Tlv(der::kNull, {})));
   add(s.extra_extension);
