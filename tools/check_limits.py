@@ -18,10 +18,8 @@ UNTESTED: set[str] = {
     "kMaxGuardChainBytes", "kMaxGuardDatabaseBytes", "kMaxGuardHoldBytes", "kMaxGuardNames", "kMaxGuardPemBytes",
     "kMaxGuardPlaceholderBytes", "kMaxGuardPlaceholders", "kMaxGuardRunBytes", "kMaxGuardShingles",
     "kMaxGuardSliceBytes", "kMaxGuardTokenBytes", "kMaxGuardViewDepth",
-    # identity
-    "kMaxProcFileBytes",
     # messages
-    "kMaxParkedItems", "kNodeCallDeadline",
+    "kNodeCallDeadline",
     # rego
     "kMaxBundleBytes", "kMaxPolicyFileBytes", "kMaxPolicyFiles", "kMaxRegoParseDepth", "kMaxRegoParseStepsPerToken",
     "kMaxRegoTypeChoices", "kMaxRegoTypeDepth", "kMaxRegoYamlNodes",

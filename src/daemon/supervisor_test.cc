@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/limits/messages.h"
 #include "daemon/role_host.h"
 #include "net/listener.h"
 
@@ -48,6 +49,7 @@ class TestRole final : public Role {
         supervisor_.Call(e, {}, seconds(5), [](Result<Message>) {});
       }
     }
+    if (info_.config.trust_domain.name() == "oversteps") Overstep();
     if (info_.start.role() == "courier") Note("sockets " + std::to_string(info_.fds.size()));
     Envelope ready;
     ready.mutable_ready();
@@ -86,6 +88,37 @@ class TestRole final : public Role {
   }
 
  private:
+  // Asks for what is another's to ask for, and the spawner for more than its share.
+  void Overstep() {
+    const auto ask = [this](const std::string& what, Envelope e) {
+      supervisor_.Call(std::move(e), {}, seconds(60), [this, what](const Result<Message>& r) {
+        Note(what + ": " + (r.ok() ? "done" : std::string(ErrorCodeName(r.error().code()))));
+      });
+    };
+    if (info_.start.role() != "keeper") {
+      Envelope start, stop, metrics;
+      start.mutable_start_tenant()->set_tenant("mine");
+      ask("start", start);
+      stop.mutable_stop_tenant()->set_tenant("default");
+      ask("stop", stop);
+      metrics.mutable_collect_metrics();
+      ask("metrics", metrics);
+    }
+    Envelope park;
+    if (info_.start.role() != "spawner") {
+      park.mutable_park()->set_key("k");
+      return ask("park", park);
+    }
+    for (size_t i = 1; i < limits::kMaxParkedItems; ++i) {  // "k" is there
+      park.mutable_park()->set_key(std::to_string(i));
+      supervisor_.Call(park, {}, seconds(60), [this](const Result<Message>& r) {
+        if (!r.ok()) Note("park within the bound: " + r.error().ToString());
+      });
+    }
+    ask("park once more", park);
+    park.mutable_park()->set_key("more");
+    ask("park one more", park);
+  }
   // What happened, for the test to read: a line in a file of the run folder.
   void Note(const std::string& line) {
     std::ofstream(info_.start.run_dir() + "/notes", std::ios::app) << info_.start.role() << ": " << line << "\n";
@@ -193,6 +226,31 @@ TEST_F(SupervisorTest, RestartsWhatDiesAndGivesBackWhatItParked) {
   EXPECT_EQ(PidOf(s, "keeper"), keeper);  // nothing else restarts
   ASSERT_EQ(kill(PidOf(s, "gateway/default"), SIGSEGV), 0);
   ASSERT_TRUE(RunUntil([&] { return ready == 3; }));
+}
+
+// A child in an attacker's hands has its own business to ask for, and only so much of it: the supervisor is the one
+// process that nothing starts again.
+TEST_F(SupervisorTest, EachAsksForItsOwnBusinessAndKeepsSoMuchHere) {
+  options_.config_yaml = "trust_domain: oversteps\nlog: {level: error}\n";
+  Supervisor s(loop_, clock_, options_);
+  ASSERT_TRUE(s.Start([] {}).ok());
+  const auto noted = [this](const std::string& line) { return Notes().find(line + "\n") != std::string::npos; };
+  ASSERT_TRUE(RunUntil([&] {
+    const std::string n = Notes();
+    return n.find("spawner: park one more") != n.npos && n.find("keeper: park") != n.npos &&
+           n.find("gateway: park") != n.npos;
+  })) << Notes();
+  for (const char* role : {"spawner", "gateway"}) {
+    for (const char* what : {"start", "stop", "metrics"})
+      EXPECT_TRUE(noted(std::string(role) + ": " + what + ": PERMISSION_DENIED")) << role << " " << what << Notes();
+  }
+  EXPECT_TRUE(noted("keeper: park: PERMISSION_DENIED")) << Notes();
+  EXPECT_TRUE(noted("gateway: park: PERMISSION_DENIED"));
+  EXPECT_EQ(Notes().find("within the bound"), std::string::npos) << Notes();
+  EXPECT_TRUE(noted("spawner: park once more: done")) << "what is there is replaced";
+  EXPECT_TRUE(noted("spawner: park one more: RESOURCE_EXHAUSTED")) << Notes();
+  EXPECT_NE(PidOf(s, "gateway/default"), -1);
+  EXPECT_EQ(PidOf(s, "gateway/mine"), -1);
 }
 
 TEST_F(SupervisorTest, WhatDiesAtOnceIsStartedLessAndLessOften) {

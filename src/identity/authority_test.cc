@@ -68,7 +68,8 @@ class AuthorityTest : public ::testing::Test {
   std::vector<std::string> voided_;
 };
 
-// Whoever verifies does so with the published keys; what they would refuse is withheld here, where somebody sees it.
+// INV-ID-07: whoever verifies does so with the published keys; what they would refuse is withheld here, where somebody
+// sees it.
 TEST_F(AuthorityTest, WhatThePublishedKeysDoNotVerifyIsWithheld) {
   ASSERT_TRUE(Issue().ok());
   ASSERT_TRUE(authority_->IssueJwt(identity_, {"db"}, minutes(1)).ok());
@@ -164,8 +165,8 @@ TEST_F(AuthorityTest, ABrokenStateIsNeverOverwritten) {
   }
 }
 
-// Through four lives of a key, a minute at a time: there is always exactly one active key, it is published long before
-// it signs, and nothing issued outlives its signer or stops verifying while it lives.
+// INV-ID-06: through four lives of a key, a minute at a time: there is always exactly one active key, it is published
+// long before it signs, and nothing issued outlives its signer or stops verifying while it lives.
 TEST_F(AuthorityTest, RotatesWithoutAGap) {
   std::map<std::string, WallTime> published;
   std::vector<IssuedX509> alive;
@@ -393,7 +394,7 @@ TEST_F(AuthorityTest, RevocationsOfAnEarlierReleaseMoveToTheOutStoreAndStay) {
   }
 }
 
-// One holder that ends certificates in a loop takes others' off the list at no time.
+// INV-ID-10: one holder that ends certificates in a loop takes others' off the list at no time.
 TEST_F(AuthorityTest, NobodyPushesOthersOffTheList) {
   const SpiffeId other = SpiffeId::Parse("spiffe://example.org/agent/t/quiet/main").value();
   const std::string key = ActiveId(SigningUse::kX509);
@@ -494,8 +495,23 @@ TEST_F(SvidKeeperTest, TokensAreCachedByAudience) {
   EXPECT_NE(*keeper_->Jwt("b", identity_, {"x", "y"}, minutes(5)), one);
   clock_.Advance(minutes(3));
   EXPECT_NE(jwt({"x", "y"}), one);
-  for (size_t i = 0; i < limits::kMaxCachedTokens + 5; ++i) jwt({"n" + std::to_string(i)});
   EXPECT_EQ(keeper_->Jwt("a", identity_, {}, minutes(5)).error().code(), ErrorCode::kInvalidArgument);
+}
+
+TEST_F(SvidKeeperTest, SoManyTokensAreCachedAndTheFirstToEndGivesWay) {
+  const auto jwt = [this](const std::string& audience) {
+    return *keeper_->Jwt("a", identity_, {audience}, minutes(5));
+  };
+  const std::string first = jwt("first");
+  clock_.Advance(seconds(1));
+  const std::string second = jwt("second");
+  for (size_t i = 2; i < limits::kMaxCachedTokens; ++i) jwt("n" + std::to_string(i));
+  EXPECT_EQ(jwt("first"), first) << "all of them are there";
+  EXPECT_EQ(jwt("second"), second);
+  const std::string more = jwt("one more");
+  EXPECT_EQ(jwt("one more"), more);
+  EXPECT_EQ(jwt("second"), second);
+  EXPECT_NE(jwt("first"), first) << "it was given up";
 }
 
 TEST_F(SvidKeeperTest, TheEndOfAProcessRevokesEverythingItGot) {
@@ -550,7 +566,7 @@ TEST_F(SvidKeeperTest, CertificatesOfAnInstanceAreBoundedOverAllItsProcesses) {
   EXPECT_TRUE(ask(100).ok()) << "the place of one that has ended";
 }
 
-// Children, images and sub-identities that come and go leave their certificates on the list.
+// INV-ID-10: children, images and sub-identities that come and go leave their certificates on the list.
 TEST_F(SvidKeeperTest, AnInstanceHasAShareOfTheRevocationList) {
   Identity agent = identity_;
   agent.instance = InstanceId::Make(1, "0123456789");
@@ -568,6 +584,32 @@ TEST_F(SvidKeeperTest, AnInstanceHasAShareOfTheRevocationList) {
   EXPECT_TRUE(keeper_->X509("other", other, minutes(15)).ok());
   clock_.Advance(minutes(16));
   EXPECT_EQ(churn(1), 1U) << "what has ended counts no longer";
+}
+
+// A keeper that is made to crash gives nobody a fresh share: what its predecessors issued is counted.
+TEST_F(SvidKeeperTest, AnInstanceHasOneShareOverAllKeepers) {
+  constexpr size_t kHalf = limits::kMaxCertificatesPerInstance / 2;
+  FakeOut out;
+  Identity agent = identity_;
+  agent.instance = InstanceId::Make(1, "0123456789");
+  std::vector<size_t> given;
+  for (int life = 0; life < 3; ++life) {
+    keeper_.reset();
+    Open();
+    keeper_ = std::make_unique<SvidKeeper>(*authority_, clock_, random_, OnIssuing(), &out);
+    ASSERT_TRUE(keeper_->TakeUp().ok());
+    size_t now = 0;
+    for (size_t i = 0; i < kHalf + 10; ++i) {
+      if (keeper_->X509("i", agent, minutes(15)).ok()) ++now;
+      keeper_->Drop("i");
+    }
+    given.push_back(now);
+  }
+  EXPECT_THAT(given, ::testing::ElementsAre(kHalf + 10, kHalf - 10, 0U));
+  EXPECT_EQ(out.all.size(), limits::kMaxCertificatesPerInstance);
+  Identity other = identity_;
+  other.instance = InstanceId::Make(2, "9876543210");
+  EXPECT_TRUE(keeper_->X509("other", other, minutes(15)).ok());
 }
 
 TEST_F(SvidKeeperTest, AVoidAuthorityMakesEverythingDue) {

@@ -1,6 +1,7 @@
 #include "identity/process.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <signal.h>
@@ -70,8 +71,8 @@ TEST_P(EachTier, AZombieIsNobody) {
   EXPECT_FALSE(reader_.IsAlive(before->key));
 }
 
-// pid reuse made certain: a PID namespace whose next pid is chosen (ns_last_pid), so that a second process really gets
-// the number of the first.
+// INV-ID-01: pid reuse made certain: a PID namespace whose next pid is chosen (ns_last_pid), so that a second process
+// really gets the number of the first.
 TEST_P(EachTier, AReusedPidIsAnotherProcess) {
   const ProcessTier tier = GetParam();
   const pid_t outer = ::fork();
@@ -205,6 +206,21 @@ TEST(ProcessReader, AProcessBelowTooManyAncestorsIsNobodys) {
 }
 
 // execve keeps pid, start time and pidfd inode: only the image tells.
+// What the kernel has to say of somebody is as long as he makes it: his groups, for one.
+TEST(ProcessReader, AProcessOfWhichThereIsTooMuchToReadIsNobody) {
+  Puppet crowd([](int go, int ready) {
+    std::vector<gid_t> groups;
+    for (gid_t g = 0; g < limits::kMaxProcFileBytes / 10; ++g) groups.push_back(4'000'000'000 + g);
+    const char made = ::setgroups(groups.size(), groups.data()) == 0 ? 'y' : 'n';
+    char c = 0;
+    if (::write(ready, &made, 1) == 1) (void)!::read(go, &c, 1);
+  });
+  char made = 0;
+  ASSERT_EQ(::read(crowd.ready(), &made, 1), 1);
+  if (made != 'y') GTEST_SKIP() << "only root has so many groups";
+  EXPECT_EQ(ProcessReader().Read(EvidenceOf(crowd.pid())).error().code(), ErrorCode::kResourceExhausted);
+}
+
 TEST(ProcessReader, ExecKeepsTheKeyAndChangesTheImage) {
   Puppet child([](int go, int ready) {
     char c;
