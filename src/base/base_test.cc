@@ -1,10 +1,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <span>
+#include <type_traits>
+
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/decimal.h"
 #include "base/limits/names.h"
+#include "base/log.h"
 #include "base/nearest.h"
 #include "base/random.h"
 #include "base/result.h"
@@ -14,6 +18,12 @@
 
 namespace hexr {
 namespace {
+
+// INV-BASE-03: what a secret or a whole buffer could come in is no field. Each line fails to compile once it is one.
+template <class T>
+concept IsLogField = std::is_constructible_v<LogField, std::string_view, T>;
+static_assert(IsLogField<std::string> && IsLogField<SpiffeId> && IsLogField<int>);
+static_assert(!IsLogField<Bytes> && !IsLogField<ByteView> && !IsLogField<std::span<char>>);
 
 TEST(Result, CarriesValueOrError) {
   const auto half = [](int n) -> Result<int> {

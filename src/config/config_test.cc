@@ -184,6 +184,23 @@ TEST(Config, RefusesEachMistakeByItself) {
   EXPECT_THAT(Messages("- a\n"), testing::Contains(HasSubstr("the file: a mapping")));
 }
 
+// INV-CFG-04: who tries to write a secret into this file finds no key for it, and no message repeats what he wrote.
+TEST(Config, ASecretHasNoPlaceHere) {
+  const std::string td = "trust_domain: td\n";
+  for (const char* yaml :
+       {"passphrase: hunter2hunter2\n", "machine_key: passphrase\npassphrase: hunter2hunter2\n",
+        "machine_key: {passphrase: hunter2hunter2}\n", "vault: {db: hunter2hunter2}\n",
+        "users: [{issuer: \"https://a\", audience: x, client_secret: hunter2hunter2}]\n",
+        "users: [{issuer: \"https://u:hunter2hunter2@a\", audience: x}]\n", "metrics: {token: hunter2hunter2}\n",
+        "ledger: {witnesses: [{url: \"https://w\", password: hunter2hunter2}]}\n",
+        "federates_with: [{trust_domain: o, url: \"https://u:hunter2hunter2@a\", profile: https_web}]\n",
+        "federates_with: [{trust_domain: o, url: \"https://a\", profile: https_web, password: hunter2hunter2}]\n"}) {
+    const std::vector<std::string> said = Messages(td + yaml);
+    EXPECT_THAT(said, testing::Not(testing::IsEmpty())) << yaml;
+    for (const std::string& line : said) EXPECT_THAT(line, testing::Not(HasSubstr("hunter2"))) << yaml;
+  }
+}
+
 // `count` items made by `item`, as a YAML list.
 template <class F>
 std::string ListOf(size_t count, F item) {

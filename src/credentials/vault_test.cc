@@ -159,6 +159,24 @@ TEST_F(VaultTest, DeletedRowsAreGoneFromTheFilesAtOnce) {
   EXPECT_EQ(std::filesystem::file_size(options_.database.path + "-wal"), 0u);
 }
 
+// Somebody has kept a copy of a tenant's rows, and puts them back when it is deleted, or when another has its name.
+TEST_F(VaultTest, CopiesOfADeletedTenantsRowsOpenNeverAgain) {
+  {
+    Vault v = Open();
+    ASSERT_TRUE(v.Put(a_, Name("k"), Text("acme's")).ok());
+    ASSERT_TRUE(v.Put(b_, Name("k"), Text("bolt's")).ok());
+  }
+  Sql("CREATE TABLE kept AS SELECT * FROM secret");
+  const std::string put_back = "PRAGMA foreign_keys = OFF; INSERT OR REPLACE INTO secret SELECT * FROM kept";
+  { ASSERT_TRUE(Open().DeleteTenant(a_).ok()); }
+  Sql(put_back);
+  EXPECT_NE(GetError(a_, Name("k")), ErrorCode::kUnknown);
+  { (void)Open().Put(a_, Name("next"), Text("another's")); }
+  Sql(put_back);
+  EXPECT_NE(GetError(a_, Name("k")), ErrorCode::kUnknown);
+  EXPECT_EQ(GetError(b_, Name("k")), ErrorCode::kUnknown) << "nobody else's are lost";
+}
+
 // What a tenant may have is no more than the vault has for each, whatever its operator was promised.
 TEST_F(VaultTest, ATenantsQuotaHoldsForNewSecretsAlone) {
   options_.max_secrets_per_tenant = 3;

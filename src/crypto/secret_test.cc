@@ -18,12 +18,13 @@
 #include <string>
 #include <vector>
 
+#include "base/log.h"
 namespace hexr::crypto {
 namespace {
 
 constexpr RevealToken kSecretTest = RevealToken::For("test");
 
-// Nothing may print, copy or log a Secret. Each line fails to compile once somebody makes it possible.
+// INV-CRYPTO-01: nothing may print, copy or log a Secret. Each line fails to compile once somebody makes it possible.
 template <class T>
 concept Streamable = requires(std::ostream& o, const T& t) {
   o << t;
@@ -34,6 +35,7 @@ static_assert(!std::is_copy_constructible_v<Secret> && !std::is_copy_assignable_
 static_assert(std::is_nothrow_move_constructible_v<Secret>);
 static_assert(!std::is_convertible_v<Secret, ByteView> && !std::is_convertible_v<Secret, std::string_view>);
 static_assert(!std::is_default_constructible_v<RevealToken>);
+static_assert(!std::is_constructible_v<LogField, std::string_view, Secret>);  // INV-BASE-03
 
 class SecretBackends : public ::testing::TestWithParam<SecretBackend> {};
 INSTANTIATE_TEST_SUITE_P(All, SecretBackends,

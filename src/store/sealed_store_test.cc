@@ -74,7 +74,7 @@ TEST_F(SealedStoreTest, AnotherMachineKeyOpensNothing) {
   EXPECT_EQ(SealedStore::Open(options_, other, random_).error().code(), ErrorCode::kFailedPrecondition);
 }
 
-// The attack: whoever can write the file gives one row another's content.
+// INV-STORE-03: the attack: whoever can write the file gives one row another's content.
 TEST_F(SealedStoreTest, SwappedAndForeignRowsDoNotOpen) {
   SealedStore s = Open();
   ASSERT_TRUE(s.Put("c", "mine", Text("mine")).ok());
@@ -118,6 +118,33 @@ TEST_F(SealedStoreTest, RowsOfAnotherStoreUnderTheSameMachineKeyDoNotOpen) {
     ASSERT_TRUE(db.Prepare("UPDATE store SET wrapped_key = ?1")->Bind(1, wrapped).Run().ok());
   }
   EXPECT_EQ(SealedStore::Open(options_, machine_key_, random_).error().code(), ErrorCode::kDataLoss);
+}
+
+// INV-STORE-04: what the machine key protects is one key, and that is all that a change of it has to write.
+TEST_F(SealedStoreTest, AnotherMachineKeyNeedsAnotherEnvelopeAndNoOtherRow) {
+  { ASSERT_TRUE(Open().Put("c", "n", Text("v")).ok()); }
+  constexpr Migration kSame[] = {{1, ""}};
+  const auto rows = [&](Database& db) {
+    Statement st = db.Prepare("SELECT name, value FROM sealed").value();
+    EXPECT_TRUE(st.Step().value());
+    return HexEncode(st.Blob(0)) + " " + HexEncode(st.Blob(1));
+  };
+  const AeadKey next = AeadKey::Generate(random_);
+  std::string before;
+  {
+    Database db = Database::Open(options_, kSame).value();
+    before = rows(db);
+    Statement st = db.Prepare("SELECT id, wrapped_key FROM store").value();
+    ASSERT_TRUE(st.Step().value());
+    const std::string context = "hexr store data key v1 " + HexEncode(st.Blob(0));
+    const Secret data_key = machine_key_.Open(st.Blob(1), context).value();
+    const Bytes wrapped = next.Seal(data_key, context, random_);
+    ASSERT_TRUE(db.Prepare("UPDATE store SET wrapped_key = ?1")->Bind(1, wrapped).Run().ok());
+  }
+  EXPECT_FALSE(SealedStore::Open(options_, machine_key_, random_).ok()) << "the old one opens it no more";
+  SealedStore s = SealedStore::Open(options_, next, random_).value();
+  EXPECT_TRUE(s.Get("c", "n")->Equals(AsBytes("v")));
+  EXPECT_EQ(rows(s.database()), before);
 }
 
 TEST_F(SealedStoreTest, ChangedBytesDoNotOpen) {
