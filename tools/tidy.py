@@ -46,6 +46,10 @@ TEST_OK = re.compile(r"(_test|_bench|_fuzz)\.cc$|^test/|^src/.*/testing/")
 NAMED_FILE = re.compile(r"(?<![\w./<-])((?:[\w-]+/)*[\w-]+\.(?:h|cc|proto|md))(?![\w/])")
 OTHERS_FILE = re.compile(r"(linux|asm|asm-generic|netinet|sys)/|doc/PROTOCOL|(SPIFFE|X509|JWT|WIT)[\w-]*\.md")
 COMMENT = {".cc": "//", ".h": "//", ".proto": "//", ".py": "#"}
+# A test, as C++ and Python write it, and as a README names it: Suite.Name, Suite.Beginning…, …OfTheSameSuite, test_name.
+CC_TEST = re.compile(r"^TEST(?:_F|_P)?\((\w+),\s*(\w+)\)", re.MULTILINE)
+PY_TEST = re.compile(r"^ *def (test_\w+)\(", re.MULTILINE)
+NAMES_TESTS = re.compile(r"\(test: ([^)]*)\)")
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 
 
@@ -129,6 +133,25 @@ def check_readmes(root: Path, files: list[str]) -> list[str]:
     return bad
 
 
+def check_tests_named(root: Path, files: list[str]) -> list[str]:
+    """A test that a README names is there."""
+    bad, tests = [], set()
+    for name in files:
+        if TEST_OK.search(name) and name.endswith((".cc", ".py")):
+            text = (root / name).read_text(errors="replace")
+            tests |= {".".join(t) for t in CC_TEST.findall(text)} | set(PY_TEST.findall(text))
+    for name in files:
+        if not name.startswith("src/") or not name.endswith("README.md"):
+            continue
+        for named in NAMES_TESTS.findall(re.sub(r"\n\s*", " ", (root / name).read_text(errors="replace"))):
+            for test in re.findall(r"\w+\.\w+…?|…\w+…?|test_\w+…?", named):
+                form = re.compile(re.escape(test.strip("…")) + (r"\w*" if test.endswith("…") else "") + "$")
+                if test.endswith((".cc", ".h")) or any(form.search(t) for t in tests):
+                    continue
+                bad.append(f"{name}: there is no test {test}")
+    return bad
+
+
 def check_comments(root: Path, files: list[str]) -> list[str]:
     """A file that a comment names is there: by its path, beside, below src/, or under that name alone."""
     bad = []
@@ -163,6 +186,6 @@ def check_fuzzers(files: list[str], fuzzed: dict[str, str]) -> list[str]:
 
 if __name__ == "__main__":
     top = Path(sys.argv[1])
-    problems = check(top, tracked(top)) + check_readmes(top, tracked(top)) + check_comments(top, tracked(top)) + check_fuzzers(tracked(top), FUZZED)
+    problems = check(top, tracked(top)) + check_readmes(top, tracked(top)) + check_tests_named(top, tracked(top)) + check_comments(top, tracked(top)) + check_fuzzers(tracked(top), FUZZED)
     print("\n".join(problems) if problems else "tidy: nothing to say")
     sys.exit(1 if problems else 0)

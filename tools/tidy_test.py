@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from tidy import check, check_comments, check_fuzzers, check_readmes
+from tidy import check, check_comments, check_fuzzers, check_readmes, check_tests_named
 
 CASES = [
     ("src/net/a.h", "int x;\n", "#pragma once"),
@@ -50,6 +50,27 @@ for tree, expected in README_CASES:
         assert bool(found) == bool(expected), (tree, found)
         assert expected is None or any(expected in f for f in found), (tree, expected, found)
 
+TESTS = {"src/net/a_test.cc": "TEST_F(Net,\n       IsHeld) {\nTEST(Other, Holds) {\n", "test/test_a.py": "    def test_it_holds(self):\n"}
+NAMED_CASES = [
+    ("(test: Net.IsHeld).", None),
+    ("(test: Net.IsHeld, …Holds).", None),
+    ("(test: Net.Is…,\n  test_it_holds).", None),
+    ("(test: the assertions of a_test.cc).", None),
+    ("(test: Net.IsNotHeld).", "no test Net.IsNotHeld"),
+    ("(test: Net.Holds).", "no test Net.Holds"),
+    ("(test: Net.IsHel).", "no test Net.IsHel"),
+    ("(test:\n  test_it_hold).", "no test test_it_hold"),
+]
+for text, expected in NAMED_CASES:
+    with tempfile.TemporaryDirectory() as folder:
+        tree = {**TESTS, "src/net/README.md": "# net\n- INV-NET-01: x " + text + "\n"}
+        for name, content in tree.items():
+            (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
+            (Path(folder) / name).write_text(content)
+        found = check_tests_named(Path(folder), list(tree))
+        assert bool(found) == bool(expected), (text, found)
+        assert expected is None or expected in found[0], (text, found)
+
 COMMENT_CASES = [
     ("// See net/b.h, b.h, src/net/b.h, linux/in6.h and SPIFFE-ID.md.\n", None),
     ("// See net/gone.h.\n", "no net/gone.h"),
@@ -72,4 +93,4 @@ for without, expected in zip(PARSER, ("no src/net/a.cc", "a_fuzz.cc is missing",
     assert expected in check_fuzzers([f for f in PARSER if f != without], {"src/net/a.cc": "a"})[0], without
 assert "stands elsewhere" in check_fuzzers(["src/net/a.cc", "src/io/a_fuzz.cc", "fuzz/corpus/a/x"], {"src/net/a.cc": "a"})[0]
 assert "nothing fuzzes it" in check_fuzzers([*PARSER, "fuzz/corpus/b/x"], {"src/net/a.cc": "a"})[0]
-print(f"tidy check: {len(CASES) + len(README_CASES) + len(COMMENT_CASES) + 6} trees judged right")
+print(f"tidy check: {len(CASES) + len(README_CASES) + len(NAMED_CASES) + len(COMMENT_CASES) + 6} trees judged right")
