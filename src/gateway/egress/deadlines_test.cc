@@ -54,16 +54,42 @@ TEST_F(Late, TheDeadlinesAreTheBounds) {
   EXPECT_EQ(d.dial_attempt, limits::kDialAttemptDeadline);
 }
 
-TEST_F(Late, HalfAHeadAndHalfAHello) {
+TEST_F(Late, HalfAHelloAndNothingAtAll) {
+  deadlines.request_head = kSoon;
+  Run();
+  const UniqueFd tls = net.Connect("198.18.0.9:443");
+  Write(tls.get(), std::string_view("\x16\x03\x01\x02", 4));
+  EXPECT_THAT(Read(tls.get()), AnyOf("", "!"));
+  const UniqueFd silent = Proxy("");
+  EXPECT_THAT(Read(silent.get()), AnyOf("", "!"));
+  Until([&] { return gateway->connections() == 0; });
+  EXPECT_TRUE(records.empty()) << "nothing was asked for";
+}
+
+// A request that is never whole is one that somebody tried: refused, and on record like any other.
+TEST_F(Late, HalfAHead) {
   deadlines.request_head = kSoon;
   Run();
   const UniqueFd http = Proxy("GET http://files.test/ HT");
   EXPECT_THAT(Read(http.get()), AnyOf("", "!"));
-  const UniqueFd tls = net.Connect("198.18.0.9:443");
-  Write(tls.get(), std::string_view("\x16\x03\x01\x02", 4));
-  EXPECT_THAT(Read(tls.get()), AnyOf("", "!"));
-  Until([&] { return gateway->connections() == 0; });
-  EXPECT_TRUE(records.empty()) << "nothing was asked for";
+  const auto refused = Records(RecordKind::kDecision, "rule", "request_head");
+  ASSERT_EQ(refused.size(), 1u);
+  EXPECT_EQ(refused[0].FindString("verdict"), "deny");
+  EXPECT_EQ(refused[0].FindString("reason"), "timeout");
+  EXPECT_EQ(refused[0].FindString("door"), "proxy_http");
+  EXPECT_EQ(records.back().instance, MakeInstanceId(1).value());
+}
+
+TEST_F(Late, HalfASecondHeadOfAConnectionThatIsKept) {
+  deadlines.keep_alive = kSoon;
+  Run();
+  const UniqueFd agent = Proxy("GET http://files.test/ HTTP/1.1\r\nHost: files.test\r\n\r\nG");
+  const UniqueFd upstream = Accept(server);
+  ReadUntil(upstream.get(), "\r\n\r\n");
+  Write(upstream.get(), "HTTP/1.1 204 No Content\r\n\r\n");
+  EXPECT_THAT(ReadUntil(agent.get(), "\r\n\r\n"), StartsWith("HTTP/1.1 204 "));
+  EXPECT_THAT(Read(agent.get()), AnyOf("", "!"));
+  EXPECT_EQ(Records(RecordKind::kDecision, "rule", "request_head").size(), 1u);
 }
 
 TEST_F(Late, AConnectionThatIsKeptAndNotUsed) {
@@ -75,6 +101,7 @@ TEST_F(Late, AConnectionThatIsKeptAndNotUsed) {
   Write(upstream.get(), "HTTP/1.1 204 No Content\r\n\r\n");
   EXPECT_THAT(ReadUntil(agent.get(), "\r\n\r\n"), StartsWith("HTTP/1.1 204 "));
   EXPECT_THAT(Read(agent.get()), AnyOf("", "!"));
+  EXPECT_TRUE(Records(RecordKind::kDecision, "verdict", "deny").empty()) << "nothing was asked for";
 }
 
 TEST_F(Late, AnAgentThatDoesNotCloseAfterItsLastAnswer) {

@@ -59,7 +59,7 @@ HttpConnection::HttpConnection(ConnectionHost& host, Accepted accepted, Kind kin
                                       if (agent_ended_) End("closed");
                                     },
                                 .on_error = [this](const Error&) { End("broken"); }});
-  deadline_ = shared_.loop.After(shared_.deadlines.request_head, [this] { End("idle"); });
+  deadline_ = shared_.loop.After(shared_.deadlines.request_head, [this] { HeadIsLate(); });
 }
 
 // ---- the agent's side
@@ -371,16 +371,25 @@ void HttpConnection::Answer(const Denial& denial) {
 
 void HttpConnection::AnswerMalformed(const Error& error) {
   deadline_.Cancel();
-  const Denial denial = DenialFromError(error, "http");
+  const Denial denial = RefuseUnread(DenialFromError(error, "http"));
+  agent_->Write(Simple(wire::HttpStatusOf(error), "application/problem+json", denial.ToProblemJson(), false, false));
+  CloseSoon();
+}
+
+// Who has said nothing has asked for nothing. Half a head is a request that somebody tried.
+void HttpConnection::HeadIsLate() {
+  if (reader_.inside_message()) RefuseUnread({DenialKind::kTimeout, "request_head", "no whole request head in time"});
+  End("idle");
+}
+
+Denial HttpConnection::RefuseUnread(Denial denial) {
   auto call = kind_ == Kind::kProxy
                   ? MakeCall(host_, Door::kProxyHttp, Nowhere(), "", process_)
                   : MakeCall(host_, Door::kCapturedHttp, CapturedDestination(host_.names(), destination_, std::nullopt),
                              "", process_);
   shared_.metrics.Denied(denial.kind);
-  RecordRefusal(host_, *call, denial);
-  agent_->Write(
-      Simple(wire::HttpStatusOf(error), "application/problem+json", call->denial->ToProblemJson(), false, false));
-  CloseSoon();
+  RecordRefusal(host_, *call, std::move(denial));
+  return *call->denial;
 }
 
 void HttpConnection::NextRequest() {
@@ -388,7 +397,7 @@ void HttpConnection::NextRequest() {
   open_.reset();
   ask_.reset();
   state_ = State::kHead;
-  deadline_ = shared_.loop.After(shared_.deadlines.keep_alive, [this] { End("idle"); });
+  deadline_ = shared_.loop.After(shared_.deadlines.keep_alive, [this] { HeadIsLate(); });
   // Not from inside the callback that brought us here: requests that wait in the inbox would nest.
   next_ = shared_.loop.After(std::chrono::nanoseconds(0), [this] {
     dead_upstream_.reset();

@@ -63,6 +63,10 @@ class HttpConnection final : public Connection {
 
   void Answer(const Denial& denial);
   void AnswerMalformed(const Error& error);
+  // The deadline for a head has passed.
+  void HeadIsLate();
+  // Of what never became a request: on record, with the reason. Returns what the agent may be told.
+  Denial RefuseUnread(Denial denial);
   void NextRequest();
   void CloseSoon();
   void End(ledger::Code how);
