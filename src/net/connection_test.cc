@@ -147,6 +147,19 @@ TEST_F(ConnectionTest, ASlowPeerCostsNoMoreMemoryThanItsBound) {
   EXPECT_LE(most, 2 * limits::kMaxUnsentBytes);
 }
 
+// INV-NET-04: thousands of quiet connections cost next to nothing, whatever each has sent before.
+TEST_F(ConnectionTest, WhatIsAllSentIsNotKept) {
+  Open();
+  Stuff();
+  connection_->Write(std::string(limits::kMaxUnsentBytes / 2, 'w'));
+  EXPECT_GT(connection_->memory(), limits::kMaxUnsentBytes / 2);
+  Until([&] {
+    ReadTheirs(64 * 1024);
+    return connection_->buffered() == 0;
+  });
+  EXPECT_LE(connection_->memory(), 4096U);
+}
+
 TEST_F(ConnectionTest, FinishesOnceAllIsSent) {
   Open();
   Stuff();
@@ -304,6 +317,20 @@ TEST_F(TlsConnectionTest, BoundsWhatIsWrittenBeforeTheHandshake) {
   connection_->Write(std::string(limits::kMaxUnsentBytes, 'e'));
   Until([&] { return heard_.error.has_value(); });
   EXPECT_EQ(heard_.error->code(), ErrorCode::kResourceExhausted);
+}
+
+// What a peer's handshake makes us say is kept for it like anything else: here it reads none of it.
+TEST_F(TlsConnectionTest, BoundsTheAnswersToAHandshakeThatNobodyReads) {
+  const std::string stuff(16 * 1024, 's');
+  while (send(theirs_.get(), stuff.data(), stuff.size(), MSG_NOSIGNAL) > 0) {
+  }
+  std::string hello;
+  wire::TlsSession::Connect(client_tls_, "a.test").value()->TakeOutput(hello);
+  server_ = std::make_unique<Connection>(loop_, std::move(theirs_), server_heard_.Handlers(),
+                                         wire::TlsSession::Accept(server_tls_).value(), /*max_unsent=*/64);
+  ASSERT_EQ(send(ours_.get(), hello.data(), hello.size(), MSG_NOSIGNAL), static_cast<ssize_t>(hello.size()));
+  Until([&] { return server_heard_.error.has_value(); });
+  EXPECT_EQ(server_heard_.error->code(), ErrorCode::kResourceExhausted);
 }
 
 TEST_F(TlsConnectionTest, WhatWasCongestedBeforeTheHandshakeDrainsAfterIt) {

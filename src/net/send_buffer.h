@@ -41,7 +41,7 @@ class SendBuffer {
   void Clear() {
     sent_ = 0;
     text_.clear();
-    if (text_.capacity() > kKeptBytes) text_ = std::string();
+    if (text_.capacity() > kKeptBytes) std::string().swap(text_);  // an assignment would keep the memory
   }
 
   std::string text_;
