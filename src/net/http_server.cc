@@ -86,11 +86,11 @@ class HttpServerConnection {
   }
 
   void Read() {
-    while (!busy_ && !closing_ && !ended_) {
-      ByteView rest = AsBytes(input_);
+    size_t taken = 0;  // cut off once: the input may hold thousands of events
+    for (bool more = true; more && !busy_ && !closing_ && !ended_;) {
+      ByteView rest = AsBytes(input_).subspan(taken);
       const auto event = reader_.Read(rest);
       if (!event.ok()) return Refuse(wire::HttpStatusOf(event.error()), event.error().message());
-      bool more = true;
       switch (*event) {
         case wire::Http1Event::kNeedMore: more = false; break;
         case wire::Http1Event::kInterim: break;
@@ -108,11 +108,13 @@ class HttpServerConnection {
           break;
         case wire::Http1Event::kEnd: break;
       }
-      const bool complete = *event == wire::Http1Event::kEnd;
-      input_.erase(0, input_.size() - rest.size());
-      if (complete) Handle();
-      if (!more) return;
+      taken = input_.size() - rest.size();
+      if (*event == wire::Http1Event::kEnd) {
+        input_.erase(0, std::exchange(taken, 0));  // the answer may end this connection, or clear what is left
+        Handle();
+      }
     }
+    input_.erase(0, taken);
   }
 
   void Handle() {

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/limits/net.h"
 #include "base/random.h"
+#include "base/testing/moved_bytes.h"
 #include "crypto/authority.h"
 #include "net/connection.h"
 #include "net/fetch.h"
@@ -151,6 +152,19 @@ TEST_F(Http, KeepsConnectionsAndTakesPipelines) {
   EXPECT_THAT(out, ::testing::Not(::testing::HasSubstr("/4"))) << "closed means closed";
   RunUntil([&] { return server_->connections() == 0; });
   EXPECT_EQ(server_->connections(), 0U);
+}
+
+// What a client sends at once may be thousands of chunks: each is read where it lies, and what was read is cut off
+// once.
+TEST_F(Http, ManyChunksAtOnceCostNoMoreForEach) {
+  Start();
+  std::string request = "POST /p HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (int i = 0; i < 10'000; ++i) request += "1\r\nz\r\n";
+  const size_t before = MovedBytes();
+  EXPECT_THAT(Raw(request + "0\r\n\r\n"), ::testing::HasSubstr("POST /p " + std::string(10'000, 'z')));
+  const size_t moved = MovedBytes() - before;
+  EXPECT_LT(moved, 32 * request.size());
+  EXPECT_TRUE(!kCountsMovedBytes || moved >= request.size()) << moved;
 }
 
 TEST_F(Http, AnswersAClientThatHasFinishedSending) {

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 
 #include "base/limits/gateway.h"
+#include "base/testing/moved_bytes.h"
 #include "gateway/testing/gateway_fixture.h"
 
 namespace hexr::gateway {
@@ -207,6 +208,22 @@ TEST_F(HttpDoor, WhatATurnMakesIsWrittenOnce) {
   Write(upstream.get(), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks);
   EXPECT_THAT(ReadUntil(agent.get(), "0\r\n\r\n"), EndsWith(chunks));
   EXPECT_LE(SegmentsIn(agent), 4u);
+}
+
+// A turn's inbox may hold thousands of events: each is read where it lies, and what was read is cut off once.
+TEST_F(HttpDoor, ManyEventsOfOneTurnCostNoMoreForEach) {
+  std::string chunks;
+  for (int i = 0; i < 10'000; ++i) chunks += "1\r\nz\r\n";
+  chunks += "0\r\n\r\n";
+  const UniqueFd agent = Proxy();
+  const size_t before = MovedBytes();
+  Write(agent.get(),
+        "POST http://files.test/ HTTP/1.1\r\nHost: files.test\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks);
+  const UniqueFd upstream = Accept(server);
+  EXPECT_THAT(ReadUntil(upstream.get(), "0\r\n\r\n"), EndsWith(chunks));
+  const size_t moved = MovedBytes() - before;
+  EXPECT_LT(moved, 64 * chunks.size());
+  EXPECT_TRUE(!kCountsMovedBytes || moved >= chunks.size()) << moved;
 }
 
 TEST_F(HttpDoor, ExpectContinueWaitsForTheDestination) {
