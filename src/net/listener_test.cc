@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <optional>
 #include <vector>
 
 #include "base/clock.h"
@@ -57,6 +58,25 @@ TEST(Listener, WaitsWhereThereIsNoDescriptorLeft) {
   const std::string log = ::testing::internal::GetCapturedStderr();
   EXPECT_THAT(log, ::testing::HasSubstr("listener.accept_failed"));
   EXPECT_EQ(log.find("listener.accept_failed"), log.rfind("listener.accept_failed")) << "said once: " << log;
+}
+
+// A storm of connections is taken in batches: what else is due has its turn between them.
+TEST(Listener, AStormOfConnectionsHoldsUpNothingElse) {
+  runtime::Loop loop;
+  auto socket = BindTcp("127.0.0.1", 0).value();
+  const uint16_t port = LocalPort(socket.get()).value();
+  constexpr size_t kStorm = 200;
+  std::vector<runtime::UniqueFd> clients, accepted;
+  for (size_t i = 0; i < kStorm; ++i) clients.push_back(StartConnect(Bytes{127, 0, 0, 1}, port).value());
+  std::optional<size_t> before_others;
+  const Listener listener(loop, std::move(socket), "test", [&](runtime::UniqueFd s) {
+    accepted.push_back(std::move(s));
+    if (accepted.size() == 1) loop.Post([&] { before_others = accepted.size(); });
+  });
+  for (int i = 0; i < 1000 && accepted.size() < kStorm; ++i) loop.RunFor(20ms);
+  EXPECT_EQ(accepted.size(), kStorm);
+  ASSERT_TRUE(before_others);
+  EXPECT_LE(*before_others, kStorm / 4);
 }
 
 }  // namespace

@@ -27,12 +27,19 @@ struct Gate {
   Result<Addresses> LookUp(const std::string& name) {
     std::unique_lock lock(mutex);
     ++asked[name];
-    changed.wait(lock, [&] { return open || !name.starts_with("dead"); });
+    changed.wait(lock, [&] { return open || permits > 0 || !name.starts_with("dead"); });
+    if (!open && name.starts_with("dead")) --permits;
     return Addresses{{1, 2, 3, 4}};
   }
   void Open() {
     const std::lock_guard lock(mutex);
     open = true;
+    changed.notify_all();
+  }
+  // One of those that wait is let go.
+  void LetOneGo() {
+    const std::lock_guard lock(mutex);
+    ++permits;
     changed.notify_all();
   }
   size_t Asked(const std::string& name) {
@@ -56,6 +63,7 @@ struct Gate {
   std::mutex mutex;
   std::condition_variable changed;
   std::map<std::string, size_t> asked;
+  size_t permits = 0;
   bool open = false;
 };
 
@@ -134,6 +142,35 @@ TEST(Resolver, NobodysDeadNamesHoldUpAnother) {
   gate.Open();
   RunUntil(loop, [&] { return dead == 20; });
   EXPECT_EQ(dead, 20U);
+}
+
+// Every thread has a name, and those who have them have a hundred more: whose turn is next is not theirs to say.
+TEST(Resolver, AskersTakeTurns) {
+  static_assert(limits::kMaxResolverThreads == 2 * limits::kMaxResolverThreadsPerAsker);
+  runtime::Loop loop;
+  Gate gate;
+  Resolver resolver(loop, 1h, gate.AsLookUp(), 2s, {.slow = 1h});
+  std::vector<std::shared_ptr<void>> handles;
+  for (const std::string asker : {"a", "b", "c"}) {
+    for (int i = 0; i < 100; ++i) {
+      handles.push_back(
+          resolver.Resolve(asker, "dead." + asker + "." + std::to_string(i), [](const Result<Addresses>&) {}));
+    }
+  }
+  bool found = false;
+  handles.push_back(resolver.Resolve("d", "live.test", [&](const Result<Addresses>& r) { found = r.ok(); }));
+  RunUntil(loop, [&] { return gate.NamesAsked() >= limits::kMaxResolverThreads; });
+  for (int i = 0; i < 10; ++i) loop.RunFor(5ms);
+  EXPECT_EQ(gate.NamesAsked(), limits::kMaxResolverThreads) << "no more than there are threads for";
+  EXPECT_EQ(gate.Asked("dead.c.0"), 0U);
+  // The third has the first place that is free, the fourth the next.
+  gate.LetOneGo();
+  RunUntil(loop, [&] { return gate.Asked("dead.c.0") == 1; });
+  EXPECT_EQ(gate.Asked("dead.c.0"), 1U);
+  gate.LetOneGo();
+  RunUntil(loop, [&] { return found; });
+  EXPECT_TRUE(found);
+  gate.Open();
 }
 
 // As many as it takes to fill every thread of old: each with as many dead names as an asker may have.

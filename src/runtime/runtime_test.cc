@@ -5,10 +5,13 @@
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include <optional>
+#include <span>
 #include <thread>
 
 #include "base/limits/messages.h"
@@ -414,6 +417,34 @@ TEST(Channel, GarbageClosesIt) {
   ASSERT_TRUE(SendPacket(fds.second.get(), AsBytes("\x07garbage"), {}).ok());
   loop.RunFor(seconds(5));
   EXPECT_EQ(closed, 1);
+}
+
+// The bound that a sender keeps to is the receiver's too, and what is read cannot change meanwhile.
+TEST(Channel, AMessageOfAnotherSenderIsHeldToTheSameBound) {
+  struct Case {
+    size_t size;
+    int seals;
+    ErrorCode code;
+  };
+  for (const auto& [size, seals, code] :
+       {Case{limits::kMaxMessageBytes + 1, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW, ErrorCode::kResourceExhausted},
+        Case{limits::kMaxMessageBytes, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW, ErrorCode::kDataLoss},  // malformed
+        Case{100, F_SEAL_SHRINK | F_SEAL_GROW, ErrorCode::kInvalidArgument},
+        Case{100, F_SEAL_WRITE | F_SEAL_GROW, ErrorCode::kInvalidArgument}}) {
+    auto fds = std::move(*MakePacketPair());
+    Loop loop;
+    std::optional<Error> closed;
+    Channel c(
+        loop, std::move(fds.first), "other", [](Message, Channel::Reply) {}, [&](const Error& e) { closed = e; });
+    const UniqueFd memfd(memfd_create("message", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    ASSERT_EQ(ftruncate(memfd.get(), static_cast<off_t>(size)), 0);
+    ASSERT_EQ(fcntl(memfd.get(), F_ADD_SEALS, seals), 0);
+    const int fd = memfd.get();
+    ASSERT_TRUE(SendPacket(fds.second.get(), AsBytes("\x02"), std::span<const int>(&fd, 1)).ok());
+    loop.RunFor(seconds(5));
+    ASSERT_TRUE(closed.has_value());
+    EXPECT_EQ(closed->code(), code) << closed->ToString();
+  }
 }
 
 TEST(Process, SpawnsWithExactDescriptorsAndReportsExecFailure) {
