@@ -270,6 +270,29 @@ def outside(address):
     socket.create_connection((host, int(port)), timeout=5)
 
 
+def udp(address):
+    """A datagram to wherever: something has to take it, or the next call says that nothing does."""
+    host, port = address.rsplit(":", 1)
+    s = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    s.settimeout(2)
+    s.connect((host, int(port)))
+    s.send(b"out")
+    s.send(b"out")
+    s.recv(1)
+
+
+def ping(address):
+    """Without rights, where the machine lets everybody (net.ipv4.ping_group_range)."""
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 1)
+    s.settimeout(2)
+    s.sendto(b"\x08\0\0\0\0\0\0\0", (address, 0))
+    s.recv(64)
+
+
+def raw(address):
+    socket.socket(socket.AF_INET, socket.SOCK_RAW, 255).sendto(b"x", (address, 0))
+
+
 def privileged_port():
     socket.socket().bind(("0.0.0.0", 81))
 

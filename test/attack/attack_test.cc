@@ -2,6 +2,7 @@
 // control.
 #include <gtest/gtest.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <sys/ipc.h>
 #include <sys/mount.h>
 #include <sys/shm.h>
@@ -319,6 +320,24 @@ TEST_P(AttackTest, WaysAroundTheListeners) {
       EXPECT_EQ(Outcome({"outside", a}), "closed: ECONNREFUSED") << address;
     }
     EXPECT_EQ(Outcome({"privileged_port", ""}), "closed: EACCES");
+    // Datagrams: to the machine itself, to QUIC and NTP somewhere, to a listener's port, which takes connections alone.
+    const UniqueFd host(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    sockaddr_in any{};
+    any.sin_family = AF_INET;
+    socklen_t size = sizeof any;
+    ASSERT_EQ(bind(host.get(), reinterpret_cast<sockaddr*>(&any), size), 0);
+    ASSERT_EQ(getsockname(host.get(), reinterpret_cast<sockaddr*>(&any), &size), 0);
+    for (const std::string& to : {"127.0.0.1:" + std::to_string(ntohs(any.sin_port)), std::string("93.184.216.34:443"),
+                                  std::string("93.184.216.34:123"), std::string("2606:2800:220:1::1:443")}) {
+      EXPECT_EQ(Outcome({"udp", to}), "closed: ECONNREFUSED") << to;
+    }
+    char byte = 0;
+    EXPECT_LT(recv(host.get(), &byte, 1, 0), 0) << "the machine has heard the agent";
+    EXPECT_EQ(OutcomeOutside(geteuid() == 0 ? kTenantUid : geteuid(),
+                             {"udp", "127.0.0.1:" + std::to_string(ntohs(any.sin_port))}),
+              "closed: None")
+        << "nobody answers, and it has arrived";
+    EXPECT_EQ(recv(host.get(), &byte, 1, 0), 1);
     EXPECT_EQ(Outcome({"self_connect", ""}), "closed: ECONNREFUSED");
     EXPECT_EQ(Outcome({"self_connect_v6", ""}), "closed: ECONNREFUSED");
     // What keeps a connection from meeting itself is that its source is another address: with that one, it does.

@@ -3,6 +3,7 @@ is given besides: its environment, parts of itself with identities of their own.
 import json
 import pathlib
 import shutil
+import socket
 import subprocess
 import time
 import unittest
@@ -13,6 +14,7 @@ from web import Authority, Server
 
 AGENTS = pathlib.Path(__file__).resolve().parent / "agents"
 FETCH = pathlib.Path(__file__).resolve().parents[2] / "examples" / "demo" / "fetch.py"
+ATTACKS = AGENTS.parents[1] / "attack" / "agent_attacks.py"
 PYTHON = "/usr/bin/python3"
 
 # Says who it is inside, then stays until its standard input ends: the host's pid of it can be asked for meanwhile.
@@ -59,6 +61,7 @@ ledger: {{checkpoint_interval: 100ms}}
         cls.work.mkdir()
         shutil.copy(FETCH, cls.work)
         shutil.copy(AGENTS / "workload.py", cls.work)
+        shutil.copy(ATTACKS, cls.work)
         shutil.copy(cls.authority.ca, cls.work / "ca.pem")
 
     def run_agent(self, role, *command, **kwargs):
@@ -143,6 +146,25 @@ ledger: {{checkpoint_interval: 100ms}}
         done = self.run_agent("nameless", PYTHON, "fetch.py", "direct", "https://secret.test/q")
         self.assertIn("Name or service not known", done.stderr)
         self.assertEqual(len(self.server.asked), asked)
+
+    def test_what_is_neither_tcp_nor_dns_ends_in_the_kernel(self):
+        """A flow that no listener sees would be a way around all that is decided here."""
+        heard = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(heard.close)
+        heard.bind(("0.0.0.0", 0))
+        heard.setblocking(False)
+        host = f"127.0.0.1:{heard.getsockname()[1]}"
+        refused = {"udp " + host: "ECONNREFUSED", "udp 93.184.216.34:443": "ECONNREFUSED", "udp 93.184.216.34:123": "ECONNREFUSED",
+                   "udp 2606:2800:220:1::1:443": "ECONNREFUSED", "ping 93.184.216.34": "EACCES", "raw 93.184.216.34": "ESOCKTNOSUPPORT",
+                   "mptcp": "EPROTONOSUPPORT", "vsock": "EAFNOSUPPORT", "packet": "EAFNOSUPPORT", "io_uring": "ENOSYS",
+                   # Nor does a connection to a port without listener meet itself, however often it is tried.
+                   "self_connect": "ECONNREFUSED", "self_connect_v6": "ECONNREFUSED"}
+        done = self.run_agent("others", "sh", "-c", "\n".join(f"{PYTHON} -I {ATTACKS.name} {attack}" for attack in refused), timeout=300)
+        self.assertEqual(dict(zip(refused, done.stdout.splitlines())), {a: f"closed: {why}" for a, why in refused.items()}, done.stderr)
+        self.assertRaises(BlockingIOError, heard.recv, 1)
+        # Outside the same datagram arrives.
+        subprocess.run([PYTHON, "-I", ATTACKS, "udp", host], stdout=subprocess.DEVNULL, check=True, timeout=60)
+        self.assertEqual(heard.recv(3), b"out")
 
     def test_the_environment_leads_to_the_proxy_whatever_it_was_before(self):
         names = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy")
