@@ -87,6 +87,27 @@ TEST_P(CgroupsTest, AnAgentIsInItsLeafAndSeesItAsTheRoot) {
   });
 }
 
+// No agent takes the node with it: a part of the machine's memory at most, and so many processes.
+TEST_P(CgroupsTest, TheBoundsOfEveryAgent) {
+  As(GetParam(), [] {
+    const CgroupLimits bounds = DefaultCgroupLimits();
+    const auto all = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+    EXPECT_LT(limits::kAgentMemoryPercent, 100u);
+    EXPECT_LE(bounds.memory_bytes, all / 100 * limits::kAgentMemoryPercent);
+    EXPECT_GT(bounds.memory_bytes, all / 100 * (limits::kAgentMemoryPercent - 1));
+    EXPECT_EQ(bounds.processes, limits::kMaxAgentProcesses);
+    const auto groups = Ours();
+    const auto leaf = groups->NewLeaf(Id(4), bounds);
+    ASSERT_TRUE(leaf.ok()) << leaf.error().ToString();
+    if (!groups->unified()) return;
+    const std::string folder = "/proc/self/fd/" + std::to_string(leaf->folder());
+    const std::string memory = Read(folder + "/memory.max"), processes = Read(folder + "/pids.max");
+    // Each where this tree has that controller.
+    EXPECT_TRUE(memory.empty() || std::stoull(memory) <= bounds.memory_bytes) << memory;
+    EXPECT_TRUE(processes.empty() || processes == std::to_string(limits::kMaxAgentProcesses) + "\n") << processes;
+  });
+}
+
 TEST_P(CgroupsTest, TheLeafGoesWithItsAgent) {
   As(GetParam(), [] {
     std::string folder;

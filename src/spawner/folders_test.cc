@@ -8,6 +8,7 @@
 
 #include <fstream>
 
+#include "base/limits/agents.h"
 #include "spawner/testing/agent.h"
 
 namespace hexr::spawner {
@@ -147,6 +148,22 @@ TEST(FoldersTest, FilesOfEtcThatNotEverybodyReadsStayOutside) {
       Agent agent(Shell("cat /etc/shells 2>/dev/null"));
       ASSERT_TRUE(agent.started().ok()) << agent.started().error().ToString();
       EXPECT_EQ(agent.Finish().first, mode == 0644 ? "private" : "");
+      umount("/etc/shells");
+    }
+  });
+}
+
+TEST(FoldersTest, FilesOfEtcThatAreTooLargeStayOutside) {
+  As(Who::kRoot, [] {
+    ASSERT_EQ(unshare(CLONE_NEWNS), 0);
+    ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    const TempFolder folder;
+    for (const size_t size : {limits::kMaxEtcFileBytes, limits::kMaxEtcFileBytes + 1}) {
+      Write(folder.path() + "/shells", std::string(size, 'x'), 0644);
+      ASSERT_EQ(mount((folder.path() + "/shells").c_str(), "/etc/shells", nullptr, MS_BIND, nullptr), 0);
+      Agent agent(Shell("cat /etc/shells 2>/dev/null | wc -c"));
+      ASSERT_TRUE(agent.started().ok()) << agent.started().error().ToString();
+      EXPECT_EQ(agent.Finish().first, size == limits::kMaxEtcFileBytes ? std::to_string(size) + "\n" : "0\n");
       umount("/etc/shells");
     }
   });

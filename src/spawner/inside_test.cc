@@ -81,6 +81,35 @@ TEST_P(InsideTest, AnAgentAttachesToNoInstanceButItsOwnSubAgents) {
   });
 }
 
+// INV-SPAWN-16: an agent has its own share of the connections to launch.sock, and not that of the user it runs as.
+TEST_P(InsideTest, AnAgentsConnectionsAreItsOwn) {
+  As(GetParam(), [] {
+    rlimit files{};
+    ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
+    files.rlim_cur = files.rlim_max;  // both ends of some are ours
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
+    Node node(kRoles);
+    const TempFolder folder;
+    Client c(node.path()), beside(node.path());
+    const std::string many = std::to_string(2 * limits::kMaxLaunchSessionsPerAgent);
+    static_assert(2 * limits::kMaxLaunchSessionsPerAgent < limits::kMaxLaunchSessionsPerUser);
+    c.Launch(folder.path(), Asking("def silent():\n"
+                                   "    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
+                                   "    s.connect('/run/hexr/launch.sock')\n"
+                                   "    return s\n"
+                                   "held = [silent() for i in range(" +
+                                   many +
+                                   ")]\n"
+                                   "print(said(held[-1]), flush=True)\nsys.stdin.readline()\n"));
+    ASSERT_TRUE(node.UntilStarted(c));
+    EXPECT_TRUE(UntilText(node, c, "\n"));
+    EXPECT_NE(c.text.find("too many connections"), std::string::npos) << c.text;
+    beside.Launch(folder.path(), {"sleep", "1000"});
+    ASSERT_TRUE(node.UntilStarted(beside));
+    EXPECT_TRUE(beside.started.has_value()) << "its user has lost his share";
+  });
+}
+
 TEST_P(InsideTest, AnAgentGetsNoRoleOfAnotherUser) {
   As(GetParam(), [] {
     Node node(kRoles);

@@ -182,6 +182,22 @@ TEST(LaunchSocketTest, LaunchesUnderWayAreBoundedUntilTheyAreSettled) {
   EXPECT_LT(limits::kMaxLaunchesUnderWayOfOne, limits::kMaxLaunchesUnderWay / 4 * 3) << "one takes all";
 }
 
+TEST(LaunchSocketTest, AConnectionIsGoodForOneLaunch) {
+  Door door;
+  pb::ClientMessage attach;
+  attach.mutable_attach()->set_instance("x");
+  for (const pb::ClientMessage& first : {Door::Launch(), attach}) {
+    for (const pb::ClientMessage& second : {Door::Launch(), attach}) {
+      door.asked.clear();
+      const UniqueFd client = door.Connect();
+      ASSERT_TRUE(SendLaunchMessage(client.get(), first, {}).ok());
+      ASSERT_TRUE(SendLaunchMessage(client.get(), second, {}).ok());
+      EXPECT_EQ(door.Answer(client), "one launch a connection");
+      EXPECT_EQ(door.asked.size(), 1u);
+    }
+  }
+}
+
 TEST(LaunchSocketTest, WhoSaysNothingOrDoesNotHangUpIsHungUpOn) {
   EXPECT_EQ(LaunchTimes().request, limits::kLaunchRequestDeadline);
   EXPECT_EQ(LaunchTimes().linger, limits::kLaunchLinger);

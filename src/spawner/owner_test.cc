@@ -2,6 +2,7 @@
 #include "spawner/owner.h"
 
 #include <arpa/inet.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "base/limits/agents.h"
@@ -105,6 +106,32 @@ TEST_P(OwnerTest, FindsAProcessThatHidesItself) {
     const auto owner = Owner(agent, a.address);
     ASSERT_TRUE(owner.ok()) << owner.error().ToString();
     EXPECT_EQ(*owner, agent.handles().agent_pid);
+  });
+}
+
+TEST_P(OwnerTest, OfAProcessThatHidesItselfSoManyDescriptorsAreTried) {
+  As(GetParam(), [] {
+    if (geteuid() == 0) return;  // nothing is hidden from root
+    rlimit files{};
+    ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
+    ASSERT_GT(files.rlim_max, static_cast<rlim_t>(limits::kMaxDescriptorsTried)) << "this machine allows too few";
+    files.rlim_cur = files.rlim_max;
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
+    for (const int number : {limits::kMaxDescriptorsTried - 1, limits::kMaxDescriptorsTried}) {
+      Agent agent(Connects(
+          "import fcntl\nctypes.CDLL(None).prctl(4,0,0,0,0)\ns=socket.create_connection(('93.184.216.34',443))\n"
+          "n=fcntl.fcntl(s.fileno(),fcntl.F_DUPFD," +
+          std::to_string(number) + ")\ns.close()\nprint(n,flush=True)\nsys.stdin.readline()"));
+      ASSERT_TRUE(agent.started().ok());
+      ASSERT_EQ(agent.Line(), std::to_string(number));
+      const Accepted a = Accept(agent);
+      const auto owner = Owner(agent, a.address);
+      EXPECT_EQ(owner.ok(), number < limits::kMaxDescriptorsTried);
+      if (owner.ok())
+        EXPECT_EQ(*owner, agent.handles().agent_pid);
+      else
+        EXPECT_EQ(owner.error().code(), ErrorCode::kNotFound);
+    }
   });
 }
 

@@ -1,0 +1,84 @@
+// What is refused before anything is made: by a spawner that has all that it may have, without the twenty thousand
+// agents.
+#include "spawner/launch_job.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "base/limits/agents.h"
+#include "base/limits/identity.h"
+#include "runtime/packet.h"
+
+namespace hexr::spawner {
+namespace {
+
+using runtime::UniqueFd;
+
+// Answers what comes before the process is made, and nothing else.
+class FullHost final : public LaunchHost {
+ public:
+  runtime::Loop& loop() override { return loop_; }
+  const Clock& clock() const override { return clock_; }
+  Random& random() override { std::abort(); }
+  ImageDigests& images() override { std::abort(); }
+  OwnerTurns& owners() override { std::abort(); }
+  Links& links() override { std::abort(); }
+  const config::Config& config() const override { std::abort(); }
+  const config::Paths& paths() const override { std::abort(); }
+  const Cgroups& cgroups() const override { std::abort(); }
+  Idmapper* idmapper() override { std::abort(); }
+  Nursery& nursery() override { std::abort(); }
+  Result<HostIds> IdsOf(const IdSegment&) const override { std::abort(); }
+  Instance* FindByPidNamespace(const std::vector<uint64_t>&) override { std::abort(); }
+  Instance* FindInstance(const InstanceId&) override { std::abort(); }
+  Shares Sharing(const std::vector<Given>&) const override { std::abort(); }
+  Launch::Reap Reaper() override { std::abort(); }
+  size_t instances() const override { return instances_; }
+  Instance::OnEnded OnEnded() override { std::abort(); }
+  void Adopt(std::unique_ptr<Instance>) override { std::abort(); }
+
+  // What a launch with so many folders is told. Its agent has no name, which is looked at after all bounds.
+  std::string Asked(size_t instances, size_t folders) {
+    instances_ = instances;
+    auto pair = runtime::MakePacketPair().value();
+    auto session = std::make_shared<LaunchSession>(loop_, std::move(pair.first), Caller(),
+                                                   Party{Party::Kind::kUser, "uid:1"}, refusals_);
+    pb::Launch request;
+    request.add_argv("true");
+    request.set_tenant("default");
+    std::vector<UniqueFd> fds;
+    for (size_t i = 0; i < 3 + folders; ++i) fds.emplace_back(open("/dev/null", O_RDWR | O_CLOEXEC));
+    for (size_t i = 0; i < folders; ++i) request.add_folders()->set_path("/" + std::to_string(i));
+    BeginLaunch(*this, std::move(session), std::move(request), std::move(fds));
+    const auto packet = ReceiveLaunchMessage(pair.second.get());
+    pb::ServerMessage said;
+    EXPECT_TRUE(packet.ok() && said.ParseFromArray(packet->body.data(), static_cast<int>(packet->body.size())));
+    EXPECT_EQ(said.refused().exit_code(), 125u);
+    return said.refused().message();
+  }
+
+ private:
+  runtime::Loop loop_;
+  SystemClock clock_;
+  std::shared_ptr<RefusalLog> refusals_ = std::make_shared<RefusalLog>(clock_);
+  size_t instances_ = 0;
+};
+
+TEST(LaunchJobTest, ANodeRunsSoManyAgents) {
+  FullHost host;
+  EXPECT_TRUE(host.Asked(limits::kMaxInstances - 1, 0).starts_with("agent:"));
+  EXPECT_EQ(host.Asked(limits::kMaxInstances, 0), "this node runs as many agents as it can");
+}
+
+// launch.sock takes no message with more descriptors than these; what comes by another way is counted again.
+TEST(LaunchJobTest, AnAgentIsGivenSoManyFolders) {
+  FullHost host;
+  EXPECT_TRUE(host.Asked(0, limits::kMaxFoldersGiven).starts_with("agent:"));
+  EXPECT_EQ(host.Asked(0, limits::kMaxFoldersGiven + 1), "too many folders for one agent");
+}
+
+}  // namespace
+}  // namespace hexr::spawner
