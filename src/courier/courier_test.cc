@@ -58,6 +58,7 @@ class CourierTest : public ::testing::Test {
     Envelope e;
     if (m.body.has_collect_metrics()) {
       ++scrapes_;
+      if (hold_scrapes_) return held_.push_back(std::move(reply));
       auto* family = e.mutable_metrics()->add_families();
       family->set_name("hexr_test");
       family->set_help("Test.");
@@ -123,6 +124,8 @@ class CourierTest : public ::testing::Test {
   Status address_verdict_ = Ok();
   std::vector<bool> named_;
   int ready_ = 0, scrapes_ = 0;
+  bool hold_scrapes_ = false;
+  std::vector<Channel::Reply> held_;
   std::unique_ptr<Courier> courier_;
   std::unique_ptr<Channel> keeper_;
 };
@@ -281,6 +284,28 @@ TEST_F(CourierTest, MetricsAreGatheredOnceForManyScrapes) {
   EXPECT_TRUE(Fetch(Url("metrics", "/metrics")).ok());
   EXPECT_EQ(scrapes_, 2);
   EXPECT_EQ(Fetch(Url("metrics", "/"))->body.fetched().status(), 404);
+}
+
+// Whoever scrapes while the keeper is asked waits for the same answer: it is asked once.
+TEST_F(CourierTest, ScrapesThatComeMeanwhileAreOneQuestion) {
+  hold_scrapes_ = true;
+  size_t answered = 0;
+  for (int i = 0; i < 3; ++i) {
+    keeper_->Call(Question(Url("metrics", "/metrics")), {}, seconds(20), [&](const Result<Message>& r) {
+      ASSERT_TRUE(r.ok());
+      EXPECT_EQ(r->body.fetched().status(), 200u);
+      ++answered;
+    });
+  }
+  RunUntil([&] { return !held_.empty(); });
+  for (int i = 0; i < 20; ++i) loop_.RunFor(milliseconds(10));
+  EXPECT_EQ(scrapes_, 1);
+  EXPECT_EQ(answered, 0u);
+  hold_scrapes_ = false;
+  Envelope e;
+  e.mutable_metrics();
+  for (Channel::Reply& reply : held_) reply.Send(e);
+  RunUntil([&] { return answered == 3; });
 }
 
 TEST_F(CourierTest, ACertificateWithAnotherKeyIsRefusedAndTheOldOneStays) {

@@ -512,6 +512,7 @@ TEST_P(LaunchTest, WhoGivesALaunchUpWaitsForNothing) {
       return true;
     });
     ASSERT_TRUE(launch.ok()) << launch.error().ToString();
+    ASSERT_EQ(kill((*launch)->handles().init_pid, SIGSTOP), 0);  // it does not end by itself
     launch->reset();
     ASSERT_TRUE(given.init_pidfd);
     pollfd p{given.init_pidfd.get(), POLLIN, 0};
