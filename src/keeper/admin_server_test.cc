@@ -14,6 +14,7 @@
 #include <fstream>
 
 #include "base/limits/messages.h"
+#include "identity/testing/puppet.h"
 #include "net/unix_peer.h"
 
 namespace hexr::keeper {
@@ -195,6 +196,65 @@ TEST(AdminServerNumbers, ALaterProcessWithTheNumberOfWhoConnectedIsNotTakenForHi
   ASSERT_TRUE(WIFEXITED(status));
   if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "a PID namespace of one's own is needed: run this test as root";
   EXPECT_EQ(WEXITSTATUS(status), 0) << "3: another process was looked at in his place; 5: nobody was";
+}
+
+// What we cannot name we cannot look at: an agent's process, seen from a node in a container, say.
+TEST(AdminServerNumbers, ACallerWhomOurPidNamespaceDoesNotSeeIsRefused) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  socklen_t length = sizeof address;
+  UniqueFd listener(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  ASSERT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address.sun_family), 0);
+  ASSERT_EQ(getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length), 0);
+  ASSERT_EQ(listen(listener.get(), 8), 0);
+  const identity::testing::Puppet node([&](int go, int ready) {
+    const bool apart = ::unshare((::geteuid() == 0 ? 0 : CLONE_NEWUSER) | CLONE_NEWPID) == 0;
+    const pid_t init = apart ? ::fork() : -1;
+    if (init != 0) {
+      if (::write(ready, apart ? "y" : "n", 1) == 1 && apart) ::waitpid(init, nullptr, 0);
+      return;
+    }
+    runtime::Loop loop;
+    AdminServer server(loop, std::move(listener), [](int, pid_t) { return false; });
+    server.Serve("echo", [](std::shared_ptr<AdminCall> c) { c->Answer(wire::Json()); });
+    for (pollfd end{go, POLLIN, 0}; ::poll(&end, 1, 0) == 0;) loop.RunFor(std::chrono::milliseconds(5));
+    ::_exit(0);
+  });
+  char apart = 0;
+  ASSERT_EQ(::read(node.ready(), &apart, 1), 1);
+  if (apart != 'y') GTEST_SKIP() << "a PID namespace of one's own is needed: run this test as root";
+  const UniqueFd connected(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(connect(connected.get(), reinterpret_cast<sockaddr*>(&address), length), 0);
+  Envelope e;
+  e.set_call(1);
+  e.mutable_admin_call()->set_method("echo");
+  ASSERT_TRUE(runtime::SendBlocking(connected.get(), e, {}, std::chrono::seconds(5)).ok());
+  const auto answer = runtime::ReceiveBlocking(connected.get(), std::chrono::seconds(20));
+  ASSERT_TRUE(answer.ok()) << answer.error().ToString();
+  EXPECT_EQ(answer->body.failure().code(), static_cast<int>(ErrorCode::kPermissionDenied));
+}
+
+TEST_F(AdminServerTest, AnotherUserIsRefusedThoughHeCanConnect) {
+  if (::geteuid() != 0) GTEST_SKIP() << "nobody else can be had: run this test as root";
+  Start(false);
+  Envelope e;
+  e.set_call(1);
+  e.mutable_admin_call()->set_method("echo");
+  const identity::testing::Puppet other([&](int, int ready) {
+    if (::setresgid(12345, 12345, 12345) != 0 || ::setresuid(12345, 12345, 12345) != 0) return;
+    const UniqueFd fd = Connect();
+    int code = -1;
+    if (runtime::SendBlocking(fd.get(), e, {}, std::chrono::seconds(5)).ok()) {
+      const auto m = runtime::ReceiveBlocking(fd.get(), std::chrono::seconds(20));
+      if (m.ok()) code = m->body.has_failure() ? m->body.failure().code() : 0;
+    }
+    (void)!::write(ready, &code, sizeof code);
+  });
+  pollfd answer{other.ready(), POLLIN, 0};
+  while (::poll(&answer, 1, 0) == 0) loop_.RunFor(std::chrono::milliseconds(5));
+  int code = -1;
+  ASSERT_EQ(::read(other.ready(), &code, sizeof code), static_cast<ssize_t>(sizeof code));
+  EXPECT_EQ(code, static_cast<int>(ErrorCode::kPermissionDenied));
 }
 
 TEST_F(AdminServerTest, ConnectionsAreBounded) {

@@ -172,6 +172,32 @@ TEST_F(DoorsTest, ACertificateIsRevokedWhenItsHolderEndsWhicheverKeeperIssuedIt)
   for (const identity::OutCertificate& c : left) EXPECT_EQ(c.revoked, c.instance == gone);
 }
 
+// Whoever waits for the node (systemd, `hexr up`) is told when every tenant's agents can be started.
+TEST_F(DoorsTest, ANodeIsReadyWithTheLastOfItsGateways) {
+  Start();
+  ASSERT_TRUE(Operate("tenant.create", {{"tenant", "acme"}}).ok());
+  Stop();
+  std::vector<testing::Channel::Reply> gateways;
+  bool ready = false;
+  on_supervisor_ = [&](const testing::Envelope& e, testing::Channel::Reply r) {
+    ready = ready || e.has_ready();
+    if (e.has_start_tenant()) return gateways.push_back(std::move(r));
+    r.Ack();
+  };
+  Start();
+  while (gateways.size() < 2) loop_.RunFor(std::chrono::milliseconds(5));
+  loop_.RunFor(std::chrono::milliseconds(20));
+  EXPECT_FALSE(ready);
+  gateways[0].Ack();
+  loop_.RunFor(std::chrono::milliseconds(50));
+  EXPECT_FALSE(ready);
+  gateways[1].Ack();
+  while (!ready) loop_.RunFor(std::chrono::milliseconds(5));
+  gateways.clear();
+  Stop();
+  on_supervisor_ = nullptr;
+}
+
 // Connections of processes that nothing is known of are few. One that asks and has an identity is none of them any
 // more, and agents have room whatever the others hold.
 TEST_F(DoorsTest, QuietConnectionsLeaveRoomForWhoHasAnIdentity) {
@@ -275,9 +301,10 @@ class WaitingLaunchTest : public DoorsTest {
                                                             {"exp", now + 300},
                                                             {"iat", now}}));
   }
-  void Launch(uint64_t number) {
+  void Launch(uint64_t number, uint32_t user = 0) {
     agents_.push_back(std::make_unique<testing::Puppet>());
     testing::Envelope e = Registration(InstanceId::Make(number, "0123456789"), agents_.back()->pid());
+    e.mutable_register_instance()->set_caller_uid(user);
     std::vector<testing::UniqueFd> fds;
     fds.push_back(std::move(*runtime::OpenPidfd(agents_.back()->pid())));
     spawner_->Call(std::move(e), std::move(fds), std::chrono::seconds(10), [this](const Result<testing::Message>& r) {
@@ -314,6 +341,20 @@ TEST_F(WaitingLaunchTest, LaunchesThatWaitForAnIssuerAreCountedWhenItAnswers) {
   IssuerAnswers();
   EXPECT_EQ(std::ranges::count(answers_, ErrorCode{0}), 1) << "the quota is one";
   EXPECT_EQ(std::ranges::count(answers_, ErrorCode::kResourceExhausted), 3);
+}
+
+TEST_F(WaitingLaunchTest, LaunchesOfOneUserLeaveRoomForAnothers) {
+  Begin();
+  uint64_t n = 0;
+  while (n < limits::kMaxWaitingUserTokensPerUser) Launch(++n, 1000);
+  loop_.RunFor(std::chrono::milliseconds(50));
+  ASSERT_TRUE(answers_.empty());
+  Launch(++n, 1000);
+  Launch(++n, 1001);
+  while (answers_.empty()) loop_.RunFor(std::chrono::milliseconds(5));
+  IssuerAnswers();
+  EXPECT_EQ(answers_.front(), ErrorCode::kResourceExhausted);
+  EXPECT_EQ(std::ranges::count(answers_, ErrorCode{0}), static_cast<std::ptrdiff_t>(n - 1));
 }
 
 TEST_F(WaitingLaunchTest, AFreezeMeanwhileRefusesThem) {

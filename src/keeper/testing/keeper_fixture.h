@@ -12,6 +12,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -99,7 +100,12 @@ class KeeperTest : public ::testing::Test {
     ASSERT_TRUE(config.ok()) << config.error().ToString();
     auto [ours, theirs] = runtime::MakePacketPair().value();
     supervisor_ = std::make_unique<Channel>(
-        loop_, std::move(theirs), "keeper", [](Message, Channel::Reply r) { r.Ack(); }, [](const Error&) {});
+        loop_, std::move(theirs), "keeper",
+        [this](Message m, Channel::Reply r) {
+          if (on_supervisor_) return on_supervisor_(m.body, std::move(r));
+          r.Ack();
+        },
+        [](const Error&) {});
     to_supervisor_ = std::make_unique<Channel>(
         loop_, std::move(ours), "supervisor", [](Message, Channel::Reply r) { r.Ack(); }, [](const Error&) {});
     const std::string life = std::to_string(++lives_);
@@ -219,6 +225,7 @@ class KeeperTest : public ::testing::Test {
   std::string folder_, sync_ = "written", extra_;
   std::string tenant_ = "default", exe_ = "/usr/bin/python3", token_;  // of whom Register registers
   bool again_ = false;
+  std::function<void(const Envelope&, Channel::Reply)> on_supervisor_;  // what the keeper says to it
   int lives_ = 0;
   SteppedClock clock_;
   SystemRandom random_;
