@@ -15,8 +15,6 @@ UNTESTED: set[str] = {
     "kMaxGuardChainBytes", "kMaxGuardDatabaseBytes", "kMaxGuardHoldBytes", "kMaxGuardNames", "kMaxGuardPemBytes",
     "kMaxGuardPlaceholderBytes", "kMaxGuardPlaceholders", "kMaxGuardRunBytes", "kMaxGuardShingles",
     "kMaxGuardSliceBytes", "kMaxGuardTokenBytes", "kMaxGuardViewDepth",
-    # messages
-    "kNodeCallDeadline",
     # rego
     "kMaxBundleBytes", "kMaxPolicyFileBytes", "kMaxPolicyFiles", "kMaxRegoParseDepth", "kMaxRegoParseStepsPerToken",
     "kMaxRegoTypeChoices", "kMaxRegoTypeDepth", "kMaxRegoYamlNodes",

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "base/limits/messages.h"
 #include "gateway/testing/gateway_fixture.h"
 
 namespace hexr::gateway {
@@ -153,11 +154,13 @@ TEST_F(GatewayTest, WithoutAJournalNothingIsAllowed) {
   EXPECT_EQ(sinks, 1);
 }
 
-// While the keeper has not answered, however many records want another journal, it is asked once.
+// While the keeper has not answered, however many records want another journal, it is asked once; and again when its
+// answer is not to be expected any more.
 TEST_F(GatewayTest, AsksForAJournalOnce) {
   Start();
   ASSERT_TRUE(BringUp(id, {{"capture", 5432}}, net).ok());
   journal_silent = true;
+  const MonoTime before = clock.Mono();
   fail_journal = true;
   for (int i = 0; i < 5; ++i) {
     const UniqueFd agent = net.Connect("93.184.216.34:5432");
@@ -165,6 +168,8 @@ TEST_F(GatewayTest, AsksForAJournalOnce) {
   }
   Until([&] { return journals > 1; });
   EXPECT_EQ(journals, 2);
+  Until([&] { return journals > 2; });
+  EXPECT_GE(clock.Mono() - before, limits::kNodeCallDeadline);
 }
 
 }  // namespace
