@@ -96,6 +96,20 @@ class Cli(unittest.TestCase):
         done = self.node.hexr("--output", "json", "config", "show", "--output", "text", check=False)
         self.assertEqual((done.returncode, done.stdout), (2, ""))
 
+    def test_a_flag_of_one_value_is_given_once(self):
+        for words in (["ledger", "tail", "--tenant", "a", "--tenant", "b"], ["vault", "get", "x", "--tenant", "a", "--tenant=b"],
+                      ["entry", "create", "service/x", "--selector", "unix:uid:1", "--ttl", "5m", "--ttl", "6m"],
+                      ["run", "--agent", "a", "--agent", "b", "--", "true"]):
+            done = self.node.hexr(*words, check=False)
+            self.assertEqual((words, done.returncode, done.stdout), (words, 2, ""))
+            self.assertIn(next(w for w in words[1:] if words.count(w) == 2 or w == "--tenant"), done.stderr)
+
+    def test_no_secret_is_taken_from_the_command_line(self):
+        for words in (["vault", "put", "db/prod", "hunter2"], ["vault", "put", "db/prod", "--value", "hunter2"],
+                      ["backup", "node.backup", "--passphrase", "hunter2hunter2"], ["up", "--passphrase", "hunter2hunter2"]):
+            done = self.node.hexr(*words, check=False, input="")
+            self.assertEqual((words, done.returncode, done.stdout), (words, 2, ""))
+
     def test_config_is_read_where_it_means_something_and_never_silently_ignored(self):
         other = self.node.home / "other.yaml"
         other.write_text("trust_domain: other.test\n")
