@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/limits/courier.h"
+#include "base/limits/messages.h"
 #include "base/random.h"
 #include "courier/endpoint.h"
 #include "courier/fetches.h"
@@ -306,6 +307,18 @@ TEST_F(CourierTest, ScrapesThatComeMeanwhileAreOneQuestion) {
   e.mutable_metrics();
   for (Channel::Reply& reply : held_) reply.Send(e);
   RunUntil([&] { return answered == 3; });
+}
+
+// A keeper that is there and says nothing: nobody waits for it longer than a question may take.
+TEST_F(CourierTest, AKeeperThatDoesNotAnswerIsNotWaitedForForEver) {
+  hold_scrapes_ = true;
+  const SystemClock clock;
+  const MonoTime asked = clock.Mono();
+  const auto answer = Fetch(Url("metrics", "/metrics"));
+  ASSERT_TRUE(answer.ok()) << answer.error().message();
+  EXPECT_EQ(answer->body.fetched().status(), 503u);
+  EXPECT_EQ(answer->body.fetched().body(), "the node does not answer\n");
+  EXPECT_GE(clock.Mono() - asked, limits::kNodeCallDeadline);
 }
 
 TEST_F(CourierTest, ACertificateWithAnotherKeyIsRefusedAndTheOldOneStays) {

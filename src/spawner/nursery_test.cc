@@ -202,6 +202,31 @@ TEST(NurseryMounts, AMountThatCameAfterIsSeenByTheNextAgent) {
   });
 }
 
+// Nor does it get a file of /etc as it was when its process was made.
+TEST(NurseryMounts, AFileThatChangedSinceIsSeenByTheNextAgent) {
+  As(Who::kRoot, [] {
+    ASSERT_EQ(unshare(CLONE_NEWNS), 0);
+    ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    const TempFolder folder;
+    const std::string shells = folder.path() + "/shells";
+    std::ofstream(shells) << "before";
+    ASSERT_EQ(mount(shells.c_str(), "/etc/shells", nullptr, MS_BIND, nullptr), 0);
+    Node node;
+    const auto look = [&] {
+      Client c(node.path());
+      c.Launch(folder.path(), {"cat", "/etc/shells"});
+      EXPECT_TRUE(node.UntilEnded(c));
+      EXPECT_FALSE(c.refused.has_value()) << c.refused->message();
+      c.Poll();
+      return c.text;
+    };
+    EXPECT_EQ(look(), "before");
+    ASSERT_TRUE(Stocked(node));
+    std::ofstream(shells) << "since";
+    EXPECT_EQ(look(), "since");
+  });
+}
+
 TEST_P(NurseryTest, GoesWithASpawnerThatDies) {
   As(GetParam(), [] {
     int report[2];
