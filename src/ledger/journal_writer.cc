@@ -15,9 +15,6 @@ namespace hexr::ledger {
 
 namespace {
 
-// How long written frames may wait for company before they are synced; with the sync itself it stays under 50 ms.
-constexpr std::chrono::milliseconds kSyncDelay{20};
-
 void AppendTexts(const std::vector<SaltedText>& texts, Bytes& out) {
   size_t kept = 0;
   for (const SaltedText& text : texts) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -42,6 +43,9 @@ class JournalWriter {
   using Done = UniqueFunction<void(Status)>;
   using SpaceProbe = std::function<Result<DiskSpace>(int fd)>;  // called on any thread
   using SyncFile = std::function<int(int fd)>;                  // as fdatasync(2)
+
+  // How long what is written may wait for company before it is synced (kWritten); the rest of the 50 ms is the disk's.
+  static constexpr std::chrono::milliseconds kSyncDelay{20};
 
   // `fd` and `ticket` as CreateJournal made them, not used before. Where `space` is given (DiskSpaceOf), records are
   // refused while the disk has no more than limits::kDiskKeptBack free: the keeper's own come in after that.
