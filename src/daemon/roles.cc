@@ -1,10 +1,9 @@
 #include "daemon/roles.h"
 
-#include <linux/capability.h>
-
 #include "base/log.h"
 #include "base/random.h"
 #include "courier/courier.h"
+#include "daemon/confinements.h"
 #include "gateway/egress/address.h"
 #include "gateway/gateway.h"
 #include "gateway/journal_sink.h"
@@ -33,23 +32,12 @@ class KeeperRole final : public Role {
   static Result<std::unique_ptr<Role>> Make(runtime::Loop& loop, StartInfo info, runtime::Channel& supervisor) {
     if (info.fds.size() != 2) return Internal("keeper: two listeners are expected");
     auto role = std::make_unique<KeeperRole>();
-    // What looks at other processes' images holds no key, and what holds the keys does not look.
-    ASSIGN_OR_RETURN(role->images_, identity::ImageLookup::Start([] {
-                       return ConfineRole({.syscalls = runtime::SyscallProfile::kLocal,
-                                           .keep_capabilities = {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH}});
-                     }));
+    ASSIGN_OR_RETURN(role->images_, identity::ImageLookup::Start([] { return ConfineRole(ImagesConfinement()); }));
     role->images_watch_ = loop.Watch(role->images_->pidfd(), [&loop] {
       Log(LogLevel::kError, "keeper.no_image_lookup", {});
       loop.Stop();  // the next keeper has one again
     });
-    // Reads accounts and executables anywhere; writes its own state alone; no network at all. Ends processes itself: a
-    // kill has to work while there is no spawner.
-    RETURN_IF_ERROR(ConfineRole({.syscalls = runtime::SyscallProfile::kLocal,
-                                 .keep_capabilities = {CAP_DAC_READ_SEARCH, CAP_KILL},
-                                 .limit_files = true,
-                                 .signal_others = true,
-                                 .readable = {"/"},
-                                 .writable = {info.start.state_dir(), "/dev/tpmrm0"}}));
+    RETURN_IF_ERROR(ConfineRole(KeeperConfinement(info.start.state_dir())));
     keeper::KeeperOptions options{.config = std::move(info.config),
                                   .config_yaml = info.start.config_yaml(),
                                   .state_dir = info.start.state_dir(),
@@ -81,12 +69,7 @@ class SpawnerRole final : public Role {
  public:
   static Result<std::unique_ptr<Role>> Make(runtime::Loop& loop, StartInfo info, runtime::Channel& supervisor) {
     if (info.fds.size() != 1) return Internal("spawner: one listener is expected");
-    // Everything that making namespaces, mounts and other users' processes takes; the kernel's own interfaces are gone.
-    RETURN_IF_ERROR(
-        ConfineRole({.syscalls = runtime::SyscallProfile::kParent,
-                     .keep_capabilities = {CAP_SYS_ADMIN, CAP_SYS_PTRACE, CAP_SETUID, CAP_SETGID, CAP_SETPCAP, CAP_KILL,
-                                           CAP_CHOWN, CAP_FOWNER, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_NET_ADMIN,
-                                           CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT, CAP_MKNOD, CAP_SYS_RESOURCE}}));
+    RETURN_IF_ERROR(ConfineRole(SpawnerConfinement()));
     auto role = std::make_unique<SpawnerRole>();
     spawner::SpawnerOptions options{.config = std::move(info.config),
                                     .paths = {info.start.config_path(), info.start.state_dir(), info.start.run_dir()},
@@ -114,14 +97,8 @@ class SpawnerRole final : public Role {
 class GatewayRole final : public Role {
  public:
   static Result<std::unique_ptr<Role>> Make(runtime::Loop& loop, StartInfo info, runtime::Channel& supervisor) {
-    // The process that reads what agents send: no capability, no user of the host's, no file but what names resolve
-    // with.
-    runtime::Confinement confinement{
-        .syscalls = runtime::SyscallProfile::kServer,
-        .limit_files = true,
-        .readable = {"/etc", "/usr", "/lib", "/lib64", "/run/systemd/resolve", "/run/resolvconf"}};
-    if (info.start.privileged()) confinement.become = info.start.uid_base() + 1;
-    RETURN_IF_ERROR(ConfineRole(confinement));
+    const auto own_user = info.start.privileged() ? std::optional<uid_t>(info.start.uid_base() + 1) : std::nullopt;
+    RETURN_IF_ERROR(ConfineRole(GatewayConfinement(own_user)));
     ASSIGN_OR_RETURN(IdSegment tenant, IdSegment::Parse(info.start.tenant()));
     auto role = std::make_unique<GatewayRole>(loop);
     const auto sync = info.config.ledger.sync == config::SyncMode::kDurable ? ledger::SyncPolicy::kDurable
@@ -172,17 +149,8 @@ class CourierRole final : public Role {
   static Result<std::unique_ptr<Role>> Make(runtime::Loop& loop, StartInfo info, runtime::Channel& supervisor) {
     const std::vector<config::Listener> listeners = config::Listeners(info.config);
     if (info.fds.size() != listeners.size()) return Internal("courier: one socket for each listener is expected");
-    // The process that talks to the network: a user of its own, no capability, no file but what names and the web's
-    // certificates need.
-    runtime::Confinement confinement{
-        .syscalls = runtime::SyscallProfile::kServer,
-        .limit_files = true,
-        .readable = {"/etc/ssl", "/etc/ca-certificates", "/etc/resolv.conf", "/etc/hosts", "/etc/host.conf",
-                     "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/services", "/etc/ld.so.cache", "/usr/lib",
-                     "/usr/lib64", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/lib", "/lib64",
-                     "/run/systemd/resolve", "/run/resolvconf"}};
-    if (info.start.privileged()) confinement.become = kCourierUid;
-    RETURN_IF_ERROR(ConfineRole(confinement));
+    const auto own_user = info.start.privileged() ? std::optional<uid_t>(kCourierUid) : std::nullopt;
+    RETURN_IF_ERROR(ConfineRole(CourierConfinement(own_user)));
     std::vector<courier::Listening> listening;
     for (size_t i = 0; i < listeners.size(); ++i) listening.push_back({listeners[i].name, std::move(info.fds[i])});
     auto role = std::make_unique<CourierRole>();

@@ -12,43 +12,20 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <thread>
+
+#include "runtime/testing/in_child.h"
 
 namespace hexr::runtime {
 namespace {
 
-// Confinement cannot be undone, so each attempt runs in a child; it returns "" when all is as it should be.
-std::string InChild(const std::function<std::string()>& attempt) {
-  int p[2];
-  if (pipe(p) != 0) return "pipe";
-  const pid_t pid = fork();
-  if (pid == 0) {
-    const std::string said = attempt();
-    (void)!write(p[1], said.data(), said.size());
-    _exit(0);
-  }
-  close(p[1]);
-  std::string out;
-  char buffer[256];
-  for (ssize_t n = 0; (n = read(p[0], buffer, sizeof buffer)) > 0;) out.append(buffer, static_cast<size_t>(n));
-  close(p[0]);
-  int status = 0;
-  waitpid(pid, &status, 0);
-  return WIFEXITED(status) ? out : out + " died of signal " + std::to_string(WTERMSIG(status));
-}
-
-#define EXPECT_REFUSED(call, e) \
-  if ((call) >= 0 || errno != (e)) return std::string(#call " was not refused with " #e)
-#define EXPECT_DONE(call) \
-  if ((call) < 0) return std::string(#call " failed: ") + strerror(errno)
+using testing::InChild;
 
 TEST(Confine, SignalsStayInsideUnlessTheRoleEndsProcesses) {
   for (const bool others : {false, true}) {
