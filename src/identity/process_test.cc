@@ -1,6 +1,7 @@
 #include "identity/process.h"
 
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <grp.h>
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -11,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <filesystem>
 #include <fstream>
 
@@ -57,6 +59,50 @@ TEST_P(EachTier, ReadsTheFactsOfAProcess) {
   const auto key = reader_.Identify(EvidenceOf(child.pid(), GetParam() != ProcessTier::kProcfs));
   ASSERT_TRUE(key.ok());
   EXPECT_TRUE(SameProcess(*key, facts->key));
+}
+
+// The version 2 control group of this process: its path, and its folder where the hierarchy is mounted.
+struct OwnCgroup {
+  std::string path, folder;
+};
+OwnCgroup CgroupHere() {
+  OwnCgroup own;
+  std::ifstream file("/proc/self/cgroup");
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("0::")) own.path = line.substr(3);
+  }
+  for (const char* root : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
+    if (std::filesystem::exists(root + own.path + "/cgroup.procs")) own.folder = root + own.path;
+  }
+  return own;
+}
+
+// Facts that `unix:supplementary_gid` and `cgroup` are matched against, of a process that is in groups of its own.
+TEST_P(EachTier, ReadsTheGroupsOfAProcess) {
+  const OwnCgroup own = CgroupHere();
+  const std::string name = "/hexr-process-test-" + std::to_string(::getpid());
+  const bool root = ::geteuid() == 0;
+  const bool moved = root && !own.folder.empty() && ::mkdir((own.folder + name).c_str(), 0755) == 0;
+  {
+    Puppet child([&](int go, int ready) {
+      const std::array<gid_t, 3> groups = {4242, 4243, 100'000'000};
+      if (root && ::setgroups(groups.size(), groups.data()) != 0) ::_exit(1);
+      if (moved && !(std::ofstream(own.folder + name + "/cgroup.procs") << "0" << std::flush)) ::_exit(1);
+      Puppet::Idle(go, ready);
+    });
+    ASSERT_TRUE(child.AwaitReady());
+    const auto facts = reader_.Read(EvidenceOf(child.pid(), GetParam() != ProcessTier::kProcfs));
+    ASSERT_TRUE(facts.ok()) << facts.error().ToString();
+    std::vector<gid_t> groups = {4242, 4243, 100'000'000};
+    if (!root) {
+      groups.resize(static_cast<size_t>(::getgroups(0, nullptr)));
+      ASSERT_EQ(::getgroups(static_cast<int>(groups.size()), groups.data()), static_cast<int>(groups.size()));
+    }
+    EXPECT_THAT(facts->groups, ::testing::UnorderedElementsAreArray(groups));
+    EXPECT_EQ(facts->cgroup, moved ? (own.path == "/" ? name : own.path + name) : own.path);
+    EXPECT_EQ(reader_.BoundsOf(facts->key)->cgroup, facts->cgroup);
+  }
+  EXPECT_TRUE(!moved || ::rmdir((own.folder + name).c_str()) == 0);
 }
 
 TEST_P(EachTier, AZombieIsNobody) {

@@ -1,6 +1,7 @@
 """Who is trusted, changed while the node runs: registration entries and the authority's keys."""
 import json
 import os
+import pathlib
 import subprocess
 import unittest
 
@@ -77,6 +78,36 @@ class Entries(unittest.TestCase):
             watch.stderr.close()
             self.assertEqual(node.hexr("svid", "fetch", check=False).returncode, 1)
             self.assertEqual(node.hexr("entry", "delete", "service/db", check=False).returncode, 1)
+
+    @unittest.skipUnless(os.geteuid() == 0, "joining a group and making a control group takes root")
+    def test_groups_and_control_group_are_those_of_the_process_that_asks(self):
+        own = next(line[3:].rstrip("/") for line in pathlib.Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::"))
+        tree = next((t for t in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified") if os.path.exists(f"{t}{own}/cgroup.procs")), None)
+        self.assertIsNotNone(tree, "version 2 control groups are not mounted here")
+        place = f"{own}/hexr-test-{os.getpid()}"
+        folder = pathlib.Path(tree + place)
+        folder.mkdir()
+        self.addCleanup(folder.rmdir)
+        entries = f"""
+entries:
+  - {{id: service/group, selectors: ["unix:supplementary_gid:4242"]}}
+  - {{id: service/cell, selectors: ["cgroup:{place}"]}}
+  - {{id: service/both, selectors: ["unix:supplementary_gid:4242", "cgroup:{place}", "{UID}"]}}
+"""
+        with Node(extra=entries) as node:
+            def fetched(groups, moves):
+                enter = 'echo $$ > "$0/cgroup.procs"; ' if moves else ""
+                done = subprocess.run(["/bin/sh", "-c", enter + 'exec "$@"', folder, BIN / "hexr", "svid", "fetch", "--output", "json"],
+                                      env=node.env, text=True, capture_output=True, timeout=60, check=False, extra_groups=groups)
+                if done.returncode != 0:
+                    self.assertEqual(done.returncode, 1, done.stderr)
+                    return []
+                return sorted(s["spiffe_id"].rsplit("/", 1)[1] for s in json.loads(done.stdout)["svids"])
+            self.assertEqual(fetched([], False), [])
+            self.assertEqual(fetched([4241, 4243], False), [])
+            self.assertEqual(fetched([4241, 4242], False), ["group"])
+            self.assertEqual(fetched([], True), ["cell"])
+            self.assertEqual(fetched([4242], True), ["both", "cell", "group"])
 
     def test_entries_outlive_a_restart_and_are_on_record(self):
         with Node() as node:
