@@ -403,6 +403,7 @@ TEST_F(WorkloadApi, JwtSvidsNameTheUserAndKeepTheSubject) {
   ASSERT_TRUE(jwt.ok());
   EXPECT_EQ(jwt->claims().FindString("sub"), kWriterId);
   EXPECT_EQ(jwt->claims().Find("on_behalf_of")->FindString("sub"), "alice");
+  EXPECT_EQ(jwt->claims().Find("act"), nullptr) << "RFC 8693: a token that was exchanged has it, and none was";
   EXPECT_TRUE(jwt->claims().FindString("jti").has_value());
 
   EXPECT_EQ(c.Call(kJwt, JwtFor({})).code(), ErrorCode::kInvalidArgument);

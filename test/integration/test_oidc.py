@@ -54,6 +54,7 @@ class OnBehalfOf(unittest.TestCase):
         claims = payload(svid)
         self.assertEqual(claims["sub"], "spiffe://example.test/agent/default/crew/main")
         self.assertEqual(claims["on_behalf_of"], {"sub": "alice-4711", "issuer": self.issuer.url})
+        self.assertNotIn("act", claims)  # RFC 8693: of a token that was exchanged, and none was
         registered = wait_for(lambda: [r for r in self.records() if "on_behalf_of" in r["body"]])
         self.assertEqual(registered[-1]["body"]["event"], "registered")
         self.assertEqual(sorted(registered[-1]["body"]["on_behalf_of"]["sub"]), ["bytes", "sha256"])
