@@ -223,6 +223,32 @@ print(s.getpeername()[0], data.split(b"\\r\\n")[0].decode(), "a page" if b"a pag
             self.assertIn("HTTP/1.1 200", found)
             self.assertIn("a page", found)
 
+    ASK_OVER_IPV6 = """
+import socket, struct, sys
+question = struct.pack("!6H", 0x1234, 0x0100, 1, 0, 0, 0) + b"\\5files\\4test\\0" + struct.pack("!2H", 28, 1)  # AAAA
+for resolver in sys.argv[1:]:
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
+        s.settimeout(20)
+        s.connect((resolver, 53))
+        s.send(question)
+        udp = s.recv(4096)
+    with socket.create_connection((resolver, 53), timeout=20) as s:
+        s.sendall(struct.pack("!H", len(question)) + question)
+        stream = s.makefile("rb")
+        tcp = stream.read(int.from_bytes(stream.read(2), "big"))
+    for answer in (udp, tcp):
+        head = struct.unpack("!4H", answer[:8])
+        print(hex(head[0]), "code", head[1] & 15, "answers", head[3], socket.inet_ntop(socket.AF_INET6, answer[-16:]))
+"""
+
+    def test_names_are_answered_over_ipv6_by_datagram_and_stream(self):
+        resolvers = ("::1", "fd00:6865:7872::2", "2606:4700:4700::1111")
+        done = self.agent("/usr/bin/python3", "-c", self.ASK_OVER_IPV6, *resolvers)
+        answers = done.stdout.splitlines()
+        self.assertEqual(len(answers), 2 * len(resolvers), done.stderr)
+        self.assertRegex(answers[0], r"^0x1234 code 0 answers 1 fd00:6865:7872:")
+        self.assertEqual(set(answers), {answers[0]})  # one address stands for the name, whoever is asked and however
+
     def test_addresses_that_no_name_stands_for_are_refused_over_both_families(self):
         for family, address in (("4", "93.184.216.34"), ("6", "2606:2800:220:1::1")):
             self.assertIn("HTTP/1.1 403", self.fetch(family, "files.test", address), (family, address))
