@@ -4,7 +4,9 @@
 
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include <fstream>
 
@@ -134,6 +136,84 @@ TEST(FoldersTest, AGroupIsHandedOnByItsMembersOnly) {
     ASSERT_EQ(stat((folder.path() + "/made").c_str(), &st), 0);
     EXPECT_EQ(st.st_gid, kCaller);
     EXPECT_EQ(outcome({kCaller, kGroup}), "of the group");
+  });
+}
+
+// ramfs has no idmapped mounts: what a folder on it may be given as, for a node of root's.
+TEST(FoldersTest, AFileSystemWithoutOwnerMappingIsReadOnlyAndWeaker) {
+  As(Who::kRoot, [] {
+    ASSERT_EQ(unshare(CLONE_NEWNS), 0);
+    ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    constexpr uid_t kCaller = 4321;
+    const TempFolder folder;
+    ASSERT_EQ(mount("ramfs", folder.path().c_str(), "ramfs", 0, "mode=755"), 0);
+    Write(folder.path() + "/file", "shown");
+    const auto asking = [&](uid_t owner, bool writable) {
+      EXPECT_EQ(chown(folder.path().c_str(), owner, owner), 0);
+      AgentOptions o = Shell("cat file; (echo x > made) 2>/dev/null && echo written");
+      o.working_folder = folder.path();
+      o.given = {{folder.path(), writable}};
+      o.caller_uid = owner;
+      o.caller_gids = {owner};
+      return o;
+    };
+    const Agent refused(asking(kCaller, true));
+    ASSERT_EQ(CodeOf(refused.started()), ErrorCode::kFailedPrecondition);
+    const std::string why = refused.started().error().message();
+    EXPECT_NE(why.find("has no owner mapping. Hand a copy to uid " + std::to_string(kTenantUid)), std::string::npos);
+    EXPECT_NE(why.find("--ro"), std::string::npos);
+
+    Agent reads(asking(kCaller, false));
+    ASSERT_TRUE(reads.started().ok()) << reads.started().error().ToString();
+    EXPECT_EQ(reads.notes().weaker, std::vector<std::string>{UnmappedNote(folder.path())});
+    EXPECT_EQ(reads.Finish().first, "shown");
+
+    // The tenant's own uid needs no map to write; sockets of others are still there.
+    Agent writes(asking(kTenantUid, true));
+    ASSERT_TRUE(writes.started().ok()) << writes.started().error().ToString();
+    EXPECT_EQ(writes.notes().weaker, std::vector<std::string>{UnmappedNote(folder.path())});
+    EXPECT_EQ(writes.Finish().first, "shownwritten\n");
+    umount(folder.path().c_str());
+
+    // A file system that has it: nothing is weaker.
+    Agent usual(asking(kCaller, true));
+    ASSERT_TRUE(usual.started().ok()) << usual.started().error().ToString();
+    EXPECT_EQ(usual.notes().weaker, std::vector<std::string>{});
+  });
+}
+
+// An overlay takes nothing in that is mounted below: a plain user's folder is bound then, and said to be weaker.
+TEST(FoldersTest, AFolderWithMountsInsideIsBoundAndWeaker) {
+  As(Who::kRoot, [] {
+    ASSERT_EQ(unshare(CLONE_NEWNS), 0);
+    ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    const TempFolder folder(kPlainUid);
+    ASSERT_EQ(mkdir((folder.path() + "/inner").c_str(), 0755), 0);
+    const auto connects = [&](const std::vector<std::string>& weaker, const std::string& outcome) {
+      As(Who::kPlain, [&] {
+        const std::string path = folder.path() + "/host.sock";
+        unlink(path.c_str());
+        const UniqueFd host(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        sockaddr_un a{};
+        a.sun_family = AF_UNIX;
+        path.copy(a.sun_path, sizeof a.sun_path - 1);
+        ASSERT_EQ(bind(host.get(), reinterpret_cast<sockaddr*>(&a), sizeof a), 0);
+        ASSERT_EQ(listen(host.get(), 8), 0);
+        AgentOptions o = Python(
+            "import socket, os\ns = socket.socket(socket.AF_UNIX)\n"
+            "print(s.connect_ex('" +
+            path + "') == 0, os.access('" + folder.path() + "', os.W_OK))");
+        o.given = {{folder.path(), false}};
+        Agent agent(std::move(o));
+        ASSERT_TRUE(agent.started().ok()) << agent.started().error().ToString();
+        EXPECT_EQ(agent.plainly_bound(), weaker);
+        EXPECT_EQ(agent.Finish().first, outcome);
+      });
+    };
+    connects({}, "False False\n");
+    ASSERT_EQ(mount("inner", (folder.path() + "/inner").c_str(), "tmpfs", 0, nullptr), 0);
+    connects({folder.path()}, "True False\n");
+    umount((folder.path() + "/inner").c_str());
   });
 }
 

@@ -240,6 +240,12 @@ std::string UnmappedNote(const std::string& path) {
   return path + ": sockets of the host in it can be reached (no owner mapping on its file system)";
 }
 
+std::string PlainlyBoundNote(const std::string& path) {
+  return path +
+         ": sockets of the host in it can be reached (no overlay over it: other file systems are mounted inside, "
+         "or this kernel has none for plain users)";
+}
+
 Result<Origins> PlanGround(const GroundRequest& request, Groundwork& ground, std::vector<std::string>& weaker) {
   return GroundPlanner(request, ground, weaker).Plan();
 }

@@ -71,5 +71,7 @@ MountStep Step(MountStep::Kind kind, std::string target, std::string source = ""
 // all the same, unmapped, to be mounted with `attributes`.
 Status AttachMapped(Idmapper& idmapper, UniqueFd tree, const OwnerMap& owner, uint64_t attributes, MountStep& step);
 std::string UnmappedNote(const std::string& path);
+// The same of a folder that a plain user's node could not lay an overlay over.
+std::string PlainlyBoundNote(const std::string& path);
 
 }  // namespace hexr::spawner

@@ -236,6 +236,18 @@ Launch::State Launch::Advance() {
   return state_;
 }
 
+std::vector<std::string> Launch::PlainlyBound() const {
+  std::vector<std::string> paths;
+  const auto add = [&](const std::vector<MountStep>& steps, std::span<const SharedStep> taken) {
+    for (size_t i = 0; i < std::min(steps.size(), taken.size()); ++i) {
+      if (taken[i].bound_plainly) paths.push_back(steps[i].target);
+    }
+  };
+  add(ground_->mounts, memory_.ground());
+  if (plan_) add(plan_->mounts, memory_.mounts());
+  return paths;
+}
+
 Launch::State Launch::FailFromChild() {
   ChildError error{};
   if (read(errors_.get(), &error, sizeof error) != sizeof error)

@@ -86,6 +86,8 @@ class Launch {
   AgentHandles& handles() { return handles_; }
   const ChildPlan& plan() const { return *plan_; }
   const Groundwork& ground() const { return *ground_; }
+  // Where sockets of the host can be reached after all, for a plain user's node: folders that an overlay was meant for.
+  std::vector<std::string> PlainlyBound() const;
   // Until Take.
   const ChildTimes& times() const { return memory_.plan()->times; }
 

@@ -431,6 +431,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     if (state == Launch::State::kFailed) return Fail(launch_->failure().error, launch_->failure().exit_code);
     times_.ready = Elapsed();
     TakeTimes();
+    for (const std::string& path : launch_->PlainlyBound()) weaker_.push_back(PlainlyBoundNote(path));
     CheckProgram();
   }
 

@@ -149,14 +149,15 @@ int Bind(const SharedStep& step, int tree, Path& p) {
 }
 
 // The sockets of an overlay are not the sockets of its layers: connect() finds nobody behind them.
-int Overlay(int folder, Path& p) {
+int Overlay(SharedStep& step, Path& p) {
   if (const int e = MakeTarget(p, true)) return e;
   char options[96];
-  snprintf(options, sizeof options, "lowerdir=/proc/self/fd/%d:%s", folder, kEmpty);
+  snprintf(options, sizeof options, "lowerdir=/proc/self/fd/%d:%s", step.opened, kEmpty);
   if (mount("overlay", p.text, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, options) == 0) return 0;
   // No overlay in this kernel, or other file systems are mounted inside: a plain bind, which the parent counts as
   // weaker.
-  const int tree = open_tree(folder, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+  step.bound_plainly = true;
+  const int tree = open_tree(step.opened, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
   if (tree < 0) return errno;
   mount_attr attributes{};
   attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
@@ -203,7 +204,7 @@ unsigned long MountFlags(uint64_t attributes) {
   return flags;
 }
 
-int Take(const SharedStep& step) {
+int Take(SharedStep& step) {
   Path p;
   if (!Place(step.target, p)) return ENAMETOOLONG;
   switch (step.kind) {
@@ -215,7 +216,7 @@ int Take(const SharedStep& step) {
       if (const int e = MakeTarget(p, true)) return e;
       return mount("tmpfs", p.text, "tmpfs", MountFlags(step.attributes), step.source) == 0 ? 0 : errno;
     case MountStep::Kind::kBind: return Bind(step, step.opened, p);
-    case MountStep::Kind::kOverlay: return Overlay(step.opened, p);
+    case MountStep::Kind::kOverlay: return Overlay(step, p);
     case MountStep::Kind::kDevpts:
       if (const int e = MakeDirectory(p)) return e;
       return mount("devpts", p.text, "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620") == 0

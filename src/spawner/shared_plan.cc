@@ -83,6 +83,7 @@ Result<std::span<SharedStep>> SharedPlanMemory::Steps(const std::vector<MountSte
 
 Status SharedPlanMemory::Write(const std::vector<MountStep>& ground) {
   ASSIGN_OR_RETURN(plan_->ground, Steps(ground));
+  ground_ = plan_->ground;
   // Inherited, not sent.
   for (size_t i = 0; i < ground.size(); ++i) {
     if (ground[i].tree) plan_->ground[i].opened = ground[i].tree.get();
@@ -95,6 +96,7 @@ Status SharedPlanMemory::Write(const ChildPlan& from) {
   ASSIGN_OR_RETURN(to.hostname, Text(from.hostname));
   to.hostname_bytes = from.hostname.size();
   ASSIGN_OR_RETURN(to.mounts, Steps(from.mounts));
+  mounts_ = to.mounts;
   ASSIGN_OR_RETURN(to.working_folder, Text(from.working_folder));
   ASSIGN_OR_RETURN(to.rlimits, Array<SharedLimit>(from.rlimits.size()));
   for (size_t i = 0; i < from.rlimits.size(); ++i) to.rlimits[i] = {from.rlimits[i].first, from.rlimits[i].second};

@@ -29,6 +29,8 @@ struct SharedStep {
   std::optional<FileId> expect, over;
   // The child's: the open source, kNoSource, or kMissing for an optional one that is not there.
   int opened;
+  // The child's: an overlay that could not be one, and is a plain bind.
+  bool bound_plainly;
 };
 inline constexpr int kNoSource = -1, kMissing = -2;
 
@@ -73,7 +75,11 @@ class SharedPlanMemory {
  public:
   static Result<SharedPlanMemory> Make();
   SharedPlanMemory(SharedPlanMemory&& o) noexcept
-      : base_(std::exchange(o.base_, nullptr)), used_(o.used_), plan_(std::exchange(o.plan_, nullptr)) {}
+      : base_(std::exchange(o.base_, nullptr)),
+        used_(o.used_),
+        plan_(std::exchange(o.plan_, nullptr)),
+        ground_(o.ground_),
+        mounts_(o.mounts_) {}
   SharedPlanMemory& operator=(SharedPlanMemory&&) = delete;
   ~SharedPlanMemory();
 
@@ -83,6 +89,9 @@ class SharedPlanMemory {
   // RESOURCE_EXHAUSTED over limits::kMaxSharedPlanBytes.
   Status Write(const std::vector<MountStep>& ground);
   Status Write(const ChildPlan& plan);
+  // What was written, with what the child has added.
+  std::span<const SharedStep> ground() const { return ground_; }
+  std::span<const SharedStep> mounts() const { return mounts_; }
 
  private:
   SharedPlanMemory() = default;
@@ -95,6 +104,7 @@ class SharedPlanMemory {
   char* base_ = nullptr;
   size_t used_ = 0;
   SharedPlan* plan_ = nullptr;
+  std::span<const SharedStep> ground_, mounts_;  // ours: where they lie is not the child's to say
 };
 
 // The child's side, after its last look: PID 1 keeps nothing of the plan.

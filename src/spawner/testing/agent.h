@@ -141,6 +141,7 @@ class Agent {
   int exit_code() const { return exit_code_; }
   AgentHandles& handles() { return handles_; }
   const FolderNotes& notes() const { return notes_; }
+  const std::vector<std::string>& plainly_bound() const { return plainly_bound_; }
   int exec_notifications() const { return notifications_; }
 
   // Everything the agent wrote to stdout and stderr until it ended.
@@ -274,6 +275,7 @@ class Agent {
       exit_code_ = (*launch)->failure().exit_code;
       return;
     }
+    plainly_bound_ = (*launch)->PlainlyBound();
     const int listener = (*launch)->handles().exec_listener.get();
     if (!answer_execs) {
       (*launch)->Exec();
@@ -316,7 +318,7 @@ class Agent {
   Idmapper idmapper_;
   AgentHandles handles_;
   FolderNotes notes_;
-  std::vector<std::string> ground_weaker_;
+  std::vector<std::string> ground_weaker_, plainly_bound_;
   UniqueFd output_, input_;
   Status started_;
   int exit_code_ = 0;
