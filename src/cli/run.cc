@@ -299,11 +299,12 @@ class Runner {
     Say(r.message());
     if (*code_ == kRunNotFound && there) {
       const std::string folder = places_.program.substr(0, places_.program.rfind('/'));
-      const bool home = HoldsHome(folder, Homes());
+      std::string remedy = "try --ro " + folder;
+      if (spawner::IsNeverGiven(folder)) remedy = "move it out of " + folder + " into a folder of its own";
+      if (HoldsHome(folder, Homes()))
+        remedy = "move it out of your home into a folder of its own, or start what it links to";
       Say(places_.program +
-          " is there for you, but it or the interpreter it names is not among what the agent is given; " +
-          (home ? "move it out of your home into a folder of its own, or start what it links to"
-                : "try --ro " + folder));
+          " is there for you, but it or the interpreter it names is not among what the agent is given; " + remedy);
     }
   }
 

@@ -66,9 +66,6 @@ class Planner {
 
  private:
   void Add(MountStep s) { plan_.mounts.push_back(std::move(s)); }
-  static bool IsNeverGiven(const std::string& path) {
-    return std::find(kNeverGiven.begin(), kNeverGiven.end(), path) != kNeverGiven.end();
-  }
 
   Status CheckPaths() const {
     const auto check = [](const std::string& path) -> Status {
@@ -308,6 +305,10 @@ std::span<const char* const> SystemFolders() { return kSystem; }
 bool IsSystemPath(const std::string& path) {
   return path == "/" ||
          std::any_of(kSystem.begin(), kSystem.end(), [&](const char* folder) { return IsBelow(path, folder); });
+}
+
+bool IsNeverGiven(const std::string& path) {
+  return std::find(kNeverGiven.begin(), kNeverGiven.end(), path) != kNeverGiven.end();
 }
 
 Result<FolderNotes> PlanFolders(const FolderRequest& request, HostIds ids, Idmapper* idmapper, ChildPlan& plan,

@@ -75,6 +75,8 @@ Result<FolderNotes> PlanFolders(const FolderRequest& request, HostIds ids, Idmap
 bool IsNormalPath(const std::string& path);
 // Lexical: `path` is `folder` or lies below it.
 bool IsBelow(std::string_view path, std::string_view folder);
+// Shared by everybody on the machine: never given as a whole.
+bool IsNeverGiven(const std::string& path);
 // Programs and libraries.
 std::span<const char* const> SystemFolders();
 // True for system folders and what lies below: given to every agent, read-only.
