@@ -173,6 +173,31 @@ class SupervisorTest : public testing::Test {
   SupervisorOptions options_;
 };
 
+// Whatever the umask: everyone may ask, the node's user alone sees what is private.
+TEST_F(SupervisorTest, PlacesAreOpenToThoseThatTheyAreFor) {
+  for (const mode_t mask : {0u, 022u, 077u}) {
+    const mode_t before = umask(mask);
+    options_.paths = {home_ + "/hexr.yaml", home_ + "/state" + std::to_string(mask),
+                      home_ + "/r" + std::to_string(mask)};
+    Supervisor s(loop_, clock_, options_);
+    ASSERT_TRUE(s.Start([] {}).ok());
+    umask(before);
+    const auto mode = [](const std::string& path) {
+      struct stat st {};
+      EXPECT_EQ(lstat(path.c_str(), &st), 0) << path;
+      return st.st_mode & 07777;
+    };
+    const std::string& run = options_.paths.run_dir;
+    EXPECT_EQ(mode(options_.paths.state_dir), 0700u);
+    EXPECT_EQ(mode(run), 0755u);
+    EXPECT_EQ(mode(run + "/private"), 0700u);
+    EXPECT_EQ(mode(options_.paths.ApiSocket()), 0666u);
+    EXPECT_EQ(mode(options_.paths.LaunchSocket()), 0666u);
+    EXPECT_EQ(mode(options_.paths.AdminSocket()), 0600u);
+    EXPECT_EQ(mode(options_.paths.PidFile()), 0600u);
+  }
+}
+
 TEST_F(SupervisorTest, StartsConnectsAndDrainsInOrder) {
   Supervisor s(loop_, clock_, options_);
   int ready = 0;

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -50,29 +51,109 @@ class NodeLife(unittest.TestCase):
             done = node.hexr("run", "--agent", "x", "--", "sh", "-c", "exec sleep 0", check=False, cwd=node.home)
             self.assertEqual(done.returncode, 0, done.stderr)
 
+    def test_a_program_outside_of_what_is_given_is_named_with_what_to_do(self):
+        with Node() as node, tempfile.NamedTemporaryFile("w", prefix="hexr-tool-", dir="/tmp") as shared:
+            shared.write("#!/bin/sh\necho ran\n")
+            shared.flush()
+            me, cwd = node.home / "me", node.home / "project"
+            (me / "x").mkdir(parents=True)
+            cwd.mkdir()
+            tool, script, orphan = me / "x" / "tool", me / "x" / "script", me / "orphan"
+            tool.write_text("#!/bin/sh\necho ran\n")
+            script.write_text(f"#!{shared.name}\n")
+            # A program whose loader is not there.
+            orphan.write_bytes(re.sub(rb"/lib[^\0]*/ld-[^\0]*", lambda found: b"/none".ljust(len(found[0]), b"\0"),
+                                      pathlib.Path("/usr/bin/true").read_bytes()))
+            for program in (tool, script, orphan, pathlib.Path(shared.name)):
+                program.chmod(0o755)
+
+            def run(program, home):
+                return node.hexr("run", "--agent", "a", "--", program, check=False, cwd=cwd, env={**node.env, "HOME": str(home)})
+            self.assertEqual(run(tool, me).stdout, "ran\n")  # its folder is found, and given
+            for program, home, remedy in ((script, "/nonexistent", f"try --ro {script.parent}"),
+                                          (pathlib.Path(shared.name), "/nonexistent", "move it out of /tmp into a folder of its own"),
+                                          (orphan, me, "move it out of your home into a folder of its own, or start what it links to")):
+                done = run(program, home)
+                self.assertEqual((done.returncode, done.stdout), (127, ""), done.stderr)
+                self.assertIn(f"{program} is there for you, but it or the interpreter it names is not among what the agent is given; {remedy}\n",
+                              done.stderr)
+
     def test_two_nodes_side_by_side(self):
         with Node() as one, Node() as two:
             self.assertNotEqual(one.json("status")["trust_bundle_sha256"], two.json("status")["trust_bundle_sha256"])
 
+    def processes(self, node):
+        """Every process of the node by name, with those that the supervisor did not start."""
+        pids = node.pids()
+        keeper = pids["keeper"]
+        pids["images"] = int(pathlib.Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()[0])
+        pids["supervisor"] = int((node.home / "run/private/hexrd.pid").read_text())
+        return pids
+
     def test_every_process_is_confined(self):
+        def status(pid):
+            return dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
+
+        ours = status("self")
+        # What each may keep of root's capabilities, by number (linux/capability.h); the supervisor's children get them from it.
+        chown, override, read, fowner, kill, setgid, setuid, setpcap = 0, 1, 2, 3, 5, 6, 7, 8
+        bind, net_admin, chroot, ptrace, sys_admin, resource, mknod = 10, 12, 18, 19, 21, 24, 27
+        kept = {"keeper": {read, kill}, "images": {read, ptrace}, "gateway/default": set(), "courier": set(),
+                "spawner": {chown, override, read, fowner, kill, setgid, setuid, setpcap, bind, net_admin, chroot, ptrace, sys_admin,
+                            resource, mknod}}
+        with Node(extra=f'metrics: {{listen: "127.0.0.1:{free_port()}"}}') as node:
+            pids = self.processes(node)
+            self.assertEqual(sorted(pids), sorted([*kept, "supervisor"]))
+            for name, pid in pids.items():
+                with self.subTest(name):
+                    its = status(pid)
+                    self.assertEqual((its["NoNewPrivs"], its["Seccomp"]), ("1", "2"))
+                    # The supervisor's filter is on all of them: a second one is a process's own.
+                    own = int(its["Seccomp_filters"]) - int(ours["Seccomp_filters"])
+                    self.assertGreaterEqual(own, 1 if name == "supervisor" else 2)
+                    if name == "supervisor":
+                        continue
+                    mask = sum(1 << c for c in kept[name]) & int(ours["CapEff"], 16)
+                    self.assertEqual([int(its[s], 16) for s in ("CapEff", "CapPrm", "CapInh", "CapAmb")], [mask, mask, 0, 0])
+                    if os.geteuid() == 0:
+                        self.assertEqual(int(its["CapBnd"], 16), mask)
+                        own_user = name in ("courier", "gateway/default")
+                        self.assertEqual([int(uid) > 0 for uid in its["Uid"].split()], [own_user] * 4)
+
+    def test_the_nodes_places_are_its_own(self):
         with Node() as node:
-            for name, pid in node.pids().items():
-                status = dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
-                self.assertEqual((name, status["NoNewPrivs"], status["Seccomp"]), (name, "1", "2"))
-                if name != "spawner":
-                    self.assertEqual(int(status["CapEff"], 16) & ~((1 << 19) | (1 << 2) | (1 << 5)), 0, name)  # to look and to kill
-                if os.geteuid() == 0 and name.startswith("gateway"):
-                    self.assertNotIn("0", status["Uid"].split())
-                    self.assertEqual(int(status["CapEff"], 16), 0)
+            node.hexr("run", "--agent", "a", "--", "true")
+            node.hexr("vault", "put", "key", input="secret")
+            node.hexr("tenant", "create", "acme")
+            node.down()
+            node.up()
+
+            def mode(path):
+                return oct(path.lstat().st_mode & 0o7777)
+            run = node.home / "run"
+            self.assertEqual({p: mode(run / p) for p in ("", "api.sock", "launch.sock", "private", "private/admin.sock", "private/hexrd.pid")},
+                             {"": "0o755", "api.sock": "0o666", "launch.sock": "0o666", "private": "0o700", "private/admin.sock": "0o600",
+                              "private/hexrd.pid": "0o600"})
+            state = node.home / "state"
+            self.assertEqual(mode(state), "0o700")
+            open_to_others = {str(p): mode(p) for p in state.rglob("*") if mode(p) != ("0o700" if p.is_dir() else "0o600")}
+            self.assertEqual(open_to_others, {})
+            self.assertGreater(len(list(state.rglob("*"))), 10)
+
+    def test_the_log_says_what_it_is_asked_to(self):
+        for level, said in (("error", set()), ("info", {"info"})):
+            with self.subTest(level), Node(extra=f"log: {{level: {level}}}") as node:
+                node.hexr("run", "--agent", "a", "--", "true")
+                node.down()
+                lines = node.log_lines()
+                self.assertEqual({l["level"] for l in lines if l["level"] in ("debug", "info")}, said)
+                if said:
+                    self.assertGreaterEqual({l["process"] for l in lines}, {"supervisor", "spawner"})
 
     def test_no_process_shows_its_memory_to_its_own_user(self):
         # Not dumpable: the kernel gives its entries in /proc to root, whoever it runs as.
         with Node(extra=f'metrics: {{listen: "127.0.0.1:{free_port()}"}}') as node:
-            pids = node.pids()
-            keeper = pids["keeper"]
-            pids["images"] = int(pathlib.Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()[0])
-            pids["supervisor"] = int((node.home / "run/private/hexrd.pid").read_text())
-            for name, pid in pids.items():
+            for name, pid in self.processes(node).items():
                 with self.subTest(name):
                     self.assertEqual(os.stat(f"/proc/{pid}/mem").st_uid, 0)
                     own = int(re.search(r"^Uid:\t\d+\t(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)[1])
