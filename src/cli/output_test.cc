@@ -15,5 +15,18 @@ TEST(Output, AnAgentsTextCannotDriveTheTerminal) {
   EXPECT_EQ(Printable("\x1b[31mred\x1b[0m\t\xc3\xa9\n"), "\x1b[31mred\x1b[0m\t\xc3\xa9\n") << "ours, and plain text";
 }
 
+// The five of docs/operations.md.
+TEST(Output, EveryErrorHasItsExitCode) {
+  const auto code = [](ErrorCode c) { return ExitCodeOf(Error(c, "x")); };
+  for (const ErrorCode c : {ErrorCode::kPermissionDenied, ErrorCode::kNotFound, ErrorCode::kAlreadyExists,
+                            ErrorCode::kFailedPrecondition, ErrorCode::kUnauthenticated, ErrorCode::kResourceExhausted})
+    EXPECT_EQ(code(c), 1);
+  for (const ErrorCode c : {ErrorCode::kInvalidArgument, ErrorCode::kUnimplemented, ErrorCode::kOutOfRange})
+    EXPECT_EQ(code(c), 2);
+  for (const ErrorCode c : {ErrorCode::kUnavailable, ErrorCode::kDeadlineExceeded}) EXPECT_EQ(code(c), 3);
+  for (const ErrorCode c : {ErrorCode::kInternal, ErrorCode::kDataLoss, ErrorCode::kAborted, ErrorCode::kUnknown})
+    EXPECT_EQ(code(c), 4);
+}
+
 }  // namespace
 }  // namespace hexr::cli

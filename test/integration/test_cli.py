@@ -1,9 +1,14 @@
 """What needs no node: help, configuration, completion, exit codes."""
+import fcntl
 import json
+import os
+import pty
+import re
+import shutil
 import subprocess
 import unittest
 
-from node import Node
+from node import BIN, Node
 
 
 class Cli(unittest.TestCase):
@@ -74,6 +79,50 @@ class Cli(unittest.TestCase):
         found = json.loads(self.node.hexr("doctor", "--output", "json", check=False).stdout)
         node = [c for c in found["checks"] if c["check"] == "node"][0]
         self.assertEqual(node["remedy"], "hexr up")
+
+    def on_a_terminal(self, *args, **env):
+        """What `hexr ARGS` writes on a terminal."""
+        ours, its = pty.openpty()
+        try:
+            environment = {k: v for k, v in self.node.env.items() if k != "NO_COLOR"} | env
+            subprocess.run([BIN / "hexr", *args], env=environment, stdin=subprocess.DEVNULL, stdout=its, stderr=subprocess.DEVNULL,
+                           timeout=60, check=False)
+            os.write(its, b"END")  # there is something to read, then
+            text = b""
+            while not text.endswith(b"END"):
+                text += os.read(ours, 65536)
+            return text[:-3].replace(b"\r\n", b"\n").decode()
+        finally:
+            os.close(its)
+            os.close(ours)
+
+    def test_colour_is_for_terminals_and_for_those_who_want_it(self):
+        coloured = self.on_a_terminal("doctor")
+        self.assertIn("\033[31mmissing\033[0m", coloured)  # the node
+        self.assertIn("\033[1mCHECK\033[0m", coloured)
+        plain = self.on_a_terminal("doctor", NO_COLOR="1")
+        self.assertNotIn("\033", plain)
+        self.assertEqual(re.sub("\033\\[\\d+m", "", coloured), plain)  # and the columns are the same
+        env = {k: v for k, v in self.node.env.items() if k != "NO_COLOR"}
+        self.assertEqual(self.node.hexr("doctor", check=False, env=env).stdout, plain)  # a pipe
+        self.assertNotIn("\033", self.on_a_terminal("doctor", "--output", "json"))
+
+    def test_a_fault_of_ours_is_code_4(self):
+        alone = self.node.home / "bin"
+        alone.mkdir()
+        shutil.copy(BIN / "hexr", alone)
+        done = subprocess.run([alone / "hexr", "ps"], env=self.node.env, text=True, capture_output=True, timeout=60, check=False)
+        self.assertEqual((done.returncode, done.stdout), (4, ""))
+        self.assertIn("hexr-commands: No such file or directory; it belongs beside hexr", done.stderr)
+        # A node is here, and what it left does not say which process it is.
+        (self.node.home / "run" / "private").mkdir(parents=True)
+        with open(self.node.home / "run" / "private" / "hexrd.pid", "w", encoding="utf-8") as pid:
+            pid.write("rubbish")
+            pid.flush()
+            fcntl.flock(pid, fcntl.LOCK_EX)
+            done = self.node.hexr("down", check=False)
+        self.assertEqual((done.returncode, done.stdout), (4, ""))
+        self.assertIn("does not hold a pid", done.stderr)
 
     def test_a_mistyped_command_is_named_with_the_nearest(self):
         for words, said in ((["pss"], "no command is called 'pss'; did you mean 'hexr ps'?"),
