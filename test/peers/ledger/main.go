@@ -1,7 +1,8 @@
 // Checks a log of ours with the Go project's own checksum-database code (golang.org/x/mod/sumdb): note for signatures,
 // tlog for tiles and proofs. None of our code takes part.
 //
-//	ledger DIR    as `ledger_child log DIR N` wrote it
+//	ledger DIR              as `ledger_child log DIR N` wrote it
+//	ledger -exported DIR    DIR/log as `hexr ledger export` wrote it, with the witness's key and `hexr ledger prove N`
 package main
 
 import (
@@ -110,8 +111,43 @@ func hashes(lines []string) []tlog.Hash {
 	return out
 }
 
+// history splits a file of signed notes that follow each other: one ends with its last signature line.
+func history(text string) []string {
+	var notes []string
+	begin, signed := 0, false
+	for at := 0; at < len(text); {
+		end := at + strings.IndexByte(text[at:], '\n') + 1
+		check(end > at, "a history that does not end with a line")
+		is := strings.HasPrefix(text[at:end], "— ")
+		if signed && !is {
+			notes = append(notes, text[begin:at])
+			begin = at
+		}
+		signed, at = is, end
+	}
+	return append(notes, text[begin:])
+}
+
+// earlier checks that every checkpoint the log has shown is one of the tree that it shows now.
+func earlier(log string, now tlog.Tree, reader tlog.HashReader, verifiers note.Verifiers) {
+	cosigned := 0
+	for _, day := range must(os.ReadDir(filepath.Join(log, "checkpoints"))) {
+		for _, text := range history(string(must(os.ReadFile(filepath.Join(log, "checkpoints", day.Name()))))) {
+			old := open([]byte(text), verifiers)
+			if len(old.sigs) == 2 {
+				cosigned++
+			}
+			proof := must(tlog.ProveTree(now.N, old.tree.N, reader))
+			err := tlog.CheckTree(proof, now.N, now.Hash, old.tree.N, old.tree.Hash)
+			check(err == nil, "the checkpoint of %d entries: %v", old.tree.N, err)
+		}
+	}
+	check(cosigned >= 2, "%d cosigned checkpoints in the history", cosigned)
+}
+
 func main() {
-	dir := os.Args[1]
+	exported := os.Args[1] == "-exported"
+	dir := os.Args[len(os.Args)-1]
 	log := filepath.Join(dir, "log")
 	key := must(note.NewVerifier(strings.TrimSpace(string(must(os.ReadFile(filepath.Join(log, "log.vkey")))))))
 	witness := parseCosigner(string(must(os.ReadFile(filepath.Join(dir, "witness.vkey")))))
@@ -139,6 +175,12 @@ func main() {
 	err := tlog.CheckRecord(hashes(lines[3:]), at.tree.N, at.tree.Hash, index, tlog.RecordHash(record))
 	check(err == nil, "inclusion: %v", err)
 	check(bytes.Equal(record, all[index]), "the proof is of another record")
+
+	if exported {
+		earlier(log, now.tree, reader, verifiers)
+		fmt.Printf("ledger peer: %d exported entries, every tile and checkpoint, both signatures, inclusion agree\n", now.tree.N)
+		return
+	}
 
 	// Our consistency proof, as it went to the witness, checked by theirs; and theirs is the same.
 	request := string(must(os.ReadFile(filepath.Join(dir, "request"))))
