@@ -70,8 +70,8 @@ bool Maskable(const std::vector<std::string>& path) {
 }
 
 // One rule of the mask: a pointer to erase, or {op, path, value}.
-void Apply(rego::Arena& arena, const Value& rule, Value& event, rego::ArrayBuilder& erased,
-           rego::ArrayBuilder& masked) {
+void ApplyMask(rego::Arena& arena, const Value& rule, Value& event, rego::ArrayBuilder& erased,
+               rego::ArrayBuilder& masked) {
   Value path = rule, value;
   bool upsert = false;
   if (rule.is_object()) {
@@ -130,10 +130,10 @@ std::optional<std::string> DecisionLog::Entry(const LogEvent& event) {
   rego::ArrayBuilder erased(arena), masked(arena);
   const auto mask = evaluator_.Ask({"system", "log", "mask"}, asked);
   if (!mask.ok() || !mask->error.empty()) {
-    for (const char* all : {"/input", "/result"}) Apply(arena, Text(arena, all), entry, erased, masked);
+    for (const char* all : {"/input", "/result"}) ApplyMask(arena, Text(arena, all), entry, erased, masked);
   } else if (mask->value.is_set() || mask->value.is_array()) {
     const auto rules = mask->value.is_set() ? mask->value.set->view() : mask->value.arr->view();
-    for (const Value& rule : rules) Apply(arena, rule, entry, erased, masked);
+    for (const Value& rule : rules) ApplyMask(arena, rule, entry, erased, masked);
   }
   rego::ObjectBuilder out(arena, entry.obj->size + 2);
   for (uint32_t i = 0; i < entry.obj->size; ++i) out.Add(entry.obj->keys[i], entry.obj->values[i]);

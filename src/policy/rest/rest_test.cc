@@ -11,7 +11,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr char kPolicy[] = R"(package app
+constexpr char kAppPolicy[] = R"(package app
 default allow := false
 allow if input.role == data.app_roles.admin
 names contains n if some n in input.names
@@ -33,7 +33,7 @@ class RestTest : public ::testing::Test {
     ASSERT_TRUE(
         store_
             .ActivateArchive(*WriteTarGz({{".manifest", R"({"revision": "r1"})"},
-                                          {"app.rego", kPolicy},
+                                          {"app.rego", kAppPolicy},
                                           {"mask.rego", std::string(mask)},
                                           {"data.json", R"({"app_roles": {"admin": "root", "list": [7, 8]}})"}}))
             .ok());

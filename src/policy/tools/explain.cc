@@ -18,7 +18,7 @@ std::string SourceText(const rego::Module& m, const rego::Expr& e) {
   return line.substr(from, e.at.end - e.at.begin);
 }
 
-RuleOutcome Outcome(const rego::Module& m, const rego::Rule& r, const TraceView& view) {
+RuleOutcome OutcomeOf(const rego::Module& m, const rego::Rule& r, const TraceView& view) {
   RuleOutcome o;
   o.rule = rego::RefText(*r.head.ref);
   o.file = m.file;
@@ -51,7 +51,7 @@ std::vector<RuleOutcome> Explain(const rego::Policy& policy, const rego::Trace& 
   for (const auto& m : policy.compiler().modules()) {
     for (const auto& rule : m->rules) {
       for (const rego::Rule* r = rule.get(); r != nullptr; r = r->else_rule.get()) {
-        RuleOutcome o = Outcome(*m, *r, view);
+        RuleOutcome o = OutcomeOf(*m, *r, view);
         std::string set;
         for (const std::string& step : rego::Compiler::GroundPath(*rule)) set += (set.empty() ? "" : ".") + step;
         if (o.what != What::kSkipped || asked.contains(set)) out.push_back(std::move(o));

@@ -54,7 +54,7 @@ void Finish(TestResult& r, const std::vector<std::string>& names, const Value& v
 
 std::string Base64(std::string_view text) { return hexr::Base64Encode(AsBytes(text)); }
 
-std::string Outcome(const TestResult& r) {
+std::string Verdict(const TestResult& r) {
   return r.skip ? "SKIPPED" : !r.error.empty() ? "ERROR" : r.pass ? "PASS" : "FAIL";
 }
 
@@ -129,7 +129,7 @@ std::string TestText(const TestReport& report, bool verbose) {
   std::string out;
   for (const TestResult& r : report.results) {
     if (r.pass && !verbose) continue;
-    out += r.file + ":" + std::to_string(r.row) + ":\n" + r.package + "." + r.name + ": " + Outcome(r);
+    out += r.file + ":" + std::to_string(r.row) + ":\n" + r.package + "." + r.name + ": " + Verdict(r);
     if (!r.skip) out += " (" + DurationText(r.duration_ns) + ")";
     out += "\n";
     if (!r.error.empty()) out += "  " + r.error + "\n";

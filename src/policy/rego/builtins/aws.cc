@@ -14,11 +14,6 @@ namespace {
 
 constexpr std::string_view kRequired[] = {"aws_access_key", "aws_region", "aws_secret_access_key", "aws_service"};
 
-std::string_view TextOf(const Obj& o, std::string_view key) {
-  Value v = Get(o, key);
-  return v.is_string() ? v.text() : std::string_view();
-}
-
 constexpr std::array<std::string_view, 2> kRequestKeys = {"method", "url"};
 
 // Every key has to be there and a string; `operand` and `what` are for the message.
@@ -41,7 +36,7 @@ bool CheckStrings(Call& c, const Obj& object, const Keys& keys, std::string_view
   return !c.failed();
 }
 
-std::string Lower(std::string_view s) {
+std::string LowerAscii(std::string_view s) {
   std::string out(s);
   std::transform(out.begin(), out.end(), out.begin(),
                  [](char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c); });
@@ -84,7 +79,7 @@ Value SignReq(Call& c) {
   std::map<std::string, std::string> to_sign = amz;
   for (uint32_t i = 0; headers.is_object() && i < headers.obj->size; ++i) {
     const Value& v = headers.obj->values[i];
-    std::string key = Lower(headers.obj->keys[i].is_string() ? headers.obj->keys[i].text() : "");
+    std::string key = LowerAscii(headers.obj->keys[i].is_string() ? headers.obj->keys[i].text() : "");
     if (key == "authorization" || key == "user-agent" || key == "x-amzn-trace-id") continue;
     to_sign[key] = v.is_string() ? std::string(v.text()) : "";
   }
@@ -119,10 +114,11 @@ Value SignReq(Call& c) {
   return out.Finish();
 }
 
-constexpr Builtin kTable[] = {{.name = "providers.aws.sign_req", .arity = 3, .fn = SignReq}};
-
 }  // namespace
 
-std::span<const Builtin> AwsBuiltins() { return kTable; }
+std::span<const Builtin> AwsBuiltins() {
+  static constexpr Builtin kTable[] = {{.name = "providers.aws.sign_req", .arity = 3, .fn = SignReq}};
+  return kTable;
+}
 
 }  // namespace hexr::rego

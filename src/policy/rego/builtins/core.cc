@@ -141,7 +141,7 @@ Value Count(Call& c) {
     default: return c.WrongType(0, "one of {array, object, set, string}");
   }
 }
-Value Fold(Call& c, Arith op, int64_t start) {
+Value FoldNumbers(Call& c, Arith op, int64_t start) {
   bool ok = false;
   auto items = Elements(c[0], ok);
   if (!ok) return c.WrongType(0, "one of {set, array}");
@@ -153,8 +153,8 @@ Value Fold(Call& c, Arith op, int64_t start) {
   }
   return out;
 }
-Value Sum(Call& c) { return Fold(c, Arith::kAdd, 0); }
-Value Product(Call& c) { return Fold(c, Arith::kMul, 1); }
+Value Sum(Call& c) { return FoldNumbers(c, Arith::kAdd, 0); }
+Value Product(Call& c) { return FoldNumbers(c, Arith::kMul, 1); }
 Value Extreme(Call& c, int sign) {
   bool ok = false;
   auto items = Elements(c[0], ok);
@@ -256,54 +256,55 @@ Value CastSet(Call& c) {
   return ok ? MakeSet(c.arena, items) : c.WrongType(0, "one of {array, set}");
 }
 
-constexpr Builtin kTable[] = {
-    {.name = "eq", .arity = 2, .fn = Eq},
-    {.name = "assign", .arity = 2, .fn = Eq},
-    {.name = "equal", .arity = 2, .fn = Eq},
-    {.name = "neq", .arity = 2, .fn = Neq},
-    {.name = "lt", .arity = 2, .fn = Lt},
-    {.name = "lte", .arity = 2, .fn = Lte},
-    {.name = "gt", .arity = 2, .fn = Gt},
-    {.name = "gte", .arity = 2, .fn = Gte},
-    {.name = "and", .arity = 2, .fn = And},
-    {.name = "or", .arity = 2, .fn = Or},
-    {.name = "minus", .arity = 2, .fn = Minus},
-    {.name = "set_diff", .arity = 2, .fn = SetDiff, .deprecated = true},
-    {.name = "union", .arity = 1, .fn = Union},
-    {.name = "intersection", .arity = 1, .fn = Intersection},
-    {.name = "array.concat", .arity = 2, .fn = ArrayConcat},
-    {.name = "array.flatten", .arity = 1, .fn = ArrayFlatten},
-    {.name = "array.slice", .arity = 3, .fn = ArraySlice},
-    {.name = "array.reverse", .arity = 1, .fn = ArrayReverse},
-    {.name = "count", .arity = 1, .fn = Count},
-    {.name = "sum", .arity = 1, .fn = Sum},
-    {.name = "product", .arity = 1, .fn = Product},
-    {.name = "max", .arity = 1, .fn = Max},
-    {.name = "min", .arity = 1, .fn = Min},
-    {.name = "sort", .arity = 1, .fn = Sort},
-    {.name = "all", .arity = 1, .fn = All, .deprecated = true},
-    {.name = "any", .arity = 1, .fn = Any, .deprecated = true},
-    {.name = "internal.member_2", .arity = 2, .fn = Member2},
-    {.name = "internal.member_3", .arity = 3, .fn = Member3},
-    {.name = "type_name", .arity = 1, .fn = TypeName},
-    {.name = "is_null", .arity = 1, .fn = Is<Kind::kNull>},
-    {.name = "is_boolean", .arity = 1, .fn = Is<Kind::kBool>},
-    {.name = "is_number", .arity = 1, .fn = IsNumber},
-    {.name = "is_string", .arity = 1, .fn = Is<Kind::kString>},
-    {.name = "is_array", .arity = 1, .fn = Is<Kind::kArray>},
-    {.name = "is_object", .arity = 1, .fn = Is<Kind::kObject>},
-    {.name = "is_set", .arity = 1, .fn = Is<Kind::kSet>},
-    {.name = "to_number", .arity = 1, .fn = ToNumber},
-    {.name = "cast_array", .arity = 1, .fn = CastArray, .deprecated = true},
-    {.name = "cast_set", .arity = 1, .fn = CastSet, .deprecated = true},
-    {.name = "cast_string", .arity = 1, .fn = Cast<Kind::kString>, .deprecated = true},
-    {.name = "cast_boolean", .arity = 1, .fn = Cast<Kind::kBool>, .deprecated = true},
-    {.name = "cast_null", .arity = 1, .fn = Cast<Kind::kNull>, .deprecated = true},
-    {.name = "cast_object", .arity = 1, .fn = Cast<Kind::kObject>, .deprecated = true},
-};
-
 }  // namespace
 
-std::span<const Builtin> CoreBuiltins() { return kTable; }
+std::span<const Builtin> CoreBuiltins() {
+  static constexpr Builtin kTable[] = {
+      {.name = "eq", .arity = 2, .fn = Eq},
+      {.name = "assign", .arity = 2, .fn = Eq},
+      {.name = "equal", .arity = 2, .fn = Eq},
+      {.name = "neq", .arity = 2, .fn = Neq},
+      {.name = "lt", .arity = 2, .fn = Lt},
+      {.name = "lte", .arity = 2, .fn = Lte},
+      {.name = "gt", .arity = 2, .fn = Gt},
+      {.name = "gte", .arity = 2, .fn = Gte},
+      {.name = "and", .arity = 2, .fn = And},
+      {.name = "or", .arity = 2, .fn = Or},
+      {.name = "minus", .arity = 2, .fn = Minus},
+      {.name = "set_diff", .arity = 2, .fn = SetDiff, .deprecated = true},
+      {.name = "union", .arity = 1, .fn = Union},
+      {.name = "intersection", .arity = 1, .fn = Intersection},
+      {.name = "array.concat", .arity = 2, .fn = ArrayConcat},
+      {.name = "array.flatten", .arity = 1, .fn = ArrayFlatten},
+      {.name = "array.slice", .arity = 3, .fn = ArraySlice},
+      {.name = "array.reverse", .arity = 1, .fn = ArrayReverse},
+      {.name = "count", .arity = 1, .fn = Count},
+      {.name = "sum", .arity = 1, .fn = Sum},
+      {.name = "product", .arity = 1, .fn = Product},
+      {.name = "max", .arity = 1, .fn = Max},
+      {.name = "min", .arity = 1, .fn = Min},
+      {.name = "sort", .arity = 1, .fn = Sort},
+      {.name = "all", .arity = 1, .fn = All, .deprecated = true},
+      {.name = "any", .arity = 1, .fn = Any, .deprecated = true},
+      {.name = "internal.member_2", .arity = 2, .fn = Member2},
+      {.name = "internal.member_3", .arity = 3, .fn = Member3},
+      {.name = "type_name", .arity = 1, .fn = TypeName},
+      {.name = "is_null", .arity = 1, .fn = Is<Kind::kNull>},
+      {.name = "is_boolean", .arity = 1, .fn = Is<Kind::kBool>},
+      {.name = "is_number", .arity = 1, .fn = IsNumber},
+      {.name = "is_string", .arity = 1, .fn = Is<Kind::kString>},
+      {.name = "is_array", .arity = 1, .fn = Is<Kind::kArray>},
+      {.name = "is_object", .arity = 1, .fn = Is<Kind::kObject>},
+      {.name = "is_set", .arity = 1, .fn = Is<Kind::kSet>},
+      {.name = "to_number", .arity = 1, .fn = ToNumber},
+      {.name = "cast_array", .arity = 1, .fn = CastArray, .deprecated = true},
+      {.name = "cast_set", .arity = 1, .fn = CastSet, .deprecated = true},
+      {.name = "cast_string", .arity = 1, .fn = Cast<Kind::kString>, .deprecated = true},
+      {.name = "cast_boolean", .arity = 1, .fn = Cast<Kind::kBool>, .deprecated = true},
+      {.name = "cast_null", .arity = 1, .fn = Cast<Kind::kNull>, .deprecated = true},
+      {.name = "cast_object", .arity = 1, .fn = Cast<Kind::kObject>, .deprecated = true},
+  };
+  return kTable;
+}
 
 }  // namespace hexr::rego

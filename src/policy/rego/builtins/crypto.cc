@@ -6,13 +6,13 @@
 namespace hexr::rego {
 namespace {
 
-Value HashText(Call& c, std::string_view algorithm) {
+Value HexDigest(Call& c, std::string_view algorithm) {
   std::string_view s;
   return TakeString(c, 0, s) ? c.Text(HexEncode(AsBytes(Digest(algorithm, s)))) : Value();
 }
-Value Md5(Call& c) { return HashText(c, "md5"); }
-Value Sha1(Call& c) { return HashText(c, "sha1"); }
-Value Sha256(Call& c) { return HashText(c, "sha256"); }
+Value Md5(Call& c) { return HexDigest(c, "md5"); }
+Value Sha1(Call& c) { return HexDigest(c, "sha1"); }
+Value Sha256(Call& c) { return HexDigest(c, "sha256"); }
 
 Value MacText(Call& c, std::string_view algorithm) {
   std::string_view message, key;
@@ -28,19 +28,20 @@ Value HmacEqual(Call& c) {
   return TakeString(c, 0, a) && TakeString(c, 1, b) ? Value::Bool(SameBytes(a, b)) : Value();
 }
 
-constexpr Builtin kTable[] = {
-    {.name = "crypto.md5", .arity = 1, .fn = Md5},
-    {.name = "crypto.sha1", .arity = 1, .fn = Sha1},
-    {.name = "crypto.sha256", .arity = 1, .fn = Sha256},
-    {.name = "crypto.hmac.md5", .arity = 2, .fn = HmacMd5},
-    {.name = "crypto.hmac.sha1", .arity = 2, .fn = HmacSha1},
-    {.name = "crypto.hmac.sha256", .arity = 2, .fn = HmacSha256},
-    {.name = "crypto.hmac.sha512", .arity = 2, .fn = HmacSha512},
-    {.name = "crypto.hmac.equal", .arity = 2, .fn = HmacEqual},
-};
-
 }  // namespace
 
-std::span<const Builtin> CryptoBuiltins() { return kTable; }
+std::span<const Builtin> CryptoBuiltins() {
+  static constexpr Builtin kTable[] = {
+      {.name = "crypto.md5", .arity = 1, .fn = Md5},
+      {.name = "crypto.sha1", .arity = 1, .fn = Sha1},
+      {.name = "crypto.sha256", .arity = 1, .fn = Sha256},
+      {.name = "crypto.hmac.md5", .arity = 2, .fn = HmacMd5},
+      {.name = "crypto.hmac.sha1", .arity = 2, .fn = HmacSha1},
+      {.name = "crypto.hmac.sha256", .arity = 2, .fn = HmacSha256},
+      {.name = "crypto.hmac.sha512", .arity = 2, .fn = HmacSha512},
+      {.name = "crypto.hmac.equal", .arity = 2, .fn = HmacEqual},
+  };
+  return kTable;
+}
 
 }  // namespace hexr::rego

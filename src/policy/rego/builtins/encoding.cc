@@ -178,30 +178,31 @@ Value YamlUnmarshal(Call& c) {
 }
 Value YamlIsValid(Call& c) { return Value::Bool(c[0].is_string() && ParseYaml(c.arena, c[0].text()).ok()); }
 
-constexpr Builtin kTable[] = {
-    {.name = "json.marshal", .arity = 1, .fn = JsonMarshal},
-    {.name = "json.marshal_with_options", .arity = 2, .fn = JsonMarshalWithOptions},
-    {.name = "json.unmarshal", .arity = 1, .fn = JsonUnmarshal},
-    {.name = "json.is_valid", .arity = 1, .fn = JsonIsValid},
-    {.name = "base64.encode", .arity = 1, .fn = Base64Enc},
-    {.name = "base64.decode", .arity = 1, .fn = Base64Dec},
-    {.name = "base64.is_valid", .arity = 1, .fn = Base64IsValid},
-    {.name = "base64url.encode", .arity = 1, .fn = Base64UrlEnc},
-    {.name = "base64url.encode_no_pad", .arity = 1, .fn = Base64UrlEncNoPad},
-    {.name = "base64url.decode", .arity = 1, .fn = Base64UrlDec},
-    {.name = "hex.encode", .arity = 1, .fn = HexEnc},
-    {.name = "hex.decode", .arity = 1, .fn = HexDec},
-    {.name = "urlquery.encode", .arity = 1, .fn = QueryEnc},
-    {.name = "urlquery.decode", .arity = 1, .fn = QueryDec},
-    {.name = "urlquery.encode_object", .arity = 1, .fn = QueryEncObject},
-    {.name = "urlquery.decode_object", .arity = 1, .fn = QueryDecObject},
-    {.name = "yaml.marshal", .arity = 1, .fn = YamlMarshal},
-    {.name = "yaml.unmarshal", .arity = 1, .fn = YamlUnmarshal},
-    {.name = "yaml.is_valid", .arity = 1, .fn = YamlIsValid},
-};
-
 }  // namespace
 
-std::span<const Builtin> EncodingBuiltins() { return kTable; }
+std::span<const Builtin> EncodingBuiltins() {
+  static constexpr Builtin kTable[] = {
+      {.name = "json.marshal", .arity = 1, .fn = JsonMarshal},
+      {.name = "json.marshal_with_options", .arity = 2, .fn = JsonMarshalWithOptions},
+      {.name = "json.unmarshal", .arity = 1, .fn = JsonUnmarshal},
+      {.name = "json.is_valid", .arity = 1, .fn = JsonIsValid},
+      {.name = "base64.encode", .arity = 1, .fn = Base64Enc},
+      {.name = "base64.decode", .arity = 1, .fn = Base64Dec},
+      {.name = "base64.is_valid", .arity = 1, .fn = Base64IsValid},
+      {.name = "base64url.encode", .arity = 1, .fn = Base64UrlEnc},
+      {.name = "base64url.encode_no_pad", .arity = 1, .fn = Base64UrlEncNoPad},
+      {.name = "base64url.decode", .arity = 1, .fn = Base64UrlDec},
+      {.name = "hex.encode", .arity = 1, .fn = HexEnc},
+      {.name = "hex.decode", .arity = 1, .fn = HexDec},
+      {.name = "urlquery.encode", .arity = 1, .fn = QueryEnc},
+      {.name = "urlquery.decode", .arity = 1, .fn = QueryDec},
+      {.name = "urlquery.encode_object", .arity = 1, .fn = QueryEncObject},
+      {.name = "urlquery.decode_object", .arity = 1, .fn = QueryDecObject},
+      {.name = "yaml.marshal", .arity = 1, .fn = YamlMarshal},
+      {.name = "yaml.unmarshal", .arity = 1, .fn = YamlUnmarshal},
+      {.name = "yaml.is_valid", .arity = 1, .fn = YamlIsValid},
+  };
+  return kTable;
+}
 
 }  // namespace hexr::rego

@@ -143,13 +143,14 @@ Value QuoteMeta(Call& c) {
   return c.Text(out);
 }
 
-constexpr Builtin kTable[] = {
-    {.name = "glob.match", .arity = 3, .fn = GlobMatch},
-    {.name = "glob.quote_meta", .arity = 1, .fn = QuoteMeta},
-};
-
 }  // namespace
 
-std::span<const Builtin> GlobBuiltins() { return kTable; }
+std::span<const Builtin> GlobBuiltins() {
+  static constexpr Builtin kTable[] = {
+      {.name = "glob.match", .arity = 3, .fn = GlobMatch},
+      {.name = "glob.quote_meta", .arity = 1, .fn = QuoteMeta},
+  };
+  return kTable;
+}
 
 }  // namespace hexr::rego

@@ -49,45 +49,45 @@ enum class Std {
   kFracSecond9
 };
 
-struct Token {
+struct LayoutToken {
   std::string_view text;
   Std what;
 };
 // Longer spellings first where one begins another.
-constexpr Token kTokens[] = {{"January", Std::kLongMonth},
-                             {"Jan", Std::kMonth},
-                             {"Monday", Std::kLongWeekDay},
-                             {"Mon", Std::kWeekDay},
-                             {"MST", Std::kTZ},
-                             {"2006", Std::kLongYear},
-                             {"002", Std::kZeroYearDay},
-                             {"01", Std::kZeroMonth},
-                             {"02", Std::kZeroDay},
-                             {"03", Std::kZeroHour12},
-                             {"04", Std::kZeroMinute},
-                             {"05", Std::kZeroSecond},
-                             {"06", Std::kYear},
-                             {"15", Std::kHour},
-                             {"__2", Std::kUnderYearDay},
-                             {"_2006", Std::kNone},
-                             {"_2", Std::kUnderDay},
-                             {"PM", Std::kPM},
-                             {"pm", Std::kpm},
-                             {"-070000", Std::kNumSecondsTZ},
-                             {"-07:00:00", Std::kNumColonSecondsTZ},
-                             {"-0700", Std::kNumTZ},
-                             {"-07:00", Std::kNumColonTZ},
-                             {"-07", Std::kNumShortTZ},
-                             {"Z070000", Std::kISO8601SecondsTZ},
-                             {"Z07:00:00", Std::kISO8601ColonSecondsTZ},
-                             {"Z0700", Std::kISO8601TZ},
-                             {"Z07:00", Std::kISO8601ColonTZ},
-                             {"Z07", Std::kISO8601ShortTZ},
-                             {"1", Std::kNumMonth},
-                             {"2", Std::kDay},
-                             {"3", Std::kHour12},
-                             {"4", Std::kMinute},
-                             {"5", Std::kSecond}};
+constexpr LayoutToken kTokens[] = {{"January", Std::kLongMonth},
+                                   {"Jan", Std::kMonth},
+                                   {"Monday", Std::kLongWeekDay},
+                                   {"Mon", Std::kWeekDay},
+                                   {"MST", Std::kTZ},
+                                   {"2006", Std::kLongYear},
+                                   {"002", Std::kZeroYearDay},
+                                   {"01", Std::kZeroMonth},
+                                   {"02", Std::kZeroDay},
+                                   {"03", Std::kZeroHour12},
+                                   {"04", Std::kZeroMinute},
+                                   {"05", Std::kZeroSecond},
+                                   {"06", Std::kYear},
+                                   {"15", Std::kHour},
+                                   {"__2", Std::kUnderYearDay},
+                                   {"_2006", Std::kNone},
+                                   {"_2", Std::kUnderDay},
+                                   {"PM", Std::kPM},
+                                   {"pm", Std::kpm},
+                                   {"-070000", Std::kNumSecondsTZ},
+                                   {"-07:00:00", Std::kNumColonSecondsTZ},
+                                   {"-0700", Std::kNumTZ},
+                                   {"-07:00", Std::kNumColonTZ},
+                                   {"-07", Std::kNumShortTZ},
+                                   {"Z070000", Std::kISO8601SecondsTZ},
+                                   {"Z07:00:00", Std::kISO8601ColonSecondsTZ},
+                                   {"Z0700", Std::kISO8601TZ},
+                                   {"Z07:00", Std::kISO8601ColonTZ},
+                                   {"Z07", Std::kISO8601ShortTZ},
+                                   {"1", Std::kNumMonth},
+                                   {"2", Std::kDay},
+                                   {"3", Std::kHour12},
+                                   {"4", Std::kMinute},
+                                   {"5", Std::kSecond}};
 
 constexpr std::string_view kMonths[] = {"January", "February", "March",     "April",   "May",      "June",
                                         "July",    "August",   "September", "October", "November", "December"};
@@ -111,7 +111,7 @@ Std NextChunk(std::string_view layout, std::string_view& prefix, std::string_vie
         return rest[1] == '0' ? Std::kFracSecond0 : Std::kFracSecond9;
       }
     }
-    for (const Token& t : kTokens) {
+    for (const LayoutToken& t : kTokens) {
       if (t.what == Std::kNone || !rest.starts_with(t.text)) continue;
       // "Jan" in "Janet" or "Mon" in "Month" is a word of its own.
       if ((t.what == Std::kMonth || t.what == Std::kWeekDay) && rest.size() > 3 && rest[3] >= 'a' && rest[3] <= 'z')

@@ -85,13 +85,14 @@ Value ReachablePaths(Call& c) {
   return out.Finish();
 }
 
-constexpr Builtin kTable[] = {
-    {.name = "graph.reachable", .arity = 2, .fn = Reachable},
-    {.name = "graph.reachable_paths", .arity = 2, .fn = ReachablePaths},
-};
-
 }  // namespace
 
-std::span<const Builtin> GraphBuiltins() { return kTable; }
+std::span<const Builtin> GraphBuiltins() {
+  static constexpr Builtin kTable[] = {
+      {.name = "graph.reachable", .arity = 2, .fn = Reachable},
+      {.name = "graph.reachable_paths", .arity = 2, .fn = ReachablePaths},
+  };
+  return kTable;
+}
 
 }  // namespace hexr::rego

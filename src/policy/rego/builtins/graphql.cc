@@ -40,7 +40,7 @@ Value Parse(Call& c) {
   Value out[] = {DropPositions(c.arena, query), DropPositions(c.arena, schema)};
   return MakeArray(c.arena, out);
 }
-Value ParseAndVerify(Call& c) {
+Value ParseAndVerifyQuery(Call& c) {
   Value query, schema;
   std::string error;
   if (!TextOrObject(c[0]) || !TextOrObject(c[1]) || !Check(c, query, schema, error)) {
@@ -50,7 +50,7 @@ Value ParseAndVerify(Call& c) {
   Value out[] = {Value::Bool(true), DropPositions(c.arena, query), DropPositions(c.arena, schema)};
   return MakeArray(c.arena, out);
 }
-Value ParseQuery(Call& c) {
+Value ParseQueryText(Call& c) {
   std::string_view text;
   std::string error;
   if (!TakeString(c, 0, text)) return Value();
@@ -64,7 +64,7 @@ Value ParseSchema(Call& c) {
   Value v = ParseGraphqlSchema(c.arena, text, error);
   return v.defined() ? DropPositions(c.arena, v) : c.Fail(error);
 }
-Value IsValid(Call& c) {
+Value QueryIsValid(Call& c) {
   Value query, schema;
   std::string error;
   return Value::Bool(TextOrObject(c[0]) && TextOrObject(c[1]) && Check(c, query, schema, error));
@@ -77,17 +77,18 @@ Value SchemaIsValid(Call& c) {
   return Value::Bool(schema.defined() && loaded.Load(c.arena, schema, error));
 }
 
-constexpr Builtin kTable[] = {
-    {.name = "graphql.parse", .arity = 2, .fn = Parse},
-    {.name = "graphql.parse_and_verify", .arity = 2, .fn = ParseAndVerify},
-    {.name = "graphql.parse_query", .arity = 1, .fn = ParseQuery},
-    {.name = "graphql.parse_schema", .arity = 1, .fn = ParseSchema},
-    {.name = "graphql.is_valid", .arity = 2, .fn = IsValid},
-    {.name = "graphql.schema_is_valid", .arity = 1, .fn = SchemaIsValid},
-};
-
 }  // namespace
 
-std::span<const Builtin> GraphqlBuiltins() { return kTable; }
+std::span<const Builtin> GraphqlBuiltins() {
+  static constexpr Builtin kTable[] = {
+      {.name = "graphql.parse", .arity = 2, .fn = Parse},
+      {.name = "graphql.parse_and_verify", .arity = 2, .fn = ParseAndVerifyQuery},
+      {.name = "graphql.parse_query", .arity = 1, .fn = ParseQueryText},
+      {.name = "graphql.parse_schema", .arity = 1, .fn = ParseSchema},
+      {.name = "graphql.is_valid", .arity = 2, .fn = QueryIsValid},
+      {.name = "graphql.schema_is_valid", .arity = 1, .fn = SchemaIsValid},
+  };
+  return kTable;
+}
 
 }  // namespace hexr::rego

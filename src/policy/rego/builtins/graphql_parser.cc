@@ -8,7 +8,7 @@
 namespace hexr::rego {
 namespace {
 
-enum class Tok {
+enum class GraphqlTok {
   kEof,
   kInvalid,
   kBang,
@@ -35,8 +35,8 @@ constexpr std::string_view kTokNames[] = {"<EOF>", "<Invalid>", "!",    "$",   "
                                           "...",   ":",         "=",    "@",   "[",     "]",      "{",
                                           "}",     "|",         "Name", "Int", "Float", "String", "BlockString"};
 
-struct Token {
-  Tok kind = Tok::kEof;
+struct GraphqlToken {
+  GraphqlTok kind = GraphqlTok::kEof;
   std::string text;
   int64_t line = 1, column = 1;
   std::string Shown() const {
@@ -48,22 +48,23 @@ struct Token {
   }
 };
 
-class Lexer {
+class GraphqlLexer {
  public:
-  explicit Lexer(std::string_view s) : s_(s) {}
+  explicit GraphqlLexer(std::string_view s) : s_(s) {}
 
   // kInvalid with the message as text when the input is wrong.
-  Token Next() {
+  GraphqlToken Next() {
     Skip();
-    Token t;
+    GraphqlToken t;
     t.line = line_;
     t.column = static_cast<int64_t>(RuneCount(s_.substr(line_start_, at_ - line_start_))) + 1;
     if (at_ >= s_.size()) return t;
     char c = s_[at_];
     static constexpr std::string_view kSingle = "!$&():=@[]{}|";
-    static constexpr Tok kKinds[] = {Tok::kBang,   Tok::kDollar, Tok::kAmp, Tok::kParenL,   Tok::kParenR,
-                                     Tok::kColon,  Tok::kEquals, Tok::kAt,  Tok::kBracketL, Tok::kBracketR,
-                                     Tok::kBraceL, Tok::kBraceR, Tok::kPipe};
+    static constexpr GraphqlTok kKinds[] = {
+        GraphqlTok::kBang,   GraphqlTok::kDollar, GraphqlTok::kAmp, GraphqlTok::kParenL,   GraphqlTok::kParenR,
+        GraphqlTok::kColon,  GraphqlTok::kEquals, GraphqlTok::kAt,  GraphqlTok::kBracketL, GraphqlTok::kBracketR,
+        GraphqlTok::kBraceL, GraphqlTok::kBraceR, GraphqlTok::kPipe};
     if (size_t k = kSingle.find(c); k != std::string_view::npos) {
       ++at_;
       t.kind = kKinds[k];
@@ -71,7 +72,7 @@ class Lexer {
     }
     if (s_.substr(at_, 3) == "...") {
       at_ += 3;
-      t.kind = Tok::kSpread;
+      t.kind = GraphqlTok::kSpread;
       return t;
     }
     if (c == '"') {
@@ -88,7 +89,7 @@ class Lexer {
     if (Letter(c)) {
       size_t start = at_;
       while (at_ < s_.size() && (Letter(s_[at_]) || Digit(s_[at_]))) ++at_;
-      t.kind = Tok::kName;
+      t.kind = GraphqlTok::kName;
       t.text = s_.substr(start, at_ - start);
       return t;
     }
@@ -101,8 +102,8 @@ class Lexer {
  private:
   static bool Digit(char c) { return c >= '0' && c <= '9'; }
   static bool Letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-  Token& Bad(Token& t, std::string why) {
-    t.kind = Tok::kInvalid;
+  GraphqlToken& Bad(GraphqlToken& t, std::string why) {
+    t.kind = GraphqlTok::kInvalid;
     t.text = std::move(why);
     at_ = s_.size();
     return t;
@@ -125,7 +126,7 @@ class Lexer {
       }
     }
   }
-  void Number(Token& t) {
+  void Number(GraphqlToken& t) {
     size_t start = at_;
     bool is_float = false;
     auto digits = [&] {
@@ -159,10 +160,10 @@ class Lexer {
       if (at_ < s_.size() && (s_[at_] == '+' || s_[at_] == '-')) ++at_;
       if (!digits()) return expected();
     }
-    t.kind = is_float ? Tok::kFloat : Tok::kInt;
+    t.kind = is_float ? GraphqlTok::kFloat : GraphqlTok::kInt;
     t.text = s_.substr(start, at_ - start);
   }
-  void String(Token& t) {
+  void String(GraphqlToken& t) {
     ++at_;
     while (at_ < s_.size() && s_[at_] != '"') {
       char c = s_[at_++];
@@ -193,10 +194,10 @@ class Lexer {
       return;
     }
     ++at_;
-    t.kind = Tok::kString;
+    t.kind = GraphqlTok::kString;
     ++t.column;  // gqlparser counts from inside the quotes
   }
-  void Block(Token& t) {
+  void Block(GraphqlToken& t) {
     at_ += 3;
     std::string raw;
     while (at_ < s_.size() && s_.substr(at_, 3) != "\"\"\"") {
@@ -217,7 +218,7 @@ class Lexer {
       return;
     }
     at_ += 3;
-    t.kind = Tok::kBlock;
+    t.kind = GraphqlTok::kBlock;
     t.column += 3;
     t.text = Dedent(raw);
   }
@@ -249,15 +250,15 @@ class Lexer {
   int64_t line_ = 1;
 };
 
-class Parser {
+class GraphqlParser {
  public:
-  Parser(Arena& arena, std::string_view text) : arena_(arena), lexer_(text) { Advance(); }
+  GraphqlParser(Arena& arena, std::string_view text) : arena_(arena), lexer_(text) { Advance(); }
 
   Value Query() {
     ArrayBuilder operations(arena_), fragments(arena_);
-    while (Good() && !Is(Tok::kEof)) {
-      if (Is(Tok::kBraceL) ||
-          (Is(Tok::kName) && (token_.text == "query" || token_.text == "mutation" || token_.text == "subscription"))) {
+    while (Good() && !Is(GraphqlTok::kEof)) {
+      if (Is(GraphqlTok::kBraceL) || (Is(GraphqlTok::kName) && (token_.text == "query" || token_.text == "mutation" ||
+                                                                token_.text == "subscription"))) {
         operations.Add(Operation());
       } else if (IsWord("fragment")) {
         fragments.Add(Fragment());
@@ -273,11 +274,11 @@ class Parser {
 
   Value Schema() {
     ArrayBuilder schema(arena_), extension(arena_), directives(arena_), definitions(arena_), extensions(arena_);
-    while (Good() && !Is(Tok::kEof)) {
+    while (Good() && !Is(GraphqlTok::kEof)) {
       std::string description;
-      Token before = token_;
-      if (Is(Tok::kString) || Is(Tok::kBlock)) description = Take();
-      if (!Is(Tok::kName)) {
+      GraphqlToken before = token_;
+      if (Is(GraphqlTok::kString) || Is(GraphqlTok::kBlock)) description = Take();
+      if (!Is(GraphqlTok::kName)) {
         Unexpected();
         break;
       }
@@ -313,30 +314,30 @@ class Parser {
   const std::string& error() const { return error_; }
 
  private:
-  bool Is(Tok k) const { return token_.kind == k; }
-  bool IsWord(std::string_view w) const { return Is(Tok::kName) && token_.text == w; }
+  bool Is(GraphqlTok k) const { return token_.kind == k; }
+  bool IsWord(std::string_view w) const { return Is(GraphqlTok::kName) && token_.text == w; }
   void Advance() {
     if (!Good()) return;
     token_ = lexer_.Next();
-    if (Is(Tok::kInvalid)) Fail(token_, token_.text);
+    if (Is(GraphqlTok::kInvalid)) Fail(token_, token_.text);
   }
   std::string Take() {
     std::string text = token_.text;
     Advance();
     return text;
   }
-  void Fail(const Token& t, const std::string& message) {
+  void Fail(const GraphqlToken& t, const std::string& message) {
     if (!Good()) return;
     error_ = message + " in GraphQL string at location " + std::to_string(t.line) + ":" + std::to_string(t.column);
-    token_.kind = Tok::kEof;
+    token_.kind = GraphqlTok::kEof;
   }
   void Unexpected() { Fail(token_, "Unexpected " + token_.Shown()); }
-  bool Skip(Tok k) {
+  bool Skip(GraphqlTok k) {
     if (!Good() || !Is(k)) return false;
     Advance();
     return true;
   }
-  void Expect(Tok k) {
+  void Expect(GraphqlTok k) {
     if (!Skip(k))
       Fail(token_, "Expected " + std::string(kTokNames[static_cast<size_t>(k)]) + ", found " +
                        std::string(kTokNames[static_cast<size_t>(token_.kind)]));
@@ -348,8 +349,8 @@ class Parser {
       Fail(token_, "Expected \"" + std::string(w) + "\", found " + token_.Shown());
   }
   std::string Name() {
-    if (Good() && Is(Tok::kName)) return Take();
-    Expect(Tok::kName);
+    if (Good() && Is(GraphqlTok::kName)) return Take();
+    Expect(GraphqlTok::kName);
     return "";
   }
   Value Text(std::string_view s) { return Value::String(arena_, s); }
@@ -361,7 +362,7 @@ class Parser {
   }
   // At least one of `one` between the brackets; an empty list when the opening one is missing.
   template <class F>
-  Value Some(Tok open, Tok close, const F& one) {
+  Value Some(GraphqlTok open, GraphqlTok close, const F& one) {
     ArrayBuilder out(arena_);
     if (!Skip(open)) return out.Finish();
     while (Good() && !Is(close)) {
@@ -383,12 +384,12 @@ class Parser {
   Value Operation() {
     ObjectBuilder b(arena_, 6);
     b.Add("Position", Here());
-    if (Is(Tok::kBraceL)) {
+    if (Is(GraphqlTok::kBraceL)) {
       b.Add("Operation", Text("query"));
       b.Add("Name", Text(""));
     } else {
       b.Add("Operation", Text(Take()));
-      b.Add("Name", Text(Is(Tok::kName) ? Take() : ""));
+      b.Add("Name", Text(Is(GraphqlTok::kName) ? Take() : ""));
       b.Add("VariableDefinitions", Variables());
       b.Add("Directives", Directives(false));
     }
@@ -396,26 +397,27 @@ class Parser {
     return b.Finish();
   }
   Value Variables() {
-    return Some(Tok::kParenL, Tok::kParenR, [&] {
+    return Some(GraphqlTok::kParenL, GraphqlTok::kParenR, [&] {
       ObjectBuilder b(arena_, 6);
       b.Add("Position", Here());
-      Expect(Tok::kDollar);
+      Expect(GraphqlTok::kDollar);
       b.Add("Variable", Text(Name()));
-      Expect(Tok::kColon);
+      Expect(GraphqlTok::kColon);
       b.Add("Type", Type());
-      if (Skip(Tok::kEquals)) b.Add("DefaultValue", Literal(true));
+      if (Skip(GraphqlTok::kEquals)) b.Add("DefaultValue", Literal(true));
       b.Add("Directives", Directives(false));
       b.Add("Used", Value::Bool(false));
       return b.Finish();
     });
   }
   Value Selections(bool required) {
-    if (required && !Is(Tok::kBraceL)) {
-      Expect(Tok::kBraceL);
+    if (required && !Is(GraphqlTok::kBraceL)) {
+      Expect(GraphqlTok::kBraceL);
       return EmptyArray();
     }
     if (!Deeper()) return EmptyArray();
-    Value out = Some(Tok::kBraceL, Tok::kBraceR, [&] { return Is(Tok::kSpread) ? Spread() : Field(); });
+    Value out =
+        Some(GraphqlTok::kBraceL, GraphqlTok::kBraceR, [&] { return Is(GraphqlTok::kSpread) ? Spread() : Field(); });
     --depth_;
     return out;
   }
@@ -424,17 +426,17 @@ class Parser {
     b.Add("Position", Here());
     std::string alias = Name();
     b.Add("Alias", Text(alias));
-    b.Add("Name", Text(Skip(Tok::kColon) ? Name() : alias));
+    b.Add("Name", Text(Skip(GraphqlTok::kColon) ? Name() : alias));
     b.Add("Arguments", Arguments(false));
     b.Add("Directives", Directives(false));
-    if (Is(Tok::kBraceL)) b.Add("SelectionSet", Selections(false));
+    if (Is(GraphqlTok::kBraceL)) b.Add("SelectionSet", Selections(false));
     return b.Finish();
   }
   Value Spread() {
     Advance();
     ObjectBuilder b(arena_, 4);
     b.Add("Position", Here());
-    if (Is(Tok::kName) && token_.text != "on") {
+    if (Is(GraphqlTok::kName) && token_.text != "on") {
       b.Add("Name", Text(Name()));
       b.Add("Directives", Directives(false));
       return b.Finish();
@@ -463,18 +465,18 @@ class Parser {
     return b.Finish();
   }
   Value Arguments(bool constant) {
-    return Some(Tok::kParenL, Tok::kParenR, [&] {
+    return Some(GraphqlTok::kParenL, GraphqlTok::kParenR, [&] {
       ObjectBuilder b(arena_, 3);
       b.Add("Position", Here());
       b.Add("Name", Text(Name()));
-      Expect(Tok::kColon);
+      Expect(GraphqlTok::kColon);
       b.Add("Value", Literal(constant));
       return b.Finish();
     });
   }
   Value Directives(bool constant) {
     ArrayBuilder out(arena_);
-    while (Good() && Skip(Tok::kAt)) {
+    while (Good() && Skip(GraphqlTok::kAt)) {
       ObjectBuilder b(arena_, 4);
       b.Add("Position", Here());
       b.Add("Name", Text(Name()));
@@ -493,10 +495,10 @@ class Parser {
       b.Add("Raw", Text(Take()));
     };
     switch (token_.kind) {
-      case Tok::kBracketL:
-      case Tok::kBraceL: {
-        bool list = Is(Tok::kBracketL);
-        Tok close = list ? Tok::kBracketR : Tok::kBraceR;
+      case GraphqlTok::kBracketL:
+      case GraphqlTok::kBraceL: {
+        bool list = Is(GraphqlTok::kBracketL);
+        GraphqlTok close = list ? GraphqlTok::kBracketR : GraphqlTok::kBraceR;
         if (!Deeper()) return Value::Null();
         Advance();
         ArrayBuilder children(arena_);
@@ -504,7 +506,7 @@ class Parser {
           ObjectBuilder child(arena_, 3);
           child.Add("Position", Here());
           child.Add("Name", Text(list ? "" : Name()));
-          if (!list) Expect(Tok::kColon);
+          if (!list) Expect(GraphqlTok::kColon);
           child.Add("Value", Literal(constant));
           children.Add(child.Finish());
         }
@@ -515,7 +517,7 @@ class Parser {
         b.Add("Raw", Text(""));
         break;
       }
-      case Tok::kDollar:
+      case GraphqlTok::kDollar:
         if (constant) {
           Unexpected();
           return Value::Null();
@@ -524,11 +526,11 @@ class Parser {
         b.Add("Kind", Value::Int(0));
         b.Add("Raw", Text(Name()));
         break;
-      case Tok::kInt: scalar(1); break;
-      case Tok::kFloat: scalar(2); break;
-      case Tok::kString: scalar(3); break;
-      case Tok::kBlock: scalar(4); break;
-      case Tok::kName:
+      case GraphqlTok::kInt: scalar(1); break;
+      case GraphqlTok::kFloat: scalar(2); break;
+      case GraphqlTok::kString: scalar(3); break;
+      case GraphqlTok::kBlock: scalar(4); break;
+      case GraphqlTok::kName:
         scalar(token_.text == "true" || token_.text == "false" ? 5 : token_.text == "null" ? 6 : 7);
         break;
       default: Unexpected(); return Value::Null();
@@ -537,18 +539,18 @@ class Parser {
   }
   Value Type() {
     ObjectBuilder b(arena_, 4);
-    if (Skip(Tok::kBracketL)) {
+    if (Skip(GraphqlTok::kBracketL)) {
       b.Add("Position", Here());
       b.Add("NamedType", Text(""));
       if (!Deeper()) return Value::Null();
       b.Add("Elem", Type());
       --depth_;
-      Expect(Tok::kBracketR);
+      Expect(GraphqlTok::kBracketR);
     } else {
       b.Add("Position", Here());
       b.Add("NamedType", Text(Name()));
     }
-    b.Add("NonNull", Value::Bool(Skip(Tok::kBang)));
+    b.Add("NonNull", Value::Bool(Skip(GraphqlTok::kBang)));
     return b.Finish();
   }
 
@@ -559,15 +561,15 @@ class Parser {
     b.Add("Description", Text(description));
     Value directives = Directives(true);
     b.Add("Directives", directives);
-    Value types = Some(Tok::kBraceL, Tok::kBraceR, [&] {
+    Value types = Some(GraphqlTok::kBraceL, GraphqlTok::kBraceR, [&] {
       ObjectBuilder t(arena_, 3);
       t.Add("Position", Here());
-      Token word = token_;
+      GraphqlToken word = token_;
       std::string operation = Name();
       if (operation != "query" && operation != "mutation" && operation != "subscription")
         Fail(word, "Unexpected " + word.Shown());
       t.Add("Operation", Text(operation));
-      Expect(Tok::kColon);
+      Expect(GraphqlTok::kColon);
       t.Add("Type", Text(Name()));
       return t.Finish();
     });
@@ -596,59 +598,59 @@ class Parser {
                                                    "INPUT_OBJECT",
                                                    "INPUT_FIELD_DEFINITION"};
     Advance();
-    Expect(Tok::kAt);
+    Expect(GraphqlTok::kAt);
     ObjectBuilder b(arena_, 6);
     b.Add("Position", Here());
     b.Add("Description", Text(description));
     b.Add("Name", Text(Name()));
-    b.Add("Arguments", ArgumentDefinitions(Tok::kParenL, Tok::kParenR));
+    b.Add("Arguments", ArgumentDefinitions(GraphqlTok::kParenL, GraphqlTok::kParenR));
     bool repeatable = IsWord("repeatable");
     if (repeatable) Advance();
     b.Add("IsRepeatable", Value::Bool(repeatable));
     ExpectWord("on");
     ArrayBuilder places(arena_);
-    Skip(Tok::kPipe);
+    Skip(GraphqlTok::kPipe);
     do {
-      Token word = token_;
+      GraphqlToken word = token_;
       std::string place = Name();
       if (Good() && std::find(std::begin(kPlaces), std::end(kPlaces), place) == std::end(kPlaces))
         Fail(word, "Unexpected " + word.Shown());
       places.Add(Text(place));
-    } while (Skip(Tok::kPipe));
+    } while (Skip(GraphqlTok::kPipe));
     b.Add("Locations", places.Finish());
     return b.Finish();
   }
-  std::string Description() { return Is(Tok::kString) || Is(Tok::kBlock) ? Take() : ""; }
-  Value ArgumentDefinitions(Tok open, Tok close) {
+  std::string Description() { return Is(GraphqlTok::kString) || Is(GraphqlTok::kBlock) ? Take() : ""; }
+  Value ArgumentDefinitions(GraphqlTok open, GraphqlTok close) {
     return Some(open, close, [&] {
       ObjectBuilder b(arena_, 6);
       std::string description = Description();
       b.Add("Position", Here());
       b.Add("Description", Text(description));
       b.Add("Name", Text(Name()));
-      Expect(Tok::kColon);
+      Expect(GraphqlTok::kColon);
       b.Add("Type", Type());
-      if (Skip(Tok::kEquals)) b.Add("DefaultValue", Literal(true));
+      if (Skip(GraphqlTok::kEquals)) b.Add("DefaultValue", Literal(true));
       b.Add("Directives", Directives(true));
       return b.Finish();
     });
   }
   Value Fields() {
-    return Some(Tok::kBraceL, Tok::kBraceR, [&] {
+    return Some(GraphqlTok::kBraceL, GraphqlTok::kBraceR, [&] {
       ObjectBuilder b(arena_, 6);
       std::string description = Description();
       b.Add("Position", Here());
       b.Add("Description", Text(description));
       b.Add("Name", Text(Name()));
-      b.Add("Arguments", ArgumentDefinitions(Tok::kParenL, Tok::kParenR));
-      Expect(Tok::kColon);
+      b.Add("Arguments", ArgumentDefinitions(GraphqlTok::kParenL, GraphqlTok::kParenR));
+      Expect(GraphqlTok::kColon);
       b.Add("Type", Type());
       b.Add("Directives", Directives(true));
       return b.Finish();
     });
   }
   Value EnumValues() {
-    return Some(Tok::kBraceL, Tok::kBraceR, [&] {
+    return Some(GraphqlTok::kBraceL, GraphqlTok::kBraceR, [&] {
       ObjectBuilder b(arena_, 4);
       std::string description = Description();
       b.Add("Position", Here());
@@ -658,11 +660,11 @@ class Parser {
       return b.Finish();
     });
   }
-  Value Names(Tok separator) {
+  Value Names(GraphqlTok separator) {
     ArrayBuilder out(arena_);
     Skip(separator);
     out.Add(Text(Name()));
-    while (Skip(separator) || (separator == Tok::kAmp && Good() && Is(Tok::kName))) out.Add(Text(Name()));
+    while (Skip(separator) || (separator == GraphqlTok::kAmp && Good() && Is(GraphqlTok::kName))) out.Add(Text(Name()));
     return out.Finish();
   }
   Value TypeDefinition(const std::string& description, bool extends) {
@@ -674,7 +676,7 @@ class Parser {
                             : word == "enum"      ? "ENUM"
                             : word == "input"     ? "INPUT_OBJECT"
                                                   : "";
-    if (kind.empty() || !Is(Tok::kName)) {
+    if (kind.empty() || !Is(GraphqlTok::kName)) {
       Unexpected();
       return Value::Null();
     }
@@ -688,7 +690,7 @@ class Parser {
     bool content = false;
     if ((word == "type" || (word == "interface" && !extends)) && IsWord("implements")) {
       Advance();
-      b.Add("Interfaces", Names(Tok::kAmp));
+      b.Add("Interfaces", Names(GraphqlTok::kAmp));
       content = true;
     }
     Value directives = Directives(true);
@@ -699,16 +701,16 @@ class Parser {
       b.Add(key, list);
     };
     if (word == "type" || word == "interface") add("Fields", Fields());
-    if (word == "input") add("Fields", ArgumentDefinitions(Tok::kBraceL, Tok::kBraceR));
+    if (word == "input") add("Fields", ArgumentDefinitions(GraphqlTok::kBraceL, GraphqlTok::kBraceR));
     if (word == "enum") add("EnumValues", EnumValues());
-    if (word == "union" && Skip(Tok::kEquals)) add("Types", Names(Tok::kPipe));
+    if (word == "union" && Skip(GraphqlTok::kEquals)) add("Types", Names(GraphqlTok::kPipe));
     if (extends && !content) Unexpected();
     return b.Finish();
   }
 
   Arena& arena_;
-  Lexer lexer_;
-  Token token_;
+  GraphqlLexer lexer_;
+  GraphqlToken token_;
   std::string error_;
   size_t depth_ = 0;
   size_t steps_ = 0;
@@ -717,14 +719,14 @@ class Parser {
 }  // namespace
 
 Value ParseGraphqlQuery(Arena& arena, std::string_view text, std::string& error) {
-  Parser p(arena, text);
+  GraphqlParser p(arena, text);
   Value v = p.Query();
   error = p.error();
   return error.empty() ? v : Value();
 }
 
 Value ParseGraphqlSchema(Arena& arena, std::string_view text, std::string& error) {
-  Parser p(arena, text);
+  GraphqlParser p(arena, text);
   Value v = p.Schema();
   error = p.error();
   return error.empty() ? v : Value();

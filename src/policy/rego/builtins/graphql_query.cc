@@ -12,7 +12,6 @@ bool IsComposite(const Obj& type) {
   std::string_view kind = TextOf(type, "Kind");
   return kind == "OBJECT" || kind == "INTERFACE" || kind == "UNION";
 }
-bool IsNonNull(const Value& type) { return type.is_object() && Get(*type.obj, "NonNull").is_true(); }
 int64_t KindOfLiteral(const Value& v) {
   Value k = v.is_object() ? Get(*v.obj, "Kind") : Value();
   return k.kind == Kind::kInt ? k.i : -1;

@@ -40,14 +40,13 @@ bool IsInput(const Obj& type) {
   std::string_view kind = TextOf(type, "Kind");
   return kind == "SCALAR" || kind == "ENUM" || kind == "INPUT_OBJECT";
 }
-bool Has(const Value& list, std::string_view text) {
+bool HasText(const Value& list, std::string_view text) {
   bool ok = false;
   for (const Value& v : Elements(list, ok)) {
     if (v.is_string() && v.text() == text) return true;
   }
   return false;
 }
-bool IsNonNull(const Value& type) { return type.is_object() && Get(*type.obj, "NonNull").is_true(); }
 
 bool Refuse(std::string& error, const std::string& message, const Value& node) {
   Value position = node.is_object() ? Get(*node.obj, "Position") : Value();
@@ -71,16 +70,13 @@ std::span<const Value> ListOf(const Obj& o, std::string_view key) {
   Value v = Get(o, key);
   return v.is_array() ? v.arr->view() : std::span<const Value>();
 }
-std::string_view TextOf(const Obj& o, std::string_view key) {
-  Value v = Get(o, key);
-  return v.is_string() ? v.text() : std::string_view();
-}
 const Obj* ByName(std::span<const Value> list, std::string_view name) {
   for (const Value& v : list) {
     if (v.is_object() && TextOf(*v.obj, "Name") == name) return v.obj;
   }
   return nullptr;
 }
+bool IsNonNull(const Value& type) { return type.is_object() && Get(*type.obj, "NonNull").is_true(); }
 std::string_view GraphqlTypeName(const Value& type) {
   Value t = type;
   while (t.is_object() && TextOf(*t.obj, "NamedType").empty()) t = Get(*t.obj, "Elem");
@@ -234,7 +230,7 @@ bool GraphqlSchema::CheckDirectives(const Value& directives, std::string_view pl
     if (single && !seen.insert(name).second && !Get(*def, "IsRepeatable").is_true()) {
       return Refuse(error, "The directive " + shown + " can only be used once at this location.", d);
     }
-    if (!Has(Get(*def, "Locations"), place))
+    if (!HasText(Get(*def, "Locations"), place))
       return Refuse(error, "Directive " + shown + " is not applicable on " + std::string(place) + ".", d);
     for (const Value& a : ListOf(*d.obj, "Arguments")) {
       if (a.is_object() && ByName(ListOf(*def, "Arguments"), TextOf(*a.obj, "Name")) == nullptr) {
@@ -313,7 +309,7 @@ bool GraphqlSchema::CheckImplements(const Obj& type, std::string_view name, std:
   }
   for (const Value& up : ListOf(*interface, "Interfaces")) {
     std::string above(up.is_string() ? up.text() : "");
-    if (Has(Get(type, "Interfaces"), above)) continue;
+    if (HasText(Get(type, "Interfaces"), above)) continue;
     if (above == self)
       return Refuse(error,
                     "Type " + self + " cannot implement " + wanted + " because it would create a circular reference.",

@@ -44,9 +44,9 @@ bool ValidateGraphqlQuery(const GraphqlSchema& schema, const Value& query, std::
 // "[String!]" for a type reference, and the name at its core.
 std::string GraphqlTypeText(const Value& type);
 std::string_view GraphqlTypeName(const Value& type);
-// Members of an object value; empty list or text when absent.
+bool IsNonNull(const Value& type);
+// A list in an object value; empty when absent.
 std::span<const Value> ListOf(const Obj& o, std::string_view key);
-std::string_view TextOf(const Obj& o, std::string_view key);
 const Obj* ByName(std::span<const Value> list, std::string_view name);
 
 }  // namespace hexr::rego

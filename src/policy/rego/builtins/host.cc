@@ -101,7 +101,7 @@ Value InternalPrint(Call& c) {
   c.services.prints->push_back(std::move(line));
   return Value::Bool(true);
 }
-Value Trace(Call& c) {
+Value TraceNote(Call& c) {
   std::string_view note;
   return TakeString(c, 0, note) ? Value::Bool(true) : Value();
 }
@@ -123,19 +123,20 @@ Value TestCase(Call& c) {
   return Value::Bool(true);
 }
 
-constexpr Builtin kTable[] = {
-    {.name = "http.send", .arity = 1, .fn = HttpSend, .nondeterministic = true},
-    {.name = "net.lookup_ip_addr", .arity = 1, .fn = LookupIpAddr, .nondeterministic = true},
-    {.name = "opa.runtime", .arity = 0, .fn = Runtime, .nondeterministic = true},
-    {.name = "print", .arity = 0, .fn = Print, .variadic = true, .no_result = true},
-    {.name = "internal.print", .arity = 1, .fn = InternalPrint, .no_result = true},
-    {.name = "internal.test_case", .arity = 1, .fn = TestCase, .no_result = true},
-    {.name = "trace", .arity = 1, .fn = Trace},
-    {.name = "test.sleep", .arity = 1, .fn = Sleep, .only_cases = true},
-};
-
 }  // namespace
 
-std::span<const Builtin> HostBuiltins() { return kTable; }
+std::span<const Builtin> HostBuiltins() {
+  static constexpr Builtin kTable[] = {
+      {.name = "http.send", .arity = 1, .fn = HttpSend, .nondeterministic = true},
+      {.name = "net.lookup_ip_addr", .arity = 1, .fn = LookupIpAddr, .nondeterministic = true},
+      {.name = "opa.runtime", .arity = 0, .fn = Runtime, .nondeterministic = true},
+      {.name = "print", .arity = 0, .fn = Print, .variadic = true, .no_result = true},
+      {.name = "internal.print", .arity = 1, .fn = InternalPrint, .no_result = true},
+      {.name = "internal.test_case", .arity = 1, .fn = TestCase, .no_result = true},
+      {.name = "trace", .arity = 1, .fn = TraceNote},
+      {.name = "test.sleep", .arity = 1, .fn = Sleep, .only_cases = true},
+  };
+  return kTable;
+}
 
 }  // namespace hexr::rego

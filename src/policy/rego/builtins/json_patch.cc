@@ -7,10 +7,10 @@
 namespace hexr::rego {
 namespace {
 
-using Path = std::vector<Value>;
+using PatchPath = std::vector<Value>;
 
 // A JSON pointer or an array of steps.
-bool ParsePath(Call& c, const Value& v, Path& out) {
+bool ParsePath(Call& c, const Value& v, PatchPath& out) {
   out.clear();
   if (v.is_array()) {
     out.assign(v.arr->items, v.arr->items + v.arr->size);
@@ -50,7 +50,7 @@ bool PathTree(Call& c, Value& tree) {
   }
   tree = EmptyObject();
   for (const Value& item : items) {
-    Path path;
+    PatchPath path;
     if (!ParsePath(c, item, path)) return false;
     if (path.empty()) continue;
     // A shorter path covers the longer ones.
@@ -278,7 +278,7 @@ bool ApplyOne(Call& c, const Value& op, Value& doc) {
     c.Fail("attribute 'op' must be a string but found: " + std::string(KindName(name)));
     return false;
   }
-  Path path, from;
+  PatchPath path, from;
   if (!ParsePath(c, path_value, path)) return false;
   std::string_view kind = name.text();
   if (kind == "add" || kind == "replace") {
@@ -318,14 +318,15 @@ Value JsonPatch(Call& c) {
   return doc;
 }
 
-constexpr Builtin kTable[] = {
-    {.name = "json.remove", .arity = 2, .fn = JsonRemove},
-    {.name = "json.filter", .arity = 2, .fn = JsonFilter},
-    {.name = "json.patch", .arity = 2, .fn = JsonPatch},
-};
-
 }  // namespace
 
-std::span<const Builtin> JsonPatchBuiltins() { return kTable; }
+std::span<const Builtin> JsonPatchBuiltins() {
+  static constexpr Builtin kTable[] = {
+      {.name = "json.remove", .arity = 2, .fn = JsonRemove},
+      {.name = "json.filter", .arity = 2, .fn = JsonFilter},
+      {.name = "json.patch", .arity = 2, .fn = JsonPatch},
+  };
+  return kTable;
+}
 
 }  // namespace hexr::rego

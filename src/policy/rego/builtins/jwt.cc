@@ -17,12 +17,12 @@ bool KnownAlgorithm(std::string_view alg) {
   return std::find(std::begin(kAlgorithms), std::end(kAlgorithms), alg) != std::end(kAlgorithms);
 }
 
-struct Token {
+struct JwtText {
   std::string_view header, payload, signature;
   std::string signed_part() const { return std::string(header) + "." + std::string(payload); }
 };
 
-bool SplitToken(Call& c, std::string_view text, Token& t) {
+bool SplitToken(Call& c, std::string_view text, JwtText& t) {
   auto dots = std::count(text.begin(), text.end(), '.');
   if (dots == 0) {
     c.Fail("encoded JWT had no period separators");
@@ -58,7 +58,7 @@ bool JsonObject(Call& c, const std::string& text, std::string_view prefix, Value
   return true;
 }
 
-bool DecodeHeader(Call& c, const Token& t, Value& header) {
+bool DecodeHeader(Call& c, const JwtText& t, Value& header) {
   std::string text;
   if (!Decode(c, t.header, "header", text) || !JsonObject(c, text, "bad JWT header: ", header)) return false;
   if (Get(*header.obj, "enc").defined()) {
@@ -70,7 +70,7 @@ bool DecodeHeader(Call& c, const Token& t, Value& header) {
 
 Value DecodeText(Call& c, std::string_view text, int depth) {
   constexpr int kMaxNesting = 32;
-  Token t;
+  JwtText t;
   Value header, payload;
   std::string body, signature;
   if (depth > kMaxNesting) return c.Fail("JWT is nested too deeply");
@@ -184,7 +184,7 @@ bool AnyKey(const std::vector<Jwk>& keys, const Header& h, const Check& check) {
 
 Value VerifyWith(Call& c, std::string_view alg) {
   std::string_view text, key;
-  Token t;
+  JwtText t;
   if (!TakeString(c, 0, text) || !SplitToken(c, text, t) || !TakeString(c, 1, key)) return Value();
   std::vector<Jwk> keys;
   std::string signature;
@@ -198,7 +198,7 @@ Value VerifyWith(Call& c, std::string_view alg) {
 }
 Value VerifyHs(Call& c, std::string_view hash) {
   std::string_view text, secret;
-  Token t;
+  JwtText t;
   std::string signature;
   if (!TakeString(c, 0, text) || !TakeString(c, 1, secret) || !SplitToken(c, text, t) ||
       !Decode(c, t.signature, "", signature))
@@ -268,7 +268,7 @@ bool ReadConstraints(Call& c, const Obj& o, Constraints& out) {
   return !c.failed();
 }
 
-bool Signed(const Constraints& k, const Header& h, const Token& t, std::string_view signature) {
+bool Signed(const Constraints& k, const Header& h, const JwtText& t, std::string_view signature) {
   std::string data = t.signed_part();
   if (k.has_keys)
     return AnyKey(k.keys, h, [&](const Jwk& key) { return VerifyJws(key.key.get(), h.alg, data, signature); });
@@ -312,7 +312,7 @@ Value DecodeVerify(Call& c) {
   std::string body;
   std::string current(text);
   for (int depth = 0;; ++depth) {
-    Token t;
+    JwtText t;
     Header h;
     std::string signature;
     if (depth > kMaxNesting) return c.Fail("JWT is nested too deeply");
@@ -377,28 +377,29 @@ Value EncodeSignRaw(Call& c) {
                                                                                         : Value();
 }
 
-constexpr Builtin kTable[] = {
-    {.name = "io.jwt.decode", .arity = 1, .fn = JwtDecode},
-    {.name = "io.jwt.verify_rs256", .arity = 2, .fn = VerifyRs256},
-    {.name = "io.jwt.verify_rs384", .arity = 2, .fn = VerifyRs384},
-    {.name = "io.jwt.verify_rs512", .arity = 2, .fn = VerifyRs512},
-    {.name = "io.jwt.verify_ps256", .arity = 2, .fn = VerifyPs256},
-    {.name = "io.jwt.verify_ps384", .arity = 2, .fn = VerifyPs384},
-    {.name = "io.jwt.verify_ps512", .arity = 2, .fn = VerifyPs512},
-    {.name = "io.jwt.verify_es256", .arity = 2, .fn = VerifyEs256},
-    {.name = "io.jwt.verify_es384", .arity = 2, .fn = VerifyEs384},
-    {.name = "io.jwt.verify_es512", .arity = 2, .fn = VerifyEs512},
-    {.name = "io.jwt.verify_eddsa", .arity = 2, .fn = VerifyEdDsa},
-    {.name = "io.jwt.verify_hs256", .arity = 2, .fn = VerifyHs256},
-    {.name = "io.jwt.verify_hs384", .arity = 2, .fn = VerifyHs384},
-    {.name = "io.jwt.verify_hs512", .arity = 2, .fn = VerifyHs512},
-    {.name = "io.jwt.decode_verify", .arity = 2, .fn = DecodeVerify, .nondeterministic = true},
-    {.name = "io.jwt.encode_sign", .arity = 3, .fn = EncodeSign, .nondeterministic = true},
-    {.name = "io.jwt.encode_sign_raw", .arity = 3, .fn = EncodeSignRaw, .nondeterministic = true},
-};
-
 }  // namespace
 
-std::span<const Builtin> JwtBuiltins() { return kTable; }
+std::span<const Builtin> JwtBuiltins() {
+  static constexpr Builtin kTable[] = {
+      {.name = "io.jwt.decode", .arity = 1, .fn = JwtDecode},
+      {.name = "io.jwt.verify_rs256", .arity = 2, .fn = VerifyRs256},
+      {.name = "io.jwt.verify_rs384", .arity = 2, .fn = VerifyRs384},
+      {.name = "io.jwt.verify_rs512", .arity = 2, .fn = VerifyRs512},
+      {.name = "io.jwt.verify_ps256", .arity = 2, .fn = VerifyPs256},
+      {.name = "io.jwt.verify_ps384", .arity = 2, .fn = VerifyPs384},
+      {.name = "io.jwt.verify_ps512", .arity = 2, .fn = VerifyPs512},
+      {.name = "io.jwt.verify_es256", .arity = 2, .fn = VerifyEs256},
+      {.name = "io.jwt.verify_es384", .arity = 2, .fn = VerifyEs384},
+      {.name = "io.jwt.verify_es512", .arity = 2, .fn = VerifyEs512},
+      {.name = "io.jwt.verify_eddsa", .arity = 2, .fn = VerifyEdDsa},
+      {.name = "io.jwt.verify_hs256", .arity = 2, .fn = VerifyHs256},
+      {.name = "io.jwt.verify_hs384", .arity = 2, .fn = VerifyHs384},
+      {.name = "io.jwt.verify_hs512", .arity = 2, .fn = VerifyHs512},
+      {.name = "io.jwt.decode_verify", .arity = 2, .fn = DecodeVerify, .nondeterministic = true},
+      {.name = "io.jwt.encode_sign", .arity = 3, .fn = EncodeSign, .nondeterministic = true},
+      {.name = "io.jwt.encode_sign_raw", .arity = 3, .fn = EncodeSignRaw, .nondeterministic = true},
+  };
+  return kTable;
+}
 
 }  // namespace hexr::rego

@@ -73,7 +73,7 @@ Key FromParams(const char* type, OSSL_PARAM_BLD* build, bool is_private) {
 }
 
 // A base64url member; false when it is there and malformed.
-bool Member(const Obj& o, std::string_view name, std::string& out) {
+bool KeyMember(const Obj& o, std::string_view name, std::string& out) {
   Value v = Get(o, name);
   std::string error;
   return !v.defined() || (v.is_string() && GoBase64UrlDecodeLax(v.text(), out, error));
@@ -81,8 +81,9 @@ bool Member(const Obj& o, std::string_view name, std::string& out) {
 
 bool RsaKey(const Obj& o, Jwk& jwk, std::string& error) {
   std::string n, e, d, p, q, dp, dq, qi;
-  if (!Member(o, "n", n) || !Member(o, "e", e) || !Member(o, "d", d) || !Member(o, "p", p) || !Member(o, "q", q) ||
-      !Member(o, "dp", dp) || !Member(o, "dq", dq) || !Member(o, "qi", qi) || n.empty() || e.empty()) {
+  if (!KeyMember(o, "n", n) || !KeyMember(o, "e", e) || !KeyMember(o, "d", d) || !KeyMember(o, "p", p) ||
+      !KeyMember(o, "q", q) || !KeyMember(o, "dp", dp) || !KeyMember(o, "dq", dq) || !KeyMember(o, "qi", qi) ||
+      n.empty() || e.empty()) {
     error = "failed to parse a JWK key (set): invalid RSA key";
     return false;
   }
@@ -111,7 +112,7 @@ bool EcKey(const Obj& o, Jwk& jwk, std::string& error) {
   std::string x, y, d;
   std::string_view name = crv.is_string() ? crv.text() : "";
   const char* group = name == "P-256" ? "P-256" : name == "P-384" ? "P-384" : name == "P-521" ? "P-521" : nullptr;
-  if (group == nullptr || !Member(o, "x", x) || !Member(o, "y", y) || !Member(o, "d", d)) {
+  if (group == nullptr || !KeyMember(o, "x", x) || !KeyMember(o, "y", y) || !KeyMember(o, "d", d)) {
     error = "failed to parse a JWK key (set): invalid EC key";
     return false;
   }
@@ -146,13 +147,13 @@ bool OneJwk(const Obj& o, Jwk& jwk, std::string& error) {
   if (jwk.kty == "RSA") return RsaKey(o, jwk, error);
   if (jwk.kty == "EC") return EcKey(o, jwk, error);
   if (jwk.kty == "oct") {
-    if (Member(o, "k", jwk.secret)) return true;
+    if (KeyMember(o, "k", jwk.secret)) return true;
     error = "failed to parse a JWK key (set): invalid oct key";
     return false;
   }
   if (jwk.kty == "OKP") {
     std::string x, d;
-    if (!Member(o, "x", x) || !Member(o, "d", d) || x.size() != 32) {
+    if (!KeyMember(o, "x", x) || !KeyMember(o, "d", d) || x.size() != 32) {
       error = "failed to parse a JWK key (set): invalid OKP key";
       return false;
     }

@@ -187,7 +187,7 @@ std::string IpText(const Ip& ip) {
   return out;
 }
 
-bool Step(Ip& ip, int by) {
+bool StepBy(Ip& ip, int by) {
   for (size_t i = ip.size; i > 0; --i) {
     ip.bytes[i - 1] = static_cast<uint8_t>(ip.bytes[i - 1] + by);
     if (ip.bytes[i - 1] != (by > 0 ? 0 : 0xFF)) return true;
@@ -294,7 +294,7 @@ Value CidrExpand(Call& c) {
   while (true) {
     if (!c.Reserve(96)) return Value();
     out.Add(c.Text(IpText(ip)));
-    if (ip == n->last || !Step(ip, 1)) return out.Finish();
+    if (ip == n->last || !StepBy(ip, 1)) return out.Finish();
   }
 }
 
@@ -310,7 +310,7 @@ void Cover(Ip first, const Ip& last, std::vector<std::string>& out) {
     }
     out.push_back(IpText(first) + "/" + std::to_string(prefix));
     first = Mask(first, prefix, true);
-    if (first >= last || !Step(first, 1)) return;
+    if (first >= last || !StepBy(first, 1)) return;
   }
 }
 
@@ -348,7 +348,7 @@ Value CidrMerge(Call& c) {
   for (size_t i = ranges.size(); i-- > 1;) {
     if (ranges[i].first.size != ranges[i - 1].first.size) continue;
     Ip previous = ranges[i].first;
-    bool wrapped = !Step(previous, -1);
+    bool wrapped = !StepBy(previous, -1);
     if (wrapped || previous <= ranges[i - 1].last) {
       ranges[i - 1] = {std::min(ranges[i - 1].first, ranges[i].first), ranges[i].last, nullptr};
       ranges.erase(ranges.begin() + static_cast<std::ptrdiff_t>(i));
@@ -366,18 +366,19 @@ Value CidrMerge(Call& c) {
   return out.Finish();
 }
 
-constexpr Builtin kTable[] = {
-    {.name = "net.cidr_contains", .arity = 2, .fn = CidrContains},
-    {.name = "net.cidr_overlap", .arity = 2, .fn = CidrContains, .deprecated = true},
-    {.name = "net.cidr_intersects", .arity = 2, .fn = CidrIntersects},
-    {.name = "net.cidr_is_valid", .arity = 1, .fn = CidrIsValid},
-    {.name = "net.cidr_contains_matches", .arity = 2, .fn = CidrContainsMatches},
-    {.name = "net.cidr_expand", .arity = 1, .fn = CidrExpand},
-    {.name = "net.cidr_merge", .arity = 1, .fn = CidrMerge},
-};
-
 }  // namespace
 
-std::span<const Builtin> NetBuiltins() { return kTable; }
+std::span<const Builtin> NetBuiltins() {
+  static constexpr Builtin kTable[] = {
+      {.name = "net.cidr_contains", .arity = 2, .fn = CidrContains},
+      {.name = "net.cidr_overlap", .arity = 2, .fn = CidrContains, .deprecated = true},
+      {.name = "net.cidr_intersects", .arity = 2, .fn = CidrIntersects},
+      {.name = "net.cidr_is_valid", .arity = 1, .fn = CidrIsValid},
+      {.name = "net.cidr_contains_matches", .arity = 2, .fn = CidrContainsMatches},
+      {.name = "net.cidr_expand", .arity = 1, .fn = CidrExpand},
+      {.name = "net.cidr_merge", .arity = 1, .fn = CidrMerge},
+  };
+  return kTable;
+}
 
 }  // namespace hexr::rego

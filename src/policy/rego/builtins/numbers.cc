@@ -79,28 +79,29 @@ Value RandIntn(Call& c) {
       c.services.random.Below(n < 0 ? uint64_t{0} - static_cast<uint64_t>(n) : static_cast<uint64_t>(n))));
 }
 
-constexpr Builtin kTable[] = {
-    {.name = "plus", .arity = 2, .fn = Plus},
-    {.name = "mul", .arity = 2, .fn = Mul},
-    {.name = "div", .arity = 2, .fn = Div},
-    {.name = "rem", .arity = 2, .fn = Rem},
-    {.name = "round", .arity = 1, .fn = RoundBy<Rounding::kRound>},
-    {.name = "ceil", .arity = 1, .fn = RoundBy<Rounding::kCeil>},
-    {.name = "floor", .arity = 1, .fn = RoundBy<Rounding::kFloor>},
-    {.name = "abs", .arity = 1, .fn = RoundBy<Rounding::kAbs>},
-    {.name = "bits.and", .arity = 2, .fn = BitOf<BitOp::kAnd>},
-    {.name = "bits.or", .arity = 2, .fn = BitOf<BitOp::kOr>},
-    {.name = "bits.xor", .arity = 2, .fn = BitOf<BitOp::kXor>},
-    {.name = "bits.lsh", .arity = 2, .fn = BitOf<BitOp::kLeft>},
-    {.name = "bits.rsh", .arity = 2, .fn = BitOf<BitOp::kRight>},
-    {.name = "bits.negate", .arity = 1, .fn = BitOf<BitOp::kNegate>},
-    {.name = "numbers.range", .arity = 2, .fn = Range},
-    {.name = "numbers.range_step", .arity = 3, .fn = RangeStep},
-    {.name = "rand.intn", .arity = 2, .fn = RandIntn, .nondeterministic = true},
-};
-
 }  // namespace
 
-std::span<const Builtin> NumberBuiltins() { return kTable; }
+std::span<const Builtin> NumberBuiltins() {
+  static constexpr Builtin kTable[] = {
+      {.name = "plus", .arity = 2, .fn = Plus},
+      {.name = "mul", .arity = 2, .fn = Mul},
+      {.name = "div", .arity = 2, .fn = Div},
+      {.name = "rem", .arity = 2, .fn = Rem},
+      {.name = "round", .arity = 1, .fn = RoundBy<Rounding::kRound>},
+      {.name = "ceil", .arity = 1, .fn = RoundBy<Rounding::kCeil>},
+      {.name = "floor", .arity = 1, .fn = RoundBy<Rounding::kFloor>},
+      {.name = "abs", .arity = 1, .fn = RoundBy<Rounding::kAbs>},
+      {.name = "bits.and", .arity = 2, .fn = BitOf<BitOp::kAnd>},
+      {.name = "bits.or", .arity = 2, .fn = BitOf<BitOp::kOr>},
+      {.name = "bits.xor", .arity = 2, .fn = BitOf<BitOp::kXor>},
+      {.name = "bits.lsh", .arity = 2, .fn = BitOf<BitOp::kLeft>},
+      {.name = "bits.rsh", .arity = 2, .fn = BitOf<BitOp::kRight>},
+      {.name = "bits.negate", .arity = 1, .fn = BitOf<BitOp::kNegate>},
+      {.name = "numbers.range", .arity = 2, .fn = Range},
+      {.name = "numbers.range_step", .arity = 3, .fn = RangeStep},
+      {.name = "rand.intn", .arity = 2, .fn = RandIntn, .nondeterministic = true},
+  };
+  return kTable;
+}
 
 }  // namespace hexr::rego

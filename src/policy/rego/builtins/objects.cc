@@ -160,19 +160,20 @@ Value Walk(Call& c) {
   return visit(c[0]) ? out.Finish() : Value();
 }
 
-constexpr Builtin kTable[] = {
-    {.name = "object.union", .arity = 2, .fn = ObjectUnion},
-    {.name = "object.union_n", .arity = 1, .fn = ObjectUnionN},
-    {.name = "object.remove", .arity = 2, .fn = ObjectRemove},
-    {.name = "object.filter", .arity = 2, .fn = ObjectFilter},
-    {.name = "object.get", .arity = 3, .fn = ObjectGet},
-    {.name = "object.keys", .arity = 1, .fn = ObjectKeys},
-    {.name = "object.subset", .arity = 2, .fn = ObjectSubset},
-    {.name = "walk", .arity = 1, .fn = Walk, .relation = true},
-};
-
 }  // namespace
 
-std::span<const Builtin> ObjectBuiltins() { return kTable; }
+std::span<const Builtin> ObjectBuiltins() {
+  static constexpr Builtin kTable[] = {
+      {.name = "object.union", .arity = 2, .fn = ObjectUnion},
+      {.name = "object.union_n", .arity = 1, .fn = ObjectUnionN},
+      {.name = "object.remove", .arity = 2, .fn = ObjectRemove},
+      {.name = "object.filter", .arity = 2, .fn = ObjectFilter},
+      {.name = "object.get", .arity = 3, .fn = ObjectGet},
+      {.name = "object.keys", .arity = 1, .fn = ObjectKeys},
+      {.name = "object.subset", .arity = 2, .fn = ObjectSubset},
+      {.name = "walk", .arity = 1, .fn = Walk, .relation = true},
+  };
+  return kTable;
+}
 
 }  // namespace hexr::rego

@@ -151,7 +151,7 @@ void Expand(const re2::RE2& re, std::string_view replacement, std::string_view s
   }
 }
 
-Value IsValid(Call& c) {
+Value PatternIsValid(Call& c) {
   return Value::Bool(c[0].is_string() && c.services.regexes->Get(c[0].text(), nullptr) != nullptr);
 }
 
@@ -259,7 +259,7 @@ Value TemplateMatch(Call& c) {
 }
 
 // One step of the small pattern language of regex.globs_match.
-struct Step {
+struct PatternStep {
   bool any = false;
   std::vector<char32_t> runes;  // sorted
   char flag = 0;                // 0, * or +
@@ -270,9 +270,9 @@ class GlobReader {
   explicit GlobReader(std::string_view text) : text_(text) {
     for (size_t i = 0; i < text.size();) input_.push_back(NextRune(text, i));
   }
-  bool Read(std::vector<Step>& out, std::string& error) {
+  bool Read(std::vector<PatternStep>& out, std::string& error) {
     while (at_ < input_.size()) {
-      Step step;
+      PatternStep step;
       bool escaped = false;
       char32_t r = 0;
       if (!Rune(r, escaped, error)) return false;
@@ -311,7 +311,7 @@ class GlobReader {
     at_ += 2;
     return true;
   }
-  bool ReadSet(Step& step, std::string& error) {
+  bool ReadSet(PatternStep& step, std::string& error) {
     char32_t previous = 0;
     bool have = false;
     while (at_ < input_.size()) {
@@ -346,7 +346,7 @@ class GlobReader {
   size_t at_ = 0;
 };
 
-bool Meet(const Step& a, const Step& b) {
+bool Meet(const PatternStep& a, const PatternStep& b) {
   if (a.any || b.any) return true;
   return std::any_of(a.runes.begin(), a.runes.end(),
                      [&](char32_t r) { return std::binary_search(b.runes.begin(), b.runes.end(), r); });
@@ -356,7 +356,7 @@ bool Meet(const Step& a, const Step& b) {
 Value GlobsMatch(Call& c) {
   std::string_view a, b;
   if (!TakeString(c, 0, a) || !TakeString(c, 1, b)) return Value();
-  std::vector<Step> x, y;
+  std::vector<PatternStep> x, y;
   std::string error;
   if (!GlobReader(a).Read(x, error) || !GlobReader(b).Read(y, error)) return c.Fail(error);
   if (x.empty() && y.empty()) return Value::Bool(true);
@@ -396,20 +396,21 @@ Value GlobsMatch(Call& c) {
   return Value::Bool(false);
 }
 
-constexpr Builtin kTable[] = {
-    {.name = "regex.is_valid", .arity = 1, .fn = IsValid},
-    {.name = "regex.match", .arity = 2, .fn = MatchRe},
-    {.name = "re_match", .arity = 2, .fn = MatchRe, .deprecated = true},
-    {.name = "regex.split", .arity = 2, .fn = SplitRe},
-    {.name = "regex.find_n", .arity = 3, .fn = FindN},
-    {.name = "regex.find_all_string_submatch_n", .arity = 3, .fn = FindAllSubmatch},
-    {.name = "regex.replace", .arity = 3, .fn = ReplaceRe},
-    {.name = "regex.template_match", .arity = 4, .fn = TemplateMatch},
-    {.name = "regex.globs_match", .arity = 2, .fn = GlobsMatch},
-};
-
 }  // namespace
 
-std::span<const Builtin> RegexBuiltins() { return kTable; }
+std::span<const Builtin> RegexBuiltins() {
+  static constexpr Builtin kTable[] = {
+      {.name = "regex.is_valid", .arity = 1, .fn = PatternIsValid},
+      {.name = "regex.match", .arity = 2, .fn = MatchRe},
+      {.name = "re_match", .arity = 2, .fn = MatchRe, .deprecated = true},
+      {.name = "regex.split", .arity = 2, .fn = SplitRe},
+      {.name = "regex.find_n", .arity = 3, .fn = FindN},
+      {.name = "regex.find_all_string_submatch_n", .arity = 3, .fn = FindAllSubmatch},
+      {.name = "regex.replace", .arity = 3, .fn = ReplaceRe},
+      {.name = "regex.template_match", .arity = 4, .fn = TemplateMatch},
+      {.name = "regex.globs_match", .arity = 2, .fn = GlobsMatch},
+  };
+  return kTable;
+}
 
 }  // namespace hexr::rego

@@ -155,4 +155,9 @@ Value Get(const Obj& o, std::string_view key) {
   return at < 0 ? Value() : o.values[at];
 }
 
+std::string_view TextOf(const Obj& o, std::string_view key) {
+  Value v = Get(o, key);
+  return v.is_string() ? v.text() : std::string_view();
+}
+
 }  // namespace hexr::rego

@@ -15,17 +15,18 @@ Value ParseModuleText(Call& c) {
   if (!module) module = ParseModule(file, text, {Version::kV0, 0}, ignored);
   return module ? ModuleJson(c.arena, *module) : c.Fail(FormatDiagnostics(errors));
 }
-Value MetadataChain(Call&) { return EmptyArray(); }
+Value NoMetadataChain(Call&) { return EmptyArray(); }
 Value MetadataRule(Call&) { return EmptyObject(); }
-
-constexpr Builtin kTable[] = {
-    {.name = "rego.parse_module", .arity = 2, .fn = ParseModuleText},
-    {.name = "rego.metadata.chain", .arity = 0, .fn = MetadataChain},
-    {.name = "rego.metadata.rule", .arity = 0, .fn = MetadataRule},
-};
 
 }  // namespace
 
-std::span<const Builtin> RegoBuiltins() { return kTable; }
+std::span<const Builtin> RegoBuiltins() {
+  static constexpr Builtin kTable[] = {
+      {.name = "rego.parse_module", .arity = 2, .fn = ParseModuleText},
+      {.name = "rego.metadata.chain", .arity = 0, .fn = NoMetadataChain},
+      {.name = "rego.metadata.rule", .arity = 0, .fn = MetadataRule},
+  };
+  return kTable;
+}
 
 }  // namespace hexr::rego

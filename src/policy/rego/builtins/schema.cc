@@ -511,13 +511,14 @@ Value MatchSchema(Call& c) {
   return MakeArray(c.arena, out);
 }
 
-constexpr Builtin kTable[] = {
-    {.name = "json.verify_schema", .arity = 1, .fn = VerifySchema},
-    {.name = "json.match_schema", .arity = 2, .fn = MatchSchema},
-};
-
 }  // namespace
 
-std::span<const Builtin> SchemaBuiltins() { return kTable; }
+std::span<const Builtin> SchemaBuiltins() {
+  static constexpr Builtin kTable[] = {
+      {.name = "json.verify_schema", .arity = 1, .fn = VerifySchema},
+      {.name = "json.match_schema", .arity = 2, .fn = MatchSchema},
+  };
+  return kTable;
+}
 
 }  // namespace hexr::rego

@@ -142,7 +142,7 @@ Value MapCase(Call& c, UChar32 (*map)(UChar32), char from, char to, int shift) {
   for (size_t i = 0; i < s.size();) AppendRune(static_cast<char32_t>(map(static_cast<UChar32>(NextRune(s, i)))), out);
   return c.Text(out);
 }
-Value Lower(Call& c) { return MapCase(c, u_tolower, 'A', 'Z', 32); }
+Value LowerCase(Call& c) { return MapCase(c, u_tolower, 'A', 'Z', 32); }
 Value Upper(Call& c) { return MapCase(c, u_toupper, 'a', 'z', -32); }
 
 Value Split(Call& c) {
@@ -256,7 +256,7 @@ Value TrimSides(Call& c, bool front, bool back) {
   if (back) s = TrimBack(s, test);
   return c.Text(s);
 }
-Value Trim(Call& c) { return TrimSides(c, true, true); }
+Value TrimBoth(Call& c) { return TrimSides(c, true, true); }
 Value TrimLeft(Call& c) { return TrimSides(c, true, false); }
 Value TrimRight(Call& c) { return TrimSides(c, false, true); }
 Value TrimSpace(Call& c) {
@@ -318,36 +318,37 @@ Value TemplateString(Call& c) {
   return c.Text(out);
 }
 
-constexpr Builtin kTable[] = {
-    {.name = "strings.any_prefix_match", .arity = 2, .fn = AnyPrefixMatch},
-    {.name = "strings.any_suffix_match", .arity = 2, .fn = AnySuffixMatch},
-    {.name = "format_int", .arity = 2, .fn = FormatInt},
-    {.name = "concat", .arity = 2, .fn = Concat},
-    {.name = "indexof", .arity = 2, .fn = IndexOf},
-    {.name = "indexof_n", .arity = 2, .fn = IndexOfN},
-    {.name = "substring", .arity = 3, .fn = Substring},
-    {.name = "contains", .arity = 2, .fn = Contains},
-    {.name = "startswith", .arity = 2, .fn = StartsWith},
-    {.name = "endswith", .arity = 2, .fn = EndsWith},
-    {.name = "strings.count", .arity = 2, .fn = CountOf},
-    {.name = "lower", .arity = 1, .fn = Lower},
-    {.name = "upper", .arity = 1, .fn = Upper},
-    {.name = "split", .arity = 2, .fn = Split},
-    {.name = "replace", .arity = 3, .fn = Replace},
-    {.name = "strings.replace_n", .arity = 2, .fn = ReplaceN},
-    {.name = "trim", .arity = 2, .fn = Trim},
-    {.name = "trim_left", .arity = 2, .fn = TrimLeft},
-    {.name = "trim_right", .arity = 2, .fn = TrimRight},
-    {.name = "trim_space", .arity = 1, .fn = TrimSpace},
-    {.name = "trim_prefix", .arity = 2, .fn = TrimPrefix},
-    {.name = "trim_suffix", .arity = 2, .fn = TrimSuffix},
-    {.name = "strings.reverse", .arity = 1, .fn = Reverse},
-    {.name = "sprintf", .arity = 2, .fn = Sprintf},
-    {.name = "internal.template_string", .arity = 1, .fn = TemplateString},
-};
-
 }  // namespace
 
-std::span<const Builtin> StringBuiltins() { return kTable; }
+std::span<const Builtin> StringBuiltins() {
+  static constexpr Builtin kTable[] = {
+      {.name = "strings.any_prefix_match", .arity = 2, .fn = AnyPrefixMatch},
+      {.name = "strings.any_suffix_match", .arity = 2, .fn = AnySuffixMatch},
+      {.name = "format_int", .arity = 2, .fn = FormatInt},
+      {.name = "concat", .arity = 2, .fn = Concat},
+      {.name = "indexof", .arity = 2, .fn = IndexOf},
+      {.name = "indexof_n", .arity = 2, .fn = IndexOfN},
+      {.name = "substring", .arity = 3, .fn = Substring},
+      {.name = "contains", .arity = 2, .fn = Contains},
+      {.name = "startswith", .arity = 2, .fn = StartsWith},
+      {.name = "endswith", .arity = 2, .fn = EndsWith},
+      {.name = "strings.count", .arity = 2, .fn = CountOf},
+      {.name = "lower", .arity = 1, .fn = LowerCase},
+      {.name = "upper", .arity = 1, .fn = Upper},
+      {.name = "split", .arity = 2, .fn = Split},
+      {.name = "replace", .arity = 3, .fn = Replace},
+      {.name = "strings.replace_n", .arity = 2, .fn = ReplaceN},
+      {.name = "trim", .arity = 2, .fn = TrimBoth},
+      {.name = "trim_left", .arity = 2, .fn = TrimLeft},
+      {.name = "trim_right", .arity = 2, .fn = TrimRight},
+      {.name = "trim_space", .arity = 1, .fn = TrimSpace},
+      {.name = "trim_prefix", .arity = 2, .fn = TrimPrefix},
+      {.name = "trim_suffix", .arity = 2, .fn = TrimSuffix},
+      {.name = "strings.reverse", .arity = 1, .fn = Reverse},
+      {.name = "sprintf", .arity = 2, .fn = Sprintf},
+      {.name = "internal.template_string", .arity = 1, .fn = TemplateString},
+  };
+  return kTable;
+}
 
 }  // namespace hexr::rego

@@ -27,6 +27,8 @@ Value WrongElement(Call& c, size_t i, const Value& element, std::string_view wan
 std::span<const Value> Elements(const Value& v, bool& ok);
 // Value of an object under a string key; undefined when absent.
 Value Get(const Obj& o, std::string_view key);
+// Text under a key; "" when there is none.
+std::string_view TextOf(const Obj& o, std::string_view key);
 
 // The families. Each table is constant.
 std::span<const Builtin> CoreBuiltins();

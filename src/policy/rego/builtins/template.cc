@@ -57,9 +57,9 @@ std::vector<std::string> Words(std::string_view s, std::string& error) {
   return out;
 }
 
-class Reader {
+class TemplateReader {
  public:
-  explicit Reader(std::string_view text) : text_(text) {}
+  explicit TemplateReader(std::string_view text) : text_(text) {}
   // Up to {{end}} or {{else…}} of the block that is open, or the end of the text.
   bool Read(Pieces& out, int depth, std::string& stop, std::string& error) {
     if (depth > kMaxNesting) {
@@ -502,7 +502,7 @@ Value RenderTemplate(Call& c) {
   if (!TakeString(c, 0, text) || !TakeObject(c, 1, variables)) return Value();
   Pieces pieces;
   std::string stop, error;
-  if (!Reader(text).Read(pieces, 0, stop, error)) return c.Fail(error);
+  if (!TemplateReader(text).Read(pieces, 0, stop, error)) return c.Fail(error);
   auto plain = ParseJson(c.arena, ToJson(c[1]));
   if (!plain.ok()) return c.Fail(plain.error().message());
   Renderer r(c, *plain);
@@ -514,10 +514,11 @@ Value RenderTemplate(Call& c) {
   return c.Text(out);
 }
 
-constexpr Builtin kTable[] = {{.name = "strings.render_template", .arity = 2, .fn = RenderTemplate}};
-
 }  // namespace
 
-std::span<const Builtin> TemplateBuiltins() { return kTable; }
+std::span<const Builtin> TemplateBuiltins() {
+  static constexpr Builtin kTable[] = {{.name = "strings.render_template", .arity = 2, .fn = RenderTemplate}};
+  return kTable;
+}
 
 }  // namespace hexr::rego

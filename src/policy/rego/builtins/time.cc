@@ -168,21 +168,22 @@ Value Diff(Call& c) {
   return MakeArray(c.arena, items);
 }
 
-constexpr Builtin kTable[] = {
-    {.name = "time.now_ns", .arity = 0, .fn = Now, .nondeterministic = true},
-    {.name = "time.parse_ns", .arity = 2, .fn = ParseNs},
-    {.name = "time.parse_rfc3339_ns", .arity = 1, .fn = ParseRfc3339Ns},
-    {.name = "time.parse_duration_ns", .arity = 1, .fn = ParseDurationNs},
-    {.name = "time.format", .arity = 1, .fn = Format},
-    {.name = "time.date", .arity = 1, .fn = Date},
-    {.name = "time.clock", .arity = 1, .fn = ClockOf},
-    {.name = "time.weekday", .arity = 1, .fn = WeekdayOf},
-    {.name = "time.add_date", .arity = 4, .fn = AddDate},
-    {.name = "time.diff", .arity = 2, .fn = Diff},
-};
-
 }  // namespace
 
-std::span<const Builtin> TimeBuiltins() { return kTable; }
+std::span<const Builtin> TimeBuiltins() {
+  static constexpr Builtin kTable[] = {
+      {.name = "time.now_ns", .arity = 0, .fn = Now, .nondeterministic = true},
+      {.name = "time.parse_ns", .arity = 2, .fn = ParseNs},
+      {.name = "time.parse_rfc3339_ns", .arity = 1, .fn = ParseRfc3339Ns},
+      {.name = "time.parse_duration_ns", .arity = 1, .fn = ParseDurationNs},
+      {.name = "time.format", .arity = 1, .fn = Format},
+      {.name = "time.date", .arity = 1, .fn = Date},
+      {.name = "time.clock", .arity = 1, .fn = ClockOf},
+      {.name = "time.weekday", .arity = 1, .fn = WeekdayOf},
+      {.name = "time.add_date", .arity = 4, .fn = AddDate},
+      {.name = "time.diff", .arity = 2, .fn = Diff},
+  };
+  return kTable;
+}
 
 }  // namespace hexr::rego

@@ -12,8 +12,6 @@
 namespace hexr::rego {
 namespace {
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-
 // "10.2gb" into number and unit. False when the exponent has too many digits.
 bool SplitUnit(std::string_view s, std::string_view& number, std::string_view& unit) {
   constexpr size_t kMaxExponentDigits = 6;
@@ -131,15 +129,15 @@ std::string WithoutQuotes(std::string_view s) {
   return out;
 }
 
-struct Prefix {
+struct UnitPrefix {
   char letter;
   unsigned power;
 };
-constexpr Prefix kPrefixes[] = {{'k', 1}, {'m', 2}, {'g', 3}, {'t', 4}, {'p', 5}, {'e', 6}};
+constexpr UnitPrefix kPrefixes[] = {{'k', 1}, {'m', 2}, {'g', 3}, {'t', 4}, {'p', 5}, {'e', 6}};
 
 // Multiplies by the factor of a prefix letter; false when it is none.
 bool Scale(Rational& r, char letter, bool binary) {
-  for (const Prefix& p : kPrefixes) {
+  for (const UnitPrefix& p : kPrefixes) {
     if (p.letter != letter) continue;
     Rational factor;
     mpz_ui_pow_ui(mpq_numref(factor.get()), binary ? 1024 : 1000, p.power);
@@ -355,17 +353,18 @@ Value UuidParse(Call& c) {
   return out.Finish();
 }
 
-constexpr Builtin kTable[] = {
-    {.name = "units.parse", .arity = 1, .fn = ParseUnits},
-    {.name = "units.parse_bytes", .arity = 1, .fn = ParseBytes},
-    {.name = "semver.compare", .arity = 2, .fn = SemverCompare},
-    {.name = "semver.is_valid", .arity = 1, .fn = SemverIsValid},
-    {.name = "uuid.rfc4122", .arity = 1, .fn = UuidRfc4122, .nondeterministic = true},
-    {.name = "uuid.parse", .arity = 1, .fn = UuidParse},
-};
-
 }  // namespace
 
-std::span<const Builtin> UnitBuiltins() { return kTable; }
+std::span<const Builtin> UnitBuiltins() {
+  static constexpr Builtin kTable[] = {
+      {.name = "units.parse", .arity = 1, .fn = ParseUnits},
+      {.name = "units.parse_bytes", .arity = 1, .fn = ParseBytes},
+      {.name = "semver.compare", .arity = 2, .fn = SemverCompare},
+      {.name = "semver.is_valid", .arity = 1, .fn = SemverIsValid},
+      {.name = "uuid.rfc4122", .arity = 1, .fn = UuidRfc4122, .nondeterministic = true},
+      {.name = "uuid.parse", .arity = 1, .fn = UuidParse},
+  };
+  return kTable;
+}
 
 }  // namespace hexr::rego

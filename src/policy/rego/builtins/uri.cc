@@ -130,13 +130,14 @@ Value UriIsValid(Call& c) {
   return Value::Bool(c[0].is_string() && !c[0].text().empty() && ParseUri(c[0].text(), u, error));
 }
 
-constexpr Builtin kTable[] = {
-    {.name = "uri.parse", .arity = 1, .fn = UriParse},
-    {.name = "uri.is_valid", .arity = 1, .fn = UriIsValid},
-};
-
 }  // namespace
 
-std::span<const Builtin> UriBuiltins() { return kTable; }
+std::span<const Builtin> UriBuiltins() {
+  static constexpr Builtin kTable[] = {
+      {.name = "uri.parse", .arity = 1, .fn = UriParse},
+      {.name = "uri.is_valid", .arity = 1, .fn = UriIsValid},
+  };
+  return kTable;
+}
 
 }  // namespace hexr::rego

@@ -86,15 +86,15 @@ Value VerifyText(Call& c, std::string_view text, const ChainOptions& options, bo
   return MakeArray(c.arena, pair);
 }
 
-int64_t Now(Call& c) {
+int64_t NowSeconds(Call& c) {
   return std::chrono::floor<std::chrono::seconds>(c.services.clock.Wall()).time_since_epoch().count();
 }
 
-Value ParseAndVerify(Call& c) {
+Value ParseAndVerifyChain(Call& c) {
   std::string_view text;
   if (!TakeString(c, 0, text)) return Value();
   ChainOptions options;
-  options.unix_seconds = Now(c);
+  options.unix_seconds = NowSeconds(c);
   return VerifyText(c, text, options, true);
 }
 
@@ -117,7 +117,7 @@ Value ParseAndVerifyWithOptions(Call& c) {
   const Obj* wanted;
   if (!TakeString(c, 0, text) || !TakeObject(c, 1, wanted)) return Value();
   ChainOptions options;
-  options.unix_seconds = Now(c);
+  options.unix_seconds = NowSeconds(c);
   for (uint32_t i = 0; i < wanted->size; ++i) {
     if (!wanted->keys[i].is_string()) continue;
     std::string_view key = wanted->keys[i].text();
@@ -264,18 +264,19 @@ Value ParseKeyPair(Call& c) {
   return b.Finish();
 }
 
-constexpr Builtin kTable[] = {
-    {.name = "crypto.x509.parse_certificates", .arity = 1, .fn = ParseCertificates},
-    {.name = "crypto.x509.parse_and_verify_certificates", .arity = 1, .fn = ParseAndVerify},
-    {.name = "crypto.x509.parse_and_verify_certificates_with_options", .arity = 2, .fn = ParseAndVerifyWithOptions},
-    {.name = "crypto.x509.parse_certificate_request", .arity = 1, .fn = ParseCertificateRequest},
-    {.name = "crypto.x509.parse_keypair", .arity = 2, .fn = ParseKeyPair},
-    {.name = "crypto.x509.parse_rsa_private_key", .arity = 1, .fn = ParseRsaPrivateKey},
-    {.name = "crypto.parse_private_keys", .arity = 1, .fn = ParsePrivateKeys},
-};
-
 }  // namespace
 
-std::span<const Builtin> X509Builtins() { return kTable; }
+std::span<const Builtin> X509Builtins() {
+  static constexpr Builtin kTable[] = {
+      {.name = "crypto.x509.parse_certificates", .arity = 1, .fn = ParseCertificates},
+      {.name = "crypto.x509.parse_and_verify_certificates", .arity = 1, .fn = ParseAndVerifyChain},
+      {.name = "crypto.x509.parse_and_verify_certificates_with_options", .arity = 2, .fn = ParseAndVerifyWithOptions},
+      {.name = "crypto.x509.parse_certificate_request", .arity = 1, .fn = ParseCertificateRequest},
+      {.name = "crypto.x509.parse_keypair", .arity = 2, .fn = ParseKeyPair},
+      {.name = "crypto.x509.parse_rsa_private_key", .arity = 1, .fn = ParseRsaPrivateKey},
+      {.name = "crypto.parse_private_keys", .arity = 1, .fn = ParsePrivateKeys},
+  };
+  return kTable;
+}
 
 }  // namespace hexr::rego

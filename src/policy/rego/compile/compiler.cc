@@ -13,7 +13,7 @@ namespace {
 
 using Globals = std::map<std::string, std::vector<std::string>, std::less<>>;
 
-std::vector<std::string> PathOf(const Term& ref) {
+std::vector<std::string> NamesInRef(const Term& ref) {
   std::vector<std::string> out;
   for (const auto& i : ref.items) out.push_back(i->text);
   return out;
@@ -58,9 +58,9 @@ bool Compiler::Compile(std::vector<std::unique_ptr<Module>> modules) {
       if (m.v1 && globals.contains(name)) Fail("rego_compile_error", i.at, "import must not shadow " + RefText(path));
       if (m.v1 && path.items.size() > 1 && IsRootName(name))
         Fail("rego_compile_error", i.at, "imports must not shadow " + name + " (use a different alias)");
-      globals[name] = PathOf(path);
+      globals[name] = NamesInRef(path);
     }
-    std::vector<std::string> package = PathOf(*m.package);
+    std::vector<std::string> package = NamesInRef(*m.package);
     for (const auto& name : defined[RefText(*m.package)]) {
       std::vector<std::string> path = package;
       path.push_back(name);
@@ -243,7 +243,7 @@ Compiler::Names Compiler::NamesOf(std::string_view package) const {
     for (const auto& r : m->rules) {
       // Heads are full paths by now.
       const std::string& name = r->head.ref->items[m->package->items.size()]->text;
-      std::vector<std::string> path = PathOf(*m->package);
+      std::vector<std::string> path = NamesInRef(*m->package);
       path.push_back(name);
       out[name] = std::move(path);
     }

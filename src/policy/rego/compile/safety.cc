@@ -7,7 +7,7 @@ namespace {
 
 constexpr VarVisit kNoClosures{.closures = false, .ref_heads = true, .sets = true, .object_keys = true};
 
-bool Subset(const VarSet& a, const VarSet& b) {
+bool SubsetOf(const VarSet& a, const VarSet& b) {
   return std::all_of(a.begin(), a.end(), [&](const std::string& v) { return b.contains(v); });
 }
 
@@ -28,7 +28,7 @@ void PatternVars(const Term& t, VarSet& out) {
 bool Safety::Bound(const Term& t, const VarSet& safe) const {
   VarSet vars;
   CollectVars(t, kNoClosures, vars);
-  return Subset(vars, safe);
+  return SubsetOf(vars, safe);
 }
 
 // Variables in brackets of refs whose head is known are outputs. False when some ref's head is not known yet.
@@ -176,7 +176,7 @@ void Safety::Order(Body& body, VarSet& globals) {
     for (size_t i = 0; i < body.size(); ++i) {
       if (placed[i]) continue;
       VarSet outputs = Outputs(*body[i], safe);
-      bool ready = Subset(closed[i], safe);
+      bool ready = SubsetOf(closed[i], safe);
       for (const auto& v : needs[i]) ready = ready && (safe.contains(v) || outputs.contains(v));
       if (!ready) continue;
       OrderClosures(*body[i], safe);

@@ -10,20 +10,6 @@ constexpr std::string_view kKeywords[] = {"as",    "contains", "data",   "defaul
                                           "false", "if",       "import", "in",      "input", "not",
                                           "null",  "package",  "some",   "true",    "with"};
 
-struct InfixName {
-  std::string_view name, sign;
-};
-constexpr InfixName kInfix[] = {{"eq", "="},   {"assign", ":="}, {"equal", "=="}, {"neq", "!="}, {"lt", "<"},
-                                {"lte", "<="}, {"gt", ">"},      {"gte", ">="},   {"plus", "+"}, {"minus", "-"},
-                                {"mul", "*"},  {"div", "/"},     {"rem", "%"},    {"and", "&"},  {"or", "|"}};
-
-std::string_view Infix(std::string_view name) {
-  for (const InfixName& i : kInfix) {
-    if (i.name == name) return i.sign;
-  }
-  return {};
-}
-
 bool IsMember(std::string_view name) { return name == "internal.member_2" || name == "internal.member_3"; }
 
 bool IsName(std::string_view s) {

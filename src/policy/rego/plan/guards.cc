@@ -8,9 +8,9 @@ namespace {
 
 constexpr size_t kMinRules = 4;  // below this, trying in order is as fast
 
-class Reader {
+class GuardReader {
  public:
-  Reader(const std::function<Value(const Term&)>& value_of, std::vector<Index::Source>& sources)
+  GuardReader(const std::function<Value(const Term&)>& value_of, std::vector<Index::Source>& sources)
       : value_of_(value_of), sources_(sources) {}
 
   Index::Rule Read(const Rule& rule, bool is_function) {
@@ -127,7 +127,7 @@ bool BuildIndex(const std::vector<Rule*>& rules, bool is_function, const std::fu
                 Index& index) {
   if (rules.size() < kMinRules) return false;
   std::vector<Index::Source> sources;
-  Reader reader(value_of, sources);
+  GuardReader reader(value_of, sources);
   std::vector<Index::Rule> read;
   read.reserve(rules.size());
   for (const Rule* r : rules) read.push_back(reader.Read(*r, is_function));

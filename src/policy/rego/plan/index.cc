@@ -10,7 +10,7 @@
 namespace hexr::rego {
 namespace {
 
-struct Less {
+struct ByValue {
   bool operator()(const Value& a, const Value& b) const { return Compare(a, b) < 0; }
 };
 
@@ -73,7 +73,7 @@ int Index::Grow(std::vector<uint32_t> rules, uint64_t used, size_t depth) {
     branches_[static_cast<size_t>(id)].rules = std::move(rules);
     return id;
   }
-  std::map<Value, std::vector<uint32_t>, Less> equal, prefix;
+  std::map<Value, std::vector<uint32_t>, ByValue> equal, prefix;
   std::vector<uint32_t> rest;
   for (uint32_t r : rules) {
     const Guard* g = guard_on(r, best);

@@ -6,15 +6,15 @@
 namespace hexr::rego {
 namespace {
 
-using Path = std::vector<std::string>;
+using AnnotatedPath = std::vector<std::string>;
 
-Path PathOf(const Term& ref, size_t skip) {
-  Path out;
+AnnotatedPath AnnotatedPathOf(const Term& ref, size_t skip) {
+  AnnotatedPath out;
   for (size_t i = skip; i < ref.items.size(); ++i) out.push_back(ref.items[i]->text);
   return out;
 }
 
-Value Entry(Arena& arena, const Path& path, const Annotations* a) {
+Value Entry(Arena& arena, const AnnotatedPath& path, const Annotations* a) {
   ObjectBuilder b(arena, 2);
   ArrayBuilder parts(arena, path.size());
   for (const auto& p : path) parts.Add(Value::String(arena, p));
@@ -27,11 +27,11 @@ Value Entry(Arena& arena, const Path& path, const Annotations* a) {
 }
 
 // The annotations of one scope on the rules with this path, over all modules.
-std::vector<const Annotations*> OfPath(const Compiler& compiler, const Path& path, std::string_view scope) {
+std::vector<const Annotations*> OfPath(const Compiler& compiler, const AnnotatedPath& path, std::string_view scope) {
   std::vector<const Annotations*> out;
   for (const auto& m : compiler.modules()) {
     for (const auto& r : m->rules) {
-      if (PathOf(*r->head.ref, 1) != path) continue;
+      if (AnnotatedPathOf(*r->head.ref, 1) != path) continue;
       for (int i : r->annotations) {
         const Annotations& a = m->annotations[static_cast<size_t>(i)];
         if (a.scope == scope) out.push_back(&a);
@@ -40,10 +40,11 @@ std::vector<const Annotations*> OfPath(const Compiler& compiler, const Path& pat
   }
   return out;
 }
-std::vector<const Annotations*> OfPackage(const Compiler& compiler, const Path& package, std::string_view scope) {
+std::vector<const Annotations*> OfPackage(const Compiler& compiler, const AnnotatedPath& package,
+                                          std::string_view scope) {
   std::vector<const Annotations*> out;
   for (const auto& m : compiler.modules()) {
-    if (!m->package || PathOf(*m->package, 1) != package) continue;
+    if (!m->package || AnnotatedPathOf(*m->package, 1) != package) continue;
     for (int i : m->package_annotations) {
       const Annotations& a = m->annotations[static_cast<size_t>(i)];
       if (a.scope == scope) out.push_back(&a);
@@ -73,14 +74,14 @@ Value RuleMetadata(const Compiler& compiler, const Rule& rule, Arena& arena) {
 
 Value MetadataChain(const Compiler& compiler, const Rule& rule, Arena& arena) {
   ArrayBuilder out(arena, 4);
-  Path path = PathOf(*rule.head.ref, 1);
+  AnnotatedPath path = AnnotatedPathOf(*rule.head.ref, 1);
   auto own = OfRule(compiler, rule);
   for (auto a = own.rbegin(); a != own.rend(); ++a) out.Add(Entry(arena, path, *a));
   if (own.empty()) out.Add(Entry(arena, path, nullptr));
   for (const Annotations* a : OfPath(compiler, path, "document")) out.Add(Entry(arena, path, a));
-  Path package = PathOf(*compiler.ModuleOf(rule).package, 1);
+  AnnotatedPath package = AnnotatedPathOf(*compiler.ModuleOf(rule).package, 1);
   for (const Annotations* a : OfPackage(compiler, package, "package")) out.Add(Entry(arena, package, a));
-  for (Path p = package;; p.pop_back()) {
+  for (AnnotatedPath p = package;; p.pop_back()) {
     for (const Annotations* a : OfPackage(compiler, p, "subpackages")) out.Add(Entry(arena, p, a));
     if (p.empty()) break;
   }

@@ -125,25 +125,26 @@ std::string BodyText(const Body& body) {
   return out;
 }
 
-std::string_view Infix(std::string_view name) {
-  static constexpr std::string_view kTable[][2] = {
-      {"eq", "="},   {"assign", ":="}, {"equal", "=="}, {"neq", "!="},
-      {"lt", "<"},   {"lte", "<="},    {"gt", ">"},     {"gte", ">="},
-      {"plus", "+"}, {"minus", "-"},   {"mul", "*"},    {"div", "/"},
-      {"rem", "%"},  {"and", "&"},     {"or", "|"},     {"internal.member_2", "in"}};
-  for (const auto& row : kTable) {
-    if (row[0] == name) return row[1];
-  }
-  return {};
-}
 std::string CallText(const std::vector<TermPtr>& terms) {
   std::string name = TermText(*terms[0]);
-  if (auto op = Infix(name); !op.empty() && terms.size() == 3) {
+  const std::string_view op = name == "internal.member_2" ? "in" : Infix(name);
+  if (!op.empty() && terms.size() == 3) {
     return TermText(*terms[1]) + " " + std::string(op) + " " + TermText(*terms[2]);
   }
   return name + "(" + List(terms, 1, terms.size()) + ")";
 }
 }  // namespace
+
+std::string_view Infix(std::string_view name) {
+  static constexpr std::string_view kSigns[][2] = {{"eq", "="},   {"assign", ":="}, {"equal", "=="}, {"neq", "!="},
+                                                   {"lt", "<"},   {"lte", "<="},    {"gt", ">"},     {"gte", ">="},
+                                                   {"plus", "+"}, {"minus", "-"},   {"mul", "*"},    {"div", "/"},
+                                                   {"rem", "%"},  {"and", "&"},     {"or", "|"}};
+  for (const auto& row : kSigns) {
+    if (row[0] == name) return row[1];
+  }
+  return {};
+}
 
 std::string RefText(const Term& ref) {
   std::string out = TermText(*ref.items[0]);

@@ -160,6 +160,9 @@ TermPtr MakeRef(const std::vector<std::string>& parts, Location at);
 ExprPtr MakeCall(const std::string& name, std::vector<TermPtr> operands, Location at);
 TermPtr OperatorRef(const std::string& name, Location at);
 
+// "=" for "eq"; "" for what is not written between its operands.
+std::string_view Infix(std::string_view name);
+
 // "a.b.c" for a ref of strings; other parts in brackets. As OPA prints a ref.
 std::string RefText(const Term& ref);
 std::string TermText(const Term& term);

@@ -3,12 +3,12 @@
 #include <cctype>
 
 #include "policy/rego/value/json.h"
+#include "policy/rego/value/number.h"
 
 namespace hexr::rego {
 namespace {
 
 bool IsLetter(char c) { return std::isalpha(static_cast<unsigned char>(c)) || c == '_'; }
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
 class Lexer {
  public:

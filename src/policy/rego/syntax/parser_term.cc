@@ -17,7 +17,7 @@ constexpr Operator kOperators[] = {{Tok::kEqual, 2, "equal"}, {Tok::kNeq, 2, "ne
 constexpr int kRelation = 2;
 constexpr int kTightest = 7;
 
-TermPtr Call(TermPtr op, TermPtr a, TermPtr b) {
+TermPtr BinaryCall(TermPtr op, TermPtr a, TermPtr b) {
   auto t = std::make_unique<Term>(TermKind::kCall, a->at);
   t->items.push_back(std::move(op));
   t->items.push_back(std::move(a));
@@ -228,7 +228,7 @@ TermPtr Parser::ParseIn(TermPtr lhs, bool key_value) {
       Next();
       TermPtr rhs = ParseBinary(nullptr, kRelation);
       if (!rhs) return nullptr;
-      TermPtr call = Call(OperatorRef("internal.member_3", at), std::move(lhs), std::move(mid));
+      TermPtr call = BinaryCall(OperatorRef("internal.member_3", at), std::move(lhs), std::move(mid));
       call->items.push_back(std::move(rhs));
       call->at.end = LastEnd();
       return IsKeyword("in") ? ParseIn(std::move(call), key_value) : std::move(call);
@@ -241,7 +241,7 @@ TermPtr Parser::ParseIn(TermPtr lhs, bool key_value) {
     Next();
     TermPtr rhs = ParseBinary(nullptr, kRelation);
     if (!rhs) return nullptr;
-    lhs = Call(OperatorRef("internal.member_2", at), std::move(lhs), std::move(rhs));
+    lhs = BinaryCall(OperatorRef("internal.member_2", at), std::move(lhs), std::move(rhs));
     lhs->at.end = LastEnd();
   }
   return lhs;
@@ -262,7 +262,7 @@ TermPtr Parser::ParseBinary(TermPtr lhs, int min_level) {
     Next();
     TermPtr rhs = ParseBinary(nullptr, op->level + 1);
     if (!rhs) return nullptr;
-    lhs = Call(OperatorRef(std::string(op->name), at), std::move(lhs), std::move(rhs));
+    lhs = BinaryCall(OperatorRef(std::string(op->name), at), std::move(lhs), std::move(rhs));
     lhs->at.end = LastEnd();
   }
   return lhs;
@@ -296,8 +296,8 @@ TermPtr Parser::ParseTerm() {
         Next();
         TermPtr operand = ParseTerm();
         if (!operand) return nullptr;
-        operand =
-            Call(OperatorRef("minus", at), std::make_unique<Term>(TermKind::kNumber, at, "0"), std::move(operand));
+        operand = BinaryCall(OperatorRef("minus", at), std::make_unique<Term>(TermKind::kNumber, at, "0"),
+                             std::move(operand));
         operand->at.end = LastEnd();
         return operand;
       }

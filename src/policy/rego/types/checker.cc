@@ -8,12 +8,10 @@
 namespace hexr::rego {
 namespace {
 
-using Kind = Type::Kind;
-
 bool IsConstant(const Term& t) { return t.is_scalar(); }
 
 // The ref up to step `end`.
-std::string Prefix(const Term& ref, size_t end) {
+std::string RefPrefix(const Term& ref, size_t end) {
   Term part(TermKind::kRef, ref.at);
   for (size_t i = 0; i < end; ++i) part.items.push_back(ref.items[i]->Clone());
   return RefText(part);
@@ -72,7 +70,7 @@ const Type* TypeChecker::TypeOfNode(const TreeNode& node) {
     for (const Rule* r = rule; r != nullptr; r = r->else_rule.get()) {
       const Type* t = TypeOfRule(*r, depth);
       unsure = unsure || t == nullptr;
-      if (t != nullptr && type != nullptr && t->kind == Kind::kFunction && type->kind == Kind::kFunction) {
+      if (t != nullptr && type != nullptr && t->kind == TypeKind::kFunction && type->kind == TypeKind::kFunction) {
         // Definitions of one function: each argument and the result may be any of theirs.
         Type both = *type;
         for (size_t i = 0; i < both.items.size() && i < t->items.size(); ++i)
@@ -100,7 +98,7 @@ const Type* TypeChecker::TypeOfRule(const Rule& rule, size_t depth) {
   }
   if (!good) return nullptr;
   if (h.is_function) {
-    Type f{.kind = Kind::kFunction};
+    Type f{.kind = TypeKind::kFunction};
     for (const auto& a : h.args) {
       VarSet vars;
       CollectVars(*a, VarVisit{}, vars);
@@ -124,7 +122,7 @@ const Type* TypeChecker::TypeOfRule(const Rule& rule, size_t depth) {
 
 const Type* TypeChecker::Extent(const TreeNode& node) {
   if (const Type* t = TypeOfNode(node); t != nullptr) return t;
-  Type object{.kind = Kind::kObject, .key = pool_.String(), .rest = pool_.Any()};
+  Type object{.kind = TypeKind::kObject, .key = pool_.String(), .rest = pool_.Any()};
   for (const auto& [key, child] : node.children) {
     const Term name(TermKind::kString, {}, key);
     object.members.emplace_back(TermText(name), Extent(*child));
@@ -195,7 +193,7 @@ bool TypeChecker::CheckCall(const std::vector<TermPtr>& items, bool nested, cons
   if (name == "eq" || (name == "equal" && !nested && items.size() == 3))
     return items.size() != 3 || CheckEquality(*items[1], *items[2], at, scope, quiet);
   const Type* f = FunctionOf(*items[0]);
-  if (f == nullptr || f->kind != Kind::kFunction || f->variadic) return true;
+  if (f == nullptr || f->kind != TypeKind::kFunction || f->variadic) return true;
   std::vector<const Type*> have;
   for (size_t i = 1; i < items.size(); ++i) have.push_back(Of(*items[i], scope));
   auto wanted = [&](size_t i) { return i < f->items.size() ? f->items[i] : f->rest; };
@@ -237,7 +235,7 @@ bool TypeChecker::CheckRefs(const Term& t, Scope& scope) {
 
 bool TypeChecker::RefError(const Term& ref, size_t i, const Type* have, const Type* want,
                            const std::vector<std::string>& one_of) {
-  const std::string pad(Prefix(ref, i).size() + 1, ' ');
+  const std::string pad(RefPrefix(ref, i).size() + 1, ' ');
   std::vector<std::string> lines{RefText(ref), pad + "^"};
   lines.push_back(have != nullptr ? pad + "have (type): " + TypeText(have) : pad + "have: " + TermText(*ref.items[i]));
   std::string choices;
@@ -274,11 +272,11 @@ bool TypeChecker::CheckRef(const Term& ref, Scope& scope) {
     if (n == nullptr) return CheckSteps(pool_.Any(), ref, i + 1, scope);  // a base document
     if (n->rules.empty()) continue;
     const Type* t = TypeOfNode(*n);
-    if (t != nullptr && t->kind == Kind::kFunction) {
+    if (t != nullptr && t->kind == TypeKind::kFunction) {
       const std::string what = RefText(ref);
       Report(ref.items[0]->at.row > 0 ? ref.items[0]->at : ref.at,
              "function " + what + " used as reference, not called",
-             {what, std::string(Prefix(ref, i + 1).size(), '^'), "have: " + TypeText(t)});
+             {what, std::string(RefPrefix(ref, i + 1).size(), '^'), "have: " + TypeText(t)});
       return false;
     }
     return CheckSteps(t, ref, i + 1, scope);
@@ -300,11 +298,11 @@ bool TypeChecker::CheckSteps(const Type* t, const Term& ref, size_t i, Scope& sc
     const Type* keys = pool_.Keys(t);
     if (keys == nullptr) {
       Report(ref.items[0]->at.row > 0 ? ref.items[0]->at : ref.at, "undefined ref: " + RefText(ref),
-             {RefText(ref), std::string(Prefix(ref, i).size(), '^'), "have: " + TypeText(t)});
+             {RefText(ref), std::string(RefPrefix(ref, i).size(), '^'), "have: " + TypeText(t)});
       return false;
     }
     std::vector<std::string> one_of;
-    if (t->kind == Kind::kObject) {
+    if (t->kind == TypeKind::kObject) {
       for (const auto& [name, type] : t->members) one_of.push_back(name);
     }
     if (IsConstant(step)) {

@@ -4,12 +4,6 @@
 #include "policy/rego/types/checker.h"
 
 namespace hexr::rego {
-namespace {
-
-using Kind = Type::Kind;
-
-}  // namespace
-
 // Null when nothing is known.
 const Type* TypeChecker::Of(const Term& t, Scope& scope) {
   switch (t.kind) {
@@ -22,7 +16,7 @@ const Type* TypeChecker::Of(const Term& t, Scope& scope) {
     case TermKind::kVar: return scope.Find(t.text);
     case TermKind::kRef: return OfRef(t, scope);
     case TermKind::kArray: {
-      Type a{.kind = Kind::kArray};
+      Type a{.kind = TypeKind::kArray};
       for (const auto& i : t.items) a.items.push_back(Of(*i, scope));
       if (t.items.empty()) a.rest = pool_.Any();
       return pool_.Make(std::move(a));
@@ -33,7 +27,7 @@ const Type* TypeChecker::Of(const Term& t, Scope& scope) {
       return pool_.SetOf(of != nullptr ? of : pool_.Any());
     }
     case TermKind::kObject: {
-      Type o{.kind = Kind::kObject};
+      Type o{.kind = TypeKind::kObject};
       for (size_t i = 0; i < t.items.size(); i += 2) {
         const Type* value = Of(*t.items[i + 1], scope);
         if (IsGround(*t.items[i])) {
@@ -61,7 +55,7 @@ const Type* TypeChecker::Of(const Term& t, Scope& scope) {
     }
     case TermKind::kCall: {
       const Type* f = FunctionOf(*t.items[0]);
-      return f != nullptr && f->kind == Kind::kFunction ? f->rest : IsAny(f) ? f : nullptr;
+      return f != nullptr && f->kind == TypeKind::kFunction ? f->rest : IsAny(f) ? f : nullptr;
     }
   }
   return nullptr;
@@ -96,7 +90,7 @@ const Type* TypeChecker::OfRef(const Term& ref, Scope& scope) {
 bool TypeChecker::Assume(const Term& t, const Type* want, Scope& scope, bool either) {
   if (want == nullptr) return true;
   const bool composite = t.kind == TermKind::kArray || t.kind == TermKind::kObject || t.kind == TermKind::kSet;
-  if (composite && want->kind == Kind::kAny) {
+  if (composite && want->kind == TypeKind::kAny) {
     if (want->items.empty()) {
       for (const auto& i : t.items) (void)Assume(*i, want, scope, true);
       return true;
@@ -107,18 +101,19 @@ bool TypeChecker::Assume(const Term& t, const Type* want, Scope& scope, bool eit
   }
   switch (t.kind) {
     case TermKind::kArray:
-      if (want->kind != Kind::kArray || (t.items.size() != want->items.size() && want->rest == nullptr)) return false;
+      if (want->kind != TypeKind::kArray || (t.items.size() != want->items.size() && want->rest == nullptr))
+        return false;
       for (size_t i = 0; i < t.items.size(); ++i) {
         const Type* w = i < want->items.size() ? want->items[i] : want->rest;
         if (!Assume(*t.items[i], w, scope, either)) return false;
       }
       return true;
     case TermKind::kSet:
-      return want->kind == Kind::kSet && std::all_of(t.items.begin(), t.items.end(), [&](const TermPtr& i) {
+      return want->kind == TypeKind::kSet && std::all_of(t.items.begin(), t.items.end(), [&](const TermPtr& i) {
                return Assume(*i, want->rest, scope, either);
              });
     case TermKind::kObject:
-      if (want->kind != Kind::kObject || (t.items.size() / 2 != want->members.size() && want->rest == nullptr))
+      if (want->kind != TypeKind::kObject || (t.items.size() / 2 != want->members.size() && want->rest == nullptr))
         return false;
       for (size_t i = 0; i < t.items.size(); i += 2) {
         if (!t.items[i]->is_scalar()) {

@@ -222,9 +222,9 @@ constexpr Signature kSignatures[] = {
     {"yaml.unmarshal", "x=s -> y=a"},
 };
 
-class Reader {
+class SignatureReader {
  public:
-  Reader(TypePool& pool, std::string_view text) : pool_(pool), s_(text) {}
+  SignatureReader(TypePool& pool, std::string_view text) : pool_(pool), s_(text) {}
 
   const Type* Function() {
     Type f{.kind = Type::Kind::kFunction};
@@ -322,7 +322,7 @@ const Type* SignatureOf(TypePool& pool, std::string_view builtin) {
   const auto* it = std::lower_bound(std::begin(kSignatures), std::end(kSignatures), builtin,
                                     [](const Signature& s, std::string_view name) { return s.name < name; });
   if (it == std::end(kSignatures) || it->name != builtin) return nullptr;
-  return Reader(pool, it->text).Function();
+  return SignatureReader(pool, it->text).Function();
 }
 
 }  // namespace hexr::rego

@@ -7,8 +7,6 @@
 namespace hexr::rego {
 namespace {
 
-using Kind = Type::Kind;
-
 int CompareLists(const std::vector<const Type*>& a, const std::vector<const Type*>& b) {
   for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
     if (int c = CompareTypes(a[i], b[i]); c != 0) return c;
@@ -16,7 +14,7 @@ int CompareLists(const std::vector<const Type*>& a, const std::vector<const Type
   return a.size() < b.size() ? -1 : a.size() > b.size() ? 1 : 0;
 }
 
-const Type* Member(const Type& object, const std::string& key) {
+const Type* MemberType(const Type& object, const std::string& key) {
   for (const auto& [name, type] : object.members) {
     if (name == key) return type;
   }
@@ -34,7 +32,7 @@ bool ArraysUnify(const Type& a, const Type& b) {
 
 bool MembersUnify(const Type& a, const Type& b) {
   for (const auto& [name, type] : a.members) {
-    const Type* other = Member(b, name);
+    const Type* other = MemberType(b, name);
     if (other == nullptr && b.key != nullptr && Unifies(b.key, b.key)) other = b.rest;
     if (other == nullptr) {
       if (a.rest != nullptr || b.rest != nullptr) continue;
@@ -46,7 +44,7 @@ bool MembersUnify(const Type& a, const Type& b) {
 }
 
 bool AnyUnifies(const Type& any, const Type* t) {
-  if (t->kind == Kind::kFunction) return false;
+  if (t->kind == TypeKind::kFunction) return false;
   return any.items.empty() ||
          std::any_of(any.items.begin(), any.items.end(), [&](const Type* i) { return Unifies(i, t); });
 }
@@ -71,11 +69,11 @@ bool HasUnknown(const Type* t) {
   if (t == nullptr) return true;
   auto unknown = [](const Type* x) { return HasUnknown(x); };
   if (std::any_of(t->items.begin(), t->items.end(), unknown)) return true;
-  if (t->kind == Kind::kObject) {
+  if (t->kind == TypeKind::kObject) {
     return std::any_of(t->members.begin(), t->members.end(), [](const auto& m) { return HasUnknown(m.second); }) ||
            (t->key != nullptr && HasUnknown(t->key)) || (t->key != nullptr && HasUnknown(t->rest));
   }
-  return t->kind == Kind::kSet ? HasUnknown(t->rest) : t->rest != nullptr && HasUnknown(t->rest);
+  return t->kind == TypeKind::kSet ? HasUnknown(t->rest) : t->rest != nullptr && HasUnknown(t->rest);
 }
 
 const Type* TypePool::Or(const Type* a, const Type* b) {
@@ -84,7 +82,7 @@ const Type* TypePool::Or(const Type* a, const Type* b) {
   if (IsAny(a) || IsAny(b)) return Any();
   std::vector<const Type*> all;
   for (const Type* t : {a, b}) {
-    if (t->kind == Kind::kAny)
+    if (t->kind == TypeKind::kAny)
       all.insert(all.end(), t->items.begin(), t->items.end());
     else
       all.push_back(t);
@@ -93,16 +91,16 @@ const Type* TypePool::Or(const Type* a, const Type* b) {
   all.erase(std::unique(all.begin(), all.end(), [](const Type* x, const Type* y) { return CompareTypes(x, y) == 0; }),
             all.end());
   if (all.size() > limits::kMaxRegoTypeChoices) return Any();
-  return Make({.kind = Kind::kAny, .items = std::move(all)});
+  return Make({.kind = TypeKind::kAny, .items = std::move(all)});
 }
 
 const Type* TypePool::Keys(const Type* t) {
   if (t == nullptr) return nullptr;
   const Type* out = nullptr;
   switch (t->kind) {
-    case Kind::kArray: return Number();
-    case Kind::kSet: return t->rest;
-    case Kind::kObject:
+    case TypeKind::kArray: return Number();
+    case TypeKind::kSet: return t->rest;
+    case TypeKind::kObject:
       for (const auto& [name, type] : t->members) {
         out = Or(out, name[0] == '"'                      ? String()
                       : name == "true" || name == "false" ? Bool()
@@ -111,7 +109,7 @@ const Type* TypePool::Keys(const Type* t) {
                                                           : Number());
       }
       return Or(out, t->key);
-    case Kind::kAny:
+    case TypeKind::kAny:
       if (t->items.empty()) return Any();
       for (const Type* i : t->items) out = Or(out, Keys(i));
       return out;
@@ -123,16 +121,16 @@ const Type* TypePool::Values(const Type* t) {
   if (t == nullptr) return nullptr;
   const Type* out = nullptr;
   switch (t->kind) {
-    case Kind::kArray:
+    case TypeKind::kArray:
       out = t->rest;
       for (const Type* i : t->items) out = Or(out, i);
       return out;
-    case Kind::kSet: return t->rest;
-    case Kind::kObject:
+    case TypeKind::kSet: return t->rest;
+    case TypeKind::kObject:
       out = t->rest;
       for (const auto& [name, type] : t->members) out = Or(out, type);
       return out;
-    case Kind::kAny:
+    case TypeKind::kAny:
       if (t->items.empty()) return Any();
       for (const Type* i : t->items) out = Or(out, Values(i));
       return out;
@@ -143,20 +141,20 @@ const Type* TypePool::Values(const Type* t) {
 const Type* TypePool::Select(const Type* t, const std::string& constant, const Type* of) {
   if (t == nullptr) return nullptr;
   switch (t->kind) {
-    case Kind::kArray: {
-      if (of->kind != Kind::kNumber || constant.empty() ||
+    case TypeKind::kArray: {
+      if (of->kind != TypeKind::kNumber || constant.empty() ||
           constant.find_first_not_of("0123456789") != std::string::npos)
         return nullptr;
       if (constant.size() > 9) return t->rest;
       return ElementAt(*t, static_cast<size_t>(std::stoul(constant)));
     }
-    case Kind::kObject:
-      if (const Type* m = Member(*t, constant); m != nullptr) return m;
+    case TypeKind::kObject:
+      if (const Type* m = MemberType(*t, constant); m != nullptr) return m;
       return t->key != nullptr && Unifies(t->key, of) ? t->rest : nullptr;
-    case Kind::kSet:
+    case TypeKind::kSet:
       if (CompareTypes(t->rest, of) == 0) return of;
-      return t->rest != nullptr && t->rest->kind == Kind::kAny && Unifies(t->rest, of) ? of : nullptr;
-    case Kind::kAny: {
+      return t->rest != nullptr && t->rest->kind == TypeKind::kAny && Unifies(t->rest, of) ? of : nullptr;
+    case TypeKind::kAny: {
       if (t->items.empty()) return Any();
       const Type* out = nullptr;
       for (const Type* i : t->items) out = Or(out, Select(i, constant, of));
@@ -168,16 +166,16 @@ const Type* TypePool::Select(const Type* t, const std::string& constant, const T
 
 bool Unifies(const Type* a, const Type* b) {
   if (a == nullptr || b == nullptr) return false;
-  if (a->kind == Kind::kAny && AnyUnifies(*a, b)) return true;
-  if (b->kind == Kind::kAny && AnyUnifies(*b, a)) return true;
-  if (a->kind == Kind::kAny || b->kind == Kind::kAny || a->kind != b->kind) return false;
+  if (a->kind == TypeKind::kAny && AnyUnifies(*a, b)) return true;
+  if (b->kind == TypeKind::kAny && AnyUnifies(*b, a)) return true;
+  if (a->kind == TypeKind::kAny || b->kind == TypeKind::kAny || a->kind != b->kind) return false;
   switch (a->kind) {
-    case Kind::kArray: return ArraysUnify(*a, *b);
-    case Kind::kObject:
+    case TypeKind::kArray: return ArraysUnify(*a, *b);
+    case TypeKind::kObject:
       return MembersUnify(*a, *b) && MembersUnify(*b, *a) &&
              (a->rest == nullptr || b->rest == nullptr || Unifies(a->rest, b->rest));
-    case Kind::kSet: return Unifies(a->rest, b->rest);
-    case Kind::kFunction: return a->items.size() == b->items.size();
+    case TypeKind::kSet: return Unifies(a->rest, b->rest);
+    case TypeKind::kFunction: return a->items.size() == b->items.size();
     default: return true;
   }
 }
@@ -190,15 +188,15 @@ std::string TypeText(const Type* t) {
     return "<" + out + ">";
   };
   switch (t->kind) {
-    case Kind::kNull: return "null";
-    case Kind::kBool: return "boolean";
-    case Kind::kNumber: return "number";
-    case Kind::kString: return "string";
-    case Kind::kArray:
+    case TypeKind::kNull: return "null";
+    case TypeKind::kBool: return "boolean";
+    case TypeKind::kNumber: return "number";
+    case TypeKind::kString: return "string";
+    case TypeKind::kArray:
       return "array" + (t->items.empty() ? "" : list(t->items)) +
              (t->rest != nullptr ? "[" + TypeText(t->rest) + "]" : "");
-    case Kind::kSet: return "set[" + TypeText(t->rest) + "]";
-    case Kind::kObject: {
+    case TypeKind::kSet: return "set[" + TypeText(t->rest) + "]";
+    case TypeKind::kObject: {
       std::string out;
       for (const auto& [name, type] : t->members) {
         // Names of members stand without quotes.
@@ -209,8 +207,8 @@ std::string TypeText(const Type* t) {
       if (t->key != nullptr) out += "[" + TypeText(t->key) + ": " + TypeText(t->rest) + "]";
       return "object" + out;
     }
-    case Kind::kAny: return t->items.empty() ? "any" : "any" + list(t->items);
-    case Kind::kFunction: return ArgumentsText(*t, false) + " => " + TypeText(t->rest);
+    case TypeKind::kAny: return t->items.empty() ? "any" : "any" + list(t->items);
+    case TypeKind::kFunction: return ArgumentsText(*t, false) + " => " + TypeText(t->rest);
   }
   return "???";
 }

@@ -21,6 +21,7 @@ struct Type {
   const Type* rest = nullptr;  // kArray, kSet: of further elements; kObject: of further values; kFunction: the result
   bool variadic = false;       // kFunction: any further arguments
 };
+using TypeKind = Type::Kind;
 
 class TypePool {
  public:
@@ -31,11 +32,11 @@ class TypePool {
   const Type* Any() { return &any_; }
   const Type* Make(Type t) { return &types_.emplace_back(std::move(t)); }
   const Type* Array(std::vector<const Type*> items, const Type* rest) {
-    return Make({.kind = Type::Kind::kArray, .items = std::move(items), .rest = rest});
+    return Make({.kind = TypeKind::kArray, .items = std::move(items), .rest = rest});
   }
-  const Type* SetOf(const Type* of) { return Make({.kind = Type::Kind::kSet, .rest = of}); }
+  const Type* SetOf(const Type* of) { return Make({.kind = TypeKind::kSet, .rest = of}); }
   const Type* ObjectOf(const Type* key, const Type* value) {
-    return Make({.kind = Type::Kind::kObject, .key = key, .rest = value});
+    return Make({.kind = TypeKind::kObject, .key = key, .rest = value});
   }
   // Either; a null side gives the other.
   const Type* Or(const Type* a, const Type* b);
@@ -47,11 +48,11 @@ class TypePool {
 
  private:
   std::deque<Type> types_;
-  Type null_{Type::Kind::kNull}, bool_{Type::Kind::kBool}, number_{Type::Kind::kNumber}, string_{Type::Kind::kString},
-      any_{Type::Kind::kAny};
+  Type null_{TypeKind::kNull}, bool_{TypeKind::kBool}, number_{TypeKind::kNumber}, string_{TypeKind::kString},
+      any_{TypeKind::kAny};
 };
 
-inline bool IsAny(const Type* t) { return t != nullptr && t->kind == Type::Kind::kAny && t->items.empty(); }
+inline bool IsAny(const Type* t) { return t != nullptr && t->kind == TypeKind::kAny && t->items.empty(); }
 // A part is unknown.
 bool HasUnknown(const Type* t);
 int CompareTypes(const Type* a, const Type* b);

@@ -10,9 +10,9 @@
 namespace hexr::rego {
 namespace {
 
-class Reader {
+class JsonReader {
  public:
-  Reader(Arena& arena, std::string_view text) : arena_(arena), text_(text) {}
+  JsonReader(Arena& arena, std::string_view text) : arena_(arena), text_(text) {}
 
   Result<Value> Document() {
     ASSIGN_OR_RETURN(Value v, Any(0));
@@ -245,7 +245,7 @@ void AppendHex4(char32_t r, std::string& out) {
 
 }  // namespace
 
-Result<Value> ParseJson(Arena& arena, std::string_view text) { return Reader(arena, text).Document(); }
+Result<Value> ParseJson(Arena& arena, std::string_view text) { return JsonReader(arena, text).Document(); }
 
 void AppendJsonString(std::string_view text, bool escape_html, std::string& out) {
   out += '"';

@@ -52,8 +52,6 @@ Decimal ToDecimal(const Value& v, char (&buffer)[24]) {
   return d;
 }
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-
 Value Make(Arena& arena, std::string_view text, Decimal d) {
   auto* n = arena.New<Num>();
   *n = Num{arena.Copy(text), arena.Copy(d.digits), d.exponent, d.negative};

@@ -11,6 +11,8 @@
 
 namespace hexr::rego {
 
+inline bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+
 // A JSON number (RFC 8259 section 6); nothing when `text` is not one, or its exponent has more than 9 digits.
 std::optional<Value> ParseNumber(Arena& arena, std::string_view text);
 // As printed: the source's text.

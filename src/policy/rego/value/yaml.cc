@@ -162,7 +162,7 @@ void Scalar(std::string_view s, size_t indent, std::string& out) {
   out += '\'';
 }
 
-void Write(const Value& v, size_t indent, bool in_map, std::string& out) {
+void WriteYaml(const Value& v, size_t indent, bool in_map, std::string& out) {
   switch (v.kind) {
     case Kind::kString: Scalar(v.text(), std::max<size_t>(indent, 2), out); break;
     case Kind::kArray:
@@ -177,7 +177,7 @@ void Write(const Value& v, size_t indent, bool in_map, std::string& out) {
       for (size_t i = 0; i < items.size(); ++i) {
         if (i > 0 || in_map) out += "\n" + std::string(at, ' ');
         out += "- ";
-        Write(items[i], at + 2, false, out);
+        WriteYaml(items[i], at + 2, false, out);
       }
       break;
     }
@@ -195,7 +195,7 @@ void Write(const Value& v, size_t indent, bool in_map, std::string& out) {
         bool block =
             (x.is_object() && x.obj->size > 0) || (x.is_array() && x.arr->size > 0) || (x.is_set() && x.set->size > 0);
         if (!block) out += ' ';
-        Write(x, indent + 2, true, out);
+        WriteYaml(x, indent + 2, true, out);
       }
       break;
     default: AppendJson(v, JsonStyle{}, out);
@@ -220,7 +220,7 @@ Result<Value> ParseYaml(Arena& arena, std::string_view text) {
 
 std::string ToYaml(const Value& v) {
   std::string out;
-  Write(v, 0, false, out);
+  WriteYaml(v, 0, false, out);
   out += '\n';
   return out;
 }
