@@ -228,8 +228,7 @@ int CompareNumbers(const Value& a, const Value& b) {
 
 uint32_t HashNumber(const Value& num) {
   if (auto n = ToInt64(num)) return Hash(Value::Int(*n));
-  return HashText(num.num->digits) ^ static_cast<uint32_t>(num.num->exponent * 0x9E3779B1) ^
-         (num.num->negative ? 1u : 0u);
+  return HashPair(HashText(num.num->digits), static_cast<uint64_t>(num.num->exponent) * 2 + num.num->negative);
 }
 
 std::optional<int64_t> ToInt64(const Value& number) {

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "base/random.h"
 #include "policy/rego/value/arena.h"
 #include "policy/rego/value/number.h"
 
@@ -10,8 +11,13 @@ namespace {
 
 int Rank(Kind k) { return k == Kind::kNum ? static_cast<int>(Kind::kInt) : static_cast<int>(k); }
 
+// Drawn once a process. Agents choose keys; who could choose their hashes as well would have tables of keys that all
+// meet in one slot, and a decision of quadratic time.
+const uint64_t kSecretA = SystemRandom().Next64();
+const uint64_t kSecretB = SystemRandom().Next64();
+
 uint64_t Mix(uint64_t a, uint64_t b) {
-  const __uint128_t m = static_cast<__uint128_t>(a ^ 0x9E3779B97F4A7C15u) * (b ^ 0xD6E8FEB86659FD93u);
+  const __uint128_t m = static_cast<__uint128_t>(a ^ kSecretA) * (b ^ kSecretB);
   return static_cast<uint64_t>(m) ^ static_cast<uint64_t>(m >> 64);
 }
 uint32_t Fold(uint64_t h) { return static_cast<uint32_t>(h ^ (h >> 32)); }
@@ -52,12 +58,15 @@ int64_t FindIn(const Holder& h, const Value* keys, const Value& key) {
 }  // namespace
 
 Value Value::String(Arena& arena, std::string_view text) {
-  auto* s = static_cast<Str*>(arena.Allocate(offsetof(Str, data) + text.size()));
-  s->size = static_cast<uint32_t>(text.size());
-  if (!text.empty()) std::memcpy(s->data, text.data(), text.size());
+  const size_t bytes = (offsetof(Str, data) + text.size() + sizeof(Str) - 1) / sizeof(Str) * sizeof(Str);
+  auto* memory = static_cast<char*>(arena.Allocate(bytes));
+  std::memset(memory + bytes - sizeof(Str), 0, sizeof(Str));
+  const auto size = static_cast<uint32_t>(text.size());
+  std::memcpy(memory, &size, sizeof size);
+  if (!text.empty()) std::memcpy(memory + offsetof(Str, data), text.data(), text.size());
   Value v = Of(Kind::kString);
   v.tag = HashText(text);
-  v.str = s;
+  v.str = reinterpret_cast<const Str*>(memory);
   return v;
 }
 
@@ -79,6 +88,8 @@ uint32_t HashText(std::string_view text) {
   }
   return Fold(h);
 }
+
+uint32_t HashPair(uint64_t a, uint64_t b) { return Fold(Mix(Mix(17, a), b)); }
 
 uint32_t Hash(const Value& v) {
   switch (v.kind) {
@@ -130,7 +141,7 @@ int Compare(const Value& a, const Value& b) {
 
 bool EqualSlow(const Value& a, const Value& b) {
   switch (a.kind) {
-    case Kind::kString: return a.str->size == b.str->size && std::memcmp(a.str->data, b.str->data, a.str->size) == 0;
+    case Kind::kString: return SameText(*a.str, *b.str);
     case Kind::kArray: {
       if (a.arr->size != b.arr->size) return false;
       for (uint32_t i = 0; i < a.arr->size; ++i) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string_view>
 
@@ -94,9 +95,11 @@ struct Value {
 };
 static_assert(sizeof(Value) == 16);
 
-struct Str {
+// Filled up with zeros to a multiple of 16 bytes, so that short strings compare as two words.
+struct alignas(16) Str {
+  static constexpr uint32_t kInWords = 12;
   uint32_t size;
-  char data[1];  // `size` bytes
+  char data[kInWords];  // `size` bytes, more or fewer than these
 };
 
 // A number that is not an int64: a larger integer or one with a fraction or exponent. `text` is what the source said
@@ -134,6 +137,14 @@ inline constexpr uint32_t kLinear = 8;
 
 inline std::string_view Value::text() const { return {str->data, str->size}; }
 
+inline bool SameText(const Str& a, const Str& b) {
+  uint64_t x[2], y[2];
+  std::memcpy(x, &a, sizeof x);
+  std::memcpy(y, &b, sizeof y);
+  if (((x[0] ^ y[0]) | (x[1] ^ y[1])) != 0) return false;
+  return a.size <= Str::kInWords || std::memcmp(a.data, b.data, a.size) == 0;
+}
+
 // Total order of OPA: null < boolean < number < string < array < object < set. Numbers compare by exact value.
 int Compare(const Value& a, const Value& b);
 bool EqualSlow(const Value& a, const Value& b);
@@ -141,9 +152,10 @@ inline bool Equal(const Value& a, const Value& b) {
   if (a.word() != b.word()) return a.is_number() && b.is_number() && EqualSlow(a, b);
   return a.bits == b.bits || (a.kind >= Kind::kNum && EqualSlow(a, b));
 }
-// Equal values have equal hashes.
+// Equal values have equal hashes, within this process: each draws its own secret.
 uint32_t Hash(const Value& v);
 uint32_t HashText(std::string_view text);
+uint32_t HashPair(uint64_t a, uint64_t b);
 
 // Position of `key`, or -1.
 int64_t Find(const Obj& o, const Value& key);
