@@ -96,6 +96,77 @@ TEST(RegoEngine, DepthBudgetEndsDeepCalls) {
   EXPECT_NE(r.Ask("data.a.p").find("depth budget"), std::string::npos);
 }
 
+// What an agent can send to a policy that uses the costly built-ins: each ends within the budget of steps, and none in
+// an answer that was not worked out.
+TEST(RegoEngine, BuiltinsAnswerToTheStepBudget) {
+  Budget b;
+  b.steps = 10000;
+  const auto ask = [&](const std::string& term, const std::string& input) {
+    Engine r("package a\np := " + term + "\n", b);
+    return r.Ask("data.a.p", input);
+  };
+  const auto list = [](const std::string& item, int n) {
+    std::string out = "[";
+    for (int i = 0; i < n; ++i) out += (i > 0 ? "," : "") + item;
+    return out + "]";
+  };
+  const std::string input =
+      R"({"a": )" + list(R"("10.0.0.0/8")", 200) + R"(, "b": )" + list(R"("11.0.0.1")", 200) + "}";
+  EXPECT_NE(ask("net.cidr_contains_matches(input.a, input.b)", input).find("step budget"), std::string::npos);
+  EXPECT_NE(ask("strings.any_prefix_match(input.a, input.b)", input).find("step budget"), std::string::npos);
+  const std::string search = R"({"a": )" + list("1", 1000) + "}";
+  EXPECT_NE(ask("count([x | some x in input.a; not 2 in input.a])", search).find("step budget"), std::string::npos);
+  const std::string runs = R"({"a": )" + list("1", 2000) + R"(, "b": )" + list("1", 999) + "}";
+  EXPECT_NE(ask("object.subset(input.a, array.concat(input.b, [2]))", runs).find("step budget"), std::string::npos);
+  const std::string twice =
+      R"({"properties": {"x": {"anyOf": [{"$ref": "#/properties/x"}, {"$ref": "#/properties/x"}]}}})";
+  EXPECT_NE(ask("json.match_schema({\"x\": 1}, " + twice + ")", "{}").find("eval_cancel_error"), std::string::npos);
+  const std::string graph = "{x: y | some x in numbers.range(1, 12); y := numbers.range(1, 12)}";
+  EXPECT_NE(ask("graph.reachable_paths(" + graph + ", [1])", "{}").find("step budget"), std::string::npos);
+  EXPECT_NE(ask("count([x | some i in numbers.range(1, 200); x := upper(input.a)])",
+                R"({"a": ")" + std::string(30000, 'a') + "\"}")
+                .find("step budget"),
+            std::string::npos);
+}
+
+TEST(RegoEngine, BuiltinsTakeTimeInProportionToTheirTexts) {
+  Engine r("package a\np := strings.reverse(input.a)\nq := json.match_schema(input.b, {\"uniqueItems\": true})[0]\n");
+  const std::string text(3 << 20, 'x');
+  EXPECT_EQ(r.Ask("data.a.p", "{\"a\": \"" + text + "y\"}"), "\"y" + text + "\"");
+  std::string list = "[0";
+  for (int i = 1; i < 300000; ++i) list += "," + std::to_string(i);
+  EXPECT_EQ(r.Ask("data.a.q", "{\"b\": " + list + "]}"), "true");
+  EXPECT_EQ(r.Ask("data.a.q", "{\"b\": " + list + ",7]}"), "false");
+}
+
+// A document that is deeper than the check goes is not one that fits.
+TEST(RegoEngine, SchemasHoldAtAnyDepth) {
+  Engine r(
+      "package a\np := json.match_schema(input, {\"properties\": {\"x\": {\"$ref\": \"#\"}, \"bad\": false}})[0]\n");
+  const auto nested = [](int depth, const std::string& core) {
+    std::string out;
+    for (int i = 0; i < depth; ++i) out += "{\"x\":";
+    return out + core + std::string(static_cast<size_t>(depth), '}');
+  };
+  EXPECT_EQ(r.Ask("data.a.p", nested(300, "{}")), "true");
+  EXPECT_EQ(r.Ask("data.a.p", nested(300, "{\"bad\": 1}")), "false");
+  static_assert(limits::kMaxRegoSchemaDepth < 2 * 900);
+  EXPECT_NE(r.Ask("data.a.p", nested(900, "{\"bad\": 1}")).find("nest too deeply"), std::string::npos);
+}
+
+TEST(RegoEngine, LongPathsOfAGraphEndInAnError) {
+  Engine r("package a\np := count(graph.reachable_paths(input, [\"0\"]))\n");
+  const auto chain = [](size_t n) {
+    std::string out = "{";
+    for (size_t i = 0; i < n; ++i) {
+      out += (i > 0 ? "," : "") + ("\"" + std::to_string(i)) + "\":[\"" + std::to_string(i + 1) + "\"]";
+    }
+    return out + "}";
+  };
+  EXPECT_EQ(r.Ask("data.a.p", chain(limits::kMaxRegoPathNodes)), "1");
+  EXPECT_NE(r.Ask("data.a.p", chain(200'000)).find("paths of more than"), std::string::npos);
+}
+
 TEST(RegoEngine, HostileTextsEndInAnError) {
   std::vector<Diagnostic> errors;
   EXPECT_EQ(ParseModule("p", "package a\np := " + std::string(10000, '[') + "\n", {}, errors), nullptr);

@@ -1,4 +1,5 @@
 // Reachability in graphs given as objects of node to neighbours.
+#include "base/limits/rego.h"
 #include "policy/rego/builtins/support.h"
 
 namespace hexr::rego {
@@ -43,12 +44,18 @@ class PathFinder {
   bool From(const Value& node) {
     int64_t at = Find(graph_, node);
     if (at < 0) return Emit();
+    // Each node of a path is a call within a call.
+    if (path_.size() >= limits::kMaxRegoPathNodes) {
+      c_.Error("eval_cancel_error", "paths of more than " + std::to_string(limits::kMaxRegoPathNodes) + " nodes");
+      c_.set_halts();
+      return false;
+    }
     path_.push_back(node);
     auto next = Neighbours(graph_.values[at]);
     bool ok = !next.empty() || Emit();
     for (const Value& n : next) {
       if (!ok) break;
-      ok = OnPath(n) ? Emit() : From(n);
+      ok = c_.Spend(1 + path_.size() / 16) && (OnPath(n) ? Emit() : From(n));
     }
     path_.pop_back();
     return ok;

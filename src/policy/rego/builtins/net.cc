@@ -276,6 +276,7 @@ Value CidrContainsMatches(Call& c) {
   if (!Candidates(c, 1, b)) return Value();
   SetBuilder out(c.arena);
   for (const auto& [x, xi] : a) {
+    if (!c.Spend(4 * b.size())) return Value();
     for (const auto& [y, yi] : b) {
       bool in = false;
       if (!c.Reserve(64) || !ContainsText(c, x, y, in)) return Value();

@@ -87,28 +87,29 @@ Value ObjectKeys(Call& c) {
   return MakeSet(c.arena, {o->keys, o->size});
 }
 
-bool Subset(const Value& super, const Value& sub);
-bool SubsetObject(const Obj& super, const Obj& sub) {
+bool Subset(Call& c, const Value& super, const Value& sub);
+bool SubsetObject(Call& c, const Obj& super, const Obj& sub) {
   for (uint32_t i = 0; i < sub.size; ++i) {
     int64_t at = Find(super, sub.keys[i]);
     if (at < 0) return false;
     const Value& a = super.values[at];
     const Value& b = sub.values[i];
-    if (a.kind == b.kind && a.is_composite() ? !Subset(a, b) : !Equal(a, b)) return false;
+    if (a.kind == b.kind && a.is_composite() ? !Subset(c, a, b) : !Equal(a, b)) return false;
   }
   return true;
 }
 // An array within an array: as a run of its elements.
-bool SubsetArray(std::span<const Value> super, std::span<const Value> sub) {
+bool SubsetArray(Call& c, std::span<const Value> super, std::span<const Value> sub) {
   if (sub.empty()) return true;
+  if (sub.size() > super.size() || !c.Spend((super.size() - sub.size() + 1) * sub.size() / 16)) return false;
   for (size_t start = 0; start + sub.size() <= super.size(); ++start) {
     if (std::equal(sub.begin(), sub.end(), super.begin() + static_cast<std::ptrdiff_t>(start), Equal)) return true;
   }
   return false;
 }
-bool Subset(const Value& super, const Value& sub) {
-  if (super.is_object() && sub.is_object()) return SubsetObject(*super.obj, *sub.obj);
-  if (super.is_array() && sub.is_array()) return SubsetArray(super.arr->view(), sub.arr->view());
+bool Subset(Call& c, const Value& super, const Value& sub) {
+  if (super.is_object() && sub.is_object()) return SubsetObject(c, *super.obj, *sub.obj);
+  if (super.is_array() && sub.is_array()) return SubsetArray(c, super.arr->view(), sub.arr->view());
   if (sub.is_set() && super.is_set()) {
     return std::all_of(sub.set->items, sub.set->items + sub.set->size,
                        [&](const Value& v) { return Find(*super.set, v) >= 0; });
@@ -119,13 +120,15 @@ Value ObjectSubset(Call& c) {
   const Value &super = c[0], &sub = c[1];
   if (super.is_array() && sub.is_set()) {
     auto items = super.arr->view();
+    if (!c.Spend(uint64_t{super.arr->size} * sub.set->size / 16)) return Value();
     return Value::Bool(std::all_of(sub.set->items, sub.set->items + sub.set->size, [&](const Value& v) {
       return std::any_of(items.begin(), items.end(), [&](const Value& x) { return Equal(x, v); });
     }));
   }
   bool same = super.kind == sub.kind && super.is_composite();
   if (!same) return c.TypeError("both arguments object.subset must be of the same type or array and set");
-  return Value::Bool(Subset(super, sub));
+  const bool within = Subset(c, super, sub);
+  return c.failed() ? Value() : Value::Bool(within);
 }
 
 // [path, value] of the document and of everything below it.

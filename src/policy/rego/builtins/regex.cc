@@ -82,10 +82,12 @@ struct Span {
 };
 using Match = std::vector<Span>;
 
-// All matches as Go finds them, at most n (all when negative). Group 0 is the whole match.
-std::vector<Match> FindAll(const re2::RE2& re, std::string_view s, int64_t n) {
+// All matches as Go finds them, at most n (all when negative). Group 0 is the whole match, and all that is found unless
+// `with_groups`. Fewer than there are when the call failed for want of memory or steps.
+std::vector<Match> FindAll(Call& c, const re2::RE2& re, std::string_view s, int64_t n, bool with_groups) {
   std::vector<Match> out;
-  int groups = re.NumberOfCapturingGroups() + 1;
+  const int groups = with_groups ? re.NumberOfCapturingGroups() + 1 : 1;
+  const size_t match_bytes = sizeof(Match) + static_cast<size_t>(groups) * sizeof(Span);
   std::vector<StringPiece> parts(static_cast<size_t>(groups));
   StringPiece text(s.data(), s.size());
   int64_t previous_end = -1;
@@ -108,7 +110,9 @@ std::vector<Match> FindAll(const re2::RE2& re, std::string_view s, int64_t n) {
       pos = static_cast<size_t>(m[0].to);
     }
     previous_end = m[0].to;
-    if (accept) out.push_back(std::move(m));
+    if (!accept) continue;
+    if (!c.Reserve((out.size() + 1) * match_bytes) || !c.Spend(1)) break;
+    out.push_back(std::move(m));
   }
   return out;
 }
@@ -174,11 +178,12 @@ Value SplitRe(Call& c) {
     return out.Finish();
   }
   int64_t begin = 0, end = 0;
-  for (const Match& m : FindAll(*re, s, -1)) {
+  for (const Match& m : FindAll(c, *re, s, -1, false)) {
     end = m[0].from;
     if (m[0].to != 0) out.Add(c.Text(s.substr(static_cast<size_t>(begin), static_cast<size_t>(end - begin))));
     begin = m[0].to;
   }
+  if (c.failed()) return Value();
   if (end != static_cast<int64_t>(s.size())) out.Add(c.Text(s.substr(static_cast<size_t>(begin))));
   return out.Finish();
 }
@@ -190,8 +195,8 @@ Value FindN(Call& c) {
   const re2::RE2* re = Compile(c, pattern);
   if (re == nullptr) return Value();
   ArrayBuilder out(c.arena);
-  for (const Match& m : FindAll(*re, s, n)) out.Add(c.Text(Cut(s, m[0])));
-  return out.Finish();
+  for (const Match& m : FindAll(c, *re, s, n, false)) out.Add(c.Text(Cut(s, m[0])));
+  return c.failed() ? Value() : out.Finish();
 }
 Value FindAllSubmatch(Call& c) {
   std::string_view pattern, s;
@@ -200,12 +205,12 @@ Value FindAllSubmatch(Call& c) {
   const re2::RE2* re = Compile(c, pattern);
   if (re == nullptr) return Value();
   ArrayBuilder out(c.arena);
-  for (const Match& m : FindAll(*re, s, n)) {
+  for (const Match& m : FindAll(c, *re, s, n, true)) {
     ArrayBuilder groups(c.arena, m.size());
     for (const Span& g : m) groups.Add(c.Text(Cut(s, g)));
     out.Add(groups.Finish());
   }
-  return out.Finish();
+  return c.failed() ? Value() : out.Finish();
 }
 Value ReplaceRe(Call& c) {
   std::string_view s, pattern, value;
@@ -214,12 +219,13 @@ Value ReplaceRe(Call& c) {
   if (re == nullptr) return Value();
   std::string out;
   int64_t last = 0;
-  for (const Match& m : FindAll(*re, s, -1)) {
+  for (const Match& m : FindAll(c, *re, s, -1, true)) {
     out += s.substr(static_cast<size_t>(last), static_cast<size_t>(m[0].from - last));
     Expand(*re, value, s, m, out);
     last = m[0].to;
     if (!c.Reserve(out.size())) return Value();
   }
+  if (c.failed()) return Value();
   out += s.substr(static_cast<size_t>(last));
   return c.Text(out);
 }
@@ -261,8 +267,8 @@ Value TemplateMatch(Call& c) {
 // One step of the small pattern language of regex.globs_match.
 struct PatternStep {
   bool any = false;
-  std::vector<char32_t> runes;  // sorted
-  char flag = 0;                // 0, * or +
+  std::vector<std::pair<char32_t, char32_t>> runes;  // first and last of each range
+  char flag = 0;                                     // 0, * or +
 };
 
 class GlobReader {
@@ -285,7 +291,7 @@ class GlobReader {
       } else if (!escaped && (r == '+' || r == '*')) {
         return Bad(std::string("flag '") + static_cast<char>(r) + "' must be preceded by a non-flag", error);
       } else {
-        step.runes.push_back(r);
+        step.runes.emplace_back(r, r);
       }
       if (at_ < input_.size() && (input_[at_] == '+' || input_[at_] == '*'))
         step.flag = static_cast<char>(input_[at_++]);
@@ -319,7 +325,6 @@ class GlobReader {
       char32_t r = 0;
       if (!Rune(r, escaped, error)) return false;
       if (!escaped && r == ']') {
-        std::sort(step.runes.begin(), step.runes.end());
         return true;
       }
       if (!escaped && r == '-') {
@@ -329,12 +334,11 @@ class GlobReader {
         if (!escaped && (r == ']' || r == '-'))
           return Bad("range character '-' cannot be followed by a special symbol", error);
         if (r < previous) return Bad("range is out of order", error);
-        if (r - previous > 0x10000) return Bad("range is too wide", error);
-        for (char32_t x = previous; x <= r; ++x) step.runes.push_back(x);
+        step.runes.emplace_back(previous, r);
         have = false;
         continue;
       }
-      step.runes.push_back(r);
+      step.runes.emplace_back(r, r);
       previous = r;
       have = true;
     }
@@ -348,8 +352,10 @@ class GlobReader {
 
 bool Meet(const PatternStep& a, const PatternStep& b) {
   if (a.any || b.any) return true;
-  return std::any_of(a.runes.begin(), a.runes.end(),
-                     [&](char32_t r) { return std::binary_search(b.runes.begin(), b.runes.end(), r); });
+  return std::any_of(a.runes.begin(), a.runes.end(), [&](const auto& x) {
+    return std::any_of(b.runes.begin(), b.runes.end(),
+                       [&](const auto& y) { return x.first <= y.second && y.first <= x.second; });
+  });
 }
 
 // Is there a non-empty string that both accept? Reachability over pairs of positions.
@@ -361,7 +367,7 @@ Value GlobsMatch(Call& c) {
   if (!GlobReader(a).Read(x, error) || !GlobReader(b).Read(y, error)) return c.Fail(error);
   if (x.empty() && y.empty()) return Value::Bool(true);
   size_t columns = y.size() + 1;
-  if (!c.Reserve((x.size() + 1) * columns)) return Value();
+  if (!c.Reserve((x.size() + 1) * columns * 8)) return Value();
   // seen[i][j][began]: a string leads to position i of x and j of y; `began` once it holds a character. A + that has
   // matched once goes on as a *: bit 2 and bit 4 note that.
   std::vector<uint8_t> seen((x.size() + 1) * columns * 8, 0);
@@ -388,7 +394,9 @@ Value GlobsMatch(Call& c) {
     bool skip_y = s.j < y.size() && (y[s.j].flag == '*' || (s.bits & 4));
     if (skip_x) push(s.i + 1, s.j, s.bits & 5);
     if (skip_y) push(s.i, s.j + 1, s.bits & 3);
-    if (s.i < x.size() && s.j < y.size() && Meet(x[s.i], y[s.j])) {
+    if (s.i < x.size() && s.j < y.size()) {
+      if (!c.Spend(1 + x[s.i].runes.size() * y[s.j].runes.size() / 16)) return Value();
+      if (!Meet(x[s.i], y[s.j])) continue;
       bool stay_x = x[s.i].flag != 0, stay_y = y[s.j].flag != 0;
       push(stay_x ? s.i : s.i + 1, stay_y ? s.j : s.j + 1, 1u | (stay_x ? 2u : 0u) | (stay_y ? 4u : 0u));
     }

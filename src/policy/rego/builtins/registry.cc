@@ -71,6 +71,19 @@ bool Call::Reserve(size_t bytes) {
   return false;
 }
 
+bool Call::Spend(uint64_t steps) {
+  uint64_t* left = services.steps_left;
+  if (left == nullptr) return true;
+  if (steps <= *left) {
+    *left -= steps;
+    return true;
+  }
+  *left = 0;
+  Error("eval_cancel_error", "step budget exceeded");
+  set_halts();
+  return false;
+}
+
 bool TakeString(Call& c, size_t i, std::string_view& out) {
   if (!c[i].is_string()) {
     c.WrongType(i, "string");

@@ -37,6 +37,9 @@ class Call {
   Value Error(std::string code, std::string message);
   // False after failing: the result would be larger than the budget leaves.
   bool Reserve(size_t bytes);
+  // False after failing: so many steps of work are more than the budget of the decision leaves. What takes more than
+  // linear time asks before each part.
+  bool Spend(uint64_t steps);
   bool failed() const { return !code_.empty(); }
   const std::string& code() const { return code_; }
   const std::string& message() const { return message_; }
@@ -78,8 +81,9 @@ struct Services {
   std::unique_ptr<RegexCache> regexes;
   std::map<std::string, std::shared_ptr<const Zone>, std::less<>> zones;  // time zones read so far
   int64_t now_ns = 0;                                                     // fixed for one query; 0: not asked yet
-  Value memo;               // nondeterministic results of this query: object, key [name, args]
-  size_t memory_limit = 0;  // of the arena
+  Value memo;                      // nondeterministic results of this query: object, key [name, args]
+  size_t memory_limit = 0;         // of the arena
+  uint64_t* steps_left = nullptr;  // of the decision, counted down; null: nobody counts
   std::vector<std::pair<Value, Value>> remembered;
   // `test.sleep`, `http.send`… refused unless the host lends its own.
   std::function<Value(Call&, std::string_view name)> host;

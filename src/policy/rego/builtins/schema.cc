@@ -3,6 +3,7 @@
 #include <array>
 #include <optional>
 
+#include "base/limits/rego.h"
 #include "policy/rego/builtins/civil.h"
 #include "policy/rego/builtins/regex_cache.h"
 #include "policy/rego/builtins/support.h"
@@ -13,7 +14,6 @@ namespace {
 
 constexpr std::array<std::string_view, 7> kTypes = {"array", "boolean", "integer", "number",
                                                     "null",  "object",  "string"};
-constexpr int kMaxDepth = 200;  // references included
 
 struct Problem {
   std::string type, field, description;
@@ -24,8 +24,9 @@ std::string GivenType(const Value& v) {
   return IsInteger(v) ? "integer" : "number";
 }
 
-// "/a/b~1c" within the root schema.
-Value Resolve(const Value& root, std::string_view ref) {
+}  // namespace
+
+Value ResolvePointer(const Value& root, std::string_view ref) {
   if (!ref.starts_with('#')) return Value();
   ref.remove_prefix(1);
   Value at = root;
@@ -53,6 +54,8 @@ Value Resolve(const Value& root, std::string_view ref) {
   return at;
 }
 
+namespace {
+
 // What a schema itself has to be. The first problem ends the check.
 class SchemaCheck {
  public:
@@ -70,10 +73,10 @@ class SchemaCheck {
   bool Check(const Value& schema, int depth) {
     if (schema.kind == Kind::kBool) return true;
     if (!schema.is_object()) return Fail("schema is invalid");
-    if (depth > kMaxDepth) return Fail("schema nests too deeply");
+    if (depth > limits::kMaxRegoSchemaDepth) return Fail("schema nests too deeply");
     const Obj& o = *schema.obj;
     if (Value ref = Get(o, "$ref"); ref.is_string()) {
-      if (ref.text().starts_with('#') && !Resolve(root_, ref.text()).defined())
+      if (ref.text().starts_with('#') && !ResolvePointer(root_, ref.text()).defined())
         return Fail("Object has no key '" + std::string(ref.text()) + "'");
       return true;
     }
@@ -202,8 +205,9 @@ class Validator {
  public:
   Validator(Call& c, const Value& root) : c_(c), root_(root) {}
 
+  // What is found counts only if the call has not failed: over a budget nothing is known of the document.
   void Run(const Value& schema, const Value& v, const std::string& field, int depth, std::vector<Problem>& out) {
-    if (depth > kMaxDepth || !c_.Reserve(256)) return;
+    if (!Within(depth) || !c_.Reserve((out.size() + 1) * sizeof(Problem))) return;
     if (schema.kind == Kind::kBool) {
       if (schema.is_false()) out.push_back({"false", field, "False always fails validation"});
       return;
@@ -211,7 +215,7 @@ class Validator {
     if (!schema.is_object()) return;
     const Obj& s = *schema.obj;
     if (Value ref = Get(s, "$ref"); ref.is_string()) {
-      Value target = Resolve(root_, ref.text());
+      Value target = ResolvePointer(root_, ref.text());
       if (target.defined()) Run(target, v, field, depth + 1, out);
       return;
     }
@@ -227,6 +231,12 @@ class Validator {
  private:
   static std::string Join(const std::string& field, const std::string& step) {
     return field == "(Root)" ? step : field + "." + step;
+  }
+  bool Within(int depth) {
+    if (depth <= limits::kMaxRegoSchemaDepth) return c_.Spend(1);
+    c_.Error("eval_cancel_error", "document and schema nest too deeply");
+    c_.set_halts();
+    return false;
   }
   bool Passes(const Value& schema, const Value& v, const std::string& field, int depth) {
     std::vector<Problem> inner;
@@ -303,11 +313,13 @@ class Validator {
     if (Value condition = Get(s, "if"); condition.defined()) {
       bool holds = Passes(condition, v, field, depth);
       Value branch = Get(s, holds ? "then" : "else");
-      if (branch.defined() && !Passes(branch, v, field, depth)) {
+      std::vector<Problem> inner;
+      if (branch.defined()) Run(branch, v, field, depth + 1, inner);
+      if (!inner.empty()) {
         out.push_back(
             {holds ? "condition_then" : "condition_else", field,
              holds ? "Must validate \"then\" as \"if\" was valid" : "Must validate \"else\" as \"if\" was not valid"});
-        Run(branch, v, field, depth + 1, out);
+        out.insert(out.end(), inner.begin(), inner.end());
       }
     }
   }
@@ -360,12 +372,13 @@ class Validator {
     Range(s, items.size(), "minItems", "maxItems", {"array_min_items", field, "Array must have at least # items"},
           {"array_max_items", field, "Array must have at most # items"}, out);
     if (Get(s, "uniqueItems").is_true()) {
+      Collector* seen = Collector::Make(c_.arena);
       for (size_t j = 0; j < items.size(); ++j) {
-        for (size_t i = 0; i < j; ++i) {
-          if (!Equal(items[i], items[j])) continue;
+        if (const Value* i = seen->At(items[j]); i != nullptr) {
           out.push_back(
-              {"unique", field, "array items[" + std::to_string(i) + "," + std::to_string(j) + "] must be unique"});
-          break;
+              {"unique", field, "array items[" + std::to_string(i->i) + "," + std::to_string(j) + "] must be unique"});
+        } else {
+          seen->Insert(c_.arena, items[j], Value::Int(static_cast<int64_t>(j)));
         }
       }
     }
@@ -498,6 +511,7 @@ Value MatchSchema(Call& c) {
   if (!error.empty()) return c.Fail(error);
   std::vector<Problem> problems;
   Validator(c, schema).Run(schema, document, "(Root)", 0, problems);
+  if (c.failed()) return Value();
   ArrayBuilder list(c.arena, problems.size());
   for (const Problem& p : problems) {
     ObjectBuilder b(c.arena, 4);

@@ -35,6 +35,7 @@ Value AnyMatch(Call& c, bool prefix) {
   std::vector<std::string_view> texts, parts;
   if (!Strings(c, 0, texts) || !Strings(c, 1, parts)) return Value();
   for (auto t : texts) {
+    if (!c.Spend(parts.size())) return Value();
     for (auto p : parts) {
       if (prefix ? t.starts_with(p) : t.ends_with(p)) return Value::Bool(true);
     }
@@ -213,7 +214,7 @@ Value ReplaceN(Call& c) {
     pairs.emplace_back(patterns->keys[i].text(), patterns->values[i].text());
     longest = std::max(longest, pairs.back().second.size());
   }
-  if (!c.Reserve((s.size() + 1) * (longest + 1))) return Value();
+  if (!c.Reserve((s.size() + 1) * (longest + 1)) || !c.Spend((s.size() / 16 + 1) * pairs.size())) return Value();
   return c.Text(ReplaceAll(s, pairs));
 }
 
@@ -278,11 +279,13 @@ Value TrimSuffix(Call& c) {
 Value Reverse(Call& c) {
   std::string_view s;
   if (!TakeString(c, 0, s)) return Value();
-  std::string out;
+  std::string out(s.size(), '\0');
+  size_t at = s.size();
   for (size_t i = 0; i < s.size();) {
     size_t start = i;
     NextRune(s, i);
-    out.insert(0, s.substr(start, i - start));
+    at -= i - start;
+    s.copy(out.data() + at, i - start, start);
   }
   return c.Text(out);
 }

@@ -29,6 +29,8 @@ std::span<const Value> Elements(const Value& v, bool& ok);
 Value Get(const Obj& o, std::string_view key);
 // Text under a key; "" when there is none.
 std::string_view TextOf(const Obj& o, std::string_view key);
+// What a $ref such as "#/a/b~1c" stands for within its root schema; undefined when nothing.
+Value ResolvePointer(const Value& root, std::string_view ref);
 
 // The families. Each table is constant.
 std::span<const Builtin> CoreBuiltins();

@@ -14,7 +14,7 @@ Collector* AsCollector(const Value& v) { return reinterpret_cast<Collector*>(v.b
 // The usual comparison, without a call: strings of one hash are compared byte by byte.
 inline bool Same(const Value& a, const Value& b) {
   if (a.word() == b.word() && a.kind == Kind::kString) {
-    return a.bits == b.bits || (a.str->size == b.str->size && std::memcmp(a.str->data, b.str->data, a.str->size) == 0);
+    return a.bits == b.bits || SameText(*a.str, *b.str);
   }
   return Equal(a, b);
 }
@@ -60,6 +60,7 @@ Value Stored(Arena& arena, const Value& base, const Value& key) {
 }
 
 constexpr size_t kMaxDecided = 16;
+constexpr size_t kMembersPerStep = 64;  // of a list that is searched from end to end
 
 // Puts `value` at the path keys[0..n) below `c`; false on conflict. `how`: 0 value, 1 set element, 2 default.
 bool AddPath(Arena& arena, Collector* c, const Value* keys, size_t n, const Value& value, uint32_t how) {
@@ -211,7 +212,12 @@ Machine::Outcome Machine::Execute(const Function& f, Value* r, Value& result) {
       case Op::kLessEqual: HEXR_FAIL_UNLESS(Compare(r[i.a], r[i.b]) <= 0);
       case Op::kGreater: HEXR_FAIL_UNLESS(Compare(r[i.a], r[i.b]) > 0);
       case Op::kGreaterEqual: HEXR_FAIL_UNLESS(Compare(r[i.a], r[i.b]) >= 0);
-      case Op::kHas: HEXR_FAIL_UNLESS(Has(r[i.a], r[i.b]));
+      case Op::kHas: {
+        const Value& in = r[i.b];
+        const size_t scanned = in.is_array() ? in.arr->size : in.is_object() ? in.obj->size : 0;
+        if (scanned >= kMembersPerStep && !Spend(place(i), scanned / kMembersPerStep)) return Outcome::kError;
+        HEXR_FAIL_UNLESS(Has(r[i.a], in));
+      }
       case Op::kTrue: HEXR_FAIL_UNLESS(!r[i.a].is_false());
       case Op::kDefined: HEXR_FAIL_UNLESS(r[i.a].defined());
       case Op::kUndefined: HEXR_FAIL_UNLESS(!r[i.a].defined());

@@ -12,6 +12,7 @@ namespace hexr::rego {
 namespace {
 
 constexpr size_t kStackValues = 64 * 1024;
+constexpr size_t kBytesPerStep = 256;
 
 }  // namespace
 
@@ -47,6 +48,7 @@ void Machine::Begin(const Value& input, const Value& data) {
   ++generation_;
   steps_left_ = budget_.steps;
   services_.memory_limit = budget_.memory;
+  services_.steps_left = &steps_left_;
   services_.BeginQuery();
   depth_ = 0;
   swallowed_.clear();
@@ -79,12 +81,12 @@ Machine::Outcome Machine::Fail(std::string_view code, std::string message, const
   return Outcome::kError;
 }
 
-bool Machine::Spend(const Location& at) {
-  if (steps_left_ == 0) {
+bool Machine::Spend(const Location& at, uint64_t steps) {
+  if (steps_left_ < steps) {
     Fail("eval_cancel_error", "step budget exceeded", at);
     return false;
   }
-  --steps_left_;
+  steps_left_ -= steps;
   if (arena_.used() > budget_.memory) {
     Fail("eval_cancel_error", "memory budget exceeded", at);
     return false;
@@ -337,6 +339,10 @@ bool Machine::Mocked(bool builtin, int id, const Value* args, size_t n, Value* s
 
 Machine::Outcome Machine::Invoke(const Builtin& b, const Value* args, size_t n, Value& result, const Location& at) {
   Call call(arena_, services_, {args, n});
+  // Most built-ins take time in proportion to the texts that they are given; the others ask for more.
+  uint64_t steps = 1;
+  for (size_t i = 0; i < n; ++i) steps += args[i].is_string() ? args[i].str->size / kBytesPerStep : 0;
+  if (!call.Spend(steps)) return Fail(call.code(), call.message(), at);
   // One answer per query and operands, whatever the world does meanwhile.
   if (b.nondeterministic && n > 0) {
     ArrayBuilder key(arena_, n + 1);

@@ -94,7 +94,7 @@ class Machine {
   Outcome NextOf(Value* it, Value* key, Value* value, Value* stack_top);
   void EnterWith(const WithSite& site, Value& slot, const Value* values);
   Outcome Fail(std::string_view code, std::string message, const Location& at);
-  bool Spend(const Location& at);
+  bool Spend(const Location& at, uint64_t steps = 1);
 
   const Program* program_;
   Services& services_;
