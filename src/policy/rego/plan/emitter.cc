@@ -1,5 +1,7 @@
 #include "policy/rego/plan/emitter.h"
 
+#include <algorithm>
+
 namespace hexr::rego {
 namespace {
 
@@ -74,6 +76,17 @@ uint16_t Emitter::KeptRegister(uint32_t path) {
   if (n == kept_.size()) kept_.push_back(path);
   overflow_ = overflow_ || kFirstKept + n >= kNoRegister;
   return static_cast<uint16_t>(kFirstKept + n);
+}
+
+uint16_t Emitter::LoadKept(Op op, uint32_t path) {
+  const uint16_t r = KeptRegister(path);
+  if (std::find(loaded_.begin(), loaded_.end(), r) != loaded_.end()) {
+    ++left_out_;
+    return r;
+  }
+  EmitOrFail(op, r, 0, 0, path);
+  loaded_.push_back(r);
+  return r;
 }
 
 void Emitter::Finish(Function& f) {

@@ -34,15 +34,24 @@ class Emitter {
   void EmitOrFail(Op op, uint16_t a, uint16_t b = 0, uint16_t c = 0, uint32_t e = 0) { Emit(op, a, b, c, fail, e); }
   // kEqual of two registers that were made for it. A member that was just loaded for it is compared where it is.
   void EmitEqual(uint16_t a, uint16_t b);
-  // The register that keeps the part of input at path number `path` over the whole function.
-  uint16_t KeptRegister(uint32_t path);
   uint32_t position() const { return static_cast<uint32_t>(code_.size()); }
 
   // Variables in scope, innermost last.
   int Find(std::string_view name) const;
   void BindVar(std::string name, uint16_t reg) { scope_.emplace_back(std::move(name), reg); }
-  size_t ScopeMark() const { return scope_.size(); }
-  void ScopeRestore(size_t mark) { scope_.resize(mark); }
+  // And the kept registers that hold their part wherever the code of this scope has come to: a second load is left out.
+  struct Mark {
+    size_t variables, loaded;
+  };
+  Mark ScopeMark() const { return {scope_.size(), loaded_.size()}; }
+  void ScopeRestore(Mark mark) {
+    scope_.resize(mark.variables);
+    loaded_.resize(mark.loaded);
+  }
+  // Loads part number `path` into its kept register, or fails; the register.
+  uint16_t LoadKept(Op op, uint32_t path);
+  // Loads that were left out so far.
+  size_t left_out() const { return left_out_; }
   // From here on only variables bound later are seen: the body of another rule is planned in place. The old barrier.
   size_t SetBarrier(size_t barrier) { return std::exchange(barrier_, barrier); }
 
@@ -53,12 +62,16 @@ class Emitter {
   Location place;
 
  private:
+  // The register that keeps the part of input at path number `path` over the whole function.
+  uint16_t KeptRegister(uint32_t path);
   // Kept registers are numbered from here until Finish() puts them behind the others.
   static constexpr uint16_t kFirstKept = 0xF000;
   std::vector<Instruction> code_;
   std::vector<Location> places_;
   std::vector<uint32_t> positions_;
   std::vector<std::pair<std::string, uint16_t>> scope_;
+  std::vector<uint16_t> loaded_;  // in the order of loading
+  size_t left_out_ = 0;
   size_t barrier_ = 0;
   std::vector<uint32_t> kept_;  // paths, by number of the kept register
   uint32_t last_bound_ = 0;

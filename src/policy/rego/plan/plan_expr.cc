@@ -10,10 +10,15 @@ void Planner::PlanBody(const Body& body) {
 void Planner::PlanExpr(const Expr& e) {
   Location before = emit_->place;
   if (e.at.row > 0) emit_->place = e.at;
+  const uint32_t start = emit_->position();
+  const size_t left_out = emit_->left_out();
   if (!e.with.empty())
     PlanWith(e);
   else
     PlanPlain(e);
+  // Where all of a literal was left out, a trace still sees that it held.
+  if (emit_->position() == start && emit_->left_out() != left_out)
+    emit_->Emit(Op::kMark, emit_->Register(), 0, 0, emit_->fail);
   emit_->place = before;
 }
 
@@ -93,7 +98,7 @@ void Planner::PlanCallExpr(const Expr& e) {
 }
 
 void Planner::PlanNegated(const Expr& e) {
-  size_t mark = emit_->ScopeMark();
+  const Emitter::Mark mark = emit_->ScopeMark();
   Emitter::Label outer = emit_->fail;
   Emitter::Label holds = emit_->NewLabel();
   emit_->fail = holds;
@@ -108,7 +113,7 @@ void Planner::PlanNegated(const Expr& e) {
 }
 
 void Planner::PlanNotBody(const Expr& e) {
-  size_t mark = emit_->ScopeMark();
+  const Emitter::Mark mark = emit_->ScopeMark();
   Emitter::Label outer = emit_->fail;
   Emitter::Label holds = emit_->NewLabel();
   emit_->fail = holds;
@@ -121,7 +126,7 @@ void Planner::PlanNotBody(const Expr& e) {
 
 void Planner::PlanEvery(const Expr& e) {
   uint16_t domain = PlanTerm(*e.terms[2]);
-  size_t mark = emit_->ScopeMark();
+  const Emitter::Mark mark = emit_->ScopeMark();
   Emitter::Label outer = emit_->fail;
   Emitter::Label done = emit_->NewLabel();
   Emitter::Label next = emit_->NewLabel();

@@ -93,7 +93,7 @@ bool Planner::PlanInline(const Term& t, int place, size_t next, uint16_t& elemen
 
   const Rule* outer_rule = rule_;
   Location outer_place = emit_->place;
-  size_t mark = emit_->ScopeMark();
+  const Emitter::Mark mark = emit_->ScopeMark();
   Emitter::Label outer = emit_->fail;
   Emitter::Label found = emit_->NewLabel();
   const bool single = node.rules.size() == 1;
@@ -102,7 +102,7 @@ bool Planner::PlanInline(const Term& t, int place, size_t next, uint16_t& elemen
   for (size_t i = 0; i < node.rules.size(); ++i) {
     const Rule& rule = *node.rules[i];
     Emitter::Label exhausted = i + 1 < node.rules.size() ? emit_->NewLabel() : outer;
-    size_t barrier = emit_->SetBarrier(mark);
+    size_t barrier = emit_->SetBarrier(mark.variables);
     emit_->fail = exhausted;
     PlanRuleBody(rule);
     uint16_t value = PlanTerm(*rule.head.key);
@@ -157,8 +157,8 @@ bool Planner::PlanCondition(const Term& t) {
   const Location outer_place = emit_->place;
   const Emitter::Label outer = emit_->fail, outer_first = first_fail_;
   const bool repeats = repeats_matter_;
-  const size_t mark = emit_->ScopeMark();
-  const size_t barrier = emit_->SetBarrier(mark);
+  const Emitter::Mark mark = emit_->ScopeMark();
+  const size_t barrier = emit_->SetBarrier(mark.variables);
   PlanRuleBody(rule);
   emit_->place = rule.at;
   // Where a trace sees that the rule held.

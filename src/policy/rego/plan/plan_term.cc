@@ -129,7 +129,7 @@ uint16_t Planner::PlanTerm(const Term& t) {
 }
 
 uint16_t Planner::PlanComprehension(const Term& t) {
-  size_t mark = emit_->ScopeMark();
+  const Emitter::Mark mark = emit_->ScopeMark();
   Emitter::Label outer = emit_->fail;
   uint16_t r = emit_->Register();
   emit_->Emit(Op::kCollect, r, 0, 0, 0, t.kind == TermKind::kSetComp);
@@ -189,9 +189,7 @@ uint16_t Planner::PlanData(const Term& t, size_t& next, bool& is_node, bool& sto
       return r;
     }
     const uint32_t number = KeptPath('d', std::move(path));
-    r = emit_->KeptRegister(number);
-    emit_->EmitOrFail(Op::kDataPath, r, 0, 0, number);
-    return r;
+    return emit_->LoadKept(Op::kDataPath, number);
   }
   const TreePlace& p = program_.tree[static_cast<size_t>(place)];
   if (p.function >= 0 && !p.takes_arguments) {
@@ -228,8 +226,7 @@ uint16_t Planner::PlanRef(const Term& t) {
       emit_->EmitOrFail(Op::kInput, r);
     } else {
       const uint32_t number = KeptPath('i', std::move(path));
-      r = emit_->KeptRegister(number);
-      emit_->EmitOrFail(Op::kInputPath, r, 0, 0, number);
+      r = emit_->LoadKept(Op::kInputPath, number);
     }
   } else if (head.is_var() && head.text == "data") {
     size_t used = 0;

@@ -105,6 +105,7 @@ void Planner::PlanRuleBody(const Rule& rule) {
   repeats_matter_ = false;
   BindArguments(rule);
   PlanDemands(rule);
+  PlanComparedBehindLoops(rule);
   PlanBody(rule.body);
 }
 
@@ -130,6 +131,40 @@ void Planner::PlanDemands(const Rule& rule) {
     may_fail = may_fail || !CannotFail(*e);
   }
   if (may_fail && rule.head.value) demand(*rule.head.value);
+}
+
+// Parts of input that literals behind a loop compare are loaded once before it, where no literal on the way can end in
+// an error that would then stay unseen.
+void Planner::PlanComparedBehindLoops(const Rule& rule) {
+  if (withs_ > 0) return;
+  const auto harmless = [&](const Expr& e) {
+    return e.kind == ExprKind::kSome || CannotFail(e) ||
+           (e.kind == ExprKind::kCall && !e.negated && e.with.empty() && e.IsCallOf("eq") &&
+            std::all_of(e.terms.begin() + 1, e.terms.end(), [&](const TermPtr& t) {
+              if (CannotFail(*t)) return true;
+              size_t used = 0;
+              const int place =
+                  t->is_ref() && t->items[0]->is_var() && t->items[0]->text == "data" ? Place(*t, used) : -1;
+              return place >= 0 && used + 1 == t->items.size() && CannotFail(*t->items[used]) &&
+                     MayInline(*nodes_[static_cast<size_t>(place)]);
+            }));
+  };
+  bool loop = false;
+  for (const auto& e : rule.body) {
+    if (loop && !e->negated && e->with.empty() && (e->IsCallOf("eq") || e->IsCallOf("equal")) && e->terms.size() == 3) {
+      for (size_t side : {size_t{1}, size_t{2}}) {
+        const Term& t = *e->terms[side];
+        if (t.is_ref() && t.items[0]->is_var() && t.items[0]->text == "input" && t.items.size() > 1 &&
+            std::all_of(t.items.begin() + 1, t.items.end(), [](const TermPtr& i) { return i->is_string(); }))
+          PlanRef(t);
+      }
+    }
+    if (!harmless(*e)) return;
+    loop = loop || std::any_of(e->terms.begin(), e->terms.end(), [](const TermPtr& t) {
+             return t && t->is_ref() &&
+                    std::any_of(t->items.begin() + 1, t->items.end(), [](const TermPtr& i) { return i->is_var(); });
+           });
+  }
 }
 
 // The rules' order of trial: through the index when it can tell them apart, else one after the other.
@@ -191,7 +226,7 @@ void Planner::PlanSingle(const std::vector<Rule*>& all, Function&, bool is_funct
     if (chain != result) emit_->Emit(Op::kClear, chain);
     Emitter::Label merge = chain != result ? emit_->NewLabel() : next;
     for (const Rule* r = rules[i]; r != nullptr; r = r->else_rule.get()) {
-      size_t mark = emit_->ScopeMark();
+      const Emitter::Mark mark = emit_->ScopeMark();
       Emitter::Label exhausted = r->else_rule ? emit_->NewLabel() : merge;
       emit_->fail = exhausted;
       PlanRuleBody(*r);
@@ -250,7 +285,7 @@ void Planner::PlanSet(const std::vector<Rule*>& rules, Function&) {
       emit_->Bind(starts[i]);
       positions.push_back(emit_->position());
     }
-    size_t mark = emit_->ScopeMark();
+    const Emitter::Mark mark = emit_->ScopeMark();
     emit_->fail = next;
     PlanRuleBody(*rules[i]);
     uint16_t element = PlanTerm(*rules[i]->head.key);
@@ -292,7 +327,7 @@ void Planner::PlanGroup(const TreeNode& node, Function&) {
     }
     if (rule->is_default) continue;
     for (const Rule* r = rule; r != nullptr; r = r->else_rule.get()) {
-      size_t mark = emit_->ScopeMark();
+      const Emitter::Mark mark = emit_->ScopeMark();
       Emitter::Label exhausted = r->else_rule ? emit_->NewLabel() : done;
       emit_->fail = exhausted;
       PlanRuleBody(*r);

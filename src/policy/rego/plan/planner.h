@@ -34,6 +34,7 @@ class Planner {
   void BindArguments(const Rule& rule);
   void PlanRuleBody(const Rule& rule);
   void PlanDemands(const Rule& rule);
+  void PlanComparedBehindLoops(const Rule& rule);
   void FinishFunction(Function& f);
   bool PlanIndex(const std::vector<Rule*>& rules, bool is_function, std::vector<Emitter::Label>& starts,
                  Emitter::Label& next);
