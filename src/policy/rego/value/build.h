@@ -20,6 +20,7 @@ class ArrayBuilder {
   }
   size_t size() const { return size_; }
   Value& operator[](size_t i) { return items_[i]; }
+  void Truncate(size_t size) { size_ = size; }
   Value Finish() const;
 
  private:

@@ -1,6 +1,7 @@
 #include "policy/rego/value/json.h"
 
 #include <cstring>
+#include <memory>
 
 #include "base/bytes.h"
 #include "base/limits/rego.h"
@@ -12,7 +13,10 @@ namespace {
 
 class JsonReader {
  public:
-  JsonReader(Arena& arena, std::string_view text) : arena_(arena), text_(text) {}
+  JsonReader(Arena& arena, std::string_view text)
+      : arena_(arena), text_(text), open_(text.size() > kWorthSharing ? scratch_arena_ : arena) {
+    if (text.size() > kWorthSharing) shared_ = std::make_unique<Shared>();
+  }
 
   Result<Value> Document() {
     ASSIGN_OR_RETURN(Value v, Any(0));
@@ -51,7 +55,7 @@ class JsonReader {
       case '[': return Array(depth);
       case '"': {
         ASSIGN_OR_RETURN(std::string_view s, String());
-        return Value::String(arena_, s);
+        return Text(s);
       }
       case 't':
         if (Word("true")) return Value::Bool(true);
@@ -76,34 +80,81 @@ class JsonReader {
     ++at_;
     Space();
     if (Take(']')) return EmptyArray();
-    ArrayBuilder b(arena_);
+    const size_t mark = open_.size();
     while (true) {
       ASSIGN_OR_RETURN(Value v, Any(depth + 1));
-      b.Add(v);
+      open_.Add(v);
       Space();
-      if (Take(']')) return b.Finish();
+      if (Take(']')) break;
       if (!Take(',')) return Bad("expected , or ]");
     }
+    const size_t size = open_.size() - mark;
+    auto* items = arena_.New<Value>(size);
+    std::memcpy(static_cast<void*>(items), &open_[mark], size * sizeof(Value));
+    open_.Truncate(mark);
+    auto* array = arena_.New<Arr>();
+    *array = Arr{static_cast<uint32_t>(size), items};
+    return Value::Of(array);
   }
 
   Result<Value> Object(size_t depth) {
     ++at_;
     Space();
     if (Take('}')) return EmptyObject();
-    ObjectBuilder b(arena_);
+    const size_t mark = open_.size();
     while (true) {
       Space();
       if (at_ >= text_.size() || text_[at_] != '"') return Bad("expected a key");
       ASSIGN_OR_RETURN(std::string_view k, String());
-      Value key = Value::String(arena_, k);
+      open_.Add(Text(k));
       Space();
       if (!Take(':')) return Bad("expected :");
       ASSIGN_OR_RETURN(Value v, Any(depth + 1));
-      b.Add(key, v);
+      open_.Add(v);
       Space();
-      if (Take('}')) return b.Finish();
+      if (Take('}')) break;
       if (!Take(',')) return Bad("expected , or }");
     }
+    const Value out = FinishObject(&open_[mark], static_cast<uint32_t>((open_.size() - mark) / 2));
+    open_.Truncate(mark);
+    return out;
+  }
+
+  // Key and value in turn, as they stand in the text.
+  Value FinishObject(const Value* pairs, uint32_t size) {
+    if (shared_ == nullptr || size > kMostKeys) {
+      ObjectBuilder b(arena_, size);
+      for (uint32_t i = 0; i < size; ++i) b.Add(pairs[2 * i], pairs[2 * i + 1]);
+      return b.Finish();
+    }
+    uint32_t hash = size;
+    for (uint32_t i = 0; i < size; ++i) hash = hash * 0x9E3779B1 + pairs[2 * i].tag;
+    Shape& shape = shared_->shapes[hash % Shared::kShapes];
+    bool same = shape.size == size;
+    for (uint32_t i = 0; same && i < size; ++i) same = Equal(shape.keys[shape.place[i]], pairs[2 * i]);
+    if (!same) {
+      ObjectBuilder b(arena_, size);
+      for (uint32_t i = 0; i < size; ++i) b.Add(pairs[2 * i], pairs[2 * i + 1]);
+      const Value out = b.Finish();
+      shape.size = 0;
+      if (out.obj->size != size) return out;  // a key that stands twice
+      shape = {size, out.obj->index_mask, out.obj->index, out.obj->keys, {}};
+      for (uint32_t i = 0; i < size; ++i) shape.place[i] = static_cast<uint8_t>(Find(*out.obj, pairs[2 * i]));
+      return out;
+    }
+    auto* values = arena_.New<Value>(size);
+    for (uint32_t i = 0; i < size; ++i) values[shape.place[i]] = pairs[2 * i + 1];
+    auto* object = arena_.New<Obj>();
+    *object = Obj{size, shape.index_mask, shape.index, shape.keys, values};
+    return Value::Of(object);
+  }
+
+  Value Text(std::string_view s) {
+    if (shared_ == nullptr || s.size() > kLongestShared) return Value::String(arena_, s);
+    const uint32_t hash = HashText(s);
+    Value& known = shared_->texts[hash % Shared::kTexts];
+    if (!known.defined() || known.tag != hash || known.text() != s) known = Value::String(arena_, s);
+    return known;
   }
 
   // The content, in scratch_ when it had escapes.
@@ -175,10 +226,31 @@ class JsonReader {
     return n;
   }
 
+  // Documents of many records say the same keys and words again and again: in large ones they are kept once. Objects
+  // with the same keys share these, whatever their order in the text.
+  static constexpr size_t kWorthSharing = 1 << 16;
+  static constexpr size_t kLongestShared = 64;
+  static constexpr uint32_t kMostKeys = 32;
+  struct Shape {
+    uint32_t size = 0;
+    uint32_t index_mask = 0;
+    const uint32_t* index = nullptr;
+    Value* keys = nullptr;          // sorted
+    uint8_t place[kMostKeys] = {};  // of each key in the text's order
+  };
+  struct Shared {
+    static constexpr size_t kTexts = 1 << 14, kShapes = 1 << 9;
+    Value texts[kTexts];
+    Shape shapes[kShapes];
+  };
+
   Arena& arena_;
   std::string_view text_;
   size_t at_ = 0;
   std::string scratch_;
+  Arena scratch_arena_;
+  ArrayBuilder open_;  // members of what has begun and not ended
+  std::unique_ptr<Shared> shared_;
 };
 
 void NewLine(const JsonStyle& style, size_t depth, std::string& out) {
