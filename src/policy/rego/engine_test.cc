@@ -87,6 +87,13 @@ TEST(RegoEngine, MemoryBudgetEndsLargeValues) {
   Engine r("package a\np := numbers.range(1, 100000000)\nq := [x | some x in numbers.range(1, 60000)]\n", b);
   EXPECT_NE(r.Ask("data.a.p").find("memory budget"), std::string::npos);
   EXPECT_NE(r.Ask("data.a.q").find("memory budget"), std::string::npos);
+  // A text of a page that prints its operand a thousand times over.
+  Engine s("package a\np := sprintf(input.format, [input.text])\n", b);
+  std::string format;
+  for (int i = 0; i < 1000; ++i) format += "%[1]s";
+  EXPECT_NE(s.Ask("data.a.p", "{\"format\": \"" + format + "\", \"text\": \"" + std::string(100'000, 'x') + "\"}")
+                .find("memory budget"),
+            std::string::npos);
 }
 
 TEST(RegoEngine, DepthBudgetEndsDeepCalls) {
@@ -116,6 +123,9 @@ TEST(RegoEngine, BuiltinsAnswerToTheStepBudget) {
   EXPECT_NE(ask("strings.any_prefix_match(input.a, input.b)", input).find("step budget"), std::string::npos);
   const std::string search = R"({"a": )" + list("1", 1000) + "}";
   EXPECT_NE(ask("count([x | some x in input.a; not 2 in input.a])", search).find("step budget"), std::string::npos);
+  const std::string turns = R"({"n": 9000000000000000000})";
+  EXPECT_NE(ask("strings.render_template(\"{{range .n}}{{end}}\", input)", turns).find("step budget"),
+            std::string::npos);
   const std::string runs = R"({"a": )" + list("1", 2000) + R"(, "b": )" + list("1", 999) + "}";
   EXPECT_NE(ask("object.subset(input.a, array.concat(input.b, [2]))", runs).find("step budget"), std::string::npos);
   const std::string twice =
@@ -129,8 +139,22 @@ TEST(RegoEngine, BuiltinsAnswerToTheStepBudget) {
             std::string::npos);
 }
 
+TEST(RegoEngine, TimeZonesAreFilesOfTheirFolder) {
+  Engine r("package a\np := time.clock([0, input.tz])\n");
+  EXPECT_EQ(r.Ask("data.a.p", R"({"tz": "UTC"})"), "[0, 0, 0]");
+  for (const char* tz :
+       {"Europe", "America", "../../../etc", "/etc/passwd", "right/../UTC", ".", "tzdata.zi", "nowhere"})
+    EXPECT_EQ(r.Ask("data.a.p", std::string(R"({"tz": ")") + tz + "\"}"), "undefined") << tz;
+}
+
 TEST(RegoEngine, BuiltinsTakeTimeInProportionToTheirTexts) {
   Engine r("package a\np := strings.reverse(input.a)\nq := json.match_schema(input.b, {\"uniqueItems\": true})[0]\n");
+  // Looking for what is nearly everywhere.
+  Engine s(
+      "package a\np := [contains(input.a, input.b), indexof(input.a, input.b), strings.count(input.a, input.b), "
+      "count(split(input.a, input.b))]\n");
+  const std::string hay(2 << 20, 'a'), needle(1 << 20, 'a');
+  EXPECT_EQ(s.Ask("data.a.p", "{\"a\": \"" + hay + "\", \"b\": \"" + needle + "b\"}"), "[false, -1, 0, 1]");
   const std::string text(3 << 20, 'x');
   EXPECT_EQ(r.Ask("data.a.p", "{\"a\": \"" + text + "y\"}"), "\"y" + text + "\"");
   std::string list = "[0";
@@ -152,6 +176,33 @@ TEST(RegoEngine, SchemasHoldAtAnyDepth) {
   EXPECT_EQ(r.Ask("data.a.p", nested(300, "{\"bad\": 1}")), "false");
   static_assert(limits::kMaxRegoSchemaDepth < 2 * 900);
   EXPECT_NE(r.Ask("data.a.p", nested(900, "{\"bad\": 1}")).find("nest too deeply"), std::string::npos);
+}
+
+TEST(RegoEngine, PatchesMakeNoDocumentDeeperThanDocumentsAre) {
+  Engine r(R"(package a
+filtered := json.filter({"a": 1}, [input.path])
+removed := json.remove({"a": 1}, [input.path])
+steps := json.remove({"a": 1}, [split(input.path, "/")])
+patched := json.patch({"a": {}}, input.patch)
+)");
+  std::string path = "a";
+  for (size_t i = 1; i < limits::kMaxRegoDocumentDepth; ++i) path += "/a";
+  EXPECT_EQ(r.Ask("data.a.filtered", "{\"path\": \"" + path + "\"}"), "{\"a\": 1}");
+  for (int i = 0; i < 400'000; ++i) path += "/a";
+  for (const char* rule : {"data.a.filtered", "data.a.removed", "data.a.steps"})
+    EXPECT_NE(r.Ask(rule, "{\"path\": \"" + path + "\"}").find("values within values"), std::string::npos) << rule;
+  const auto copies = [](const std::string& op, int n) {
+    std::string out = "{\"patch\": [";
+    for (int i = 0; i < n; ++i) out += (i > 0 ? "," : "") + op;
+    return out + "]}";
+  };
+  // Below itself, again and again: a level, and twice the size, with every step.
+  const std::string below = R"({"op": "copy", "from": "/a", "path": "/a/b"})";
+  const std::string deeper = R"({"op": "copy", "from": "", "path": "/a"})";
+  EXPECT_NE(r.Ask("data.a.patched", copies(deeper, 2000)).find("values within values"), std::string::npos);
+  EXPECT_NE(r.Ask("data.a.patched", copies(below + "," + R"({"op": "copy", "from": "/a", "path": "/a/c"})", 60))
+                .find("budget"),
+            std::string::npos);
 }
 
 TEST(RegoEngine, LongPathsOfAGraphEndInAnError) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -70,7 +71,11 @@ std::shared_ptr<const Zone> Zone::Load(const std::string& name) {
   for (char c : name)
     plain = plain && (std::isalnum(static_cast<unsigned char>(c)) || c == '/' || c == '_' || c == '-' || c == '+');
   if (!plain) return nullptr;
-  std::ifstream in("/usr/share/zoneinfo/" + name, std::ios::binary);
+  // "Europe" is a folder, and reading one throws.
+  const std::string path = "/usr/share/zoneinfo/" + name;
+  std::error_code ec;
+  if (!std::filesystem::is_regular_file(path, ec)) return nullptr;
+  std::ifstream in(path, std::ios::binary);
   if (!in) return nullptr;
   std::string data((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
   return zone->Parse(data) ? zone : nullptr;

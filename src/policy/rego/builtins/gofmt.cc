@@ -223,7 +223,7 @@ std::string One(const Argument& a, char32_t verb, const Flags& f) {
 std::string GoFloat(double d, char verb, int precision) {
   if (std::isnan(d)) return "NaN";
   if (std::isinf(d)) return d > 0 ? "+Inf" : "-Inf";
-  char buffer[512];
+  char buffer[1024];  // 309 digits, a point and 400 more
   if (precision >= 0) {
     const char format[] = {'%', '.', '*', verb, 0};
     std::snprintf(buffer, sizeof buffer, format, std::min(precision, 400), d);
@@ -246,11 +246,11 @@ std::string GoFloat(double d, char verb, int precision) {
   return std::string(buffer, end);
 }
 
-std::string GoSprintf(std::string_view format, std::span<const Value> args) {
+std::string GoSprintf(std::string_view format, std::span<const Value> args, size_t most) {
   std::string out;
   size_t next = 0;
   bool reordered = false;
-  for (size_t i = 0; i < format.size();) {
+  for (size_t i = 0; i < format.size() && out.size() <= most;) {
     size_t percent = format.find('%', i);
     out += format.substr(i, percent - i);
     if (percent == std::string_view::npos) break;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/limits/rego.h"
 #include "policy/rego/builtins/support.h"
 
 namespace hexr::rego {
@@ -9,10 +10,18 @@ namespace {
 
 using PatchPath = std::vector<Value>;
 
+// Values below values are calls within calls, here and wherever the result goes.
+bool TooDeep(Call& c) {
+  c.Error("eval_cancel_error", "more than " + std::to_string(limits::kMaxRegoDocumentDepth) + " values within values");
+  c.set_halts();
+  return false;
+}
+
 // A JSON pointer or an array of steps.
 bool ParsePath(Call& c, const Value& v, PatchPath& out) {
   out.clear();
   if (v.is_array()) {
+    if (v.arr->size > limits::kMaxRegoDocumentDepth) return TooDeep(c);
     out.assign(v.arr->items, v.arr->items + v.arr->size);
     return true;
   }
@@ -34,6 +43,7 @@ bool ParsePath(Call& c, const Value& v, PatchPath& out) {
       else
         step += part[i];
     }
+    if (out.size() == limits::kMaxRegoDocumentDepth) return TooDeep(c);
     out.push_back(Value::String(c.arena, step));
     if (slash == std::string_view::npos) return true;
     t.remove_prefix(slash + 1);
@@ -199,6 +209,19 @@ Value Read(Call& c, const Value& doc, std::span<const Value> path) {
   return at;
 }
 
+// False after failing: what is put into the document once more would make it deeper than documents are, or larger than
+// the budget when it is written out. A copy takes no memory, and copies of copies double.
+bool MayCopy(Call& c, const Value& v, size_t depth, size_t& nodes) {
+  if (!v.is_composite()) return true;
+  if (depth >= limits::kMaxRegoDocumentDepth) return TooDeep(c);
+  const std::span<const Value> below = v.is_array() ? v.arr->view()
+                                       : v.is_set() ? v.set->view()
+                                                    : std::span<const Value>(v.obj->values, v.obj->size);
+  nodes += below.size();
+  if (!c.Spend(1 + below.size() / 16) || !c.Reserve(nodes * sizeof(Value))) return false;
+  return std::all_of(below.begin(), below.end(), [&](const Value& x) { return MayCopy(c, x, depth + 1, nodes); });
+}
+
 enum class Edit { kInsert, kDelete };
 
 // `doc` after the change at `path`; undefined after failing.
@@ -292,7 +315,8 @@ bool ApplyOne(Call& c, const Value& op, Value& doc) {
     if (!from_value.defined()) return missing("from");
     if (!ParsePath(c, from_value, from)) return false;
     Value chunk = Read(c, doc, from);
-    if (c.failed()) return false;
+    size_t nodes = 0;
+    if (c.failed() || !MayCopy(c, chunk, 0, nodes)) return false;
     if (kind == "move") doc = Change(c, doc, from, Edit::kDelete, Value());
     if (!c.failed()) doc = Change(c, doc, path, Edit::kInsert, chunk);
   } else if (kind == "test") {

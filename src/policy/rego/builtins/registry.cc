@@ -1,5 +1,6 @@
 #include "policy/rego/builtins/registry.h"
 
+#include <algorithm>
 #include <unordered_map>
 #include <vector>
 
@@ -69,6 +70,11 @@ bool Call::Reserve(size_t bytes) {
   Error("eval_cancel_error", "memory budget exceeded");
   set_halts();
   return false;
+}
+
+size_t Call::Room() const {
+  if (services.memory_limit == 0) return SIZE_MAX;
+  return services.memory_limit - std::min(services.memory_limit, arena.used());
 }
 
 bool Call::Spend(uint64_t steps) {

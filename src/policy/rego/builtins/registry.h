@@ -37,6 +37,8 @@ class Call {
   Value Error(std::string code, std::string message);
   // False after failing: the result would be larger than the budget leaves.
   bool Reserve(size_t bytes);
+  // The most that Reserve would grant.
+  size_t Room() const;
   // False after failing: so many steps of work are more than the budget of the decision leaves. What takes more than
   // linear time asks before each part.
   bool Spend(uint64_t steps);

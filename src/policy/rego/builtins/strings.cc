@@ -2,6 +2,7 @@
 #include <unicode/uchar.h>
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 
 #include "policy/rego/builtins/gofmt.h"
@@ -12,6 +13,12 @@ namespace {
 
 bool IsAscii(std::string_view s) {
   return std::all_of(s.begin(), s.end(), [](char c) { return static_cast<uint8_t>(c) < 0x80; });
+}
+
+// std::string_view::find takes quadratic time where needle and hay are alike.
+size_t FindWithin(std::string_view s, std::string_view what, size_t from = 0) {
+  const void* at = memmem(s.data() + from, s.size() - from, what.data(), what.size());
+  return at == nullptr ? std::string_view::npos : static_cast<size_t>(static_cast<const char*>(at) - s.data());
 }
 
 // A string or the strings of an array or set.
@@ -78,7 +85,7 @@ Value IndexOf(Call& c) {
   std::string_view base, search;
   if (!TakeString(c, 0, base) || !TakeString(c, 1, search)) return Value();
   if (search.empty()) return c.Fail("empty search character");
-  size_t at = base.find(search);
+  size_t at = FindWithin(base, search);
   if (at == std::string_view::npos) return Value::Int(-1);
   return Value::Int(static_cast<int64_t>(RuneCount(base.substr(0, at))));
 }
@@ -86,6 +93,7 @@ Value IndexOfN(Call& c) {
   std::string_view base, search;
   if (!TakeString(c, 0, base) || !TakeString(c, 1, search)) return Value();
   if (search.empty()) return c.Fail("empty search character");
+  if (!c.Spend((base.size() / 64 + 1) * (search.size() / 64 + 1))) return Value();
   ArrayBuilder out(c.arena);
   int64_t rune = 0;
   for (size_t i = 0; i < base.size(); ++rune) {
@@ -110,7 +118,7 @@ Value Substring(Call& c) {
 
 Value Contains(Call& c) {
   std::string_view a, b;
-  return TakeString(c, 0, a) && TakeString(c, 1, b) ? Value::Bool(a.find(b) != std::string_view::npos) : Value();
+  return TakeString(c, 0, a) && TakeString(c, 1, b) ? Value::Bool(FindWithin(a, b) != std::string_view::npos) : Value();
 }
 Value StartsWith(Call& c) {
   std::string_view a, b;
@@ -125,7 +133,7 @@ Value CountOf(Call& c) {
   if (!TakeString(c, 0, a) || !TakeString(c, 1, b)) return Value();
   if (b.empty()) return Value::Int(static_cast<int64_t>(RuneCount(a)) + 1);
   int64_t n = 0;
-  for (size_t at = 0; (at = a.find(b, at)) != std::string_view::npos; at += b.size()) ++n;
+  for (size_t at = 0; (at = FindWithin(a, b, at)) != std::string_view::npos; at += b.size()) ++n;
   return Value::Int(n);
 }
 
@@ -160,7 +168,7 @@ Value Split(Call& c) {
     return out.Finish();
   }
   while (true) {
-    size_t at = s.find(by);
+    size_t at = FindWithin(s, by);
     out.Add(c.Text(s.substr(0, at)));
     if (at == std::string_view::npos) return out.Finish();
     s.remove_prefix(at + by.size());
@@ -293,7 +301,8 @@ Value Sprintf(Call& c) {
   std::string_view format;
   const Arr* args;
   if (!TakeString(c, 0, format) || !TakeArray(c, 1, args)) return Value();
-  return c.Text(GoSprintf(format, args->view()));
+  const std::string out = GoSprintf(format, args->view(), c.Room());
+  return c.Reserve(out.size()) ? c.Text(out) : Value();
 }
 
 Value TemplateString(Call& c) {

@@ -168,7 +168,7 @@ class Renderer {
 
   bool Run(const Pieces& pieces, const Value& dot) {
     for (const auto& p : pieces) {
-      if (!c_.Reserve(out.size() + 64)) return false;
+      if (!c_.Reserve(out.size() + 64) || !c_.Spend(1)) return false;
       size_t mark = variables_.size();
       bool ok = One(*p, dot);
       // A variable lives to the end of its block; those of an action to the end of the enclosing one.
@@ -252,6 +252,7 @@ class Renderer {
       return Fail("range can't iterate over " + ToJson(v));
     if (count == 0) return Run(p.otherwise, dot);
     for (size_t i = 0; i < count; ++i) {
+      if (!c_.Spend(1)) return false;
       Value key = v.is_object() ? v.obj->keys[i] : Value::Int(static_cast<int64_t>(i));
       Value item = v.is_object() ? v.obj->values[i] : v.is_array() ? v.arr->items[i] : key;
       size_t mark = variables_.size();
@@ -445,7 +446,9 @@ class Renderer {
     }
     if (f == "printf") {
       if (!need(1) || !a[0].is_string()) return Fail("printf needs a format");
-      v = c_.Text(GoSprintf(a[0].text(), std::span(a).subspan(1)));
+      const std::string text = GoSprintf(a[0].text(), std::span(a).subspan(1), c_.Room());
+      if (!c_.Reserve(text.size())) return false;
+      v = c_.Text(text);
       return true;
     }
     if (f == "print" || f == "println") {

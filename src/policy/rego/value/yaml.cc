@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/bytes.h"
 #include "base/limits/rego.h"
 #include "policy/rego/value/build.h"
 #include "policy/rego/value/json.h"
@@ -189,7 +190,12 @@ void WriteYaml(const Value& v, size_t indent, bool in_map, std::string& out) {
       for (uint32_t i = 0; i < v.obj->size; ++i) {
         if (i > 0 || in_map) out += "\n" + std::string(indent, ' ');
         const Value& k = v.obj->keys[i];
-        Scalar(k.is_string() ? std::string(k.text()) : ToJson(k), indent + 2, out);
+        const std::string key = k.is_string() ? std::string(k.text()) : ToJson(k);
+        // A block is no key.
+        if (key.find('\n') != std::string::npos)
+          AppendJsonString(key, false, out);
+        else
+          Scalar(key, indent + 2, out);
         out += ':';
         const Value& x = v.obj->values[i];
         bool block =
@@ -205,6 +211,7 @@ void WriteYaml(const Value& v, size_t indent, bool in_map, std::string& out) {
 }  // namespace
 
 Result<Value> ParseYaml(Arena& arena, std::string_view text) {
+  if (!IsUtf8(text)) return InvalidArgument("line 1: invalid UTF-8");
   // yaml-cpp throws; nothing else here does.
   try {
     YAML::Node root = YAML::Load(std::string(text));
