@@ -29,6 +29,7 @@ struct PolicyOptions {
   bool strict = false;      // OPA's check --strict
   bool for_cases = false;   // see CompileOptions
   bool test_cases = false;  // rules test_x[name] tell Services::test_cases their names
+  Value input_schema = {};  // see CompileOptions; lives as long as the policy
 };
 
 // How a query's names are read, and whether each of its expressions is part of the result.
@@ -67,7 +68,7 @@ class Policy {
 
  private:
   explicit Policy(const PolicyOptions& options)
-      : options_(options), compiler_(CompileOptions{options.strict, options.for_cases}) {}
+      : options_(options), compiler_(CompileOptions{options.strict, options.for_cases, options.input_schema}) {}
   PolicyOptions options_;
   Compiler compiler_;
   Program program_;

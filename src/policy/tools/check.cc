@@ -86,8 +86,9 @@ std::string DiagnosticText(const Documents& documents, const rego::Diagnostic& d
 
 CheckReport Check(const Documents& documents, const CheckOptions& options) {
   CheckReport report;
-  auto policy =
-      rego::Policy::Compile(documents.sources, {.version = options.version, .strict = options.strict}, report.errors);
+  auto policy = rego::Policy::Compile(
+      documents.sources, {.version = options.version, .strict = options.strict, .input_schema = options.input_schema},
+      report.errors);
   if (policy && options.strict) report.warnings = Lint(documents, options.version);
   return report;
 }

@@ -12,7 +12,8 @@ namespace hexr::policy {
 
 struct CheckOptions {
   rego::Version version = rego::Version::kV1;
-  bool strict = false;  // OPA's strict mode, and the warnings of Lint
+  bool strict = false;            // OPA's strict mode, and the warnings of Lint
+  rego::Value input_schema = {};  // JSON Schema of input; undefined: input may be anything
 };
 
 struct CheckReport {

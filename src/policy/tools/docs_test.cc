@@ -4,9 +4,11 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <set>
 #include <sstream>
 
+#include "policy/decision.h"
 #include "policy/rego/format/format.h"
 #include "policy/rego/value/json.h"
 #include "policy/tools/check.h"
@@ -79,6 +81,88 @@ TEST(PolicyDocs, EverySnippetRuns) {
     }
   }
   EXPECT_GE(policies, 9u);
+}
+
+std::string SchemaText() {
+  std::ifstream in(HEXR_SOURCE_DIR "/docs/policy/input.schema.json");
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+TEST(PolicyDocs, TheSchemaOfInputIsWhatTheGatewayGives) {
+  // Every member of a call, and the document on the page that describes it.
+  Call call;
+  call.spiffe_id = "spiffe://a.test/agent/t/a/r";
+  call.tenant = call.agent = call.role = call.service = call.action = call.instance = call.resource = call.model =
+      call.peer = "x";
+  call.assurance = "attested";
+  call.lineage = call.shares = call.tools = call.labels = {"x"};
+  call.findings_json = R"({"secrets": {"count": 1}})";
+  call.process = Call::Process{true, 1, "/x", "sha256:0", true};
+  call.on_behalf_of = Call::OnBehalfOf{"s", "i", "{}"};
+  call.tool = Call::Tool{"s", "n", "[1]", true, "{}"};
+  call.destination = Call::Destination{"h", 1, "https", "h", "GET", "/"};
+  call.budget = Call::Budget{1, 2, 3, 0.5, 4};
+  call.session = Call::Session{"s", 1};
+  constexpr char kFits[] =
+      "package hexr.authz\nallow if json.match_schema(input, data.schema)[0]\n"
+      "deny contains e.error if some e in json.match_schema(input, data.schema)[1]\n";
+  auto set = PolicySet::Compile({{"p.rego", kFits}}, "{\"schema\": " + SchemaText() + "}", "r1");
+  ASSERT_TRUE(set.ok()) << set.error().message();
+  ManualClock clock{WallTime{}};
+  SeededRandom random(1);
+  Authorizer authorizer(*set, clock, random);
+  const auto why = [&](const Call& c) {
+    std::string out;
+    for (const Reason& r : authorizer.Decide(c).deny) out += r.message + "\n";
+    return out;
+  };
+  EXPECT_EQ(why(call), "");
+  call.process = Call::Process{};
+  EXPECT_EQ(why(call), "");
+  Call least;
+  least.spiffe_id = "spiffe://a.test/x";
+  EXPECT_EQ(why(least), "");
+  least.assurance = "guessed";
+  EXPECT_NE(why(least), "");
+
+  size_t shown = 0;
+  for (const Snippet& s : Snippets()) {
+    if (!s.where.starts_with("input.md") || s.language != "json") continue;
+    ++shown;
+    rego::Arena arena;
+    const auto input = rego::ParseJson(arena, s.text),
+               data = rego::ParseJson(arena, "{\"schema\": " + SchemaText() + "}");
+    rego::Services services(clock, random);
+    rego::Machine machine((*set)->policy().program(), services);
+    machine.Begin(*input, *data);
+    rego::Value deny;
+    ASSERT_EQ(machine.RunDocument((*set)->policy().FindDocument("data.hexr.authz.deny"), deny),
+              rego::Machine::Outcome::kValue);
+    EXPECT_EQ(rego::ToJson(deny), "[]");
+  }
+  EXPECT_EQ(shown, 1u);
+}
+
+TEST(PolicyDocs, TheSchemaOfInputFindsWhatCanNeverBeThere) {
+  rego::Arena arena;
+  const auto schema = rego::ParseJson(arena, SchemaText());
+  ASSERT_TRUE(schema.ok());
+  auto documents = LoadPaths({HEXR_SOURCE_DIR "/policies"}, {});
+  ASSERT_TRUE(documents.ok());
+  for (const auto& d : Check(*documents, {.input_schema = *schema}).errors)
+    ADD_FAILURE() << DiagnosticText(*documents, d);
+  const auto found = [&](const std::string& body) {
+    Documents d;
+    d.sources.push_back({"p.rego", "package hexr.authz\nallow if " + body + "\n"});
+    const auto errors = Check(d, {.input_schema = *schema}).errors;
+    return errors.empty() ? "" : errors[0].message;
+  };
+  EXPECT_EQ(found("input.destination.host == \"a\""), "");
+  EXPECT_EQ(found("input.tool.args.anything[0].at == 1"), "");
+  EXPECT_EQ(found("input.destnation.host == \"a\""), "undefined ref: input.destnation.host");
+  EXPECT_EQ(found("input.tool.nam == \"a\""), "undefined ref: input.tool.nam");
+  EXPECT_EQ(found("input.tool.name == 7"), "match error");
+  EXPECT_EQ(found("\"a\" in input.label"), "undefined ref: input.label");
 }
 
 TEST(PolicyDocs, ShippedPoliciesPassTheirTests) {

@@ -90,7 +90,7 @@ bool Compiler::Compile(std::vector<std::unique_ptr<Module>> modules) {
     for (auto& r : m->rules) SafetyOf(*r);
   }
   if (errors_.empty()) CheckRecursion();
-  if (errors_.empty()) errors_ = TypeChecker(*this).CheckRules();
+  if (errors_.empty()) errors_ = TypeChecker(*this, options_.input_schema).CheckRules();
   return errors_.empty();
 }
 
@@ -267,7 +267,7 @@ bool Compiler::CompileQuery(Body& query, const Names& names) {
     }
     SafetyOf(rule);
     if (errors_.size() == before) {
-      for (Diagnostic& d : TypeChecker(*this).CheckQuery(rule.body)) {
+      for (Diagnostic& d : TypeChecker(*this, options_.input_schema).CheckQuery(rule.body)) {
         d.file.clear();
         errors_.push_back(std::move(d));
       }

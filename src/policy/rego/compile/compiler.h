@@ -11,6 +11,7 @@
 #include "policy/rego/compile/names.h"
 #include "policy/rego/syntax/ast.h"
 #include "policy/rego/syntax/diagnostics.h"
+#include "policy/rego/value/value.h"
 
 namespace hexr::rego {
 
@@ -31,8 +32,9 @@ struct TreeNode {
 };
 
 struct CompileOptions {
-  bool strict = false;     // OPA's check --strict
-  bool for_cases = false;  // knows the built-ins that only conformance cases have
+  bool strict = false;      // OPA's check --strict
+  bool for_cases = false;   // knows the built-ins that only conformance cases have
+  Value input_schema = {};  // JSON Schema: what input may be; undefined: anything
 };
 
 class Compiler {

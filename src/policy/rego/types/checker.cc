@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "base/limits/rego.h"
+#include "policy/rego/types/schema_type.h"
 
 namespace hexr::rego {
 namespace {
@@ -18,6 +19,15 @@ std::string RefPrefix(const Term& ref, size_t end) {
 }
 
 }  // namespace
+
+TypeChecker::TypeChecker(const Compiler& compiler, const Value& input_schema)
+    : compiler_(compiler), input_(pool_.Any()) {
+  if (!input_schema.defined()) return;
+  if (auto type = TypeOfSchema(pool_, input_schema); type.ok())
+    input_ = *type;
+  else
+    errors_.push_back({"rego_type_error", type.error().message(), {}, ""});
+}
 
 const Type* TypeChecker::Scope::Find(std::string_view name) const {
   for (const Scope* s = this; s != nullptr; s = s->outer) {
@@ -251,7 +261,7 @@ bool TypeChecker::CheckRef(const Term& ref, Scope& scope) {
   if (head.text != "data") {
     // A variable of a scope around a closure is left to evaluation, as OPA leaves it.
     const auto own = scope.types.find(head.text);
-    const Type* t = IsRootName(head.text) ? pool_.Any() : own == scope.types.end() ? nullptr : own->second;
+    const Type* t = IsRootName(head.text) ? input_ : own == scope.types.end() ? nullptr : own->second;
     return t == nullptr || CheckSteps(t, ref, 1, scope);
   }
   const TreeNode* n = &compiler_.root();

@@ -8,12 +8,14 @@
 
 #include "policy/rego/compile/compiler.h"
 #include "policy/rego/types/type.h"
+#include "policy/rego/value/value.h"
 
 namespace hexr::rego {
 
 class TypeChecker {
  public:
-  explicit TypeChecker(const Compiler& compiler) : compiler_(compiler) {}
+  // `input_schema` says what input may be; undefined: anything.
+  explicit TypeChecker(const Compiler& compiler, const Value& input_schema = Value());
 
   // Every error of every rule, in the order of the source.
   std::vector<Diagnostic> CheckRules();
@@ -54,6 +56,7 @@ class TypeChecker {
 
   const Compiler& compiler_;
   TypePool pool_;
+  const Type* input_;
   std::map<const TreeNode*, const Type*> nodes_;
   std::map<std::string, const Type*, std::less<>> builtins_;
   std::vector<Diagnostic> errors_;

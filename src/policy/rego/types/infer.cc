@@ -4,6 +4,7 @@
 #include "policy/rego/types/checker.h"
 
 namespace hexr::rego {
+
 // Null when nothing is known.
 const Type* TypeChecker::Of(const Term& t, Scope& scope) {
   switch (t.kind) {
@@ -83,7 +84,7 @@ const Type* TypeChecker::OfRef(const Term& ref, Scope& scope) {
     }
     return Extent(*n);
   }
-  if (IsRootName(head.text)) return pool_.Any();
+  if (IsRootName(head.text)) return Follow(input_, ref, 1, scope);
   return Follow(scope.Find(head.text), ref, 1, scope);
 }
 

@@ -1,7 +1,9 @@
 // Type errors as OPA 1.18 reports them, text by text, and what must pass.
 #include <gtest/gtest.h>
 
+#include "base/limits/rego.h"
 #include "policy/rego/engine.h"
+#include "policy/rego/value/json.h"
 
 namespace hexr::rego {
 namespace {
@@ -41,6 +43,51 @@ TEST(RegoTypes, ReportsRefsToNothing) {
   EXPECT_EQ(Errors("f(x) := x + 1\nh := f.foo\n"),
             "3: rego_type_error: function data.t.f.foo used as reference, not called\n\tdata.t.f.foo\n\t^^^^^^^^\n"
             "\thave: (number) => number\n");
+}
+
+std::string ErrorsWith(const std::string& schema, const std::string& rules) {
+  Arena arena;
+  std::vector<Diagnostic> errors;
+  Policy::Compile({{"t.rego", "package t\n" + rules}}, {.input_schema = *ParseJson(arena, schema)}, errors);
+  std::string out;
+  for (const Diagnostic& d : errors) out += d.message + d.details + "\n";
+  return out;
+}
+
+TEST(RegoTypes, SchemasSayWhatInputIs) {
+  const std::string schema = R"({"definitions": {"node": {"properties": {"name": {"type": "string"},
+      "children": {"type": "array", "items": {"$ref": "#/definitions/node"}}}}},
+    "properties": {"a": {"type": "integer"}, "b": {"type": "object"}, "n": {"$ref": "#/definitions/node"},
+      "open": {"properties": {"x": {"type": "boolean"}}, "additionalProperties": true},
+      "map": {"type": "object", "additionalProperties": {"type": "number"}},
+      "either": {"anyOf": [{"type": "string"}, {"properties": {"y": {"type": "null"}}}]},
+      "maybe": {"type": ["string", "null"]},
+      "both": {"allOf": [{"properties": {"p": {"type": "string"}}}, {"properties": {"q": {"type": "string"}}}]},
+      "tuple": {"type": "array", "items": [{"type": "string"}, {"type": "number"}], "additionalItems": false}}})";
+  for (const char* fine :
+       {"p if input.a == 1", "p if input.b.any.thing", "p if input.n.children[0].children[_].name == \"x\"",
+        "p if input.open.more", "p if input.map.k > 1", "p if input.either == \"x\"", "p if input.either.y",
+        "p if input.maybe == null", "p if input.both.p == input.both.q", "p if input.tuple[1] == 2",
+        "p if { some k, v in input\nk == \"a\"\nv }", "p if q with input as 7\nq if input.a"})
+    EXPECT_EQ(ErrorsWith(schema, std::string(fine) + "\n"), "") << fine;
+  EXPECT_EQ(ErrorsWith(schema, "p if input.c\n"),
+            "undefined ref: input.c\n\tinput.c\n\t      ^\n\t      have: \"c\"\n"
+            "\t      want (one of): [\"a\" \"b\" \"both\" \"either\" \"map\" \"maybe\" \"n\" \"open\" \"tuple\"]\n");
+  for (const char* wrong : {"p if input.a == \"x\"", "p if input.a.b", "p if input.n.nam", "p if input.n.children.x",
+                            "p if input.map.k == \"x\"", "p if input.either == 1", "p if input.maybe == 1",
+                            "p if input.both.r", "p if startswith(input.a, \"x\")", "p if input.tuple[1] == \"x\""})
+    EXPECT_NE(ErrorsWith(schema, std::string(wrong) + "\n"), "") << wrong;
+}
+
+TEST(RegoTypes, SchemasThatSayNothingAreRefused) {
+  EXPECT_EQ(ErrorsWith(R"({"$ref": "#/nowhere"})", "p if input.x\n"), "schema: nothing is at $ref \"#/nowhere\"\n");
+  EXPECT_NE(ErrorsWith(R"({"allOf": [{"type": "string"}, {"type": "number"}]})", "p if input.x\n"), "");
+  std::string deep;
+  for (size_t i = 0; i < limits::kMaxRegoTypeDepth + 50; ++i) deep += R"({"properties": {"x": )";
+  deep += "{}" + std::string(2 * (limits::kMaxRegoTypeDepth + 50), '}');
+  std::string ref = "p if input";
+  for (size_t i = 0; i < limits::kMaxRegoTypeDepth; ++i) ref += ".x";
+  EXPECT_EQ(ErrorsWith(deep, ref + ".whatever\n"), "");
 }
 
 TEST(RegoTypes, ArityIsSaidInOpasWords) {
