@@ -1,5 +1,10 @@
 // What a spawner keeps for others, and how much of it.
+#include <sched.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 
 #include "base/limits/agents.h"
 #include "spawner/testing/client.h"
@@ -45,6 +50,51 @@ TEST_P(BoundsTest, SoManySocketsAreAskedOfOneAgent) {
     ASSERT_EQ(kill(agent.init_pid(), SIGCONT), 0);
     EXPECT_TRUE(node.Until([&] { return made == limits::kMaxQueuedSockets; })) << made;
     EXPECT_EQ(refused, 3u);
+  });
+}
+
+// Unbounded is the node's owner alone, who is at the node: not whoever has the uid in a container.
+TEST_P(BoundsTest, InAnotherPidNamespaceTheOwnerIsAnybody) {
+  As(GetParam(), [] {
+    rlimit files{};
+    ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
+    files.rlim_cur = files.rlim_max;
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
+    Node node;
+    int out[2];
+    ASSERT_EQ(pipe2(out, O_CLOEXEC | O_NONBLOCK), 0);
+    const UniqueFd read_end(out[0]), write_end(out[1]);
+    fflush(nullptr);
+    const pid_t child = fork();
+    if (child == 0) {
+      prctl(PR_SET_DUMPABLE, 1);  // an ordinary program, and not a copy of a node's process
+      if (unshare(geteuid() == 0 ? CLONE_NEWPID : CLONE_NEWUSER | CLONE_NEWPID) != 0) _exit(1);
+      if (const pid_t inner = fork(); inner != 0) {
+        waitpid(inner, nullptr, 0);
+        _exit(0);
+      }
+      sockaddr_un a{};
+      a.sun_family = AF_UNIX;
+      snprintf(a.sun_path, sizeof a.sun_path, "%s", node.path().c_str());
+      std::vector<UniqueFd> held;
+      for (size_t i = 0; i <= limits::kMaxLaunchSessionsPerUser; ++i) {
+        held.emplace_back(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+        if (connect(held.back().get(), reinterpret_cast<sockaddr*>(&a), sizeof a) != 0) _exit(1);
+      }
+      pollfd p{held.back().get(), POLLIN, 0};
+      poll(&p, 1, -1);
+      const auto packet = ReceiveLaunchMessage(held.back().get());
+      pb::ServerMessage answer;
+      const bool heard =
+          packet.ok() && answer.ParseFromArray(packet->body.data(), static_cast<int>(packet->body.size()));
+      const std::string said = heard ? answer.refused().message() : "nothing";
+      (void)!write(write_end.get(), said.data(), said.size());
+      _exit(0);
+    }
+    char said[512] = {};
+    EXPECT_TRUE(node.Until([&] { return read(read_end.get(), said, sizeof said - 1) > 0; }));
+    EXPECT_NE(std::string(said).find("too many connections"), std::string::npos) << said;
+    waitpid(child, nullptr, 0);
   });
 }
 
