@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <set>
 
 #include "base/bytes.h"
@@ -320,6 +322,26 @@ TEST_F(AuthorityTest, RevokedCertificatesAreOnASignedListUntilTheyEnd) {
   clock_.Advance(minutes(16));
   ASSERT_TRUE(authority_->Tick().ok());
   EXPECT_THAT(*authority_->Crls(), IsEmpty());
+}
+
+// RFC 5280 5.2.3: who keeps the list with the highest number must not be left with an old one, whatever the clock does.
+TEST_F(AuthorityTest, EveryListHasAHigherNumberThanTheOneBefore) {
+  const auto number = [&]() -> std::string {
+    const Bytes crl = authority_->Crls().value().front();
+    constexpr std::array<uint8_t, 5> kCrlNumber{0x06, 0x03, 0x55, 0x1d, 0x14};
+    const auto at = std::ranges::search(crl, kCrlNumber).end();  // then an OCTET STRING with an INTEGER in it
+    return HexEncode(ByteView(&*at + 4, at[3]));
+  };
+  std::string before;
+  uint8_t serial = 0;
+  for (const auto step : {hours(0), hours(0), hours(2), -hours(1), hours(0)}) {
+    clock_.StepWall(step);
+    authority_->RevokeSerial(id_, Bytes{++serial}, clock_.Wall() + hours(3), ActiveId(SigningUse::kX509));
+    const std::string now = number();
+    EXPECT_EQ(now.size(), before.empty() ? now.size() : before.size());
+    EXPECT_GT(now, before);
+    before = now;
+  }
 }
 
 TEST_F(AuthorityTest, RevocationsAreBounded) {

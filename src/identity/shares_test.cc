@@ -81,6 +81,22 @@ TEST_F(Shares, ProcessesWithIdentitiesAreBoundedByInstanceAndByUser) {
   EXPECT_TRUE(Await([&] { return Code(third) == ErrorCode{0}; })) << "and given back";
 }
 
+// On connections of which nothing else is known there is little room.
+TEST_F(Shares, AQuestionOfNobodyMakesItsConnectionNoKnownOne) {
+  Build();
+  Puppet agent, stranger;
+  Launch(agent);
+  const auto ask = [&](const Puppet& who, uint64_t writer) {
+    ProcessEvidence of_it = EvidenceOf(who.pid());
+    of_it.writer = writer;
+    return core->Authenticate(of_it).ok();
+  };
+  EXPECT_FALSE(ask(stranger, 7));
+  EXPECT_THAT(identified, ::testing::IsEmpty());
+  EXPECT_TRUE(ask(agent, 8));
+  EXPECT_THAT(identified, ::testing::ElementsAre(8u));
+}
+
 TEST_F(Shares, ALongListOfRevocationsIsSentLessOften) {
   core_options.crl_bytes_per_second = 20;  // some hundred bytes to one stream take seconds
   Build();

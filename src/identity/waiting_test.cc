@@ -127,6 +127,78 @@ TEST_F(WaitingTest, AHeldRequestIsForTheNewImageAlone) {
   EXPECT_EQ(of_forbidden.code(), ErrorCode::kPermissionDenied);
 }
 
+// INV-ID-11: an image that says it is there, becomes another one, and has left the connection to an accomplice.
+TEST_F(WaitingTest, AnAnswerOfAnImageThatHasBeenReplacedSinceIsNone) {
+  Puppet agent, accomplice;
+  const InstanceId id = Launch(agent)->id();
+  ASSERT_TRUE(core->registry().ExecStarting(id).ok());
+  Connection c(*router, clock, agent.pid());
+  Outcome svid;
+  c.Open(kX509, X509SVIDRequest(), svid);
+  ASSERT_TRUE(core->registry().ExecDone(id, {"/usr/bin/python3", {}, "", {}}).ok());
+  bool replaced = false;
+  c.before = [&] {  // its answer to the question who is there is on its way
+    if (std::exchange(replaced, true)) return;
+    EXPECT_TRUE(core->registry().ExecStarting(id).ok());
+    EXPECT_TRUE(core->registry().ExecDone(id, {"/usr/bin/python3", {}, "", {}}).ok());
+  };
+  c.between = [&] {
+    if (replaced) c.HandTo(accomplice.pid());
+  };
+  c.Pump();
+  core->Tick();
+  Settle();
+  c.Pump();
+  EXPECT_TRUE(replaced);
+  EXPECT_THAT(svid.messages, IsEmpty());
+  EXPECT_EQ(svid.code(), ErrorCode::kPermissionDenied);
+}
+
+// What waits for the disk is the image's that asked for it, as what waits for an exec is.
+TEST_F(WaitingTest, WhatAnImageAskedForIsNotSignedForTheNext) {
+  Puppet agent;
+  const InstanceId id = Launch(agent)->id();
+  slow_disk_of = kWriterId;
+  Connection c(*router, clock, agent.pid());
+  Outcome jwt;
+  c.Open(kJwt, JwtFor({"db"}), jwt);
+  ASSERT_THAT(unrecorded, SizeIs(1));
+  EXPECT_FALSE(jwt.end);
+  ASSERT_TRUE(core->registry().ExecStarting(id).ok());
+  ASSERT_TRUE(core->registry().ExecDone(id, {"/usr/bin/python3", {}, "", {}}).ok());
+  for (int turn = 0; turn < 10; ++turn) {
+    for (auto& u : std::exchange(unrecorded, {})) u.done(Ok());
+    core->Tick();
+    Settle();
+    c.Pump();
+  }
+  EXPECT_THAT(jwt.messages, IsEmpty());
+  EXPECT_EQ(jwt.code(), ErrorCode::kPermissionDenied);
+}
+
+TEST_F(WaitingTest, AGatewaysCertificateGoesWithTheIdentityThatItWasMadeFor) {
+  const Bytes spki = crypto::PrivateKey::Generate(crypto::KeyType::kP256).public_key().spki();
+  slow_disk_of = kWriterId;
+  for (const bool quarantine : {true, false}) {
+    Puppet agent;
+    const InstanceId id = Launch(agent)->id();
+    std::optional<Result<GatewaySvid>> gateway;
+    core->IssueForGateway(id, spki, [&](Result<GatewaySvid> r) { gateway = std::move(r); });
+    ASSERT_THAT(unrecorded, SizeIs(1));
+    EXPECT_FALSE(gateway);
+    if (quarantine) {
+      ASSERT_TRUE(core->registry().SetQuarantined(id, true).ok());
+    } else {
+      ASSERT_TRUE(core->registry().ExecStarting(id).ok());
+      ASSERT_TRUE(core->registry().ExecDone(id, {"/usr/bin/python3", {}, "", {}}).ok());
+    }
+    for (auto& u : std::exchange(unrecorded, {})) u.done(Ok());
+    ASSERT_TRUE(gateway);
+    ASSERT_FALSE(gateway->ok()) << quarantine;
+    EXPECT_EQ(gateway->error().code(), ErrorCode::kPermissionDenied) << quarantine;
+  }
+}
+
 TEST_F(WaitingTest, HeldRequestsAreBoundedInNumberAndTime) {
   Puppet agent;
   const InstanceId id = Launch(agent)->id();

@@ -100,14 +100,15 @@ class Connection {
     client_.Cancel(call);
     Pump();
   }
-  // What else goes on while bytes move.
-  std::function<void()> between;
+  // What else goes on while bytes move: before some reach the services, and before the answers leave them.
+  std::function<void()> before, between;
   // Moves bytes both ways until nothing moves.
   void Pump() {
     for (bool moved = true; moved;) {
       std::string to_server;
       client_.TakeOutput(to_server, 1 << 20);
       if (!to_server.empty()) {
+        if (before) before();
         EXPECT_TRUE(server_.Feed(AsBytes(to_server), writer_).ok());
       }
       if (between) between();
@@ -143,7 +144,8 @@ class ServiceTest : public ::testing::Test {
                                  UniqueFunction<void(Status)> done) {
                             if (identity.id.ToString() != slow_disk_of) return done(Ok());
                             unrecorded.push_back({Bytes(serial.begin(), serial.end()), std::move(done)});
-                          }});
+                          },
+                      .identified = [this](uint64_t writer) { identified.push_back(writer); }});
     EXPECT_TRUE(created.ok());
     core = std::move(*created);
   }
@@ -201,7 +203,8 @@ class ServiceTest : public ::testing::Test {
   std::unique_ptr<wire::GrpcRouter> router;
   std::unique_ptr<Core> core;
   std::vector<InstanceChange> instance_changes;
-  std::string slow_disk_of;  // what is signed for this ID is on record when a test says so
+  std::vector<uint64_t> identified;  // writers that have asked, and have an identity
+  std::string slow_disk_of;          // what is signed for this ID is on record when a test says so
   struct Unrecorded {
     Bytes serial;
     UniqueFunction<void(Status)> done;
