@@ -251,7 +251,6 @@ TEST(ProcessReader, AProcessBelowTooManyAncestorsIsNobodys) {
   ::kill(deepest, SIGKILL);
 }
 
-// execve keeps pid, start time and pidfd inode: only the image tells.
 // What the kernel has to say of somebody is as long as he makes it: his groups, for one.
 TEST(ProcessReader, AProcessOfWhichThereIsTooMuchToReadIsNobody) {
   Puppet crowd([](int go, int ready) {
@@ -267,6 +266,7 @@ TEST(ProcessReader, AProcessOfWhichThereIsTooMuchToReadIsNobody) {
   EXPECT_EQ(ProcessReader().Read(EvidenceOf(crowd.pid())).error().code(), ErrorCode::kResourceExhausted);
 }
 
+// execve keeps pid, start time and pidfd inode: only the image tells.
 TEST(ProcessReader, ExecKeepsTheKeyAndChangesTheImage) {
   Puppet child([](int go, int ready) {
     char c;

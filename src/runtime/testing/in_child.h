@@ -1,6 +1,7 @@
 // Attempts of a process that gives something up: confinement cannot be undone, so each runs in a child.
 #pragma once
 
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,6 +31,14 @@ inline std::string InChild(const std::function<std::string()>& attempt) {
   waitpid(pid, &status, 0);
   return WIFEXITED(status) ? out : out + " died of signal " + std::to_string(WTERMSIG(status));
 }
+
+// Landlock's of this kernel, 0 without it. Asked before any attempt: what is confined may no longer ask, and what it
+// was confined with is what is tested.
+inline const long kLandlockAbi = [] {
+  constexpr long kCreateRuleset = 444, kVersion = 1;
+  const long abi = syscall(kCreateRuleset, nullptr, 0, kVersion);
+  return abi > 0 ? abi : 0;
+}();
 
 }  // namespace hexr::runtime::testing
 
