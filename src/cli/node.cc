@@ -23,7 +23,7 @@ using runtime::UniqueFd;
 
 std::string UserName() {
   const passwd* p = getpwuid(geteuid());
-  return p == nullptr ? std::to_string(geteuid()) : p->pw_name;
+  return p == nullptr ? "uid:" + std::to_string(geteuid()) : p->pw_name;  // as callers are known
 }
 
 // Writes the starter configuration where no file is there. Says so: nothing is decided behind anyone's back.
@@ -126,7 +126,7 @@ int RunConfigCheck(const Invocation& in) {
     PrintError(text.error().message());
     return kUsage;
   }
-  const config::ParseOutcome outcome = config::Parse(*text, path);
+  const config::ParseOutcome outcome = config::Parse(*text, path, config::CheckLocalUser);
   if (in.output == Output::kJson) {
     wire::JsonArray problems;
     for (const config::Problem& p : outcome.problems) {

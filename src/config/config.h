@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -209,10 +210,17 @@ struct ParseOutcome {
   std::vector<Problem> problems;  // every one found, in file order
 };
 
-// Never fails otherwise: what cannot be parsed is a Problem. `file` is for messages only.
-ParseOutcome Parse(const std::string& text, const std::string& file);
+// Says what is wrong with the name of a user under `roles`, and what to do.
+using CheckUser = std::function<Status(const std::string& user)>;
+// Whether the name of a user is one of this machine's, in the form in which callers are known here: "alice", and
+// "uid:1000" for a number without a name. OK as well where the machine's directory cannot be asked.
+Status CheckLocalUser(const std::string& user);
+
+// Never fails otherwise: what cannot be parsed is a Problem. `file` is for messages only. `check_user`: whoever takes a
+// configuration for this machine gives CheckLocalUser; without it the text alone counts.
+ParseOutcome Parse(const std::string& text, const std::string& file, const CheckUser& check_user = {});
 // The same as one Error (INVALID_ARGUMENT), a problem a line.
-Result<Config> ParseOrError(const std::string& text, const std::string& file);
+Result<Config> ParseOrError(const std::string& text, const std::string& file, const CheckUser& check_user = {});
 
 // The whole configuration with every default, as YAML that parses back to the same value.
 std::string ToYaml(const Config& config);

@@ -25,6 +25,7 @@ identity: {svid_ttl: 30m, jwt_ttl: 2m, jwt_algorithm: RS256}
 roles:
   - {agent: content-crew, role: researcher, exe: "python3*", user: alice, children: inherit, spawn: [content-crew/writer, "x/*"]}
   - {agent: "*", exe: ["/usr/bin/node", "true"], user: [bob, "*"], tenant: other, sub_identities: allow}
+  - {agent: "*", role: "*", exe: "*", user: carol}
 entries:
   - {id: service/db, selectors: ["unix:uid:110", "unix:path:/usr/lib/postgresql/15/bin/postgres"], ttl: 20m, hint: db}
 egress: {default: deny, allow: ["example.org:443"],
@@ -47,7 +48,7 @@ TEST(Config, ReadsEveryKeyAndWritesItBack) {
   const auto c = ParseOrError(kWhole, "hexr.yaml");
   ASSERT_TRUE(c.ok()) << c.error().message();
   EXPECT_EQ(c->trust_domain.name(), "example.org");
-  ASSERT_EQ(c->roles.size(), 2u);
+  ASSERT_EQ(c->roles.size(), 3u);
   EXPECT_EQ(c->roles[0].tenant.ToString(), "acme");
   EXPECT_EQ(c->roles[0].children, Children::kInherit);
   EXPECT_EQ(c->roles[0].spawn[1].role.ToString(), "*");
@@ -111,6 +112,11 @@ TEST(Config, RefusesEachMistakeByItself) {
       {"roles: {}\n", "roles: a list is expected"},
       {"roles: [{agent: a}]\n", "roles[0].exe: is needed here"},
       {"roles: [{agent: a, exe: x, user: u, spawn: [b]}]\n", "write AGENT/ROLE"},
+      {"roles: [{agent: a, exe: x, user: u, spawn: [a/main, a/wirter]}, {agent: a, role: writer, exe: x, user: u}]\n",
+       "f:2:53: roles[0].spawn: no entry in `roles` names 'a/wirter' in tenant default; did you mean 'a/writer'?"},
+      {"roles: [{agent: a, exe: x, user: u, spawn: '*/far-away'}]\n", "'*/far-away' in tenant default; add one"},
+      {"roles: [{agent: a, exe: x, user: u, spawn: b/main}, {agent: b, exe: x, user: u, tenant: t}]\n",
+       "f:2:44: roles[0].spawn: no entry in `roles` names 'b/main' in tenant default"},
       {"roles: [{agent: a, exe: x, user: u, children: maybe}]\n", "is not one of: deny, inherit"},
       {"entries: [{id: agent/x, selectors: [\"unix:uid:1\"]}]\n", "belongs to what hexr launches"},
       {"entries: [{id: service/x, selectors: []}]\n", "would match everyone"},
@@ -207,6 +213,30 @@ std::string ListOf(size_t count, F item) {
   std::string out = "[";
   for (size_t i = 0; i < count; ++i) out += (i == 0 ? "" : ", ") + item(i);
   return out + "]";
+}
+
+TEST(Config, ARoleMaySpawnWhatAnEntryNamesAlsoByAPattern) {
+  for (const char* roles :
+       {"{agent: a, exe: x, user: u, spawn: [a/main, 'a/*', '*/main', '*/*']}",
+        "{agent: a, exe: x, user: u, spawn: b/c}, {agent: '*', role: c, exe: x, user: u}",
+        "{agent: a, exe: x, user: u, spawn: b/main}, {agent: b, exe: x, user: u, tenant: '*'}",
+        "{agent: a, exe: x, user: u, tenant: '*', spawn: b/main}, {agent: b, exe: x, user: u, tenant: t}"}) {
+    EXPECT_THAT(Messages("trust_domain: td\nroles: [" + std::string(roles) + "]\n"), testing::IsEmpty()) << roles;
+  }
+}
+
+TEST(Config, UsersAreThoseOfTheMachineWhereOneIsMeant) {
+  const std::string text = "trust_domain: td\nroles: [{agent: a, exe: x, user: [alice, '*', alcie]}]\n";
+  EXPECT_THAT(Messages(text), testing::IsEmpty()) << "the text alone knows no machine";
+  const auto outcome =
+      Parse(text, "f", [](const std::string& u) { return u == "alice" ? Ok() : Status(NotFound("not " + u)); });
+  ASSERT_EQ(outcome.problems.size(), 1u);
+  EXPECT_EQ(outcome.problems[0].ToString(), "f:2:47: roles[0].user: not alcie");
+  EXPECT_TRUE(CheckLocalUser("root").ok());
+  EXPECT_THAT(CheckLocalUser("no-such-user-here").error().message(), HasSubstr("is no user of this machine; write"));
+  EXPECT_THAT(CheckLocalUser("uid:0").error().message(), HasSubstr("'uid:0' is called root on this machine"));
+  EXPECT_TRUE(CheckLocalUser("uid:3999999999").ok()) << "callers without a name are known by their number";
+  for (const char* none : {"uid:", "uid:x", "uid:-1", "uid:1 "}) EXPECT_FALSE(CheckLocalUser(none).ok()) << none;
 }
 
 TEST(Config, EveryListHasItsBound) {

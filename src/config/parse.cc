@@ -39,9 +39,34 @@ Result<std::string> ParseExePattern(const std::string& text) {
   return text;
 }
 
-Result<std::string> ParseUser(const std::string& text) {
-  if (text.empty()) return InvalidArgument("name a local user, or \"*\" for any");
-  return text;
+// What a role names under `spawn`, to be looked for once all roles are read.
+struct Spawned {
+  NamePattern tenant;  // the parent's: a sub-agent is started in no other
+  SpawnTarget target;
+  std::string text;
+  YAML::Mark mark;
+  std::string key;  // "roles[2].spawn"
+};
+
+bool Overlap(const NamePattern& a, const NamePattern& b) { return !a.name || !b.name || *a.name == *b.name; }
+
+// A name under `spawn` that no entry has could never be started.
+void CheckSpawned(MapReader& m, const std::vector<Spawned>& all, const std::vector<Role>& roles) {
+  for (const Spawned& s : all) {
+    const bool there = std::ranges::any_of(roles, [&](const Role& r) {
+      return Overlap(r.tenant, s.tenant) && Overlap(r.agent, s.target.agent) && Overlap(r.role, s.target.role);
+    });
+    if (there) continue;
+    std::set<std::string> names;
+    for (const Role& r : roles) {
+      if (Overlap(r.tenant, s.tenant)) names.insert(r.agent.ToString() + "/" + r.role.ToString());
+    }
+    const std::string near = Nearest(s.text, names);
+    m.Fail(s.mark, s.key.c_str(),
+           "no entry in `roles` names '" + s.text + "'" +
+               (s.tenant.name ? " in tenant " + s.tenant.name->value() : "") +
+               (near.empty() ? "; add one, or take this out" : "; did you mean '" + near + "'?"));
+  }
 }
 
 // `parse` of one text, its error with the text before it and `example` behind it.
@@ -54,7 +79,8 @@ auto Quoting(F parse, const char* example) {
   };
 }
 
-Role ReadRole(MapReader& m, const IdSegment& tenant) {
+Role ReadRole(MapReader& m, const IdSegment& tenant, const std::string& path, const CheckUser& check_user,
+              std::vector<Spawned>& spawned) {
   Role r;
   r.tenant = NamePattern{tenant};
   m.Required("agent");
@@ -66,10 +92,19 @@ Role ReadRole(MapReader& m, const IdSegment& tenant) {
   if (m.ParsedList("exe", r.exe, limits::kMaxRoleWords, ParseExePattern))
     m.Fail("exe", "name at least one program; \"*\" is any");
   m.Required("user");
-  if (m.ParsedList("user", r.users, limits::kMaxRoleWords, ParseUser))
+  const auto parse_user = [&](const std::string& text) -> Result<std::string> {
+    if (text.empty()) return InvalidArgument("name a local user, or \"*\" for any");
+    if (check_user && text != "*") RETURN_IF_ERROR(check_user(text));
+    return text;
+  };
+  if (m.ParsedList("user", r.users, limits::kMaxRoleWords, parse_user))
     m.Fail("user", "name at least one user; \"*\" is any");
   m.Choice<Children>("children", r.children, {{"deny", Children::kDeny}, {"inherit", Children::kInherit}});
-  m.ParsedList("spawn", r.spawn, limits::kMaxRoleWords, ParseSpawnTarget);
+  m.ParsedList("spawn", r.spawn, limits::kMaxRoleWords, [&](const std::string& text, const YAML::Mark& mark) {
+    auto target = ParseSpawnTarget(text);
+    if (target.ok()) spawned.push_back({r.tenant, *target, text, mark, path + ".spawn"});
+    return target;
+  });
   m.Choice<bool>("sub_identities", r.sub_identities, {{"deny", false}, {"allow", true}});
   return r;
 }
@@ -263,7 +298,7 @@ void CheckListeners(MapReader& m, const Config& c) {
   }
 }
 
-void ReadRoot(MapReader& m, Config& c) {
+void ReadRoot(MapReader& m, Config& c, const CheckUser& check_user) {
   m.Required("trust_domain");
   m.Parsed("trust_domain", c.trust_domain, [](const std::string& s) { return TrustDomain::Parse(s); });
   m.Parsed("tenant", c.tenant, [](const std::string& s) { return IdSegment::Parse(s); });
@@ -284,7 +319,12 @@ void ReadRoot(MapReader& m, Config& c) {
     i.Choice<JwtAlgorithm>("jwt_algorithm", c.identity.jwt_algorithm,
                            {{"ES256", JwtAlgorithm::kEs256}, {"RS256", JwtAlgorithm::kRs256}});
   });
-  m.Each("roles", [&](MapReader& r) { c.roles.push_back(ReadRole(r, c.tenant)); });
+  std::vector<Spawned> spawned;
+  m.Each("roles", [&](MapReader& r) {
+    const std::string path = "roles[" + std::to_string(c.roles.size()) + "]";
+    c.roles.push_back(ReadRole(r, c.tenant, path, check_user, spawned));
+  });
+  CheckSpawned(m, spawned, c.roles);
   std::set<std::string> entry_ids;
   m.Each("entries", [&](MapReader& e) {
     Entry entry = ReadEntry(e, c.trust_domain);
@@ -319,7 +359,7 @@ std::string Problem::ToString() const {
   return s + ": " + message;
 }
 
-ParseOutcome Parse(const std::string& text, const std::string& file) {
+ParseOutcome Parse(const std::string& text, const std::string& file, const CheckUser& check_user) {
   ParseOutcome outcome;
   Problems problems(file);
   Config config{.trust_domain = TrustDomain::Parse("unset").value(), .tenant = IdSegment::Parse("default").value()};
@@ -327,7 +367,7 @@ ParseOutcome Parse(const std::string& text, const std::string& file) {
     const YAML::Node document = LoadDocument(text, problems);
     if (problems.empty()) {
       MapReader root(document, "", problems);
-      ReadRoot(root, config);
+      ReadRoot(root, config, check_user);
       root.Finish();
     }
   } catch (const YAML::Exception& e) {
@@ -338,8 +378,8 @@ ParseOutcome Parse(const std::string& text, const std::string& file) {
   return outcome;
 }
 
-Result<Config> ParseOrError(const std::string& text, const std::string& file) {
-  ParseOutcome outcome = Parse(text, file);
+Result<Config> ParseOrError(const std::string& text, const std::string& file, const CheckUser& check_user) {
+  ParseOutcome outcome = Parse(text, file, check_user);
   if (outcome.config) return std::move(*outcome.config);
   std::string all;
   for (const Problem& p : outcome.problems) all += (all.empty() ? "" : "\n") + p.ToString();

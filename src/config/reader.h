@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "base/nearest.h"
@@ -62,15 +63,20 @@ class MapReader {
         Fail(mark, key, r.error().message());
     });
   }
-  // One string or a list of them, at most `max`, each parsed with `parse`; a problem stands at its own item. Whether it
-  // is there, and has no items.
+  // One string or a list of them, at most `max`, each parsed with `parse`, which may take the item's place as well; a
+  // problem stands at its own item. Whether it is there, and has no items.
   template <class T, class F>
   bool ParsedList(const char* key, std::vector<T>& out, size_t max, F parse) {
     std::vector<T> given;
     bool none = true;
     const bool read = EachScalar(key, [&](const std::string& text, const YAML::Mark& mark) {
       none = false;
-      auto r = parse(text);
+      auto r = [&] {
+        if constexpr (std::is_invocable_v<F, const std::string&, const YAML::Mark&>)
+          return parse(text, mark);
+        else
+          return parse(text);
+      }();
       if (!r.ok())
         Fail(mark, key, r.error().message());
       else if (given.size() == max)
@@ -107,6 +113,7 @@ class MapReader {
   void Required(const char* key);
   bool Has(const char* key) const;
   void Fail(const char* key, const std::string& message);  // at the field, or at the mapping where it is absent
+  void Fail(const YAML::Mark& mark, const char* key, const std::string& message);
   void Finish();
 
  private:
@@ -114,7 +121,6 @@ class MapReader {
   // One value or a list of them; false: neither, or not there.
   bool EachScalar(const char* key, const std::function<void(const std::string&, const YAML::Mark&)>& f);
   void WithScalar(const char* key, const std::function<void(const std::string&, const YAML::Mark&)>& f);
-  void Fail(const YAML::Mark& mark, const char* key, const std::string& message);
   std::string PathOf(const char* key) const;
 
   YAML::Node node_;

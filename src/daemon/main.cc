@@ -86,7 +86,7 @@ int RunSupervisor(const Arguments& args) {
     text << file.rdbuf();
     options.config_yaml = text.str();
   }
-  const auto config = config::ParseOrError(options.config_yaml, options.paths.config_file);
+  const auto config = config::ParseOrError(options.config_yaml, options.paths.config_file, config::CheckLocalUser);
   if (!config.ok()) return Fail(kExitUsage, config.error().message());
   InitLog("supervisor", isatty(STDERR_FILENO) != 0 ? LogFormat::kText : LogFormat::kJson, config->log.level);
   options.courier = config::NeedsCourier(*config);

@@ -55,7 +55,7 @@ TEST(RolesTest, AnEntryIsFoundAgainAndNoOtherThatLooksLikeIt) {
       "  - {agent: crew, role: main, exe: '*', user: bob}\n"
       "  - {agent: crew, role: main, exe: '*', user: bob, sub_identities: allow}\n"
       "  - {agent: crew, role: main, exe: '*', user: bob, children: inherit}\n"
-      "  - {agent: crew, role: main, exe: '*', user: bob, spawn: ['a/b']}\n"
+      "  - {agent: crew, role: main, exe: '*', user: bob, spawn: ['crew/main']}\n"
       "  - {agent: crew, role: main, exe: ['*', 'x'], user: bob}\n"
       "  - {agent: crew, role: main, exe: '*', user: ['x', bob]}\n"
       "  - {agent: crew, role: main, exe: '*', user: bob, tenant: t}\n");

@@ -66,6 +66,15 @@ class Cli(unittest.TestCase):
             ],
         )
 
+    def test_who_may_start_agents_is_a_user_of_this_machine(self):
+        with Node(config='trust_domain: td\nroles:\n  - {agent: a, exe: x, user: [root, no-such-user]}\n', start=False) as node:
+            place = f"{node.config_file}:3:37: roles[0].user: 'no-such-user' is no user of this machine; write a name that `getent passwd` knows"
+            for words in (["config", "check"], ["up"], ["up", "--foreground"]):
+                done = node.hexr(*words, check=False)
+                self.assertEqual((words, done.returncode), (words, 2), done.stderr)
+                self.assertIn(place, done.stderr)
+            self.assertIn("no-such-user", node.hexr("config", "show").stdout)
+
     def test_config_show_prints_defaults_that_check_accepts(self):
         shown = self.node.hexr("config", "show").stdout
         self.assertIn("svid_ttl: 15m", shown)

@@ -115,6 +115,8 @@ class Docs(unittest.TestCase):
                 for text in re.findall(r"^```yaml\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL):
                     if text.startswith("# ") and "hexr.yaml" not in text.split("\n")[0]:
                         continue  # another file, named in its first line
+                    for name, here in (("alice", "root"), ("bob", "daemon"), ("carol", "nobody")):
+                        text = re.sub(rf"\b{name}\b", here, text)  # who starts agents is a user of the machine
                     node.config_file.write_text(("" if re.search("^trust_domain:", text, re.MULTILINE) else "trust_domain: a.test\n") + text)
                     done = node.hexr("config", "check", check=False)
                     self.assertEqual((page, done.returncode), (page, 0), done.stderr + text)
