@@ -163,6 +163,6 @@ int main(int argc, char** argv) {
   (void)!hexr::runtime::RaiseFileLimit().ok();
   if (args.ready_fd >= 0) (void)fcntl(args.ready_fd, F_SETFD, FD_CLOEXEC);
   if (!args.role.empty())
-    return hexr::daemon::RunRole(hexr::runtime::UniqueFd(3), hexr::daemon::MakeRoleFor(args.role));
+    return hexr::daemon::RunRole(args.role, hexr::runtime::UniqueFd(3), hexr::daemon::MakeRoleFor(args.role));
   return hexr::daemon::RunSupervisor(args);
 }

@@ -10,7 +10,8 @@ using runtime::Channel;
 using runtime::Envelope;
 using runtime::Message;
 
-int RunRole(runtime::UniqueFd socket, MakeRole make) {
+int RunRole(const std::string& name, runtime::UniqueFd socket, MakeRole make) {
+  InitLog(name, LogFormat::kJson, LogLevel::kInfo);  // whatever goes wrong from here on is said as the rest is
   // The terminal's signals reach the whole group: only the supervisor acts on them.
   signal(SIGINT, SIG_IGN);
   signal(SIGHUP, SIG_IGN);
@@ -30,9 +31,8 @@ int RunRole(runtime::UniqueFd socket, MakeRole make) {
     return 2;
   }
   info.config = std::move(*parsed);
-  const std::string name =
-      info.start.tenant().empty() ? info.start.role() : info.start.role() + "/" + info.start.tenant();
-  InitLog(name, LogFormat::kJson, info.config.log.level);
+  InitLog(info.start.tenant().empty() ? info.start.role() : info.start.role() + "/" + info.start.tenant(),
+          LogFormat::kJson, info.config.log.level);
 
   runtime::Loop loop;
   int code = 0;

@@ -37,6 +37,7 @@ using MakeRole =
     UniqueFunction<Result<std::unique_ptr<Role>>(runtime::Loop& loop, StartInfo info, runtime::Channel& supervisor)>;
 
 // Runs a role on the channel at `socket` until it is drained or the supervisor is gone. The process's exit code.
-int RunRole(runtime::UniqueFd socket, MakeRole make);
+// `name` stands in the log until the supervisor has said which one it is.
+int RunRole(const std::string& name, runtime::UniqueFd socket, MakeRole make);
 
 }  // namespace hexr::daemon

@@ -385,7 +385,7 @@ int main(int argc, char** argv) {
   if (argc == 3 && std::string(argv[1]) == "--test-role") {
     using namespace hexr;  // main() stands outside every namespace
     return daemon::RunRole(
-        runtime::UniqueFd(3),
+        argv[2], runtime::UniqueFd(3),
         [](runtime::Loop& loop, daemon::StartInfo info,
            runtime::Channel& sup) -> Result<std::unique_ptr<daemon::Role>> {
           if (info.config.trust_domain.name() == "mistaken" && info.start.role() == "keeper")

@@ -16,6 +16,7 @@ class FullDisk(unittest.TestCase):
     def setUp(self):
         self.node = FaultNode()
         self.node.start = False
+        self.node.cuts_lines = True
         state = self.node.home / "state"
         state.mkdir(mode=0o700)
         options = f"size=24m,mode=0700,uid={os.geteuid()},gid={os.getegid()}"
