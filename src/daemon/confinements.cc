@@ -2,6 +2,8 @@
 
 #include <linux/capability.h>
 
+#include <set>
+
 namespace hexr::daemon {
 
 using runtime::Confinement;
@@ -42,6 +44,14 @@ Confinement CourierConfinement(std::optional<uid_t> own_user) {
                        "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/services", "/etc/ld.so.cache", "/usr/lib",
                        "/usr/lib64", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/lib", "/lib64",
                        "/run/systemd/resolve", "/run/resolvconf"}};
+}
+
+Confinement SupervisorConfinement() {
+  std::set<int> all = {CAP_SETUID, CAP_SETGID, CAP_SETPCAP};  // with which they give up what they do not keep
+  for (const Confinement& of : {KeeperConfinement(""), ImagesConfinement(), SpawnerConfinement(),
+                                GatewayConfinement(std::nullopt), CourierConfinement(std::nullopt)})
+    all.insert(of.keep_capabilities.begin(), of.keep_capabilities.end());
+  return {.syscalls = SyscallProfile::kParent, .keep_capabilities = {all.begin(), all.end()}};
 }
 
 }  // namespace hexr::daemon

@@ -22,5 +22,8 @@ runtime::Confinement GatewayConfinement(std::optional<uid_t> own_user);
 // The process that talks to the network: a user of its own, no capability, no file but what names and the web's
 // certificates need. `own_user` as above.
 runtime::Confinement CourierConfinement(std::optional<uid_t> own_user);
+// The parent of all: no more of root's capabilities than they keep between them. Its filter is inherited by every
+// process below, agents too: it takes the kernel's dangerous interfaces away from all.
+runtime::Confinement SupervisorConfinement();
 
 }  // namespace hexr::daemon

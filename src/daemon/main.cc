@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "config/paths.h"
+#include "daemon/confinements.h"
 #include "daemon/roles.h"
 #include "daemon/supervisor.h"
 #include "runtime/confine.h"
@@ -71,6 +72,8 @@ int Fail(int code, const std::string& message) {
 }
 
 int RunSupervisor(const Arguments& args) {
+  const auto confined = runtime::Confine(SupervisorConfinement());  // before anything is read
+  if (!confined.ok()) return Fail(kExitFault, confined.error().message());
   const bool root = geteuid() == 0;
   const auto paths = config::Paths::From(root, runtime::Environment());
   if (!paths.ok()) return Fail(kExitUsage, paths.error().message());
@@ -102,11 +105,6 @@ int RunSupervisor(const Arguments& args) {
   signal(SIGPIPE, SIG_IGN);
   (void)umask(0077);
   if (chdir("/") != 0) return Fail(kExitFault, std::string("chdir /: ") + std::strerror(errno));
-  // The filter is inherited by every process below, agents too: it takes the kernel's dangerous interfaces away from
-  // all.
-  const auto confined =
-      runtime::Confine({.syscalls = runtime::SyscallProfile::kParent, .keep_privileges_for_exec = true});
-  if (!confined.ok()) return Fail(kExitFault, confined.error().message());
 
   runtime::Loop loop;
   const SystemClock clock;

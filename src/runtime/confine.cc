@@ -282,7 +282,7 @@ Status ForbidDumps() {
 Result<Confined> Confine(const Confinement& c) {
   Confined out;
   if (c.become) RETURN_IF_ERROR(BecomeUser(*c.become));
-  if (!c.keep_privileges_for_exec) RETURN_IF_ERROR(DropCapabilities(c));
+  RETURN_IF_ERROR(DropCapabilities(c));
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return ErrnoError("PR_SET_NO_NEW_PRIVS", errno);
   out.no_new_privs = true;
   RETURN_IF_ERROR(ForbidDumps());  // after the change of user, which resets it

@@ -30,8 +30,6 @@ struct Confinement {
   bool signal_others = false;          // with limit_files, Landlock keeps signals inside this process unless set
   std::vector<std::string> readable;   // folders and files; missing ones are skipped
   std::vector<std::string> writable;   // may be read, written, made and removed
-  bool keep_privileges_for_exec =
-      false;  // the supervisor alone: children start with its capabilities, then confine themselves
 };
 
 // What holds in the end; for `hexr doctor` and logs.

@@ -190,7 +190,7 @@ TEST(Confine, LocalHasNoNetwork) {
 
 TEST(Confine, ParentMayMakeNamespacesButNotReachTheKernel) {
   EXPECT_EQ(InChild([]() -> std::string {
-              const auto c = Confine({.syscalls = SyscallProfile::kParent, .keep_privileges_for_exec = true});
+              const auto c = Confine({.syscalls = SyscallProfile::kParent});
               if (!c.ok()) return c.error().ToString();
               EXPECT_DONE(unshare(CLONE_NEWUSER));
               EXPECT_REFUSED(syscall(SYS_bpf, 0, nullptr, 0), EPERM);
