@@ -24,6 +24,12 @@ struct WorkloadDoor::Impl {
   wire::GrpcRouter router;
   wire::GrpcHealth health;
   std::unique_ptr<net::GrpcUnixServer> server;
+
+  // Of the socket as a whole, and of each service by the name that reflection gives.
+  void SetServing(bool serving) {
+    health.Set("", serving);
+    for (const std::string& service : router.Services()) health.Set(service, serving);
+  }
 };
 
 WorkloadDoor::WorkloadDoor(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -73,9 +79,13 @@ Result<std::unique_ptr<WorkloadDoor>> WorkloadDoor::Create(runtime::Loop& loop, 
       std::make_unique<net::GrpcUnixServer>(loop, clock, std::move(listener), impl->router, std::move(doors));
   impl->evidence.Bind(*impl->server);
   impl->core->Start();
+  impl->SetServing(true);
   return std::unique_ptr<WorkloadDoor>(new WorkloadDoor(std::move(impl)));
 }
 
-void WorkloadDoor::Drain() { impl_->server->Drain(); }
+void WorkloadDoor::Drain() {
+  impl_->SetServing(false);
+  impl_->server->Drain();
+}
 
 }  // namespace hexr::keeper

@@ -1,8 +1,10 @@
 """A node's life: up, down, restart of its processes, what it refuses."""
+import json
 import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -14,6 +16,8 @@ from waiting import alive, wait_for
 from web import free_port
 
 AGENTS = pathlib.Path(__file__).resolve().parent / "agents"
+sys.path.insert(0, str(AGENTS))
+import workload  # noqa: E402
 
 
 class NodeLife(unittest.TestCase):
@@ -149,6 +153,56 @@ class NodeLife(unittest.TestCase):
                 self.assertEqual({l["level"] for l in lines if l["level"] in ("debug", "info")}, said)
                 if said:
                     self.assertGreaterEqual({l["process"] for l in lines}, {"supervisor", "spawner"})
+
+    def test_the_supervisor_keeps_what_its_children_keep(self):
+        """CAP_CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE, NET_ADMIN,
+        SYS_CHROOT, SYS_PTRACE, SYS_ADMIN, SYS_RESOURCE, MKNOD."""
+        ours = sum(1 << n for n in (0, 1, 2, 3, 5, 6, 7, 8, 10, 12, 18, 19, 21, 24, 27))
+        with Node() as node:
+            pids = {"spawner": node.pids()["spawner"], "supervisor": int((node.home / "run/private/hexrd.pid").read_text())}
+            for name, pid in pids.items():
+                status = pathlib.Path(f"/proc/{pid}/status").read_text()
+                held = {k: int(v, 16) for k, v in re.findall(r"^Cap(\w+):\t(\w+)", status, re.MULTILINE)}
+                self.assertEqual((name, held["Inh"], held["Amb"]), (name, 0, 0))
+                for which in ("Eff", "Prm", "Bnd"):
+                    if os.geteuid() == 0 or which != "Bnd":
+                        self.assertEqual((name, which, held[which] & ~ours), (name, which, 0))
+
+    def test_a_role_that_cannot_start_says_so_as_the_others_do(self):
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            ours.close()
+            done = subprocess.run(["/bin/sh", "-c", f'exec "$0" --role keeper 3<&{theirs.fileno()}', BIN / "hexrd"],
+                                  pass_fds=[theirs.fileno()], stderr=subprocess.PIPE, text=True, timeout=60)
+        said = [json.loads(line) for line in done.stderr.splitlines()]
+        self.assertEqual([(line["process"], line["event"]) for line in said], [("keeper", "role.no_start")])
+        self.assertEqual(done.returncode, 4)
+
+    def test_the_api_socket_says_of_each_service_that_it_serves(self):
+        def ask(method, message=b"", service="grpc.health.v1.Health"):
+            with workload.Workload(path=api) as connection:
+                return dict(workload.fields(next(connection.call(method, message, path=f"/{service}/"))))
+
+        with Node() as node:
+            api = str(node.home / "run" / "api.sock")
+            for version in ("v1", "v1alpha"):
+                listed = ask("ServerReflectionInfo", workload.field(7, b""), service=f"grpc.reflection.{version}.ServerReflection")[6]
+                services = [dict(workload.fields(service))[1].decode() for _, service in workload.fields(listed)]
+                self.assertEqual(services, ["SpiffeWorkloadAPI", "envoy.service.secret.v3.SecretDiscoveryService",
+                                            "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
+                                            "grpc.reflection.v1alpha.ServerReflection", "hexr.identity.v1.SubIdentity"])
+            serving, not_serving, unknown = 1, 2, 3
+            for service in ["", *services]:
+                self.assertEqual((service, ask("Check", workload.field(1, service.encode()))), (service, {1: serving}))
+            with self.assertRaises(workload.Ended):
+                ask("Check", workload.field(1, b"nobody"))
+            self.assertEqual(ask("Watch", workload.field(1, b"nobody")), {1: unknown})
+            # One that watches hears that the node is ending before the connection does.
+            with workload.Workload(path=api) as connection:
+                watch = connection.call("Watch", workload.field(1, b"SpiffeWorkloadAPI"), path="/grpc.health.v1.Health/")
+                self.assertEqual(dict(workload.fields(next(watch))), {1: serving})
+                node.down()
+                self.assertEqual(dict(workload.fields(next(watch))), {1: not_serving})
 
     def test_no_process_shows_its_memory_to_its_own_user(self):
         # Not dumpable: the kernel gives its entries in /proc to root, whoever it runs as.
