@@ -108,7 +108,9 @@ Status Keeper::Open() {
   vault_.emplace(std::move(vault));
   ASSIGN_OR_RETURN(Quarantine quarantine, Quarantine::Open(state_->store()));
   quarantine_.emplace(std::move(quarantine));
-  ASSIGN_OR_RETURN(OutCertificates out, OutCertificates::Open(options_.state_dir + "/out.db", clock_));
+  ASSIGN_OR_RETURN(crypto::Secret out_key, state_->KeyFor("certificates/out", random_));
+  ASSIGN_OR_RETURN(OutCertificates out,
+                   OutCertificates::Open(options_.state_dir + "/out.db", std::move(out_key), clock_, random_));
   out_certificates_.emplace(std::move(out));
   std::vector<IdSegment> names;
   for (const auto& [name, t] : tenants_->all()) names.push_back(name);

@@ -166,7 +166,13 @@ TEST_F(DoorsTest, ACertificateIsRevokedWhenItsHolderEndsWhicheverKeeperIssuedIt)
   ends.End();
   while (Operate("show", {{"instance", gone.value()}}).ok()) loop_.RunFor(std::chrono::milliseconds(5));
   Stop();
-  const auto left = OutCertificates::Open(folder_ + "/out.db", clock_).value().Load().value();
+  const auto config = config::ParseOrError("trust_domain: example.org\nmachine_key: file\n", "test.yaml");
+  const auto state = State::Open(*config, folder_, random_).value();
+  const auto left =
+      OutCertificates::Open(folder_ + "/out.db", state->KeyFor("certificates/out", random_).value(), clock_, random_)
+          .value()
+          .Load()
+          .value();
   EXPECT_EQ(std::ranges::count(left, gone, &identity::OutCertificate::instance), 2);
   EXPECT_EQ(std::ranges::count(left, there, &identity::OutCertificate::instance), 1);
   for (const identity::OutCertificate& c : left) EXPECT_EQ(c.revoked, c.instance == gone);
