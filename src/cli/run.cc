@@ -277,6 +277,8 @@ class Runner {
       case pb::ServerMessage::kStarted:
         instance_ = m.started().instance();
         for (const std::string& w : m.started().weaker()) Say("weaker on this machine: " + w);
+        // Of the working folder, which nobody had to name, `hexr show` says it.
+        if (!request_.read_write.empty() && !m.started().sockets().empty()) Say("weaker: " + m.started().sockets());
         TellStarted(m.started());
         if (relay_ && fds.size() == 1) relay_->Begin(std::move(fds[0]));
         for (const int s : std::exchange(early_, {})) SendSignal(s);

@@ -47,6 +47,7 @@ struct Registration {
   bool children_inherit = false;
   bool sub_identities = false;
   std::vector<std::string> shares;
+  std::string sockets;  // where those of the host can be reached by it, in words; empty: nowhere
   std::string cgroup;
   uint32_t caller_uid = 0;
   std::string caller_user;

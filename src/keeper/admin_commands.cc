@@ -64,6 +64,7 @@ JsonObject DescribeWhole(const Instance& i, const CallCountsByInstance& counts) 
   for (const std::string& s : i.facts.shares) shares.push_back(s);
   o.Set("lineage", std::move(lineage));
   o.Set("shares", std::move(shares));
+  if (!i.facts.sockets.empty()) o.Set("weaker", JsonArray{i.facts.sockets});
   if (i.identity.on_behalf_of) {
     o.Set("on_behalf_of",
           JsonObject{{"sub", i.identity.on_behalf_of->subject}, {"issuer", i.identity.on_behalf_of->issuer}});

@@ -303,6 +303,7 @@ Result<identity::Registration> Keeper::ReadRegistration(const ::hexr::node::v1::
   out.children_inherit = r.children() == "inherit";
   out.sub_identities = r.sub_identities();
   out.shares.assign(r.shares().begin(), r.shares().end());
+  out.sockets = r.sockets();
   out.cgroup = r.cgroup();
   out.caller_uid = r.caller_uid();
   out.caller_user = r.caller_user();

@@ -42,6 +42,15 @@ bool IsOfTheMachine(const std::string& path) {
   return IsSystemPath(path) || IsBelow(path, "/etc") || IsBelow(path, "/sys") || IsBelow(path, "/dev");
 }
 
+// Nothing in this kernel keeps whoever may write to a folder from connecting to sockets in it (docs/adr/0017).
+std::string SocketsNote(const std::vector<std::string>& folders) {
+  constexpr size_t kNamed = 3;
+  std::string text = "sockets of the host below ";
+  for (size_t i = 0; i < std::min(folders.size(), kNamed); ++i) text += (i == 0 ? "" : ", ") + folders[i];
+  if (folders.size() > kNamed) text += " and " + std::to_string(folders.size() - kNamed) + " more";
+  return text + " can be reached, also later ones: the agent may write there (--ro gives a folder without them)";
+}
+
 class Planner {
  public:
   Planner(const FolderRequest& request, HostIds ids, Idmapper* idmapper, ChildPlan& plan,
@@ -61,6 +70,7 @@ class Planner {
     Add(Step(Kind::kReadOnly, "/dev"));
     Add(Step(Kind::kReadOnly, "/run/hexr"));
     Add(Step(Kind::kReadOnly, "/"));
+    if (!reachable_.empty()) notes_.sockets = SocketsNote(reachable_);
     return std::move(notes_);
   }
 
@@ -206,6 +216,7 @@ class Planner {
     const bool directory = S_ISDIR(st.stx_mode);
     if (!directory && !S_ISREG(st.stx_mode)) return InvalidArgument(g.path + " is neither a folder nor a file");
     if (g.writable) writable_.push_back(g.path);
+    if (directory && (g.writable || (idmapper_ == nullptr && !IsOverlay(g)))) reachable_.push_back(g.path);
     if (idmapper_ == nullptr) {
       MountStep s = Step(directory && IsOverlay(g) ? Kind::kOverlay : Kind::kBind, g.path, g.path);
       s.attributes = g.writable ? kWritable : kReadOnly;
@@ -223,7 +234,11 @@ class Planner {
     }
     UniqueFd tree(open_tree(g.fd.get(), "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
     if (!tree) return ErrnoError("give " + g.path + " (is it in another mount namespace?)", errno);
-    const OwnerMap owner = owns ? Owner(st.stx_uid, st.stx_gid) : OwnerMap::Nobody(ids_.uid, ids_.gid);
+    OwnerMap owner = OwnerMap::Nobody(ids_.uid, ids_.gid);
+    if (owns && g.writable) owner = Owner(st.stx_uid, st.stx_gid);
+    // Its owner reads everything and connects to nothing: what has no group here cannot be written, and a socket is
+    // written to by connect(2), on a read-only mount as on any other.
+    if (owns && !g.writable) owner.disk_uid = st.stx_uid;
     const bool already = st.stx_uid == ids_.uid;  // a folder of the tenant's own uid needs no map
     MountStep s = Step(Kind::kBind, g.path);
     s.directory = directory;
@@ -263,7 +278,8 @@ class Planner {
   ChildPlan& plan_;
   std::vector<std::string>& writable_;
   std::string home_;
-  std::vector<const Given*> seen_;  // what the agent sees, in order
+  std::vector<const Given*> seen_;      // what the agent sees, in order
+  std::vector<std::string> reachable_;  // folders whose sockets are the host's own
   FolderNotes notes_;
 };
 

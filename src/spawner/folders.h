@@ -61,6 +61,7 @@ struct FolderRequest {
 struct FolderNotes {
   std::vector<std::string> warnings;  // what was not given although asked
   std::vector<std::string> weaker;    // protections that this machine cannot give
+  std::string sockets;                // where sockets of the host can be reached, by its nature; empty: nowhere
   std::vector<Hidden> hidden;         // the request's, with what lies there
 };
 

@@ -20,7 +20,7 @@ namespace hexr::spawner {
 // to nobody: not writable, and their sockets not connectable, whatever their mode.
 struct OwnerMap {
   uid_t disk_uid;
-  gid_t disk_gid;
+  gid_t disk_gid;  // Nobody's: files have no group inside, and none is written to, whoever owns it
   uid_t host_uid;
   gid_t host_gid;
   // A group on disk that the agent is not in: it stays a group, since what has none at all cannot be written even by

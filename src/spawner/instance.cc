@@ -105,6 +105,7 @@ void Instance::FillRegistration(::hexr::node::v1::RegisterInstance& r) const {
   r.set_children(facts_.entry.children == config::Children::kInherit ? "inherit" : "deny");
   for (const std::string& s : facts_.shares.named) r.add_shares(s);
   r.set_shares_more(facts_.shares.more);
+  r.set_sockets(facts_.sockets);
   r.set_cgroup(facts_.cgroup);
   for (const std::string& p : facts_.entry.exe) r.add_exe_patterns(p);
   r.set_sub_identities(facts_.entry.sub_identities);
@@ -227,6 +228,7 @@ void Instance::Park() {
   p.set_entry_sha256(entry.data(), entry.size());
   for (const std::string& s : facts_.shares.named) p.add_shares(s);
   p.set_shares_more(facts_.shares.more);
+  p.set_sockets(facts_.sockets);
   p.set_cgroup(facts_.cgroup);
   std::vector<UniqueFd> fds;
   for (const UniqueFd* fd : {&handles_.init_pidfd, &handles_.agent_pidfd, &handles_.control, &handles_.exec_listener}) {
@@ -290,6 +292,7 @@ Result<std::unique_ptr<Instance>> Instance::Adopt(runtime::Loop& loop, ImageDige
     f.hidden.push_back({h.path(), h.known() ? std::optional(FileId{h.device(), h.inode()}) : std::nullopt, true});
   f.cgroup = p.cgroup();
   f.shares = {{p.shares().begin(), p.shares().end()}, p.shares_more()};
+  f.sockets = p.sockets();
   f.entry.exe.assign(p.exe_patterns().begin(), p.exe_patterns().end());
   // By its very entry, never by one that looks like it and is another user's; an entry that is gone grants nothing.
   if (const config::Role* entry = FindEntry(roles, AsBytes(p.entry_sha256()))) f.entry = *entry;

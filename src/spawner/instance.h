@@ -37,7 +37,8 @@ struct InstanceFacts {
   std::vector<Hidden> hidden;  // from it, and so from all below it
   std::vector<ListenerSpec> listeners;
   Shares shares;
-  std::string cgroup;  // version 2, as /proc/PID/cgroup names it from outside; empty: none of its own
+  std::string sockets;  // FolderNotes::sockets
+  std::string cgroup;   // version 2, as /proc/PID/cgroup names it from outside; empty: none of its own
   // From the keeper's Registered.
   std::string spiffe_id;
   std::vector<std::string> lineage;

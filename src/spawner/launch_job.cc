@@ -351,6 +351,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     weaker_ = ground_weaker_;
     weaker_.insert(weaker_.end(), notes.weaker.begin(), notes.weaker.end());
     hidden_ = std::move(notes.hidden);
+    sockets_ = std::move(notes.sockets);
     const int abi = LandlockAbi();
     if (abi == 0) weaker_.push_back("Landlock is missing in this kernel: file access rests on mounts alone");
     PlanLandlock(abi, writable, *plan_);
@@ -507,6 +508,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     facts.folders = std::move(folders_);
     facts.listeners = launch_->ground().listeners;
     facts.shares = std::move(shares_);
+    facts.sockets = std::move(sockets_);
     facts.cgroup = launch_->handles().cgroup.path();
     instance_ = std::make_unique<Instance>(host_.loop(), host_.images(), host_.owners(), host_.links(),
                                            std::move(facts), launch_->Take(), std::move(*journal), /*launching=*/true,
@@ -564,6 +566,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     m.mutable_started()->set_instance(instance_->facts().id.value());
     m.mutable_started()->set_spiffe_id(instance_->facts().spiffe_id);
     for (const std::string& w : weaker_) m.mutable_started()->add_weaker(w);
+    m.mutable_started()->set_sockets(instance_->facts().sockets);
     Log(LogLevel::kInfo, "instance.started",
         {{"instance", instance_->facts().id},
          {"spiffe_id", instance_->facts().spiffe_id},
@@ -678,6 +681,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
   Origins origins_;                        // of what was laid ahead, for whoever gets it where this launch does not
   std::map<std::string, UniqueFd> found_;  // what lies at the places that the plan has to know of
   Shares shares_;
+  std::string sockets_;
   std::vector<std::string> warnings_, weaker_, ground_weaker_;
   std::optional<Launched> launched_;
   std::string script_path_;

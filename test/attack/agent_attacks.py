@@ -242,6 +242,12 @@ def host_socket(path):
     s.connect(path)
 
 
+def later_host_socket(path):
+    print("ready", flush=True)
+    sys.stdin.readline()
+    host_socket(path)
+
+
 def abstract_socket(name):
     s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     s.connect("\0" + name)

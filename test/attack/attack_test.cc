@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include <fstream>
+#include <optional>
 
 #include "spawner/netns.h"
 #include "spawner/testing/agent.h"
@@ -34,8 +35,7 @@ struct Attack {
 // same.
 std::vector<sock_filter> NoFilter() { return {{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW}}; }
 
-std::string Outcome(const Attack& attack) {
-  const TempFolder folder(geteuid() == 0 ? 0 : geteuid());
+AgentOptions Attacking(const Attack& attack, const TempFolder& folder) {
   std::ifstream script(std::string(HEXR_SOURCE_DIR) + "/test/attack/agent_attacks.py");
   std::ofstream(folder.path() + "/attack.py") << script.rdbuf();
   AgentOptions o;
@@ -46,11 +46,20 @@ std::string Outcome(const Attack& attack) {
   o.landlock = attack.landlock;
   if (attack.filter == Filter::kOff) o.change_ground = [](Groundwork& g) { g.filter = NoFilter(); };
   if (attack.with) attack.with(o);
-  Agent agent(std::move(o));
+  return o;
+}
+
+std::string Rest(Agent& agent) {
   if (!agent.started().ok()) return "not started: " + agent.started().error().ToString();
   std::string out = agent.Finish().first;
   while (!out.empty() && out.back() == '\n') out.pop_back();
   return out;
+}
+
+std::string Outcome(const Attack& attack) {
+  const TempFolder folder;
+  Agent agent(Attacking(attack, folder));
+  return Rest(agent);
 }
 
 // The script as an ordinary process of that user: what it does there without hexr.
@@ -262,41 +271,91 @@ struct HostSocket {
     snprintf(a.sun_path + (abstract ? 1 : 0), sizeof a.sun_path - 1, "%s", path.c_str());
     const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + 1);
     EXPECT_EQ(bind(fd.get(), reinterpret_cast<sockaddr*>(&a), abstract ? size : sizeof a), 0);
-    if (!abstract) chmod(path.c_str(), 0666);
+    struct stat folder {};
+    if (!abstract && stat(path.substr(0, path.rfind('/')).c_str(), &folder) == 0) {
+      chmod(path.c_str(), 0666);
+      (void)!chown(path.c_str(), folder.st_uid, folder.st_gid);
+    }
     listen(fd.get(), 8);
   }
   UniqueFd fd;
 };
 
-// A read-only bind does not stop connect(2): an owner map without the owner does (root), an overlay does (plain user).
+constexpr uid_t kCaller = 1001, kStranger = 4321;
+
+// What comes of connecting to a socket of the host in a folder of `owner`'s: one that is there, and one that appears
+// when the agent runs. `said`: what the launch says of sockets.
+std::vector<std::string> SocketsBelow(uid_t owner, bool writable, std::string& said,
+                                      const std::function<void(AgentOptions&, const std::string&)>& with = nullptr) {
+  std::vector<std::string> outcomes;
+  for (const bool later : {false, true}) {
+    const bool root = geteuid() == 0;
+    const TempFolder work, given(root ? owner : geteuid());
+    const std::string path = given.path() + "/host.sock";
+    std::optional<HostSocket> host;
+    if (!later) host.emplace(path);
+    AgentOptions o = Attacking({later ? "later_host_socket" : "host_socket", path}, work);
+    o.caller_uid = root ? kCaller : geteuid();
+    o.caller_gids = {static_cast<gid_t>(o.caller_uid)};
+    o.given[0].second = false;
+    o.given.emplace_back(given.path(), writable);
+    if (with) with(o, given.path());
+    Agent agent(std::move(o));
+    said = agent.notes().sockets;
+    const size_t at = said.find(given.path());
+    if (at != std::string::npos) said.replace(at, given.path().size(), "GIVEN");
+    if (later && agent.started().ok()) {
+      EXPECT_EQ(agent.Line(), "ready");
+      host.emplace(path);
+      agent.Input("go\n");
+    }
+    outcomes.push_back(Rest(agent));
+  }
+  return outcomes;
+}
+
+// A read-only bind does not stop connect(2): a map of owners that leaves no way to write does (root), an overlay does
+// (plain user).
 TEST_P(AttackTest, SocketsOfTheHostBelowAReadOnlyFolder) {
   As(GetParam(), [] {
-    const TempFolder given(geteuid() == 0 ? 4321 : geteuid());
-    const std::string path = given.path() + "/host.sock";
-    const HostSocket host(path);
-    const auto read_only = [&](AgentOptions& o) {
-      o.given.emplace_back(given.path(), false);
-      o.caller_uid = geteuid() == 0 ? 1001 : geteuid();
-      o.given[0].second = geteuid() != 0;
-    };
-    const std::string outcome = Outcome({"host_socket", path, true, Filter::kOn, read_only});
-    EXPECT_TRUE(outcome == "closed: EACCES" || outcome == "closed: ECONNREFUSED") << outcome;
+    for (const uid_t owner : {kStranger, kCaller}) {
+      std::string said;
+      for (const std::string& outcome : SocketsBelow(owner, false, said))
+        EXPECT_TRUE(outcome == "closed: EACCES" || outcome == "closed: ECONNREFUSED") << owner << ": " << outcome;
+      EXPECT_EQ(said, "") << owner;
+    }
     // A plain bind in its place lets it through: what stops it above is the kind of mount.
-    const auto plain_bind = [&](AgentOptions& o) {
-      read_only(o);
+    const auto plain_bind = [](AgentOptions& o, const std::string& given) {
       o.change_ground = [](Groundwork& g) { g.sources_by_path = true; };
-      o.change = [&](ChildPlan& p) {
+      o.change = [given](ChildPlan& p) {
         for (MountStep& s : p.mounts) {
-          if (s.target != given.path()) continue;
+          if (s.target != given) continue;
           s.kind = MountStep::Kind::kBind;
           s.tree.reset();
-          s.source = given.path();
+          s.source = given;
           s.attributes = MOUNT_ATTR_RDONLY;
           s.recursive = true;
         }
       };
     };
-    EXPECT_EQ(Outcome({"host_socket", path, true, Filter::kOn, plain_bind}), "open");
+    std::string said;
+    EXPECT_EQ(SocketsBelow(kStranger, false, said, plain_bind), std::vector<std::string>(2, "open"));
+  });
+}
+
+// docs/adr/0017: nothing closes these. It is said, and stays said when somebody finds a way.
+TEST_P(AttackTest, SocketsOfTheHostBelowAWritableFolderAreOpenAndItIsSaid) {
+  As(GetParam(), [] {
+    std::string said;
+    EXPECT_EQ(SocketsBelow(kCaller, true, said), std::vector<std::string>(2, "open"));
+    EXPECT_EQ(said.rfind("sockets of the host below GIVEN can be reached, also later ones", 0), 0U) << said;
+    // What a parent may write, its sub-agent that may not is given as a bind, where there are no maps.
+    const auto handed_down = [](AgentOptions& o, const std::string&) {
+      o.ask = [](FolderRequest& r) { r.given.back().bind = true; };
+    };
+    const std::vector<std::string> outcomes = SocketsBelow(kCaller, false, said, handed_down);
+    EXPECT_EQ(outcomes, std::vector<std::string>(2, geteuid() == 0 ? "closed: EACCES" : "open"));
+    EXPECT_EQ(said.empty(), geteuid() == 0) << said;
   });
 }
 
