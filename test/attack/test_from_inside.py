@@ -61,15 +61,16 @@ def answer(s, stream=1):
 '''
 
 
-class Attacks(unittest.TestCase):
-    EXTRA = ""
+class OnANode(unittest.TestCase):
+    UNDER = ()  # what the node is started by
 
     @classmethod
     def setUpClass(cls):
         cls.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages)
         threading.Thread(target=cls.server.serve_forever, daemon=True).start()
         port = cls.server.server_address[1]
-        cls.node = Node(extra=f'egress: {{allow: ["files.test:80"], resolve: {{"files.test": "127.0.0.1:{port}"}}, allow_private: ["127.0.0.0/8"]}}')
+        cls.node = Node(extra=f'egress: {{allow: ["files.test:80"], resolve: {{"files.test": "127.0.0.1:{port}"}}, allow_private: ["127.0.0.0/8"]}}',
+                        under=cls.UNDER)
         cls.node.__enter__()
         cls.addClassCleanup(cls.server.shutdown)
         cls.addClassCleanup(cls.node.__exit__, None, None, None)
@@ -84,6 +85,51 @@ class Attacks(unittest.TestCase):
     def script(self, text, **kwargs):
         return self.agent("/usr/bin/python3", "-c", WORKLOAD + text, **kwargs)
 
+
+class WhoAsks(OnANode):
+    """What says who is at the other end of each of the node's three sockets."""
+
+    def test_only_the_registered_process_gets_an_identity(self):
+        done = self.script("s = connect(); hello(s); ask(s); print(answer(s))")
+        self.assertEqual(done.stdout, "svid\n", done.stderr)
+        # On a connection of its own.
+        done = self.script("if os.fork() == 0:\n  s = connect(); hello(s); ask(s); print(answer(s), flush=True); os._exit(0)\nos.wait()")
+        self.assertEqual(done.stdout, "nothing\n", done.stderr)
+
+    def test_a_child_that_writes_on_its_parents_connection_gets_nothing(self):
+        # The parent has used it already, so that the connection is known to be the registered process's.
+        done = self.script("s = connect(); hello(s); ask(s); print(answer(s), flush=True)\n"
+                           "if os.fork() == 0:\n  ask(s, 3); print(answer(s, 3), flush=True); os._exit(0)\nos.wait()")
+        self.assertEqual(done.stdout, "svid\nnothing\n", done.stderr)
+
+    def test_the_nodes_own_user_is_its_operator_and_no_agent_is(self):
+        """INV-KPR-01, where somebody has left the door in a folder that the agent may write to."""
+        self.assertEqual(self.node.hexr("status").returncode, 0)
+        private = self.folder / "home" / "run" / "private"
+        private.mkdir(parents=True)
+        os.link(self.node.home / "run" / "private" / "admin.sock", private / "admin.sock")
+        done = self.agent("sh", "-c", f"HEXR_HOME={self.folder}/home exec {BIN}/hexr status", flags=("--ro", BIN))
+        self.assertIn("operator commands are", done.stderr)
+        self.assertEqual(done.returncode, 1, done.stderr)
+
+    def test_a_launch_from_inside_an_instance_is_its_sub_agents(self):
+        code = f"{BIN}/hexr run --agent starts --role sub -- sh -c 'echo up; exec sleep 100'"
+        process = subprocess.Popen([BIN / "hexr", "run", "--agent", "starts", "--ro", BIN, "--", "sh", "-c", code], cwd=self.folder,
+                                   env=self.node.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.addCleanup(process.stdout.close)
+        self.assertEqual(process.stdout.readline(), "up\n")
+        outer, sub = sorted((i for i in self.node.json("ps")["instances"] if i["agent"] == "starts"), key=lambda i: i["role"])
+        self.assertEqual((sub["role"], sub.get("parent"), outer.get("parent")), ("sub", outer["instance"], None))
+        # Who enters from outside is nobody.
+        user = [] if os.geteuid() == 0 else ["-U", "--preserve-credentials"]
+        done = self.node.hexr("run", "--agent", "starts", "--role", "sub", "--", "true", check=False, cwd=self.folder,
+                              under=["nsenter", "-t", str(outer["pid"]), *user, "-p"])
+        self.assertEqual(done.returncode, 125, done.stderr)
+        self.node.hexr("kill", "spiffe://example.test/agent/default/starts")
+        process.wait(timeout=20)
+
+
+class Attacks(OnANode):
     def test_names_in_the_environment_say_nothing_about_who_somebody_is(self):
         forged = {"HEXR_INSTANCE": "agra5reo7etzbd3hi73kzoddny", "HEXR_AGENT": "bank", "HEXR_ROLE": "root", "HEXR_TENANT": "acme",
                   "SPIFFE_ENDPOINT_SOCKET": "unix:///tmp/mine"}
@@ -100,19 +146,6 @@ class Attacks(unittest.TestCase):
                 done = self.agent("true", stdin=what)
                 self.assertEqual(done.returncode, 125, done.stderr)
                 self.assertIn("no folders and no network sockets", done.stderr)
-
-    def test_only_the_registered_process_gets_an_identity(self):
-        done = self.script("s = connect(); hello(s); ask(s); print(answer(s))")
-        self.assertEqual(done.stdout, "svid\n", done.stderr)
-        # On a connection of its own.
-        done = self.script("if os.fork() == 0:\n  s = connect(); hello(s); ask(s); print(answer(s), flush=True); os._exit(0)\nos.wait()")
-        self.assertEqual(done.stdout, "nothing\n", done.stderr)
-
-    def test_a_child_that_writes_on_its_parents_connection_gets_nothing(self):
-        # The parent has used it already, so that the connection is known to be the registered process's.
-        done = self.script("s = connect(); hello(s); ask(s); print(answer(s), flush=True)\n"
-                           "if os.fork() == 0:\n  ask(s, 3); print(answer(s, 3), flush=True); os._exit(0)\nos.wait()")
-        self.assertEqual(done.stdout, "svid\nnothing\n", done.stderr)
 
     def test_what_an_ended_agent_leaves_behind_is_nobody_not_even_a_service_of_its_user(self):
         # Its PID 1 is stopped, as one that the scheduler leaves waiting is: the orphan lives on when the agent has ended.

@@ -19,16 +19,17 @@ roles:
 class Node:
     """One node under HEXR_HOME. Use as a context manager: it is up inside, and gone with its folder after."""
 
-    def __init__(self, config=None, extra="", start=True):
+    def __init__(self, config=None, extra="", start=True, under=()):
+        """`under`: the command, if any, that `hexr up` and so the node is started by."""
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="hexr-", dir="/tmp"))
         self.home.chmod(0o755)
         self.config_file = self.home / "config" / "hexr.yaml"
         self.config_file.parent.mkdir()
         self.config_file.write_text(config if config is not None else CONFIG.format(extra=extra))
         self.start = start
-
         self.under = list(under)
         self.cuts_lines = False  # whether its log is on a disk that is full at times
+
     @property
     def env(self):
         env = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "HEXR_"))}
@@ -54,7 +55,7 @@ class Node:
         """Runs `hexr ARGS`; the finished process, with stdout and stderr as text."""
         if "input" not in kwargs:
             kwargs.setdefault("stdin", subprocess.DEVNULL)
-        done = subprocess.run([str(BIN / "hexr"), *args], env=kwargs.pop("env", self.env), text=True, capture_output=True,
+        done = subprocess.run([*kwargs.pop("under", ()), str(BIN / "hexr"), *args], env=kwargs.pop("env", self.env), text=True, capture_output=True,
                               timeout=timeout, **kwargs)
         if check and done.returncode != 0:
             raise AssertionError(f"hexr {' '.join(args)}: code {done.returncode}\n{done.stdout}{done.stderr}")
@@ -77,7 +78,7 @@ class Node:
         return found
 
     def up(self):
-        return self.hexr("up")
+        return self.hexr("up", under=self.under)
 
     def down(self):
         return self.hexr("down")

@@ -37,12 +37,12 @@ class Unprivileged(unittest.TestCase):
         return done
 
     def test_a_nodes_life_and_attacks_from_inside(self):
-        tests = ("integration/test_node.py", "attack/test_from_inside.py")
+        tests = ("integration/test_node.py", "attack/test_from_inside.py", "attack/test_older_kernel.py")
         with concurrent.futures.ThreadPoolExecutor() as both:
             for test, done in zip(tests, both.map(self.run_as_plain_user, tests), strict=True):
                 with self.subTest(test):
                     self.assertEqual(done.returncode, 0, done.stderr + done.stdout)
-                    self.assertGreater(int(re.search(r"Ran (\d+) tests", done.stderr)[1]), 5)
+                    self.assertGreater(int(re.search(r"Ran (\d+) tests", done.stderr)[1]), 4)
                     self.assertNotIn("skipped", done.stderr)
 
 

@@ -1,4 +1,5 @@
 """The Workload API in as little as it takes, with the standard library alone: what an agent without any package can do."""
+import contextlib
 import os
 import socket
 import struct
@@ -102,16 +103,16 @@ class Workload:
             data = b""
             while True:
                 kind, flags, stream, payload = self.frame()
-                if kind == SETTINGS and not flags & 1:
-                    self.socket.sendall(frame(SETTINGS, 1, 0, b""))
-                elif kind == PING and not flags & 1:
-                    self.socket.sendall(frame(PING, 1, 0, payload))
+                if kind in (SETTINGS, PING) and not flags & 1:
+                    with contextlib.suppress(BrokenPipeError):  # who has said all and gone is still read
+                        self.socket.sendall(frame(kind, 1, 0, payload if kind == PING else b""))
                 elif kind == DATA:
                     data += payload
                     while len(data) >= 5 and len(data) >= 5 + (size := struct.unpack("!I", data[1:5])[0]):
                         yield data[5:5 + size]
                         data = data[5 + size:]
-                if kind in (RST_STREAM, GOAWAY) or (stream == 1 and flags & 1 and kind in (DATA, HEADERS)):
+                gone = kind == GOAWAY and int.from_bytes(payload[:4], "big") & 0x7fffffff < 1  # else this call goes on
+                if kind == RST_STREAM or gone or (stream == 1 and flags & 1 and kind in (DATA, HEADERS)):
                     raise Ended(f"frame {kind}")
         except OSError as e:
             raise Ended(str(e)) from e
