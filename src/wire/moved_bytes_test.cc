@@ -4,8 +4,13 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
+
+#include "base/limits/http.h"
 #include "wire/client_hello.h"
 #include "wire/http1.h"
+#include "wire/http2_server.h"
+#include "wire/testing/http2_frames.h"
 
 namespace hexr::wire {
 namespace {
@@ -58,6 +63,39 @@ TEST(Http1Bytes, OneByOneCostNoMoreForEach) {
     EXPECT_TRUE(whole);
     EXPECT_LT(MovedBytes() - before, kCopies * text.size());
   }
+}
+
+// Takes refusals, and nothing else comes.
+class Refused final : public Http2Handler {
+ public:
+  void OnRequest(int32_t, Http2Request) override { ADD_FAILURE(); }
+  void OnData(int32_t, ByteView) override { ADD_FAILURE(); }
+  void OnEnd(int32_t) override { ADD_FAILURE(); }
+  void OnRefused(int32_t, const Error& why) override { code = why.code(); }
+  void OnDrained(int32_t) override {}
+  void OnClose(int32_t) override {}
+  std::optional<ErrorCode> code;
+};
+
+// One byte names a field that was said before (RFC 7541 6.1): twelve thousand of them stand for some forty-five
+// megabytes, of which nothing beyond the bound is taken up.
+TEST(Http2Bytes, AFieldThatIsNamedAgainAndAgainIsNotTakenUp) {
+  constexpr size_t kValue = 3900;  // its entry fits the table of 4096
+  static_assert(kValue >= 127 + 128 && kValue < 127 + 128 * 128);
+  std::string block = testing::GrpcFields("/a");
+  block += "\x40\x01x\x7f";  // literal, kept in the table; then its length as a number with a prefix of seven bits
+  block += static_cast<char>(0x80 | ((kValue - 127) & 0x7f));
+  block += static_cast<char>((kValue - 127) >> 7);
+  block += std::string(kValue, 'y') + std::string(12'000, '\xbe');  // the newest entry of the table
+  ASSERT_LE(block.size(), 16'384u);
+  const ManualClock clock{WallTime{}};
+  Refused seen;
+  Http2Server server(seen, clock);
+  const std::string all = testing::Start() + testing::Frame(testing::kHeaders, testing::kEndHeaders, 1, block);
+  const size_t before = MovedBytes();
+  EXPECT_TRUE(server.Feed(AsBytes(all), 1).ok());
+  EXPECT_EQ(seen.code, ErrorCode::kResourceExhausted);
+  EXPECT_LT(MovedBytes() - before, kCopies * (all.size() + limits::kMaxHttp2FieldBytes));
 }
 
 }  // namespace
