@@ -132,6 +132,9 @@ bool TypeChecker::Assume(const Term& t, const Type* want, Scope& scope, bool eit
       return true;
     }
     case TermKind::kCall:
+    case TermKind::kArrayComp:
+    case TermKind::kSetComp:
+    case TermKind::kObjectComp:
       // Among several choices the result is, as OPA has it, a variable that may be any of them.
       if (either) return true;
       [[fallthrough]];

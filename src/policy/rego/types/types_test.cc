@@ -100,6 +100,7 @@ TEST(RegoTypes, WhatIsNotKnownPasses) {
   EXPECT_EQ(
       Errors("x := {\"a\": 1, \"c\": [1, \"z\"]}\np := x[input.k]\nq := x.c[_]\nr := data.other.thing.at[_].all\n"),
       "");
+  EXPECT_EQ(Errors("p if strings.any_prefix_match(data.a, {{false: true | data.b}, data.c})\n"), "");
   EXPECT_EQ(Errors("f(1) := \"one\"\nf(\"two\") := 2\ng := f(input.x)\nh := f(1)\n"), "");
   EXPECT_EQ(Errors("s contains x if some x in [1, \"a\", null]\nt if \"b\" in s\nu if s[1]\n"), "");
 }

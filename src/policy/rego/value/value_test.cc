@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "policy/rego/value/json.h"
 #include "policy/rego/value/number.h"
+#include "policy/rego/value/yaml.h"
 
 namespace hexr::rego {
 namespace {
@@ -58,6 +60,19 @@ TEST(RegoValue, NobodyChoosesHashes) {
   std::set<uint32_t> slots;
   for (int i = 1; i <= 200; ++i) slots.insert(Hash(*ParseNumber(arena, "1e" + std::to_string(i * (1 << 18)))) % kSlots);
   EXPECT_GT(slots.size(), 100u);
+}
+
+TEST(RegoValue, YamlsEscapesAreUtf8) {
+  Arena arena;
+  const auto v = ParseYaml(arena, "a: \"x\\_y\\Nz\\xe9\"\n");
+  ASSERT_TRUE(v.ok());
+  EXPECT_EQ(ToJson(*v), "{\"a\":\"x\xc2\xa0y\xc2\x85z\xc3\xa9\"}");
+  EXPECT_FALSE(ParseYaml(arena, "a: \xff\n").ok());
+  const auto lines = ParseYaml(arena, "? \"k\\nl\"\n: 1\n");
+  ASSERT_TRUE(lines.ok());
+  const auto again = ParseYaml(arena, ToYaml(*lines));
+  ASSERT_TRUE(again.ok());
+  EXPECT_TRUE(Equal(*lines, *again));
 }
 
 }  // namespace

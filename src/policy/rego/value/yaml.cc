@@ -55,6 +55,19 @@ class Builder {
  public:
   explicit Builder(Arena& arena) : arena_(arena) {}
 
+  // yaml-cpp writes the escapes for U+00A0 and U+0085 as single bytes, which are no UTF-8.
+  static std::string TextOf(const YAML::Node& n) {
+    const std::string& raw = n.Scalar();
+    if (IsUtf8(raw)) return raw;
+    std::string out;
+    for (size_t i = 0; i < raw.size();) {
+      const size_t start = i;
+      const char32_t r = NextRune(raw, i);
+      AppendRune(r == 0xFFFD && i == start + 1 ? static_cast<uint8_t>(raw[start]) : r, out);
+    }
+    return out;
+  }
+
   Result<Value> Build(const YAML::Node& n, size_t depth) {
     // Aliases make small texts into huge documents: nodes are counted, not bytes.
     if (depth > limits::kMaxRegoDocumentDepth || ++nodes_ > limits::kMaxRegoYamlNodes)
@@ -63,8 +76,8 @@ class Builder {
       case YAML::NodeType::Undefined:
       case YAML::NodeType::Null: return Value::Null();
       case YAML::NodeType::Scalar:
-        if (n.Tag() == "!" || n.Tag() == "tag:yaml.org,2002:str") return Value::String(arena_, n.Scalar());
-        return Plain(arena_, n.Scalar());
+        if (n.Tag() == "!" || n.Tag() == "tag:yaml.org,2002:str") return Value::String(arena_, TextOf(n));
+        return Plain(arena_, TextOf(n));
       case YAML::NodeType::Sequence: {
         ArrayBuilder b(arena_, n.size());
         for (const auto& item : n) {
