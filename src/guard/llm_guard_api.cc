@@ -10,18 +10,18 @@ namespace {
 using wire::Json;
 using wire::JsonObject;
 
-struct Named {
+struct ScannerNames {
   Scanner scanner;
   const char* prompt;  // LLM Guard's class name on that side; null: it has none
   const char* output;
 };
-constexpr std::array<Named, 7> kNames = {{{Scanner::kUnicode, "InvisibleText", "InvisibleText"},
-                                          {Scanner::kInjection, "PromptInjection", nullptr},
-                                          {Scanner::kSecrets, "Secrets", "Secrets"},
-                                          {Scanner::kPii, "Anonymize", "Sensitive"},
-                                          {Scanner::kUrls, nullptr, "MaliciousURLs"},
-                                          {Scanner::kCustom, "Regex", "Regex"},
-                                          {Scanner::kLeak, nullptr, "SystemPromptLeak"}}};
+constexpr std::array<ScannerNames, 7> kNames = {{{Scanner::kUnicode, "InvisibleText", "InvisibleText"},
+                                                 {Scanner::kInjection, "PromptInjection", nullptr},
+                                                 {Scanner::kSecrets, "Secrets", "Secrets"},
+                                                 {Scanner::kPii, "Anonymize", "Sensitive"},
+                                                 {Scanner::kUrls, nullptr, "MaliciousURLs"},
+                                                 {Scanner::kCustom, "Regex", "Regex"},
+                                                 {Scanner::kLeak, nullptr, "SystemPromptLeak"}}};
 
 ApiReply Problem(int status, std::string_view message, std::string_view detail) {
   JsonObject o;
@@ -83,7 +83,7 @@ ApiReply ServeLlmGuard(Worker& worker, const Clock& clock, Session* session, std
     o.policy[Scanner::kUnicode] = Action::kRedact;  // invisible text is taken out
     o.policy[Scanner::kSecrets] = Action::kRedact;
     o.policy[Scanner::kPii] = Action::kRedact;
-    for (const Named& n : kNames) {
+    for (const ScannerNames& n : kNames) {
       const char* name = prompt ? n.prompt : n.output;
       if (name == nullptr || std::find(suppressed.begin(), suppressed.end(), name) != suppressed.end())
         o.policy[n.scanner] = Action::kAllow;
@@ -93,7 +93,7 @@ ApiReply ServeLlmGuard(Worker& worker, const Clock& clock, Session* session, std
     if (!verdict.ok() || verdict->over_budget) return Problem(503, "Scan failed", "the text could not be scanned");
     sanitized = std::move(verdict->text);
     const bool ascii = std::all_of(text->begin(), text->end(), [](char c) { return static_cast<uint8_t>(c) < 0x80; });
-    for (const Named& n : kNames) {
+    for (const ScannerNames& n : kNames) {
       const char* name = prompt ? n.prompt : n.output;
       if (name == nullptr || policy[n.scanner] == Action::kAllow) continue;
       const auto score = static_cast<double>(verdict->scanners[static_cast<size_t>(n.scanner)]);

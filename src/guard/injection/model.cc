@@ -9,14 +9,14 @@
 namespace hexr::guard {
 namespace {
 
-constexpr std::string_view kMagic = "hexr-injection-1";
+constexpr std::string_view kModelMagic = "hexr-injection-1";
 constexpr size_t kHeader = 16 + 4 + 4 * sizeof(float);
 constexpr uint32_t kEvidenceKind = 31;
 
 }  // namespace
 
 Result<InjectionModel> InjectionModel::Parse(std::string_view bytes) {
-  if (bytes.size() != kHeader + kFeatureBuckets + 32 || bytes.substr(0, kMagic.size()) != kMagic) {
+  if (bytes.size() != kHeader + kFeatureBuckets + 32 || bytes.substr(0, kModelMagic.size()) != kModelMagic) {
     return DataLoss("the injection model has not the size and mark it must have");
   }
   const auto digest = crypto::Sha256(bytes.substr(0, bytes.size() - 32));
@@ -40,7 +40,7 @@ Result<InjectionModel> InjectionModel::Parse(std::string_view bytes) {
 }
 
 std::string InjectionModel::Serialize() const {
-  std::string out(kMagic);
+  std::string out(kModelMagic);
   const auto put = [&](const auto& v) { out.append(reinterpret_cast<const char*>(&v), sizeof v); };
   put(kFeatureBits);
   put(scale_);

@@ -18,7 +18,7 @@
 namespace hexr::guard {
 namespace {
 
-constexpr std::string_view kMagic = "hexr-guard-db-1\n";
+constexpr std::string_view kDatabaseMagic = "hexr-guard-db-1\n";
 
 // What a cached file must have been built from: the rules, the library, the processor's vector units.
 crypto::Sha256Digest KeyOf(const std::vector<Rule>& rules) {
@@ -104,13 +104,13 @@ Result<std::unique_ptr<PatternDatabase>> PatternDatabase::Create(std::vector<Rul
     auto file = ReadAll(path);
     if (file.ok()) {
       const std::string_view text = *file;
-      const size_t head = kMagic.size() + 2 * key.size();
-      if (text.size() <= head || text.substr(0, kMagic.size()) != kMagic)
+      const size_t head = kDatabaseMagic.size() + 2 * key.size();
+      if (text.size() <= head || text.substr(0, kDatabaseMagic.size()) != kDatabaseMagic)
         return DataLoss(path + " is not a pattern database; remove it");
       const std::string_view body = text.substr(head);
       const auto digest = crypto::Sha256(body);
-      if (std::memcmp(text.data() + kMagic.size(), key.data(), key.size()) != 0 ||
-          std::memcmp(text.data() + kMagic.size() + key.size(), digest.data(), digest.size()) != 0) {
+      if (std::memcmp(text.data() + kDatabaseMagic.size(), key.data(), key.size()) != 0 ||
+          std::memcmp(text.data() + kDatabaseMagic.size() + key.size(), digest.data(), digest.size()) != 0) {
         return DataLoss(path + " does not have the digest it was written with; remove it");
       }
       if (hs_deserialize_database(body.data(), body.size(), &out->db_) != HS_SUCCESS) {
@@ -130,7 +130,7 @@ Result<std::unique_ptr<PatternDatabase>> PatternDatabase::Create(std::vector<Rul
         return Internal("pattern database cannot be serialised");
       const std::string_view body(bytes, size);
       const auto digest = crypto::Sha256(body);
-      std::string file(kMagic);
+      std::string file(kDatabaseMagic);
       file.append(AsText(key)).append(AsText(digest)).append(body);
       free(bytes);
       RETURN_IF_ERROR(WriteAll(path, file));

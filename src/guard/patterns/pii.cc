@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "crypto/digest.h"
+#include "guard/ascii.h"
 #include "guard/patterns/validators.h"
 
 namespace hexr::guard {
@@ -18,7 +19,7 @@ namespace {
 
 #include "guard/patterns/pii_checks.inc"
 
-struct Row {
+struct PiiRow {
   const char* type;
   const char* expression;
   Check check;
@@ -58,12 +59,6 @@ bool IsCountryCode(std::string_view digits) {
   if (kTwo.find(std::string(digits.substr(0, 2)) + " ") != std::string_view::npos) return true;
   constexpr std::string_view kThreePrefixes = "21 22 23 24 25 26 29 35 37 38 42 50 59 67 68 80 85 87 88 96 97 99 ";
   return digits.size() >= 3 && kThreePrefixes.find(std::string(digits.substr(0, 2)) + " ") != std::string_view::npos;
-}
-
-std::string Lowered(std::string_view s) {
-  std::string out(s);
-  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  return out;
 }
 
 // True when one of the comma-separated `words` begins a word of `context`.
@@ -175,7 +170,7 @@ Result<std::unique_ptr<PiiRecogniser>> PiiRecogniser::Create() {
   tables->set = std::make_unique<re2::RE2::Set>(set_options, re2::RE2::UNANCHORED);
   options.set_max_mem(1 << 18);
   std::string why;
-  for (const Row& row : kRows) {
+  for (const PiiRow& row : kPiiRows) {
     tables->rows.push_back(std::make_unique<re2::RE2>(row.expression, options));
     if (tables->set->Add(row.expression, &why) < 0) return Internal(std::string(row.type) + ": " + why);
   }
@@ -256,7 +251,7 @@ void PiiRecogniser::Scan(std::string_view text, std::string_view before, std::st
     std::vector<int> matched;
     if (tables_->set->Match(Piece(text), &matched)) {
       for (const int i : matched) {
-        const Row& row = kRows[static_cast<size_t>(i)];
+        const PiiRow& row = kPiiRows[static_cast<size_t>(i)];
         each(*tables_->rows[static_cast<size_t>(i)], [&](std::string_view m, size_t start, const re2::StringPiece*) {
           if (row.check != nullptr && !row.check(m)) return false;
           const bool beside = row.words[0] != 0 && row.beside > row.alone && HasWord(context_at(start), row.words);

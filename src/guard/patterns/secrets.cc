@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 
+#include "guard/ascii.h"
 #include "guard/patterns/rule.h"
 #include "guard/patterns/validators.h"
 
@@ -29,15 +30,6 @@ constexpr const char* kEnd = R"((?:\\[nr]|[;&]|\\?["']|$))";
 
 constexpr size_t kMinPassword = 4;
 constexpr size_t kMinKey = 8;
-
-char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-bool IsAlnum(char c) { return (c >= '0' && c <= '9') || (Lower(c) >= 'a' && Lower(c) <= 'z'); }
-
-std::string Lowered(std::string_view s) {
-  std::string out(s);
-  std::transform(out.begin(), out.end(), out.begin(), Lower);
-  return out;
-}
 
 // "dbMasterPassword" → db, master, password; "X-API-Key" → x, api, key.
 std::vector<std::string> NameWords(std::string_view name) {

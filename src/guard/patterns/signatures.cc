@@ -48,13 +48,13 @@ std::string Expand(std::string_view pattern) {
   return out;
 }
 
-struct Row {
+struct Signature {
   const char* type;
   float score;  // below 1 only; 0: evidence for the model, no finding of its own
   const char* pattern;
 };
 
-constexpr Row kEnglish[] = {
+constexpr Signature kEnglish[] = {
     {"override", 0.9F, "{D}W(?:{F}W){0,3}{P}W(?:(?:{F}|{P})W){0,5}{O}"},
     {"override", 0.9F,
      "{D}W(?:{F}W){0,3}{O}W(?:{F}W){0,3}(?:above|before|earlier|previous|prior|so far|until now|up to now)"},
@@ -149,7 +149,7 @@ constexpr Row kEnglish[] = {
 };
 
 // Do not follow what you were told, by language. UTF-8; gaps are bytes.
-constexpr Row kOthers[] = {
+constexpr Signature kOthers[] = {
     {"override-es", 0.85F,
      R"((?i:ignora[rd]?|olv[ií]da(?:te)?|omite|descarta|desestima|haz caso omiso)[^.\n]{0,40}(?i:instru)"
      R"(cci|indicaci|[óo]rdenes|reglas|directrices|mensajes anteriores|todo lo anterior))"},
@@ -219,7 +219,7 @@ constexpr std::array<std::string_view, 10> kAnchors = {"ignore",        "disrega
 
 std::vector<Rule> SignatureRules() {
   std::vector<Rule> rules;
-  const auto add = [&](const Row& row, std::string pattern) {
+  const auto add = [&](const Signature& row, std::string pattern) {
     Rule r;
     r.scanner = Scanner::kInjection;
     r.kind = row.score > 0 ? RuleKind::kMatch : RuleKind::kFeature;
@@ -230,8 +230,8 @@ std::vector<Rule> SignatureRules() {
     r.score = row.score;
     rules.push_back(std::move(r));
   };
-  for (const Row& row : kEnglish) add(row, Expand(row.pattern));
-  for (const Row& row : kOthers) add(row, row.pattern);
+  for (const Signature& row : kEnglish) add(row, Expand(row.pattern));
+  for (const Signature& row : kOthers) add(row, row.pattern);
   for (const std::string_view anchor : kAnchors) {
     for (const View view : {View::kRot13, View::kReversed}) {
       Rule r;

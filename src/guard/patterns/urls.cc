@@ -4,14 +4,14 @@
 namespace hexr::guard {
 namespace {
 
-struct Row {
+struct UrlRow {
   const char* type;
   float score;
   const char* trigger;
   const char* confirm;
 };
 
-constexpr Row kRows[] = {
+constexpr UrlRow kUrlRows[] = {
     // An image with data in its address leaves without a click.
     {"MARKDOWN_IMAGE_QUERY", 0.8F, R"(!\[[^\]\n]{0,100}\]\(\s{0,4}https?://[^)\s]{1,500}[?&=])",
      R"(!\[[^\]\n]{0,100}\]\(\s{0)"
@@ -52,7 +52,7 @@ constexpr Row kRows[] = {
 
 std::vector<Rule> UrlRules() {
   std::vector<Rule> rules;
-  for (const Row& row : kRows) {
+  for (const UrlRow& row : kUrlRows) {
     Rule r;
     r.scanner = Scanner::kUrls;
     r.type = row.type;

@@ -5,24 +5,10 @@
 #include <cmath>
 #include <iterator>
 
+#include "guard/ascii.h"
 #include "guard/views/decode.h"
 
 namespace hexr::guard {
-namespace {
-
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-bool IsUpper(char c) { return c >= 'A' && c <= 'Z'; }
-bool IsLower(char c) { return c >= 'a' && c <= 'z'; }
-char Lower(char c) { return IsUpper(c) ? static_cast<char>(c + 32) : c; }
-
-std::string Lowered(std::string_view s) {
-  std::string out(s);
-  std::transform(out.begin(), out.end(), out.begin(), Lower);
-  return out;
-}
-
-}  // namespace
-
 std::string DigitsOf(std::string_view text) {
   std::string out;
   std::copy_if(text.begin(), text.end(), std::back_inserter(out), IsDigit);

@@ -7,6 +7,7 @@
 #include <array>
 
 #include "base/limits/guard.h"
+#include "guard/ascii.h"
 #include "guard/patterns/validators.h"
 #include "guard/views/decode.h"
 
@@ -51,9 +52,6 @@ constexpr std::array<uint8_t, 256> kByte = [] {
   t[':'] = kColon;
   return t;
 }();
-
-bool IsLetter(char c) { return (kByte[static_cast<uint8_t>(c)] & (kUpper | kLower)) != 0; }
-bool IsAlnum(char c) { return (kByte[static_cast<uint8_t>(c)] & (kUpper | kLower | kDigit)) != 0; }
 
 // "a", "1", "i.g.n.o.r.e", "i-g-n": letters divided by one separator.
 bool IsSpacedOut(std::string_view t) {

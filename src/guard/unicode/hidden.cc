@@ -20,7 +20,7 @@ bool IsJoining(CodeClass c) {
 bool IsEmojiBase(CodeClass c) {
   return c == CodeClass::kEmoji || c == CodeClass::kEmojiModifier || c == CodeClass::kRegional;
 }
-bool IsLetter(CodeClass c) { return c == CodeClass::kLatin || c == CodeClass::kLetter; }
+bool IsLetterClass(CodeClass c) { return c == CodeClass::kLatin || c == CodeClass::kLetter; }
 bool IsAsciiText(uint32_t cp) { return cp >= 0x20 && cp < 0x7F; }
 
 // The only tag sequences in use: U+1F3F4, a country and a subdivision, U+E007F (UTS 51, ED-14a).
@@ -140,7 +140,7 @@ void HiddenTextScanner::OnVisible(uint32_t cp, CodeClass c) {
   if (cp == '\n') EndLine();
   if (IsRtl(c)) line_has_rtl_ = true;
   if (c == CodeClass::kMark) return;
-  letters_ = IsLetter(c) ? letters_ + 1 : 0;
+  letters_ = IsLetterClass(c) ? letters_ + 1 : 0;
   prev_ = c;
   prev_cp_ = cp;
 }
@@ -221,7 +221,8 @@ void HiddenTextScanner::EndRun(CodeClass next) {
       line_bidi_.push_back({r.start, r.end});
   }
   if ((r.classes & Bit(CodeClass::kSoftHyphen)) != 0) {
-    if (r.count > 1 || letters_ < 2 || !(IsLetter(next) || next == CodeClass::kVisible)) report("SOFT_HYPHEN", 0.8F);
+    if (r.count > 1 || letters_ < 2 || !(IsLetterClass(next) || next == CodeClass::kVisible))
+      report("SOFT_HYPHEN", 0.8F);
     letters_ = 0;
   }
   if ((r.classes & Bit(CodeClass::kFiller)) != 0) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 
+#include "guard/ascii.h"
 #include "guard/unicode/classes.h"
 
 namespace hexr::guard {
@@ -21,18 +22,6 @@ constexpr std::array<int8_t, 256> kBase64 = [] {
   t['_'] = 63;
   return t;
 }();
-
-int HexValue(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-bool IsLower(char c) { return c >= 'a' && c <= 'z'; }
-bool IsUpper(char c) { return c >= 'A' && c <= 'Z'; }
-bool IsLetter(char c) { return IsLower(c) || IsUpper(c); }
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
 char LeetLetter(char c) {
   switch (c) {

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/utf8.h"
+#include "guard/ascii.h"
 
 namespace hexr::guard {
 namespace {
@@ -11,24 +12,17 @@ namespace {
 constexpr size_t kLookAhead = 32;  // the longest escape with its nesting
 constexpr int kMaxNesting = 3;
 
-struct Named {
+struct NamedEntity {
   std::string_view name;
   uint32_t cp;
 };
 // Entities that hide a word or a separator; the long list of HTML's letters is of no use to an attacker beyond these.
-constexpr std::array<Named, 24> kNamed = {
+constexpr std::array<NamedEntity, 24> kNamedEntities = {
     {{"amp", '&'},  {"lt", '<'},       {"gt", '>'},     {"quot", '"'},   {"apos", '\''},  {"nbsp", ' '},
      {"shy", 0xAD}, {"zwnj", 0x200C},  {"zwj", 0x200D}, {"lrm", 0x200E}, {"rlm", 0x200F}, {"colon", ':'},
      {"sol", '/'},  {"num", '#'},      {"excl", '!'},   {"period", '.'}, {"comma", ','},  {"lpar", '('},
      {"rpar", ')'}, {"NewLine", '\n'}, {"Tab", '\t'},   {"lowbar", '_'}, {"equals", '='}, {"commat", '@'}}};
 
-int HexValue(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-bool IsAsciiLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool BeginsEscape(char c) { return c == '%' || c == '&' || c == '\\' || c == '='; }
 
 // `digits` hexadecimal digits at the start of `in`; -1 when there are not that many.
@@ -105,7 +99,7 @@ Read Entity(std::string_view in) {
     if (i == first || v == 0 || v > 0x10FFFF || (v >= 0xD800 && v <= 0xDFFF)) return {};
     return {v, static_cast<uint32_t>(i < in.size() && in[i] == ';' ? i + 1 : i)};
   }
-  for (const Named& n : kNamed) {
+  for (const NamedEntity& n : kNamedEntities) {
     if (in.size() > n.name.size() + 1 && in.substr(1, n.name.size()) == n.name && in[n.name.size() + 1] == ';') {
       return {n.cp, static_cast<uint32_t>(n.name.size() + 2)};
     }
@@ -212,17 +206,17 @@ void Folder::Run(std::string_view in, bool at_end, FoldedText& out) {
 }
 
 void Folder::Plain(std::string_view ascii, FoldedText& out) {
-  const auto first = std::find_if_not(ascii.begin(), ascii.end(), IsAsciiLetter);
+  const auto first = std::find_if_not(ascii.begin(), ascii.end(), IsLetter);
   const auto head = static_cast<size_t>(first - ascii.begin());
   Letters(head, offset_);
   if (head < ascii.size()) {
     EndWord(offset_ + head);
     size_t tail = ascii.size();
-    while (tail > head && IsAsciiLetter(ascii[tail - 1])) --tail;
+    while (tail > head && IsLetter(ascii[tail - 1])) --tail;
     Letters(ascii.size() - tail, offset_ + tail);
-    if (!latin_) latin_ = std::any_of(first, ascii.end(), IsAsciiLetter);
+    if (!latin_) latin_ = std::any_of(first, ascii.end(), IsLetter);
   }
-  if (!ascii.empty()) after_ascii_letter_ = IsAsciiLetter(ascii.back());
+  if (!ascii.empty()) after_ascii_letter_ = IsLetter(ascii.back());
   Emit(ascii, static_cast<uint32_t>(ascii.size()), false, out);
 }
 
@@ -236,8 +230,8 @@ void Folder::Letters(size_t count, uint64_t at) {
 void Folder::CodePoint(uint32_t cp, uint32_t raw_size, bool escaped, FoldedText& out) {
   if (cp < 0x80) {
     const char c = static_cast<char>(cp);
-    if (IsAsciiLetter(c)) latin_ = true;
-    after_ascii_letter_ = IsAsciiLetter(c);
+    if (IsLetter(c)) latin_ = true;
+    after_ascii_letter_ = IsLetter(c);
     Emit({&c, 1}, raw_size, true, out);
     return;
   }
@@ -269,7 +263,7 @@ void Folder::CodePoint(uint32_t cp, uint32_t raw_size, bool escaped, FoldedText&
     }
   }
   if (fold != nullptr) {
-    after_ascii_letter_ = IsAsciiLetter(fold->ascii.back());
+    after_ascii_letter_ = IsLetter(fold->ascii.back());
     // An accent alone is no disguise: it is folded once something else has been.
     if (fold->kind == FoldKind::kAccent && !active_ && !escaped) {
       offset_ += raw_size;
