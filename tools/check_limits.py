@@ -12,9 +12,8 @@ UNTESTED: set[str] = {
     # agents
     "kMaxDescriptorsListed", "kMaxThreadsWalked",
     # guard
-    "kMaxGuardChainBytes", "kMaxGuardDatabaseBytes", "kMaxGuardHoldBytes", "kMaxGuardNames", "kMaxGuardPemBytes",
-    "kMaxGuardPlaceholderBytes", "kMaxGuardPlaceholders", "kMaxGuardRunBytes", "kMaxGuardShingles",
-    "kMaxGuardSliceBytes", "kMaxGuardTokenBytes", "kMaxGuardViewDepth",
+    "kMaxGuardChainBytes", "kMaxGuardDatabaseBytes", "kMaxGuardNames", "kMaxGuardPemBytes", "kMaxGuardPlaceholders",
+    "kMaxGuardRunBytes", "kMaxGuardShingles", "kMaxGuardTokenBytes", "kMaxGuardViewDepth",
     # rego
     "kMaxBundleBytes", "kMaxPolicyFileBytes", "kMaxPolicyFiles", "kMaxRegoParseDepth", "kMaxRegoParseStepsPerToken",
     "kMaxRegoTypeChoices", "kMaxRegoYamlNodes",

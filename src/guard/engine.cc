@@ -38,6 +38,7 @@ Result<std::shared_ptr<const Engine>> Engine::Create(EngineOptions options) {
   }
   ASSIGN_OR_RETURN(e->patterns_, PatternDatabase::Create(std::move(rules), options.cache_dir));
   ASSIGN_OR_RETURN(e->pii_, PiiRecogniser::Create());
+  ASSIGN_OR_RETURN(e->names_, NameRecogniser::Create());
   if (options.models) {
     for (const bool tool : {false, true}) {
       ASSIGN_OR_RETURN(auto model, InjectionModel::Parse(ShippedModelBytes(tool)));

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "guard/injection/model.h"
 #include "guard/patterns/database.h"
+#include "guard/patterns/names.h"
 #include "guard/patterns/pii.h"
 #include "guard/types.h"
 
@@ -34,6 +35,7 @@ class Engine {
 
   const PatternDatabase& patterns() const { return *patterns_; }
   const PiiRecogniser& pii() const { return *pii_; }
+  const NameRecogniser& names() const { return *names_; }
   // Null when the engine has none.
   const InjectionModel* model(Channel c) const;
 
@@ -41,6 +43,7 @@ class Engine {
   Engine() = default;
   std::unique_ptr<PatternDatabase> patterns_;
   std::unique_ptr<PiiRecogniser> pii_;
+  std::unique_ptr<NameRecogniser> names_;
   std::vector<InjectionModel> models_;  // user, tool
 };
 

@@ -7,9 +7,11 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <numeric>
 #include <string>
 #include <vector>
 
+#include "base/limits/guard.h"
 #include "crypto/digest.h"
 #include "guard/ascii.h"
 #include "guard/patterns/validators.h"
@@ -189,13 +191,18 @@ Result<std::unique_ptr<PiiRecogniser>> PiiRecogniser::Create() {
   return std::unique_ptr<PiiRecogniser>(new PiiRecogniser(std::move(tables)));
 }
 
-void PiiRecogniser::Scan(std::string_view text, std::string_view before, std::string_view after, float least, bool all,
-                         const std::function<void(const Hit&)>& emit) const {
+uint64_t PiiRecogniser::Scan(std::string_view text, std::string_view before, std::string_view after, float least,
+                             bool all, const std::function<void(const Hit&)>& emit) const {
   std::vector<Hit> hits;
+  uint64_t cost = 0;
   const auto each = [&](const re2::RE2& re, const auto& on_match) {
     re2::StringPiece match[2];
     size_t at = 0;
-    while (at <= text.size() && re.Match(Piece(text), at, text.size(), re2::RE2::UNANCHORED, match, 2)) {
+    while (at <= text.size()) {
+      // An expression reads what it matches and a label beyond it at most; the last call reads all that is left.
+      const bool found = re.Match(Piece(text), at, text.size(), re2::RE2::UNANCHORED, match, 2);
+      cost += found ? static_cast<size_t>(match[0].data() + match[0].size() - text.data()) - at : text.size() - at;
+      if (!found) break;
       const auto start = static_cast<size_t>(match[0].data() - text.data());
       if (match[0].empty()) {
         at = start + 1;
@@ -211,8 +218,11 @@ void PiiRecogniser::Scan(std::string_view text, std::string_view before, std::st
     return true;
   };
   const auto context_at = [&](size_t start) {
+    const size_t inside = std::min(start, kContextBytes + limits::kMaxGuardChainBytes);
     std::string c = Lowered(before.substr(before.size() - std::min(before.size(), kContextBytes)));
-    c += Lowered(text.substr(0, start));
+    if (inside < start) c.clear();
+    c += Lowered(text.substr(start - inside, inside));
+    cost += c.size();
     return c;
   };
 
@@ -233,7 +243,7 @@ void PiiRecogniser::Scan(std::string_view text, std::string_view before, std::st
   }
   if (dot) {
     each(*tables_->url, [&](std::string_view m, size_t start, const re2::StringPiece* groups) {
-      if (start > 0 && (text[start - 1] == '@' || text[start - 1] == '.')) return false;
+      if (start > 0 && (text[start - 1] == '@' || text[start - 1] == '.')) return true;
       const bool scheme = m.find("://") != std::string_view::npos;
       const std::string tld = Lowered({groups[1].data(), groups[1].size()});
       if (!scheme && std::find(kDomains.begin(), kDomains.end(), tld) == kDomains.end()) return true;
@@ -249,7 +259,14 @@ void PiiRecogniser::Scan(std::string_view text, std::string_view before, std::st
   }
   if (digit) {
     std::vector<int> matched;
-    if (tables_->set->Match(Piece(text), &matched)) {
+    re2::RE2::Set::ErrorInfo error{};
+    cost += text.size();
+    if (!tables_->set->Match(Piece(text), &matched, &error) && error.kind != re2::RE2::Set::kNoError) {
+      // Out of memory: then each row is asked by itself.
+      matched.resize(tables_->rows.size());
+      std::iota(matched.begin(), matched.end(), 0);
+    }
+    if (!matched.empty()) {
       for (const int i : matched) {
         const PiiRow& row = kPiiRows[static_cast<size_t>(i)];
         each(*tables_->rows[static_cast<size_t>(i)], [&](std::string_view m, size_t start, const re2::StringPiece*) {
@@ -314,6 +331,7 @@ void PiiRecogniser::Scan(std::string_view text, std::string_view before, std::st
   }
   std::stable_sort(hits.begin(), hits.end(), [](const Hit& a, const Hit& b) { return a.start < b.start; });
   for (const Hit& h : hits) emit(h);
+  return cost;
 }
 
 }  // namespace hexr::guard

@@ -27,9 +27,9 @@ class PiiRecogniser {
   // Candidates of `text`, a stretch without line ends; `before` is what stands left of it, `after` right
   // of it: words that say what a number is.
   // Hits of at least `least` score, in order of position; where two of any type overlap the better one stays,
-  // unless `all` asks for every reading.
-  void Scan(std::string_view text, std::string_view before, std::string_view after, float least, bool all,
-            const std::function<void(const Hit&)>& emit) const;
+  // unless `all` asks for every reading. Returns what it cost: the bytes handed to expressions.
+  uint64_t Scan(std::string_view text, std::string_view before, std::string_view after, float least, bool all,
+                const std::function<void(const Hit&)>& emit) const;
 
  private:
   struct Tables;

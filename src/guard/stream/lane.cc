@@ -16,9 +16,13 @@ namespace {
 
 constexpr uint64_t kLookBack = 768;     // history kept for confirming expressions
 constexpr uint64_t kQuotedLimit = 160;  // how far a quoted value may reach
+constexpr uint64_t kLongGap = 256;      // bytes between tokens over which nothing waits for the next one
+// What is held when a token begins: with the token and what lies between, no more than may be held.
+constexpr uint64_t kLongRun = limits::kMaxGuardHoldBytes - limits::kMaxGuardTokenBytes - 2 * kLongGap;
 constexpr uint32_t kRunGap = 3;         // plain tokens that end a run of disguised ones
 constexpr uint64_t kReverseBack = 192;  // a reversed sentence begins with its last word
 constexpr size_t kMinEncoded = 16;
+constexpr size_t kMinDocument = 64;
 constexpr size_t kTailBytes = 96;
 constexpr uint64_t kMinPemBody = 64;
 constexpr uint64_t kMaxPemHeader = 100;
@@ -88,6 +92,7 @@ bool IsLeet(std::string_view t, uint32_t flags) {
 Lane::Lane(const Engine& engine, Worker& worker, LaneSink& sink, LaneOptions options)
     : engine_(engine), worker_(worker), sink_(sink), options_(options), scorer_(options.model, options.recorder) {
   hs_open_stream(engine.patterns().database(), 0, &stream_);
+  ++worker.work().lanes;
 }
 
 Lane::~Lane() {
@@ -95,10 +100,7 @@ Lane::~Lane() {
 }
 
 int Lane::OnHit(unsigned id, unsigned long long, unsigned long long to, unsigned, void* context) {
-  auto& triggers = static_cast<Lane*>(context)->triggers_;
-  // Several ends of one hit say the same as the last of them, within a short word.
-  if (!triggers.empty() && triggers.back().rule == id && triggers.back().end == to) return 0;
-  triggers.push_back({id, to});
+  static_cast<Lane*>(context)->triggers_.push_back({id, to});
   return 0;
 }
 
@@ -108,11 +110,15 @@ Status Lane::Feed(std::string_view bytes) {
     const std::string_view slice = bytes.substr(0, limits::kMaxGuardSliceBytes);
     bytes.remove_prefix(slice.size());
     const uint64_t from = size();
+    const size_t known = triggers_.size();
+    worker_.work().lane_bytes += slice.size();
     buf_.append(slice);
     if (hs_scan_stream(stream_, slice.data(), static_cast<unsigned>(slice.size()), 0, worker_.scratch(), OnHit, this) !=
         HS_SUCCESS) {
       return Internal("the pattern engine failed");
     }
+    // It promises no order among the hits of one call.
+    std::sort(triggers_.begin() + static_cast<std::ptrdiff_t>(known), triggers_.end(), ByEnd);
     Tokens(from, size());
   }
   return Ok();
@@ -123,12 +129,12 @@ Status Lane::Finish() {
   const hs_error_t status = hs_close_stream(stream_, worker_.scratch(), OnHit, this);
   stream_ = nullptr;
   if (status != HS_SUCCESS) return Internal("the pattern engine failed");
-  now_ = size();
+  now_ = position_ = size();
   if (in_token_) EndToken(size());
+  std::sort(triggers_.begin() + static_cast<std::ptrdiff_t>(settled_), triggers_.end(), ByEnd);
   Settle(size());
-  for (const Trigger& t : triggers_) Confirm(t, size());
-  triggers_.clear();
   FlushChain(size());
+  FlushPhrase();
   CloseRun(spaced_, View::kSpaced);
   CloseRun(leet_, View::kLeet);
   Transform(size(), true);
@@ -145,7 +151,11 @@ void Lane::Tokens(uint64_t from, uint64_t to) {
   while (i < to) {
     if (!in_token_) {
       while (i < to && (byte(i) & kBreak) != 0) {
-        if (rot13_.open || reversed_.open) Transform(i, false);
+        if (rot13_.open || reversed_.open) {
+          position_ = i;
+          Transform(i, false);
+        }
+        if (i - token_end_ >= kLongGap) Gap(i);
         ++i;
       }
       now_ = i;
@@ -154,7 +164,8 @@ void Lane::Tokens(uint64_t from, uint64_t to) {
       token_start_ = i;
       token_flags_ = 0;
     }
-    const uint64_t cap = std::min<uint64_t>(to, token_start_ + limits::kMaxGuardTokenBytes);
+    const uint64_t longest = token_start_ + limits::kMaxGuardTokenBytes;
+    const uint64_t cap = std::min(to, longest);
     uint32_t flags = token_flags_;
     while (i < cap) {
       const uint8_t f = byte(i);
@@ -164,22 +175,33 @@ void Lane::Tokens(uint64_t from, uint64_t to) {
     }
     token_flags_ = flags;
     now_ = i;
-    if (i < cap) {
-      EndToken(i);
-      continued_ = false;
-      sticky_type_.clear();
-    } else if (i - token_start_ == limits::kMaxGuardTokenBytes) {
-      EndToken(i);
-      continued_ = true;
-    }
+    // Cut by force only once the byte after the cut is here: what is decided looks at it.
+    if (i == to) break;
+    const bool cut = (byte(i) & kBreak) == 0;
+    EndToken(i);
+    continued_ = cut;
+    if (!cut) sticky_type_.clear();
   }
   ScoreTo(to);
+}
+
+// Nothing but separators for long: whoever waits for the next token has waited enough.
+void Lane::Gap(uint64_t at) {
+  token_end_ = position_ = at;
+  Settle(at);
+  FlushChain(at);
+  FlushPhrase();
+  CloseRun(spaced_, View::kSpaced);
+  CloseRun(leet_, View::kLeet);
+  header_open_ = false;
+  if (region_open_) LongRegion(at);
 }
 
 void Lane::EndToken(uint64_t end) {
   const std::string_view token = Text(token_start_, end);
   if (!sticky_type_.empty()) sink_.OnMatch(Scanner::kSecrets, sticky_type_, token_start_, end, 0.9F);
   in_token_ = false;
+  token_end_ = position_ = end;
   Settle(end);
   if (header_open_ &&
       (region_open_ || end - header_start_ > kMaxPemHeader || token.find("-----") != std::string_view::npos))
@@ -197,33 +219,68 @@ void Lane::EndToken(uint64_t end) {
   if (options_.tokens)
     sink_.OnToken(token, Text(token_start_ - std::min<uint64_t>(token_start_, 32), token_start_), token_start_);
   Chain(end);
+  Phrase(end);
 }
 
 void Lane::Settle(uint64_t end) {
-  if (triggers_.empty()) return;
+  if (settled_ == triggers_.size() && waiting_.empty()) return;
+  worker_.work().steps += waiting_.size();
+  due_.clear();
   size_t kept = 0;
-  for (size_t i = 0; i < triggers_.size(); ++i) {
-    const Trigger t = triggers_[i];
-    if (t.end > end + 1) {
-      triggers_[kept++] = t;
-      continue;
-    }
-    const Rule& rule = engine_.patterns().rules()[t.rule];
-    if (rule.quoted && t.end >= 4) {
-      // The value starts three bytes before the hit; when a quote opens it, it lasts to the closing one.
-      const std::string_view head = Text(t.end - 4, t.end);
-      const char quote = head.empty() ? ' ' : head[0];
-      if ((quote == '"' || quote == '\'' || quote == '`') && end - t.end < kQuotedLimit && end < size()) {
-        const std::string_view rest = Text(t.end, end + 1);
-        if (rest.find(quote) == std::string_view::npos && rest.find('\n') == std::string_view::npos) {
-          triggers_[kept++] = t;
-          continue;
-        }
-      }
-    }
-    Confirm(t, end);
+  for (const Trigger& t : waiting_) {
+    if (Waits(t, end))
+      waiting_[kept++] = t;
+    else
+      due_.push_back(t);
   }
-  triggers_.resize(kept);
+  waiting_.resize(kept);
+  while (settled_ < triggers_.size() && triggers_[settled_].end <= end + 1) {
+    const Trigger t = triggers_[settled_++];
+    const Rule& rule = engine_.patterns().rules()[t.rule];
+    switch (rule.kind) {
+      case RuleKind::kFeature:
+        ScoreTo(end);
+        Feature(rule.type);
+        break;
+      case RuleKind::kTransform:
+        if (options_.decode) {
+          Run& run = rule.view == View::kRot13 ? rot13_ : reversed_;
+          const uint64_t back = rule.view == View::kReversed ? kReverseBack : 96;
+          if (!run.open) run = {true, std::max(base_, t.end - std::min(t.end, back)), 0, 0, 0};
+        }
+        break;
+      case RuleKind::kPemRegion:
+      case RuleKind::kMatch:
+        if (rule.quoted && Waits(t, end))
+          waiting_.push_back(t);
+        else
+          due_.push_back(t);
+        break;
+    }
+  }
+  if (2 * settled_ >= triggers_.size()) {
+    triggers_.erase(triggers_.begin(), triggers_.begin() + static_cast<std::ptrdiff_t>(settled_));
+    settled_ = 0;
+  }
+  if (due_.empty()) return;
+  // All hits of a rule at once: its expression reads the text around them one time.
+  std::stable_sort(due_.begin(), due_.end(), [](const Trigger& a, const Trigger& b) { return a.rule < b.rule; });
+  for (size_t i = 0; i < due_.size();) {
+    size_t n = i + 1;
+    while (n < due_.size() && due_[n].rule == due_[i].rule) ++n;
+    Confirm({due_.data() + i, n - i}, end);
+    i = n;
+  }
+}
+
+// A value that a quote opens lasts to the closing one, over several tokens; it starts three bytes before the hit.
+bool Lane::Waits(const Trigger& t, uint64_t end) const {
+  if (t.end < 4 || end >= size() || (end > t.end && end - t.end >= kQuotedLimit)) return false;
+  const std::string_view head = Text(t.end - 4, t.end);
+  const char quote = head.empty() ? ' ' : head[0];
+  if (quote != '"' && quote != '\'' && quote != '`') return false;
+  const std::string_view rest = Text(t.end, end + 1);
+  return rest.find(quote) == std::string_view::npos && rest.find('\n') == std::string_view::npos;
 }
 
 void Lane::Feature(std::string_view type) { scorer_.AddEvidence(HashText(type)); }
@@ -233,49 +290,44 @@ void Lane::ScoreTo(uint64_t end) {
     scorer_.Feed(Text(scored_, end), hot_);
     scored_ = end;
   }
+  const uint64_t position = position_;
   for (const auto& w : hot_) {
     // Windows overlap: a finding for each stretch, not for each window.
     if (w.start < reported_end_ && w.end <= reported_end_) continue;
-    reported_end_ = w.end;
+    reported_end_ = position_ = w.end;
     sink_.OnMatch(Scanner::kInjection, "PROMPT_INJECTION", w.start, w.end, options_.model->Risk(w.logit));
   }
   hot_.clear();
+  position_ = position;
 }
 
-bool Lane::Confirm(const Trigger& t, uint64_t end) {
-  const Rule& rule = engine_.patterns().rules()[t.rule];
-  switch (rule.kind) {
-    case RuleKind::kFeature:
-      ScoreTo(end);
-      Feature(rule.type);
-      return true;
-    case RuleKind::kTransform: {
-      if (!options_.decode) return false;
-      Run& run = rule.view == View::kRot13 ? rot13_ : reversed_;
-      if (!run.open) {
-        const uint64_t back = rule.view == View::kReversed ? kReverseBack : 96;
-        run = {true, std::max(base_, t.end - std::min(t.end, back)), 0, 0, 0};
-      }
-      return true;
-    }
-    case RuleKind::kPemRegion:
-    case RuleKind::kMatch: break;
-  }
-  const uint64_t from = std::max(base_, t.end - std::min<uint64_t>(t.end, rule.look_back));
+void Lane::Confirm(std::span<const Trigger> hits, uint64_t end) {
+  const uint32_t id = hits.front().rule;
+  const Rule& rule = engine_.patterns().rules()[id];
+  const uint64_t from = std::max(base_, hits.front().end - std::min<uint64_t>(hits.front().end, rule.look_back));
   const std::string_view window = Text(from, end);
-  const re2::RE2* re = engine_.patterns().Confirm(t.rule);
-  if (re == nullptr || !re->ok()) return false;
-  const size_t hit = static_cast<size_t>(t.end - from);
+  const re2::RE2* re = engine_.patterns().Confirm(id);
+  if (re == nullptr || !re->ok()) return;
   const int groups = std::min(4, 1 + re->NumberOfCapturingGroups());
   re2::StringPiece match[4];
-  size_t at = 0;
-  while (at <= window.size() &&
-         re->Match({window.data(), window.size()}, at, window.size(), re2::RE2::UNANCHORED, match, groups)) {
+  auto stale = std::find_if(stale_.begin(), stale_.end(), [&](const Trigger& t) { return t.rule == id; });
+  size_t at = stale != stale_.end() && stale->end > from ? static_cast<size_t>(stale->end - from) : 0;
+  while (at <= window.size()) {
+    worker_.work().confirm_bytes += window.size() - at;
+    if (!re->Match({window.data(), window.size()}, at, window.size(), re2::RE2::UNANCHORED, match, groups)) return;
     const auto m_start = static_cast<size_t>(match[0].data() - window.data());
     const size_t m_end = m_start + match[0].size();
-    if (m_start >= hit) break;
-    if (m_end + 1 < hit || match[0].empty()) {
+    // The hits before this match are inside none; those up to a byte after its end are this one's.
+    const auto inside = [&](size_t to) { return hits.front().end <= from + to; };
+    while (inside(m_start)) {
+      hits = hits.subspan(1);
+      if (hits.empty()) return;
+    }
+    if (!inside(m_end + 1) || match[0].empty()) {
+      // Of no use to this hit, nor to any that comes.
       at = std::max(m_end, m_start + 1);
+      if (stale == stale_.end()) stale = stale_.insert(stale, {id, 0});
+      stale->end = from + at;
       continue;
     }
     re2::StringPiece value = match[0];
@@ -293,27 +345,25 @@ bool Lane::Confirm(const Trigger& t, uint64_t end) {
         region_body_ = from + m_end;
         region_prose_ = 0;
       }
-      return true;
+      return;
     }
     // A bare word before a parenthesis is a call: password = getPassword().
     const bool call =
         rule.quoted && value.data() + value.size() == window.data() + window.size() && Text(end, end + 1) == "(";
     const bool good = !call && (rule.min_entropy <= 0 || Entropy(v) >= static_cast<double>(rule.min_entropy)) &&
                       (rule.validate == nullptr || rule.validate(v, {match[0].data(), match[0].size()}));
-    if (!good) {
-      at = m_end;
-      continue;
-    }
+    at = m_end;
+    if (!good) continue;
     const uint64_t start = from + static_cast<uint64_t>(value.data() - window.data());
-    if (rule.scanner == Scanner::kInjection) {
-      ScoreTo(end);
-      Feature(rule.type);
-    }
+    if (rule.scanner == Scanner::kInjection) ScoreTo(end);
     sink_.OnMatch(rule.scanner, rule.type, start, start + value.size(), rule.score);
     if (rule.scanner == Scanner::kSecrets && start + value.size() == end) sticky_type_ = rule.type;
-    return true;
+    while (inside(m_end + 1)) {
+      if (rule.scanner == Scanner::kInjection) Feature(rule.type);
+      hits = hits.subspan(1);
+      if (hits.empty()) return;
+    }
   }
-  return false;
 }
 
 void Lane::Chain(uint64_t end) {
@@ -347,10 +397,40 @@ void Lane::FlushChain(uint64_t seen) {
   const uint64_t start = chain_start_;
   const std::string_view before = Text(start - std::min<uint64_t>(start, 64), start);
   const std::string_view after = Text(chain_end_, std::min(seen, chain_end_ + 16));
-  engine_.pii().Scan(Text(start, chain_end_), before, after, options_.least_pii, options_.all_pii,
-                     [&](const PiiRecogniser::Hit& h) {
-                       sink_.OnMatch(Scanner::kPii, h.type, start + h.start, start + h.end, h.score);
-                     });
+  worker_.work().pii_bytes += engine_.pii().Scan(
+      Text(start, chain_end_), before, after, options_.least_pii, options_.all_pii, [&](const PiiRecogniser::Hit& h) {
+        sink_.OnMatch(Scanner::kPii, h.type, start + h.start, start + h.end, h.score);
+      });
+}
+
+void Lane::Phrase(uint64_t end) {
+  const std::string_view token = Text(token_start_, end);
+  const PhraseWord word = continued_ ? PhraseWord::kNone : PhraseWordOf(token);
+  if (phrase_open_) {
+    bool joins = word != PhraseWord::kNone && token_start_ - phrase_end_ <= 2 &&
+                 end - phrase_start_ <= limits::kMaxGuardPhraseBytes;
+    for (const char c : Text(phrase_end_, token_start_)) joins &= c == ' ' || c == ',';
+    if (!joins) FlushPhrase();
+  }
+  if (word == PhraseWord::kNone || (word == PhraseWord::kLink && !phrase_open_)) return;
+  if (!phrase_open_) {
+    phrase_open_ = true;
+    phrase_capital_ = false;
+    phrase_start_ = token_start_;
+  }
+  phrase_end_ = end;
+  phrase_capital_ |= word == PhraseWord::kCapital;
+}
+
+void Lane::FlushPhrase() {
+  if (!phrase_open_) return;
+  phrase_open_ = false;
+  if (!phrase_capital_) return;
+  const uint64_t start = phrase_start_;
+  const std::string_view before = Text(start - std::min<uint64_t>(start, 32), start);
+  worker_.work().pii_bytes += engine_.names().Scan(Text(start, phrase_end_), before, [&](const NameRecogniser::Hit& h) {
+    if (h.score >= options_.least_pii) sink_.OnMatch(Scanner::kPii, h.type, start + h.start, start + h.end, h.score);
+  });
 }
 
 void Lane::Decode(std::string_view token, uint64_t end) {
@@ -364,11 +444,25 @@ void Lane::Decode(std::string_view token, uint64_t end) {
       view = View::kBase64;
       text = DecodeBase64Text(part);
     }
-    if (!text.has_value()) return;
-    std::string joined = start - tail_end_ <= 2 ? tail_ + *text : *text;
-    tail_ = text->substr(text->size() - std::min(text->size(), kTailBytes));
-    tail_end_ = end;
-    sink_.OnEncoded(view, joined, part_start, part_start + part.size());
+    const bool goes_on = start - tail_end_ <= 2;
+    const std::string before = goes_on ? std::move(tail_) : std::string();
+    tail_.clear();
+    const auto keep = [&](const std::string& decoded) {
+      tail_ = decoded.substr(decoded.size() - std::min(decoded.size(), kTailBytes));
+      tail_end_ = end;
+    };
+    if (text.has_value()) {
+      keep(*text);
+      sink_.OnEncoded(view, before + *text, part_start, part_start + part.size());
+    } else if (part.size() >= kMinDocument) {
+      // No text, but there may be some in it: an image, an archive, a document.
+      for (const TextInside& t : TextInsideBase64(part)) {
+        if (t.at_end) keep(t.text);
+        const std::string joined = t.at_start ? before + t.text : t.text;
+        if (joined.size() >= kMinEncoded)
+          sink_.OnEncoded(View::kDocument, joined, part_start, part_start + part.size());
+      }
+    }
   };
   // Inside a token the encoded part may stand behind "data:…;base64," (a break), a key and '=', a path.
   size_t i = 0;
@@ -391,8 +485,8 @@ void Lane::Disguise(std::string_view token, uint64_t end) {
       run.end = end;
       run.gap = 0;
       ++run.count;
-      if (end - run.start >= limits::kMaxGuardRunBytes) CloseRun(run, view);
-    } else if (run.open && ++run.gap >= least_gap) {
+      if (end - run.start >= kLongRun) CloseRun(run, view);
+    } else if (run.open && (++run.gap >= least_gap || end - run.start >= kLongRun)) {
       CloseRun(run, view);
     }
   };
@@ -434,13 +528,19 @@ void Lane::Region(uint64_t end) {
         tail.size() >= 2 && std::all_of(tail.begin(), tail.end(), [](char c) { return IsLetter(c) && c >= 'a'; });
     region_prose_ = prose ? region_prose_ + 1 : 0;
     if (tail.find("KEY-----") != std::string_view::npos || tail.find("BLOCK-----") != std::string_view::npos ||
-        region_prose_ >= 4 || end - region_start_ > limits::kMaxGuardPemBytes) {
+        region_prose_ >= 4) {
       CloseRegion(end);
       return;
     }
   }
-  // Longer than what may be held: what is here goes as part of the key, the rest follows.
-  if (end - region_reported_ > limits::kMaxGuardHoldBytes / 2) {
+  LongRegion(end);
+}
+
+// Longer than what may be held: what is here goes as part of the key, the rest follows.
+void Lane::LongRegion(uint64_t end) {
+  if (end - region_start_ > limits::kMaxGuardPemBytes) {
+    CloseRegion(end);
+  } else if (end - region_reported_ > kLongRun) {
     sink_.OnMatch(Scanner::kSecrets, "private-key", region_reported_, end, 1);
     region_reported_ = end;
   }
@@ -458,12 +558,14 @@ uint64_t Lane::hold() const {
   if (Text(h - std::min<uint64_t>(h, 1), h) == "(") --h;  // of a telephone number, perhaps
   const auto at_most = [&](uint64_t v) { h = std::min(h, v); };
   if (chain_open_) at_most(chain_start_);
+  if (phrase_open_) at_most(phrase_start_);
   if (header_open_) at_most(header_start_);
   if (region_open_) at_most(region_reported_);
   for (const Run* run : {&spaced_, &leet_, &rot13_, &reversed_}) {
     if (run->open) at_most(run->start);
   }
-  for (const Trigger& t : triggers_) at_most(t.end - std::min<uint64_t>(t.end, 4));
+  for (const Trigger& t : waiting_) at_most(t.end - 4);
+  if (settled_ < triggers_.size()) at_most(triggers_[settled_].end - std::min<uint64_t>(triggers_[settled_].end, 4));
   return h;
 }
 
@@ -480,13 +582,14 @@ void Lane::Trim(uint64_t keep) {
   if (keep > base_ + 2 * limits::kMaxGuardSliceBytes ||
       (keep > base_ && keep - base_ > kLookBack && keep - base_ > buf_.size() / 2)) {
     buf_.erase(0, static_cast<size_t>(keep - base_));
+    worker_.work().moved_bytes += buf_.size();
     base_ = keep;
   }
 }
 
 size_t Lane::StateBytes() const {
-  return sizeof *this + buf_.capacity() + triggers_.capacity() * sizeof(Trigger) + engine_.patterns().stream_bytes() +
-         tail_.capacity();
+  return sizeof *this + buf_.capacity() + engine_.patterns().stream_bytes() + tail_.capacity() +
+         (triggers_.capacity() + waiting_.capacity() + due_.capacity() + stale_.capacity()) * sizeof(Trigger);
 }
 
 }  // namespace hexr::guard

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,6 +48,8 @@ class Lane {
   // Nothing before this offset can become part of a finding any more.
   uint64_t hold() const;
   uint64_t size() const { return base_ + buf_.size(); }
+  // Where the decision at work is taken: called back from here, a sink knows what had to be read for it.
+  uint64_t position() const { return position_; }
   // The bytes [from, to), as far as they are still kept: some history before hold() too.
   std::string_view Text(uint64_t from, uint64_t to) const;
   // Lets go of bytes that neither the lane nor its owner (`keep` and after) needs.
@@ -60,6 +63,7 @@ class Lane {
     uint32_t rule;
     uint64_t end;
   };
+  static bool ByEnd(const Trigger& a, const Trigger& b) { return a.end != b.end ? a.end < b.end : a.rule < b.rule; }
   struct Run {  // a stretch to be read in another view once it has ended
     bool open = false;
     uint64_t start = 0;
@@ -71,17 +75,22 @@ class Lane {
   static int OnHit(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void* context);
   void Tokens(uint64_t from, uint64_t to);
   void EndToken(uint64_t end);
+  void Gap(uint64_t at);
   void Settle(uint64_t end);
-  bool Confirm(const Trigger& t, uint64_t end);
+  bool Waits(const Trigger& t, uint64_t end) const;
+  void Confirm(std::span<const Trigger> hits, uint64_t end);
   void Feature(std::string_view type);
   void ScoreTo(uint64_t end);
   void Chain(uint64_t end);
   void FlushChain(uint64_t seen);
+  void Phrase(uint64_t end);
+  void FlushPhrase();
   void Decode(std::string_view token, uint64_t end);
   void Disguise(std::string_view token, uint64_t end);
   void CloseRun(Run& run, View view);
   void Transform(uint64_t now, bool at_end);
   void Region(uint64_t end);
+  void LongRegion(uint64_t end);
   void CloseRegion(uint64_t end);
 
   const Engine& engine_;
@@ -90,12 +99,18 @@ class Lane {
   LaneOptions options_;
   hs_stream* stream_ = nullptr;
   std::string buf_;
-  uint64_t base_ = 0;  // offset of buf_[0]
-  std::vector<Trigger> triggers_;
+  uint64_t base_ = 0;              // offset of buf_[0]
+  std::vector<Trigger> triggers_;  // by end; those before settled_ are done with
+  size_t settled_ = 0;
+  std::vector<Trigger> waiting_;  // for the quote that closes their value
+  std::vector<Trigger> due_;      // of Settle
+  std::vector<Trigger> stale_;    // by rule: the end of its last match that was over before any hit still to come
 
   bool in_token_ = false;
   uint64_t token_start_ = 0;
   uint32_t token_flags_ = 0;
+  uint64_t token_end_ = 0;   // of the last one, or how far a long gap after it has been looked at
+  uint64_t position_ = 0;    // see position()
   uint64_t now_ = 0;         // everything before has gone through the tokeniser
   bool continued_ = false;   // the token at work continues one that was cut by force
   std::string sticky_type_;  // a secret that reached such a cut: what follows belongs to it
@@ -104,6 +119,11 @@ class Lane {
   bool chain_look_ = false;  // holds something worth a look
   uint64_t chain_start_ = 0;
   uint64_t chain_end_ = 0;
+
+  bool phrase_open_ = false;
+  bool phrase_capital_ = false;
+  uint64_t phrase_start_ = 0;
+  uint64_t phrase_end_ = 0;
 
   Run spaced_;
   Run leet_;

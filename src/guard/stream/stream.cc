@@ -9,7 +9,12 @@ namespace hexr::guard {
 namespace {
 
 constexpr uint64_t kLookBackAnchors = 1024;
-constexpr uint64_t kFoldContext = 256;  // plain text that the folded view begins with
+constexpr uint64_t kFoldContext = 256;                      // plain text that the folded view begins with
+constexpr uint64_t kViewCost = 64;                          // of a view, however short it is
+constexpr uint64_t kHold = limits::kMaxGuardHoldBytes - 4;  // a code point is not cut: up to three bytes more
+constexpr uint64_t kFoldAhead = 512;                        // of the original, read before the folder decides on a byte
+
+constexpr std::string_view kMixedScript = "MIXED_SCRIPT";
 
 bool IsContinuation(char c) { return (static_cast<uint8_t>(c) & 0xC0) == 0x80; }
 
@@ -18,7 +23,8 @@ bool IsContinuation(char c) { return (static_cast<uint8_t>(c) & 0xC0) == 0x80; }
 // Findings of a view, at their place in the original.
 class Stream::ViewSink final : public LaneSink {
  public:
-  ViewSink(Stream& stream, View view, size_t depth) : stream_(stream), view_(view), depth_(depth) {}
+  ViewSink(Stream& stream, View view, size_t depth, uint64_t& view_bytes)
+      : stream_(stream), view_(view), depth_(depth), view_bytes_(view_bytes) {}
   void SetRange(uint64_t start, uint64_t end) {
     start_ = start;
     end_ = end;
@@ -34,7 +40,7 @@ class Stream::ViewSink final : public LaneSink {
   }
   void OnEncoded(View view, const std::string& text, uint64_t start, uint64_t end) override {
     const auto [s, e] = Raw(start, end);
-    stream_.ScanView(view, text, s, e, depth_ + 1);
+    stream_.ScanView(view, text, s, e, depth_ + 1, view_bytes_);
   }
   void OnToken(std::string_view token, std::string_view, uint64_t start) override {
     if (const uint64_t size = stream_.CanaryAt(token); size > 0) {
@@ -46,11 +52,13 @@ class Stream::ViewSink final : public LaneSink {
  private:
   std::pair<uint64_t, uint64_t> Raw(uint64_t start, uint64_t end) const {
     if (ranged_) return {start_, end_};
-    return {stream_.RawOf(start), stream_.RawOf(end)};
+    const uint64_t e = stream_.RawOf(end);
+    return {std::min(std::max(stream_.RawOf(start), stream_.FoldedFloor()), e), e};
   }
   Stream& stream_;
   View view_;
   size_t depth_;
+  uint64_t& view_bytes_;  // of the reading of the text that this view began in
   bool ranged_ = false;
   uint64_t start_ = 0;
   uint64_t end_ = 0;
@@ -87,14 +95,17 @@ LaneOptions Stream::LaneFor(size_t depth) const {
 Result<std::string> Stream::Feed(std::string_view bytes) {
   const MonoTime begin = clock_.Mono();
   std::string out;
-  while (!bytes.empty()) {
+  MonoTime last = begin;
+  while (!bytes.empty() && !GaveUp()) {
     const std::string_view slice = bytes.substr(0, limits::kMaxGuardSliceBytes);
     bytes.remove_prefix(slice.size());
     RETURN_IF_ERROR(Step(slice));
     Release(Hold(), out);
+    const MonoTime now = clock_.Mono();
+    spent_ += now - last;
+    last = now;
+    CheckBudget();
   }
-  spent_ += clock_.Mono() - begin;
-  CheckBudget();
   return out;
 }
 
@@ -111,6 +122,7 @@ Status Stream::Step(std::string_view slice) {
 }
 
 Result<std::string> Stream::Finish() {
+  if (GaveUp()) return std::string();
   const MonoTime begin = clock_.Mono();
   hidden_.Finish();
   RETURN_IF_ERROR(raw_.Finish());
@@ -141,12 +153,12 @@ void Stream::Fold(std::string_view slice, bool at_end) {
   else
     folder_.Feed(slice, out);
   for (const auto& word : folder_.mixed_words())
-    Add(Scanner::kUnicode, "MIXED_SCRIPT", View::kRaw, word.folded, word.raw, 0.6F);
+    Add(Scanner::kUnicode, kMixedScript, View::kRaw, word.folded, word.raw, 0.6F);
   folder_.mixed_words().clear();
   if (!folder_.active()) return;
   Status fed = Ok();
   if (!was_active) {
-    fold_sink_ = std::make_unique<ViewSink>(*this, View::kFolded, 0);
+    fold_sink_ = std::make_unique<ViewSink>(*this, View::kFolded, 0, folded_view_bytes_);
     folded_ = std::make_unique<Lane>(worker_.engine(), worker_, *fold_sink_, LaneFor(0));
     const uint64_t at = folder_.activated_at();
     const uint64_t from = at - std::min(at, kFoldContext);
@@ -155,7 +167,11 @@ void Stream::Fold(std::string_view slice, bool at_end) {
     anchors_.push_back({0, at - context.size()});
     fed = folded_->Feed(context);
   }
-  for (const auto& a : out.anchors) anchors_.push_back({a.folded + fold_shift_, a.raw});
+  for (const auto& a : out.anchors) {
+    // Of several at one place the last counts: invisible text without end is one anchor.
+    if (!anchors_.empty() && anchors_.back().folded == a.folded + fold_shift_) anchors_.pop_back();
+    anchors_.push_back({a.folded + fold_shift_, a.raw});
+  }
   if (fed.ok()) fed = folded_->Feed(out.text);
   if (fed.ok() && at_end) fed = folded_->Finish();
   if (!fed.ok() && status_.ok()) status_ = fed;
@@ -169,11 +185,18 @@ uint64_t Stream::RawOf(uint64_t folded) const {
   return a.raw + (folded - a.folded);
 }
 
+// What the folded view finds may start far back in the original, over text without end that folds to nothing. That much
+// is not held: at this place of its reading, everything before has gone out, however the text was cut.
+uint64_t Stream::FoldedFloor() const {
+  const uint64_t at = RawOf(folded_->position()) + kFoldAhead;
+  return at - std::min(at, kHold);
+}
+
 uint64_t Stream::Hold() const {
   uint64_t h = std::min(raw_.hold(), hidden_.hold());
   h = std::min(h, folder_.consumed());
   if (folded_ != nullptr) h = std::min(h, RawOf(folded_->hold()));
-  return h;
+  return std::max(h, raw_.size() - std::min(raw_.size(), kHold));
 }
 
 void Stream::OnMatch(Scanner scanner, std::string_view type, uint64_t start, uint64_t end, float score) {
@@ -181,7 +204,7 @@ void Stream::OnMatch(Scanner scanner, std::string_view type, uint64_t start, uin
 }
 
 void Stream::OnEncoded(View view, const std::string& text, uint64_t start, uint64_t end) {
-  ScanView(view, text, start, end, 1);
+  ScanView(view, text, start, end, 1, raw_view_bytes_);
 }
 
 void Stream::OnToken(std::string_view token, std::string_view before, uint64_t start) {
@@ -209,7 +232,7 @@ void Stream::OnHidden(std::string_view type, uint64_t start, uint64_t end, float
 }
 
 void Stream::OnRecovered(std::string_view text, uint64_t start, uint64_t end) {
-  ScanView(View::kHidden, std::string(text), start, end, 1);
+  ScanView(View::kHidden, std::string(text), start, end, 1, hidden_view_bytes_);
 }
 
 void Stream::ReportLeaks() {
@@ -217,9 +240,15 @@ void Stream::ReportLeaks() {
   leaks_.clear();
 }
 
-void Stream::ScanView(View view, const std::string& text, uint64_t start, uint64_t end, size_t depth) {
-  if (depth > limits::kMaxGuardViewDepth) return;
-  ViewSink sink(*this, view, depth);
+void Stream::ScanView(View view, const std::string& text, uint64_t start, uint64_t end, size_t depth,
+                      uint64_t& view_bytes) {
+  if (depth > limits::kMaxGuardViewDepth || GaveUp()) return;
+  view_bytes += text.size() + kViewCost;
+  if (view_bytes > limits::kMaxGuardViewBytes + end * limits::kMaxGuardViewBytesPerByte) {
+    Overrun();
+    return;
+  }
+  ViewSink sink(*this, view, depth, view_bytes);
   sink.SetRange(start, end);
   Lane lane(worker_.engine(), worker_, sink, LaneFor(depth));
   Status s = lane.Feed(text);
@@ -233,13 +262,23 @@ void Stream::Add(Scanner scanner, std::string_view type, View view, uint64_t sta
   best = std::max(best, score);
   Action action = options_.policy[scanner];
   if (score < kSureScore) action = std::min(action, Action::kFlag);
+  // What hidden text said is known after its beginning has gone out: too late to take it out of the text.
+  if (view == View::kHidden && action == Action::kRedact) action = Action::kBlock;
+  // Letters that are seen are not taken out.
+  if (type == kMixedScript && action == Action::kRedact) action = Action::kFlag;
   action_ = std::max(action_, action);
   if (action == Action::kBlock) {
     blocked_ = true;
     block_at_ = std::min(block_at_, start);
   }
-  if (action == Action::kRedact && end > released_) {
+  if (action == Action::kRedact && end > released_ && end > start) {
     redactions_.push_back({std::max(start, released_), end, std::string(type), scanner});
+  }
+  // A leak grows word by word: the longest says it all.
+  if (scanner == Scanner::kLeak) {
+    const auto shorter = findings_.lower_bound({scanner, view, {}, start, 0, 0});
+    if (shorter != findings_.end() && shorter->start == start && shorter->scanner == scanner && shorter->end < end)
+      findings_.erase(shorter);
   }
   findings_.insert({scanner, view, std::string(type), start, end, score});
   // The first ones in the text stay, whatever the order in which scanners came upon them.
@@ -258,16 +297,11 @@ void Stream::Release(uint64_t to, std::string& out) {
   std::sort(redactions_.begin(), redactions_.end(), [](const Span& a, const Span& b) {
     return std::tie(a.start, b.end, a.scanner, a.type) < std::tie(b.start, a.end, b.scanner, b.type);
   });
-  // Never cut inside a redaction, nor inside a code point.
-  bool moved = true;
-  while (moved) {
-    moved = false;
-    for (const Span& s : redactions_) {
-      if (s.start < to && to < s.end) {
-        to = s.start;
-        moved = true;
-      }
-    }
+  // Never cut inside a redaction, nor inside a code point. Redactions that overlap without end are written all the
+  // same.
+  worker_.work().steps += redactions_.size();
+  for (auto s = redactions_.rbegin(); s != redactions_.rend(); ++s) {
+    if (s->start < to && to < s->end && raw_.size() - s->start <= 2 * limits::kMaxGuardHoldBytes) to = s->start;
   }
   if (to < raw_.size()) {
     const std::string_view tail = raw_.Text(to - std::min<uint64_t>(to, 3), to + 1);
@@ -300,13 +334,15 @@ void Stream::Release(uint64_t to, std::string& out) {
 }
 
 void Stream::Trim() {
-  raw_.Trim(released_);
+  // A blocked stream lets nothing go any more: its text is kept for the scanners alone.
+  raw_.Trim(blocked_ && released_ >= block_at_ ? Hold() : released_);
   if (folded_ != nullptr) {
     folded_->Trim(folded_->hold());
     // Anchors before the kept text are of no use any more; one of them still says where it starts.
     const uint64_t keep = folded_->hold() - std::min<uint64_t>(folded_->hold(), kLookBackAnchors);
     size_t n = 0;
     while (n + 1 < anchors_.size() && anchors_[n + 1].folded <= keep) ++n;
+    worker_.work().steps += n;
     if (n > 64) anchors_.erase(anchors_.begin(), anchors_.begin() + static_cast<std::ptrdiff_t>(n));
   }
 }
@@ -322,7 +358,11 @@ std::string Stream::Replacement(const Span& span, uint64_t end) {
 
 void Stream::CheckBudget() {
   const auto allowed = options_.budget + options_.budget_per_kib * static_cast<int64_t>(raw_.size() / 1024);
-  if (over_budget_ || spent_ <= allowed) return;
+  if (spent_ > allowed) Overrun();
+}
+
+void Stream::Overrun() {
+  if (over_budget_) return;
   over_budget_ = true;
   action_ = std::max(action_, options_.policy.on_overrun);
   if (options_.policy.on_overrun == Action::kBlock) {

@@ -27,7 +27,8 @@ struct StreamOptions {
   Session* session = nullptr;  // placeholders, canaries, leak, grounding; none without
   float least_pii = kPiiReported;
   bool all_pii = false;  // every reading of a number, for tests of recognisers
-  // A scan may take `budget` and, besides, `budget_per_kib` for each KiB; then the policy's on_overrun applies.
+  // A scan may take `budget` and, besides, `budget_per_kib` for each KiB; then the policy's on_overrun applies, as it
+  // does where encoded text would have to be read again more often than limits::kMaxGuardViewBytesPerByte.
   std::chrono::microseconds budget{100'000};
   std::chrono::microseconds budget_per_kib{2'000};
   FeatureRecorder* recorder = nullptr;
@@ -72,11 +73,15 @@ class Stream final : private LaneSink, private HiddenTextSink {
   Status Step(std::string_view slice);
   void Fold(std::string_view slice, bool at_end);
   void Add(Scanner scanner, std::string_view type, View view, uint64_t start, uint64_t end, float score);
-  void ScanView(View view, const std::string& text, uint64_t start, uint64_t end, size_t depth);
+  void ScanView(View view, const std::string& text, uint64_t start, uint64_t end, size_t depth, uint64_t& view_bytes);
   uint64_t RawOf(uint64_t folded) const;
   uint64_t Hold() const;
   void Release(uint64_t to, std::string& out);
   void CheckBudget();
+  void Overrun();
+  // The policy has ended an overrun stream: nothing is read any more.
+  bool GaveUp() const { return over_budget_ && options_.policy.on_overrun == Action::kBlock; }
+  uint64_t FoldedFloor() const;
   void ReportLeaks();
   uint64_t CanaryAt(std::string_view token) const;
   void Trim();
@@ -109,6 +114,11 @@ class Stream final : private LaneSink, private HiddenTextSink {
   std::string redacted_type_;
   float best_logit_ = -1e9F;
   std::chrono::nanoseconds spent_{0};
+  // Read in views of stretches, besides the text itself: of the text as it is, folded, hidden. Counted apart, so that
+  // they do not depend on which of them is ahead.
+  uint64_t raw_view_bytes_ = 0;
+  uint64_t folded_view_bytes_ = 0;
+  uint64_t hidden_view_bytes_ = 0;
   bool over_budget_ = false;
 };
 

@@ -3,10 +3,20 @@
 
 #include <gtest/gtest.h>
 
+#include <initializer_list>
+#include <string>
+
+#include "base/utf8.h"
 #include "guard/engine.h"
 #include "guard/stream/worker.h"
 
 namespace hexr::guard {
+
+inline std::string U(std::initializer_list<uint32_t> code_points) {
+  std::string out;
+  for (const uint32_t c : code_points) AppendUtf8(c, out);
+  return out;
+}
 
 inline void PrintTo(const Finding& f, std::ostream* out) {
   *out << ScannerName(f.scanner) << ' ' << f.type << ' ' << f.start << ".." << f.end << ' ' << ViewName(f.view) << ' '

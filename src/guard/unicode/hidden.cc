@@ -126,6 +126,7 @@ void HiddenTextScanner::OnCodePoint(uint32_t cp, uint32_t size) {
   if (IsInvisible(c)) {
     AddInvisible(cp, c, size);
     offset_ += size;
+    if (offset_ - run_.start >= limits::kMaxGuardRunBytes) EndRun(CodeClass::kVisible);
     return;
   }
   if (in_run_) EndRun(c);

@@ -4,7 +4,7 @@
 
 #include <set>
 
-#include "base/utf8.h"
+#include "guard/testing/fixture.h"
 
 namespace hexr::guard {
 namespace {
@@ -23,12 +23,6 @@ Collect HiddenIn(std::string_view text) {
   s.Feed(text);
   s.Finish();
   return c;
-}
-
-std::string U(std::initializer_list<uint32_t> cps) {
-  std::string out;
-  for (const uint32_t c : cps) AppendUtf8(c, out);
-  return out;
 }
 
 TEST(HiddenText, FindsEveryChannel) {

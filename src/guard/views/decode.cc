@@ -11,6 +11,8 @@ namespace hexr::guard {
 namespace {
 
 constexpr size_t kMinDecoded = 8;
+constexpr size_t kMinInside = 16;
+constexpr size_t kMinEdge = 6;
 constexpr size_t kProbe = 24;  // decoded bytes that must look like text before the rest is worth the work
 
 constexpr std::array<int8_t, 256> kBase64 = [] {
@@ -44,6 +46,30 @@ char LeetLetter(char c) {
   }
 }
 
+bool IsReadable(char c) { return (c >= 0x20 && c < 0x7F) || c == '\n' || c == '\r' || c == '\t'; }
+
+// Nothing when `token` is not base64, or `go_on` says no of the bytes so far.
+template <class F>
+std::optional<std::string> DecodeBase64(std::string_view token, F&& go_on) {
+  while (!token.empty() && (token.back() == '=' || token.back() == '.')) token.remove_suffix(1);
+  std::string out;
+  out.reserve(token.size() * 3 / 4);
+  uint32_t acc = 0;
+  int bits = 0;
+  for (const char c : token) {
+    const int8_t v = kBase64[static_cast<uint8_t>(c)];
+    if (v < 0) return std::nullopt;
+    acc = acc << 6 | static_cast<uint32_t>(v);
+    bits += 6;
+    if (bits >= 8) {
+      bits -= 8;
+      out.push_back(static_cast<char>(acc >> bits & 0xFF));
+      if (!go_on(out)) return std::nullopt;
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 bool IsMostlyText(std::string_view bytes) {
@@ -64,24 +90,30 @@ bool IsMostlyText(std::string_view bytes) {
 }
 
 std::optional<std::string> DecodeBase64Text(std::string_view token) {
-  while (!token.empty() && (token.back() == '=' || token.back() == '.')) token.remove_suffix(1);
-  if (token.size() * 3 / 4 < kMinDecoded) return std::nullopt;
-  std::string out;
-  out.reserve(token.size() * 3 / 4);
-  uint32_t acc = 0;
-  int bits = 0;
-  for (const char c : token) {
-    const int8_t v = kBase64[static_cast<uint8_t>(c)];
-    if (v < 0) return std::nullopt;
-    acc = acc << 6 | static_cast<uint32_t>(v);
-    bits += 6;
-    if (bits >= 8) {
-      bits -= 8;
-      out.push_back(static_cast<char>(acc >> bits & 0xFF));
-      if (out.size() == kProbe && !IsMostlyText(out)) return std::nullopt;
+  auto out =
+      DecodeBase64(token, [](const std::string& bytes) { return bytes.size() != kProbe || IsMostlyText(bytes); });
+  if (!out.has_value() || out->size() < kMinDecoded || !IsMostlyText(*out)) return std::nullopt;
+  return out;
+}
+
+std::vector<TextInside> TextInsideBase64(std::string_view token) {
+  std::vector<TextInside> out;
+  const auto bytes = DecodeBase64(token, [](const std::string&) { return true; });
+  if (!bytes.has_value()) return out;
+  size_t i = 0;
+  while (i < bytes->size()) {
+    size_t end = i;
+    size_t letters = 0;
+    while (end < bytes->size() && IsReadable((*bytes)[end])) {
+      letters += IsLetter((*bytes)[end]) || (*bytes)[end] == ' ';
+      ++end;
     }
+    // Sixteen in a row are no accident among random bytes; text at an edge may be the end of some more.
+    const bool edge = i == 0 || end == bytes->size();
+    if (end - i >= (edge ? kMinEdge : kMinInside) && letters * 4 >= (end - i) * 3)
+      out.push_back({bytes->substr(i, end - i), i == 0, end == bytes->size()});
+    i = std::max(end, i) + 1;
   }
-  if (!IsMostlyText(out)) return std::nullopt;
   return out;
 }
 

@@ -6,12 +6,22 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace hexr::guard {
 
 // `token` holds no white space. Standard or URL alphabet, padding optional; the prefix of a cut run is enough. Nothing
 // unless at least 8 bytes come out and nine in ten of them are printable.
 std::optional<std::string> DecodeBase64Text(std::string_view token);
+
+// The pieces of readable text within base64 of something else: an image's comments, a document's strings. Of a piece
+// that reaches an end of the bytes, it is said so: it may go on in another token.
+struct TextInside {
+  std::string text;
+  bool at_start = false;
+  bool at_end = false;
+};
+std::vector<TextInside> TextInsideBase64(std::string_view token);
 
 // Pairs of hexadecimal digits, also with "0x" or "\x" before or ':' '-' ' ' between them.
 std::optional<std::string> DecodeHexText(std::string_view token);

@@ -25,6 +25,15 @@ constexpr std::array<NamedEntity, 24> kNamedEntities = {
 
 bool BeginsEscape(char c) { return c == '%' || c == '&' || c == '\\' || c == '='; }
 
+// Bytes that may stand for something else, or for nothing.
+constexpr std::array<bool, 256> kSpecial = [] {
+  std::array<bool, 256> t{};
+  for (size_t c = 0x80; c < 256; ++c) t[c] = true;
+  for (const char c : std::string_view("%&\\=<")) t[static_cast<uint8_t>(c)] = true;
+  return t;
+}();
+bool IsSpecial(char c) { return kSpecial[static_cast<uint8_t>(c)]; }
+
 // `digits` hexadecimal digits at the start of `in`; -1 when there are not that many.
 int64_t Hex(std::string_view in, size_t digits) {
   if (in.size() < digits) return -1;
@@ -112,7 +121,7 @@ Read Entity(std::string_view in) {
 bool Folder::Needs(std::string_view raw) const {
   if (active_ || !pending_.empty()) return true;
   for (const char c : raw) {
-    if (static_cast<uint8_t>(c) >= 0x80 || BeginsEscape(c)) return true;
+    if (IsSpecial(c)) return true;
   }
   return false;
 }
@@ -166,7 +175,7 @@ void Folder::Run(std::string_view in, bool at_end, FoldedText& out) {
   size_t i = 0;
   while (i < in.size()) {
     size_t n = i;
-    while (n < in.size() && static_cast<uint8_t>(in[n]) < 0x80 && !BeginsEscape(in[n])) ++n;
+    while (n < in.size() && !IsSpecial(in[n])) ++n;
     if (n > i) {
       Plain(in.substr(i, n - i), out);
       i = n;
@@ -185,6 +194,19 @@ void Folder::Run(std::string_view in, bool at_end, FoldedText& out) {
       else
         CodePoint(d.cp, size, false, out);
       i += size;
+      continue;
+    }
+    if (in[i] == '<') {
+      const HtmlTag tag = ReadHtmlTag(rest, at_end);
+      if (tag.more) {
+        pending_ = rest;
+        return;
+      }
+      if (tag.size == 0)
+        Plain(rest.substr(0, 1), out);
+      else
+        Tag(tag, out);
+      i += std::max<size_t>(tag.size, 1);
       continue;
     }
     if (rest.size() < kLookAhead && !at_end) {
@@ -218,6 +240,14 @@ void Folder::Plain(std::string_view ascii, FoldedText& out) {
   }
   if (!ascii.empty()) after_ascii_letter_ = IsLetter(ascii.back());
   Emit(ascii, static_cast<uint32_t>(ascii.size()), false, out);
+}
+
+void Folder::Tag(const HtmlTag& tag, FoldedText& out) {
+  const auto size = static_cast<uint32_t>(tag.size);
+  if (tag.joins) return Emit({}, size, true, out);
+  EndWord(offset_);
+  after_ascii_letter_ = false;
+  Emit("\n", size, true, out);
 }
 
 void Folder::Letters(size_t count, uint64_t at) {

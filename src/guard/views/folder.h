@@ -1,6 +1,6 @@
 // The folded view: what a model makes of a text that was dressed up. Invisible code points go, compatibility forms and
-// look-alikes become ASCII, URL, HTML, JSON and quoted-printable escapes are undone (nested twice).
-// One folder a stream, not thread-safe. What it emits does not depend on how the text was cut.
+// look-alikes become ASCII, URL, HTML, JSON and quoted-printable escapes are undone (nested twice), HTML's tags are
+// left out. One folder a stream, not thread-safe. What it emits does not depend on how the text was cut.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "guard/unicode/classes.h"
+#include "guard/views/html.h"
 
 namespace hexr::guard {
 
@@ -50,6 +51,7 @@ class Folder {
   static Escape ReadEscape(std::string_view in, int depth);
   void Run(std::string_view in, bool at_end, FoldedText& out);
   void Plain(std::string_view ascii, FoldedText& out);
+  void Tag(const HtmlTag& tag, FoldedText& out);
   void CodePoint(uint32_t cp, uint32_t raw_size, bool escaped, FoldedText& out);
   // `text` stands for the next `raw_size` bytes of the original; `changed`: it is not those bytes.
   void Emit(std::string_view text, uint32_t raw_size, bool changed, FoldedText& out);
@@ -64,7 +66,7 @@ class Folder {
   uint64_t folded_ = 0;  // length of the folded text
   bool anchored_ = false;
   uint64_t distance_ = 0;  // raw minus folded at the last anchor, modulo 2^64
-  std::string pending_;    // an escape or a UTF-8 sequence that is not whole yet
+  std::string pending_;    // an escape, a tag or a UTF-8 sequence that is not whole yet
   uint64_t word_start_ = 0;
   uint32_t word_latin_ = 0;
   uint32_t word_lookalikes_ = 0;
