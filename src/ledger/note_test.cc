@@ -130,6 +130,10 @@ TEST(Checkpoint, OnlyTheLogsOwnKeyVerifies) {
   ASSERT_TRUE(note.Add(other.Sign(note.text(), kNow)).ok());
   EXPECT_FALSE(VerifiedCheckpoint::Verify(note.ToString(), log.verifier()).ok());
   EXPECT_FALSE(VerifiedCheckpoint::Verify(note.ToString(), other.verifier()).ok()) << "another log's checkpoint";
+  const NoteSigner witness = Signer("example.org/log", NoteKeyType::kCosignatureV1, 2);
+  ASSERT_TRUE(note.Add(witness.Sign(note.text(), kNow)).ok());
+  EXPECT_FALSE(VerifiedCheckpoint::Verify(note.ToString(), witness.verifier()).ok())
+      << "what a witness signs is no log";
   ASSERT_TRUE(note.Add(log.Sign(note.text(), kNow)).ok());
   EXPECT_TRUE(VerifiedCheckpoint::Verify(note.ToString(), log.verifier()).ok());
 }
