@@ -30,6 +30,7 @@ int RunHelp(const Invocation& in) {
   for (const std::string& word : in.All("COMMAND")) words.push_back(word);
   words.push_back("--help");
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   return Main(static_cast<int>(words.size()), argv.data());
