@@ -179,7 +179,8 @@ Status Core::WatchProcess(const Caller& caller, const ProcessEvidence& evidence)
   return Ok();
 }
 
-void Core::OnProcessExit(std::string process) {
+// By value: the watch that calls, and holds the name, ends in here.
+void Core::OnProcessExit(std::string process) {  // NOLINT(performance-unnecessary-value-param)
   if (const auto watched = watched_.find(process); watched != watched_.end()) {
     const auto of = watched_of_.find(watched->second.account);
     if (--of->second == 0) watched_of_.erase(of);
