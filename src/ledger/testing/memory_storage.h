@@ -94,7 +94,7 @@ class MemoryStorage final : public Storage {
     const size_t had = whole.size();
     whole.insert(whole.end(), bytes.begin(), bytes.end());
     entry.dirty = true;
-    if (const Status s = Step(nullptr, {}); !s.ok()) {
+    if (Status s = Step(nullptr, {}); !s.ok()) {
       if (fault_ == Fault::kFull) {
         whole.resize(had + bytes.size() / 2);
         entry.now = whole;
