@@ -43,6 +43,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     ByteView body = rest.subspan(3, length);
     rest = rest.subspan(3 + length);
     std::vector<runtime::UniqueFd> fds;
+    fds.reserve(4);
     for (int i = 0; i < (how & 3); ++i) fds.emplace_back(open("/dev/null", O_RDONLY | O_CLOEXEC));
     Bytes packet(body.begin(), body.end());
     if ((how & 4) != 0) {  // its body in a memfd, sealed or not
@@ -55,6 +56,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       packet.insert(packet.begin(), how >> 6 == 0 ? uint8_t{1} : how);
     }
     std::vector<int> raw;
+    raw.reserve(fds.size());
     for (const auto& fd : fds) raw.push_back(fd.get());
     (void)runtime::SendPacket(pair.second.get(), packet, raw);
     loop.RunReady();

@@ -242,7 +242,7 @@ class Planner {
     const bool already = st.stx_uid == ids_.uid;  // a folder of the tenant's own uid needs no map
     MountStep s = Step(Kind::kBind, g.path);
     s.directory = directory;
-    const Status mapped = AttachMapped(*idmapper_, std::move(tree), owner, g.writable ? kWritable : kReadOnly, s);
+    Status mapped = AttachMapped(*idmapper_, std::move(tree), owner, g.writable ? kWritable : kReadOnly, s);
     if (!mapped.ok()) {
       if (mapped.error().code() != ErrorCode::kUnimplemented) return mapped;
       if (g.writable && !already) {

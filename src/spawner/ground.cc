@@ -123,7 +123,7 @@ class GroundPlanner {
         if (!tree) return ErrnoError(std::string("open_tree ") + path, errno);
         const OwnerMap nobody = OwnerMap::Nobody(request_.ids.uid, request_.ids.gid);
         MountStep& s = Add(Kind::kBind, path);
-        const Status mapped = AttachMapped(*request_.idmapper, std::move(tree), nobody, kGivenReadOnly, s);
+        Status mapped = AttachMapped(*request_.idmapper, std::move(tree), nobody, kGivenReadOnly, s);
         if (!mapped.ok()) {
           if (mapped.error().code() != ErrorCode::kUnimplemented) return mapped;
           weaker_.push_back(UnmappedNote(path));
