@@ -61,20 +61,20 @@ bool TakeChar(std::string_view& s, char c) {
 }  // namespace
 
 Result<WallTime> ParseRfc3339(std::string_view text) {
-  const Error bad = InvalidArgument("not an RFC 3339 time");
+  const auto bad = [] { return InvalidArgument("not an RFC 3339 time"); };  // made where it is wanted: it allocates
   std::string_view s = text;
   const int64_t year = TakeDigits(s, 4);
-  if (year < 1678 || year > 2261 || !TakeChar(s, '-')) return bad;  // what nanoseconds in 64 bits can hold
+  if (year < 1678 || year > 2261 || !TakeChar(s, '-')) return bad();  // what nanoseconds in 64 bits can hold
   const int64_t month = TakeDigits(s, 2);
-  if (month < 1 || month > 12 || !TakeChar(s, '-')) return bad;
+  if (month < 1 || month > 12 || !TakeChar(s, '-')) return bad();
   const int64_t day = TakeDigits(s, 2);
-  if (day < 1 || (!TakeChar(s, 'T') && !TakeChar(s, 't'))) return bad;
+  if (day < 1 || (!TakeChar(s, 'T') && !TakeChar(s, 't'))) return bad();
   const int64_t hour = TakeDigits(s, 2);
-  if (hour < 0 || hour > 23 || !TakeChar(s, ':')) return bad;
+  if (hour < 0 || hour > 23 || !TakeChar(s, ':')) return bad();
   const int64_t minute = TakeDigits(s, 2);
-  if (minute < 0 || minute > 59 || !TakeChar(s, ':')) return bad;
+  if (minute < 0 || minute > 59 || !TakeChar(s, ':')) return bad();
   const int64_t second = TakeDigits(s, 2);
-  if (second < 0 || second > 60) return bad;  // 60: a leap second, counted as the next minute's first
+  if (second < 0 || second > 60) return bad();  // 60: a leap second, counted as the next minute's first
   int64_t nanos = 0;
   if (TakeChar(s, '.')) {
     int64_t scale = 100'000'000;
@@ -85,22 +85,22 @@ Result<WallTime> ParseRfc3339(std::string_view text) {
       s.remove_prefix(1);
       ++n;
     }
-    if (n == 0) return bad;
+    if (n == 0) return bad();
   }
   int64_t offset_minutes = 0;
   if (!TakeChar(s, 'Z') && !TakeChar(s, 'z')) {
     const bool minus = TakeChar(s, '-');
-    if (!minus && !TakeChar(s, '+')) return bad;
+    if (!minus && !TakeChar(s, '+')) return bad();
     const int64_t oh = TakeDigits(s, 2);
-    if (oh < 0 || oh > 23 || !TakeChar(s, ':')) return bad;
+    if (oh < 0 || oh > 23 || !TakeChar(s, ':')) return bad();
     const int64_t om = TakeDigits(s, 2);
-    if (om < 0 || om > 59) return bad;
+    if (om < 0 || om > 59) return bad();
     offset_minutes = (minus ? -1 : 1) * (oh * 60 + om);
   }
   const std::chrono::year_month_day ymd{std::chrono::year{static_cast<int>(year)},
                                         std::chrono::month{static_cast<unsigned>(month)},
                                         std::chrono::day{static_cast<unsigned>(day)}};
-  if (!s.empty() || !ymd.ok()) return bad;
+  if (!s.empty() || !ymd.ok()) return bad();
   return WallTime{std::chrono::sys_days{ymd}.time_since_epoch() +
                   seconds{hour * 3600 + minute * 60 + second - offset_minutes * 60} + nanoseconds{nanos}};
 }

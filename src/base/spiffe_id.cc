@@ -35,36 +35,58 @@ Status CheckPath(std::string_view path) {
   return Ok();
 }
 
-}  // namespace
-
-Result<TrustDomain> TrustDomain::Parse(std::string_view name) {
+Status CheckTrustDomain(std::string_view name) {
   if (name.empty()) return InvalidArgument("trust domain: empty");
   if (name.size() > limits::kMaxTrustDomainBytes) return InvalidArgument("trust domain: longer than 255 bytes");
   if (!std::ranges::all_of(name, IsTrustDomainChar)) {
     return InvalidArgument("trust domain: lower-case letters, digits, '.', '-' and '_' only");
   }
-  return TrustDomain(std::string(name));
+  return Ok();
 }
 
-Result<IdSegment> IdSegment::Parse(std::string_view text) {
-  if (!CheckSegment(text).ok() || text.size() > limits::kMaxIdSegmentBytes)
-    return InvalidArgument("a name has 1 to 128 letters, digits, '.', '-' and '_', and is not '.' or '..'");
-  return IdSegment(std::string(text));
-}
-
-Result<SpiffeId> SpiffeId::Parse(std::string_view uri) {
+// Where its trust domain ends.
+Result<size_t> CheckUri(std::string_view uri) {
   if (uri.size() > limits::kMaxSpiffeIdBytes) return InvalidArgument("SPIFFE ID: longer than 2048 bytes");
   const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
   // The scheme alone compares without case (SPIFFE-ID.md 2); everything else is as written.
   if (uri.size() < kScheme.size() || !std::ranges::equal(uri.substr(0, kScheme.size()), kScheme, {}, lower)) {
     return InvalidArgument("SPIFFE ID: has to start with spiffe://");
   }
-  uri.remove_prefix(kScheme.size());
-  const size_t slash = std::min(uri.find('/'), uri.size());
-  ASSIGN_OR_RETURN(TrustDomain td, TrustDomain::Parse(uri.substr(0, slash)));
-  const std::string_view path = uri.substr(slash);
-  RETURN_IF_ERROR(CheckPath(path));
-  return SpiffeId(std::move(td), std::string(path));
+  const size_t slash = std::min(uri.find('/', kScheme.size()), uri.size());
+  RETURN_IF_ERROR(CheckTrustDomain(uri.substr(kScheme.size(), slash - kScheme.size())));
+  RETURN_IF_ERROR(CheckPath(uri.substr(slash)));
+  return slash;
+}
+
+}  // namespace
+
+Result<TrustDomain> TrustDomain::Parse(std::string_view name) {
+  RETURN_IF_ERROR(CheckTrustDomain(name));
+  return TrustDomain(std::string(name));
+}
+
+Status IdSegment::Check(std::string_view text) {
+  if (!CheckSegment(text).ok() || text.size() > limits::kMaxIdSegmentBytes)
+    return InvalidArgument("a name has 1 to 128 letters, digits, '.', '-' and '_', and is not '.' or '..'");
+  return Ok();
+}
+
+Result<IdSegment> IdSegment::Parse(std::string_view text) {
+  RETURN_IF_ERROR(Check(text));
+  return IdSegment(std::string(text));
+}
+
+Status SpiffeId::CheckCanonical(std::string_view uri) {
+  const Result<size_t> end = CheckUri(uri);
+  if (!end.ok()) return end.error();
+  if (!uri.starts_with(kScheme)) return InvalidArgument("SPIFFE ID: the scheme is written in lower case");
+  return Ok();
+}
+
+Result<SpiffeId> SpiffeId::Parse(std::string_view uri) {
+  ASSIGN_OR_RETURN(const size_t slash, CheckUri(uri));
+  ASSIGN_OR_RETURN(TrustDomain td, TrustDomain::Parse(uri.substr(kScheme.size(), slash - kScheme.size())));
+  return SpiffeId(std::move(td), std::string(uri.substr(slash)));
 }
 
 SpiffeId SpiffeId::ForAgent(const TrustDomain& td, const IdSegment& tenant, const IdSegment& agent,
@@ -101,10 +123,16 @@ constexpr std::string_view kBase32 = "abcdefghijklmnopqrstuvwxyz234567";
 constexpr size_t kInstanceChars = 26;
 }  // namespace
 
-Result<InstanceId> InstanceId::Parse(std::string_view text) {
-  if (text.size() != kInstanceChars || text.find_first_not_of(kBase32) != std::string_view::npos) {
+Status InstanceId::Check(std::string_view text) {
+  const auto in_base32 = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '2' && c <= '7'); };
+  if (text.size() != kInstanceChars || !std::ranges::all_of(text, in_base32)) {
     return InvalidArgument("instance: 26 characters of a-z and 2-7, as `hexr ps` prints them");
   }
+  return Ok();
+}
+
+Result<InstanceId> InstanceId::Parse(std::string_view text) {
+  RETURN_IF_ERROR(Check(text));
   return InstanceId(std::string(text));
 }
 

@@ -30,6 +30,8 @@ class TrustDomain {
 class IdSegment {
  public:
   static Result<IdSegment> Parse(std::string_view text);
+  // What Parse would say of it. Allocates nothing where that is Ok, as those below.
+  static Status Check(std::string_view text);
   const std::string& value() const { return value_; }
   auto operator<=>(const IdSegment&) const = default;
 
@@ -42,6 +44,8 @@ class IdSegment {
 class SpiffeId {
  public:
   static Result<SpiffeId> Parse(std::string_view uri);
+  // What Parse would say of it, and of one that ToString() would write in another way: its scheme has capitals.
+  static Status CheckCanonical(std::string_view uri);
   // spiffe://{td}/agent/{tenant}/{agent}/{role}
   static SpiffeId ForAgent(const TrustDomain& td, const IdSegment& tenant, const IdSegment& agent,
                            const IdSegment& role);
@@ -79,6 +83,7 @@ std::string_view AssuranceName(Assurance a);
 class InstanceId {
  public:
   static Result<InstanceId> Parse(std::string_view text);
+  static Status Check(std::string_view text);
   // `unix_ms` orders, `random` (10 bytes or more are used) makes unique.
   static InstanceId Make(uint64_t unix_ms, std::string_view random10);
   const std::string& value() const { return value_; }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <iterator>
 
 #include "base/limits/ledger.h"
@@ -10,8 +11,16 @@ namespace hexr::ledger {
 
 namespace {
 
-bool IsStringChar(char c) { return c > 0x20 && c <= 0x7E && c != '"' && c != '\\'; }
-bool IsKeyChar(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-'; }
+constexpr uint8_t kInString = 1, kInKey = 2;
+constexpr std::array<uint8_t, 256> kCharacters = [] {
+  std::array<uint8_t, 256> out{};
+  for (int c = 0x21; c <= 0x7E; ++c) {
+    const bool in_key = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
+    if (c != '"' && c != '\\') out[static_cast<size_t>(c)] = in_key ? kInString | kInKey : kInString;
+  }
+  return out;
+}();
+bool CharacterIs(uint8_t what, char c) { return (kCharacters[static_cast<uint8_t>(c)] & what) != 0; }
 
 // Reads forward over the text. The first thing that does not fit stops it for good; `ok()` says whether that happened.
 class Scanner {
@@ -24,6 +33,11 @@ class Scanner {
   bool Peek(char c) const { return ok_ && at_ < text_.size() && text_[at_] == c; }
   bool Peek(std::string_view literal) const { return ok_ && text_.substr(at_).starts_with(literal); }
 
+  bool Take(char c) {
+    if (!Peek(c)) return Fail();
+    ++at_;
+    return true;
+  }
   bool Take(std::string_view literal) {
     if (!Peek(literal)) return Fail();
     at_ += literal.size();
@@ -32,11 +46,11 @@ class Scanner {
 
   // What stands between two quotes: at least one character.
   std::string_view String() {
-    if (!Take("\"")) return {};
+    if (!Take('"')) return {};
     const size_t begin = at_;
-    while (at_ < text_.size() && IsStringChar(text_[at_])) ++at_;
+    while (at_ < text_.size() && CharacterIs(kInString, text_[at_])) ++at_;
     const std::string_view s = text_.substr(begin, at_ - begin);
-    if (s.empty() || !Take("\"")) return Fail(), std::string_view();
+    if (s.empty() || !Take('"')) return Fail(), std::string_view();
     return s;
   }
 
@@ -55,18 +69,18 @@ class Scanner {
   std::string_view Object(unsigned depth) {
     const size_t begin = at_;
     if (depth > limits::kMaxRecordDepth) return Fail(), std::string_view();
-    if (!Take("{")) return {};
+    if (!Take('{')) return {};
     std::string_view previous;
     while (ok_ && !Peek('}')) {
-      if (!previous.empty() && !Take(",")) break;
+      if (!previous.empty() && !Take(',')) break;
       const std::string_view key = Key();
       // Canonical order and unique keys are one check: each key is greater than the one before.
       if (!ok_ || (!previous.empty() && key <= previous)) return Fail(), std::string_view();
       previous = key;
-      Take(":");
+      Take(':');
       Value(depth);
     }
-    if (!Take("}")) return {};
+    if (!Take('}')) return {};
     return text_.substr(begin, at_ - begin);
   }
 
@@ -77,11 +91,11 @@ class Scanner {
   }
 
   std::string_view Key() {
-    if (!Take("\"")) return {};
+    if (!Take('"')) return {};
     const size_t begin = at_;
-    while (at_ < text_.size() && IsKeyChar(text_[at_])) ++at_;
+    while (at_ < text_.size() && CharacterIs(kInKey, text_[at_])) ++at_;
     const std::string_view key = text_.substr(begin, at_ - begin);
-    if (key.empty() || !Take("\"")) return Fail(), std::string_view();
+    if (key.empty() || !Take('"')) return Fail(), std::string_view();
     return key;
   }
 
@@ -109,14 +123,14 @@ class Scanner {
       Fail();
       return;
     }
-    Take("[");
+    Take('[');
     bool first = true;
     while (ok_ && !Peek(']')) {
-      if (!first && !Take(",")) return;
+      if (!first && !Take(',')) return;
       first = false;
       Value(depth);
     }
-    Take("]");
+    Take(']');
   }
 
   std::string_view text_;
@@ -138,12 +152,6 @@ bool ParseTime(std::string_view text, WallTime& out) {
   if (!time.ok()) return false;
   out = time.value();
   return true;
-}
-
-template <class T>
-Status Discard(const Result<T>& parsed) {
-  if (!parsed.ok()) return parsed.error();
-  return Ok();
 }
 
 bool IsWriter(std::string_view text) {
@@ -186,7 +194,7 @@ Result<RecordView> ScanRecord(std::string_view json, SeqField seq) {
   const std::string_view time = s.String();
   s.Take(",\"v\":1,\"writer\":");
   view.writer = s.String();
-  s.Take("}");
+  s.Take('}');
   if (!s.done()) return BadRecord(s.offset(), "canonical form expected");
   const std::optional<RecordKind> known = FindRecordKind(kind);
   if (!known) return BadRecord(view.seq_offset, "unknown kind");
@@ -195,10 +203,9 @@ Result<RecordView> ScanRecord(std::string_view json, SeqField seq) {
   if (!IsWriter(view.writer)) return BadRecord(s.offset(), "writer is not 16 hex digits");
   if (view.instance_seq == 0) return BadRecord(s.offset(), "instance_seq counts from 1");
   if (view.call_id.size() > limits::kMaxPublicNameBytes) return BadRecord(s.offset(), "call_id is too long");
-  if (!view.instance.empty()) RETURN_IF_ERROR(Discard(InstanceId::Parse(view.instance)));
-  if (!view.tenant.empty()) RETURN_IF_ERROR(Discard(IdSegment::Parse(view.tenant)));
-  ASSIGN_OR_RETURN(const SpiffeId id, SpiffeId::Parse(view.spiffe_id));
-  if (id.ToString() != view.spiffe_id) return BadRecord(s.offset(), "spiffe_id is not in its one form");
+  if (!view.instance.empty()) RETURN_IF_ERROR(InstanceId::Check(view.instance));
+  if (!view.tenant.empty()) RETURN_IF_ERROR(IdSegment::Check(view.tenant));
+  RETURN_IF_ERROR(SpiffeId::CheckCanonical(view.spiffe_id));
   return view;
 }
 
@@ -222,9 +229,9 @@ void AppendUnsequenced(const Event& event, std::string_view writer, uint64_t ins
 }
 
 void AppendSequenced(std::string_view unsequenced, size_t seq_offset, uint64_t seq, std::string& out) {
-  out += unsequenced.substr(0, seq_offset);
-  fmt::format_to(std::back_inserter(out), ",\"seq\":{}", seq);
-  out += unsequenced.substr(seq_offset);
+  const fmt::format_int number(seq);
+  out.append(unsequenced.substr(0, seq_offset)).append(",\"seq\":").append(number.data(), number.size());
+  out.append(unsequenced.substr(seq_offset));
 }
 
 }  // namespace hexr::ledger
