@@ -8,6 +8,7 @@ import errno
 import os
 import signal
 import socket
+import struct
 import stat
 import sys
 
@@ -255,8 +256,15 @@ def abstract_socket(name):
 
 def self_connect(address="198.18.0.7", family=socket.AF_INET, times=60000):
     """A connection to a port without listener must not meet itself (simultaneous open with its own source port)."""
-    for _ in range(times):
+    ip_local_port_range = 51  # Linux 6.3 lets whoever asks narrow the choice; before that many tries do
+    while times > 0:
+        times -= 1
         s = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            s.setsockopt(socket.IPPROTO_IP, ip_local_port_range, struct.pack("I", 40000 | 40001 << 16))
+            times = min(times, 200)
+        except OSError:
+            pass
         try:
             s.connect((address, 40000))
             return
