@@ -12,6 +12,7 @@
 #include "cli/node_process.h"
 #include "cli/output.h"
 #include "config/config.h"
+#include "policy/node_policy.h"
 #include "policy/rego/value/arena.h"
 #include "policy/rego/value/json.h"
 #include "policy/rego/value/yaml.h"
@@ -51,6 +52,19 @@ Result<config::Config> LoadConfig(const std::string& path) {
 
 namespace {
 
+// What the gateways will take, said here with file and line: they are far away when they refuse.
+Status CheckPolicy(const std::string& config_file) {
+  ASSIGN_OR_RETURN(const config::Config config, LoadConfig(config_file));
+  if (!config.policy) return Ok();
+  auto files = policy::ReadNodePolicy(*config.policy);
+  Status s = files.ok() ? Ok() : Status(files.error());
+  if (s.ok()) {
+    const auto taken = policy::TakeNodePolicy(*config.policy, std::move(files).value());
+    if (!taken.ok()) s = taken.error();
+  }
+  return s.ok() ? s : Status(InvalidArgument(config_file + ": " + s.error().message()));
+}
+
 int RunUp(const Invocation& in) {
   const auto running = RunningNode(in.paths);
   if (!running.ok()) return Fail(running.error());
@@ -62,7 +76,7 @@ int RunUp(const Invocation& in) {
     return kYes;
   }
   if (const Status s = WriteStarter(in.paths.config_file); !s.ok()) return Fail(s.error());
-  if (const auto c = LoadConfig(in.paths.config_file); !c.ok()) return Fail(c.error());
+  if (const Status s = CheckPolicy(in.paths.config_file); !s.ok()) return Fail(s.error());
 
   if (in.Has("--foreground")) {
     const std::string daemon = DaemonPath();

@@ -80,6 +80,15 @@ struct DialPlace {
   bool operator==(const DialPlace&) const = default;
 };
 
+// The policy in Rego that every call needs the consent of, besides `egress.allow`.
+struct Policy {
+  std::string bundle;  // a folder or a .tar.gz
+  bool require_signature = true;
+  std::string verification_key;  // PEM file; needed where signatures are required
+  bool audit = false;            // mode: what it denies is allowed, and recorded as such
+  bool operator==(const Policy&) const = default;
+};
+
 struct Egress {
   EgressDefault fallback = EgressDefault::kDeny;
   std::vector<AllowRule> allow;
@@ -180,6 +189,7 @@ struct Config {
   std::optional<BundleEndpoint> bundle_endpoint;
   std::optional<OidcDiscovery> oidc;
   std::optional<Metrics> metrics;
+  std::optional<Policy> policy;
   Egress egress;
   Ledger ledger;
   Logging log;

@@ -263,6 +263,28 @@ void CheckListeners(MapReader& m, const Config& c) {
   }
 }
 
+// hexrd works in /, so a relative path would mean another file to it than to who wrote it.
+void ReadPath(MapReader& m, const char* key, std::string& out) {
+  m.String(key, out);
+  if (m.Has(key) && !out.starts_with('/')) m.Fail(key, "write an absolute path");
+}
+
+Policy ReadPolicy(MapReader& m) {
+  Policy p;
+  m.Required("bundle");
+  ReadPath(m, "bundle", p.bundle);
+  m.Bool("require_signature", p.require_signature);
+  ReadPath(m, "verification_key", p.verification_key);
+  if (p.require_signature && !m.Has("verification_key")) {
+    m.Fail("verification_key",
+           "is needed to check the bundle's signature (`hexr policy sign`); or say require_signature: false");
+  }
+  if (!p.require_signature && m.Has("verification_key"))
+    m.Fail("verification_key", "is for require_signature: true; keep one of the two");
+  m.Choice<bool>("mode", p.audit, {{"enforce", false}, {"audit", true}});
+  return p;
+}
+
 void ReadRoot(MapReader& m, Config& c) {
   m.Required("trust_domain");
   m.Parsed("trust_domain", c.trust_domain, [](const std::string& s) { return TrustDomain::Parse(s); });
@@ -295,6 +317,7 @@ void ReadRoot(MapReader& m, Config& c) {
   });
   ReadOutside(m, c);
   CheckListeners(m, c);
+  m.Map("policy", [&](MapReader& k) { c.policy = ReadPolicy(k); });
   m.Map("egress", [&](MapReader& e) { ReadEgress(e, c.egress); });
   m.Map("ledger", [&](MapReader& l) {
     l.Choice<SyncMode>("sync", c.ledger.sync, {{"written", SyncMode::kWritten}, {"durable", SyncMode::kDurable}});

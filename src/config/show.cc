@@ -128,6 +128,13 @@ std::string ToYaml(const Config& c) {
     e.NonEmpty("hint", x.hint);
   });
   EmitOutside(e, c);
+  if (c.policy) {
+    e.Begin("policy");
+    e.Field("bundle", c.policy->bundle).NonEmpty("verification_key", c.policy->verification_key);
+    e.raw() << YAML::Key << "require_signature" << YAML::Value << c.policy->require_signature;
+    e.Field("mode", c.policy->audit ? "audit" : "enforce");
+    e.End();
+  }
   e.Begin("egress");
   e.Field("default", "deny").Texts("allow", c.egress.allow, std::mem_fn(&AllowRule::text));
   e.raw() << YAML::Key << "ports" << YAML::Value << YAML::Flow << YAML::BeginSeq;

@@ -10,6 +10,7 @@
 #include "gateway/journal_sink.h"
 #include "identity/image_lookup.h"
 #include "keeper/keeper.h"
+#include "policy/node_policy.h"
 #include "runtime/confine.h"
 #include "spawner/spawner.h"
 
@@ -121,15 +122,24 @@ class GatewayRole final : public Role {
         .limit_files = true,
         .readable = {"/etc", "/usr", "/lib", "/lib64", "/run/systemd/resolve", "/run/resolvconf"}};
     if (info.start.privileged()) confinement.become = info.start.uid_base() + 1;
+    policy::NodePolicyFiles files;
+    if (info.config.policy) {
+      ASSIGN_OR_RETURN(files, policy::ReadNodePolicy(*info.config.policy));
+    }
     RETURN_IF_ERROR(ConfineRole(confinement));
     ASSIGN_OR_RETURN(IdSegment tenant, IdSegment::Parse(info.start.tenant()));
+    gateway::GatewayOptions options{info.config.trust_domain, std::move(tenant), info.config.egress};
+    if (info.config.policy) {
+      ASSIGN_OR_RETURN(options.policy, policy::TakeNodePolicy(*info.config.policy, std::move(files)));
+      options.policy_mode = policy::NodePolicyMode(*info.config.policy);
+    }
     auto role = std::make_unique<GatewayRole>(loop);
     const auto sync = info.config.ledger.sync == config::SyncMode::kDurable ? ledger::SyncPolicy::kDurable
                                                                             : ledger::SyncPolicy::kWritten;
     role->gateway_ = std::make_unique<gateway::Gateway>(
         gateway::GatewayParts{loop, role->ground_.clock, role->ground_.random, role->resolver_,
                               gateway::OpenJournalSink(loop, sync)},
-        gateway::GatewayOptions{info.config.trust_domain, std::move(tenant), info.config.egress}, [&supervisor] {
+        std::move(options), [&supervisor] {
           runtime::Envelope ready;
           ready.mutable_ready();
           (void)supervisor.Send(std::move(ready));

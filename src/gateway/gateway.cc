@@ -67,13 +67,16 @@ Gateway::Gateway(GatewayParts parts, GatewayOptions options, UniqueFunction<void
                                          })),
       recorder_(*journal_, parts_.clock, parts_.random,
                 [this] { repeats_timer_ = parts_.loop.After(kRepeatsInterval, [this] { recorder_.WriteRepeats(); }); }),
-      decider_(AllowList(options_.egress.allow)),
+      allow_list_(AllowList(options_.egress.allow)),
+      policy_(options_.policy ? std::make_unique<PolicyDecider>(allow_list_, options_.policy, options_.policy_mode,
+                                                                parts_.clock, parts_.random)
+                              : nullptr),
       connector_(parts_.loop, parts_.resolver, recorder_, AddressPolicy(options_.egress.allow_private),
                  Overrides(options_.egress.resolve), options_.deadlines.dial_attempt),
       pipeline_(parts_.loop, parts_.random,
                 Steps{.identify = Identify(),
                       .route = RouteEgress(),
-                      .decide = DecideWith(decider_),
+                      .decide = policy_ ? DecideWith(*policy_) : DecideWith(allow_list_),
                       .record = recorder_.AsStep(),
                       .connect = connector_.AsStep()}),
       shared_{parts_.loop, parts_.clock, options_.deadlines, pipeline_, recorder_, metrics_, *this} {}
@@ -130,8 +133,20 @@ void Gateway::AskForJournal() {
       journal_retry_ = parts_.loop.After(std::chrono::milliseconds(500), [this] { AskForJournal(); });
       return;
     }
+    RecordPolicy();
     AskForInstances();
   });
+}
+
+// Before the first decision by it.
+void Gateway::RecordPolicy() {
+  if (!options_.policy || std::exchange(policy_recorded_, true)) return;
+  recorder_.PolicyInForce(SpiffeId::ForTrustDomain(options_.trust_domain), options_.tenant, *options_.policy,
+                          options_.policy_mode, [this](const Status& s) {
+                            if (s.ok()) return;
+                            Log(LogLevel::kError, "gateway.policy_not_recorded", {{"error", s.error()}});
+                            policy_recorded_ = false;  // with the next journal
+                          });
 }
 
 // Only once the journal is there: by then the keeper has said which instances are in quarantine (it says so before it

@@ -18,6 +18,7 @@
 #include "gateway/egress/connector.h"
 #include "gateway/egress/egress.h"
 #include "gateway/instance.h"
+#include "gateway/policy_decider.h"
 #include "runtime/channel.h"
 
 namespace hexr::gateway {
@@ -30,6 +31,9 @@ struct GatewayOptions {
   IdSegment tenant;
   config::Egress egress;
   Deadlines deadlines = {};
+  // What decides besides `egress.allow`; null: nothing.
+  std::shared_ptr<const policy::PolicySet> policy = nullptr;
+  policy::Mode policy_mode = policy::Mode::kEnforce;
 };
 
 // What the gateway stands on; all outlive it.
@@ -65,6 +69,7 @@ class Gateway final : public OwnerFinder {
   void OnSpawner(runtime::Message message, runtime::Channel::Reply reply);
   void OnKeeper(runtime::Message message, runtime::Channel::Reply reply);
   void AskForJournal();
+  void RecordPolicy();
   void AskForInstances();
   Status InstanceUp(const ::hexr::node::v1::InstanceUp& up, std::vector<runtime::UniqueFd> fds);
   void InstanceDown(const std::string& id, ledger::Code how);
@@ -78,7 +83,8 @@ class Gateway final : public OwnerFinder {
   Metrics metrics_;
   std::unique_ptr<Journal> journal_;
   Recorder recorder_;
-  AllowListDecider decider_;
+  AllowListDecider allow_list_;
+  std::unique_ptr<PolicyDecider> policy_;  // null: the allow list alone decides
   Connector connector_;
   Pipeline pipeline_;
   Shared shared_;
@@ -90,6 +96,7 @@ class Gateway final : public OwnerFinder {
   std::set<InstanceId> ended_;        // by the keeper, and not yet gone: never up again
   std::set<InstanceId> announced_;    // since the spawner was asked for all
   bool opening_ = false;
+  bool policy_recorded_ = false;
   bool listing_ = false;
   bool listed_ = false;
   runtime::Timer journal_retry_;

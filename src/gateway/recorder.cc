@@ -66,6 +66,24 @@ void SetUser(Body& body, const InstanceFacts& who) {
   body.Set("on_behalf_of", std::move(user));
 }
 
+// Which policy was asked and what it said. Its words may quote the call, so they enter as a digest.
+void SetPolicy(Body& body, const Call& call, Random& random) {
+  const ByRego* by = call.decision ? call.decision->by_rego() : nullptr;
+  if (by == nullptr) return;
+  Body policy;
+  policy.Set("engine", Code("hexr")).Set("elapsed_ns", by->elapsed.count());
+  SetName(policy, "bundle", by->bundle);
+  SetName(policy, "revision", by->revision);
+  std::vector<PublicName> rules;
+  for (const std::string& rule : by->rules) {
+    if (Result<PublicName> name = PublicName::Parse(rule); name.ok()) rules.push_back(std::move(name).value());
+  }
+  policy.Set("rules", rules);
+  if (by->would_deny) policy.Set("would_deny", true);
+  if (!by->reasons.empty()) policy.Set("deny", ledger::SaltedText(by->reasons, random));
+  body.Set("policy", std::move(policy));
+}
+
 // What is known now: a look-up that still runs is "unknown" in the decision, and found in the record that closes.
 void SetProcess(Body& body, const Call& call) {
   const Process* p = call.process ? call.process->process() : nullptr;
@@ -149,8 +167,24 @@ void Recorder::Decided(const Call& call, Done done) {
   if (!call.target.empty()) body.Set("target", ledger::SaltedText(call.target, random_));
   SetHello(body, call);
   SetUser(body, *call.instance);
+  SetPolicy(body, call, random_);
   SetProcess(body, call);
   Append(ledger::RecordKind::kDecision, call, std::move(body), std::move(done));
+}
+
+void Recorder::PolicyInForce(const SpiffeId& trust_domain, const IdSegment& tenant, const policy::PolicySet& set,
+                             policy::Mode mode, Done done) {
+  ledger::Event event{
+      .time = clock_.Wall(), .kind = ledger::RecordKind::kPolicyChange, .spiffe_id = trust_domain, .tenant = tenant};
+  event.body.Set("event", Code("in_force")).Set("mode", mode == policy::Mode::kAudit ? Code("audit") : Code("enforce"));
+  SetName(event.body, "bundle", set.digest());
+  SetName(event.body, "revision", set.revision());
+  std::vector<PublicName> read;
+  for (const std::string& path : set.read_set()) {
+    if (Result<PublicName> name = PublicName::Parse(path); name.ok()) read.push_back(std::move(name).value());
+  }
+  event.body.Set("read_set", read);
+  sink_.Append(event, std::move(done));
 }
 
 void Recorder::Opened(const Call& call, const Endpoint& endpoint, Done done) {

@@ -13,6 +13,7 @@
 #include "gateway/pipeline.h"
 #include "ledger/repeats.h"
 #include "ledger/types.h"
+#include "policy/policy.h"
 #include "runtime/channel.h"
 
 namespace hexr::gateway {
@@ -50,6 +51,9 @@ class Recorder {
 
   // AZ: what was asked and what was answered. Refusals of one instance beyond limits::kDenialsPerSecond are counted.
   void Decided(const Call& call, Done done);
+  // PC: which policy decides from now on, and what of a call it reads.
+  void PolicyInForce(const SpiffeId& trust_domain, const IdSegment& tenant, const policy::PolicySet& set,
+                     policy::Mode mode, Done done);
   // EG: before `endpoint` is dialled.
   void Opened(const Call& call, const Endpoint& endpoint, Done done);
   // EG: how it ended; `how` is a word such as "closed", "failed", "revoked".

@@ -20,6 +20,11 @@ Status PolicyStore::Load() {
   return Report(files.ok() ? Take(std::move(*files)) : Status(files.error()));
 }
 
+Status PolicyStore::Activate(std::vector<BundleFile> files) {
+  std::lock_guard one(activation_);
+  return Report(Take(std::move(files)));
+}
+
 Status PolicyStore::ActivateArchive(std::string_view archive) {
   std::lock_guard one(activation_);
   auto files = ReadTarGz(archive);

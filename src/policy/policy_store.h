@@ -34,6 +34,8 @@ class PolicyStore {
 
   // Reads options.bundle and takes it into force. What is there already (same digest) is not taken again.
   Status Load();
+  // Takes the files of a bundle into force.
+  Status Activate(std::vector<BundleFile> files);
   // Takes a .tar.gz into force, from a bundle server. A delta changes the data of the policy in force.
   Status ActivateArchive(std::string_view archive);
 

@@ -55,7 +55,7 @@ class Authority:
 
 
 class Server:
-    """An https server: `pages` maps paths to bodies, or to (status, headers, body), or to functions that give one."""
+    """An https server, or an http one without certificate: `pages` maps paths to bodies, or to (status, headers, body), or to functions that give one."""
 
     def __init__(self, certificate, key, pages=None):
         self.pages = pages if pages is not None else {}
@@ -87,10 +87,11 @@ class Server:
                 pass  # clients that do not like our certificate
 
         self._server = Quiet(("127.0.0.1", 0), Handler)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-        self.url = f"https://127.0.0.1:{self._server.server_port}"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate, key)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def close(self):
