@@ -5,6 +5,7 @@
 #include "cli/completion.h"
 #include "cli/crew.h"
 #include "cli/demo.h"
+#include "cli/guard/guard_commands.h"
 #include "cli/instances.h"
 #include "cli/ledger.h"
 #include "cli/node.h"
@@ -26,7 +27,7 @@ std::vector<Command> All() {
   std::vector<Command> all;
   for (auto* group : {NodeCommands, RunCommands, CrewCommands, InstanceCommands, TenantCommands, SvidCommands,
                       BundleCommands, TrustCommands, VaultCommands, LedgerCommands, WitnessCommands, PolicyCommands,
-                      DemoCommands, BackupCommands, bench::BenchCommands, CompletionCommands, HelpCommands}) {
+                      GuardCommands, DemoCommands, BackupCommands, bench::BenchCommands, CompletionCommands, HelpCommands}) {
     for (Command& c : group()) all.push_back(std::move(c));
   }
   return all;

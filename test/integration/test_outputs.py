@@ -61,6 +61,7 @@ class Outputs(unittest.TestCase):
             self.tenants_and_secrets(check)
             self.ledger(node, check, work)
             self.policies(check, work)
+            self.guard(node, check, work)
 
             check("down")
             check("down", code=3)
@@ -181,6 +182,14 @@ class Outputs(unittest.TestCase):
         check("policy", "sign", "--signing-key", "key.pem", "p")
         check("policy", "inspect", "b.tar.gz")
         self.seen.add(("svid", "verify"))
+
+    def guard(self, node, check, work):
+        (work / "text").write_text("The meeting is on Thursday.\n")
+        self.assertEqual(check("guard", "scan", "text")["action"], "allow")
+        (work / "rows").write_text('{"text": "hello", "label": 0}\n')
+        self.assertEqual(check("guard", "eval", "--task", "injection", "rows")["tn"], 1)
+        port = free_port()
+        self.assertEqual(self.first_line(node, "guard", "serve", "--listen", f"127.0.0.1:{port}"), {"listen": f"127.0.0.1:{port}"})
 
 
 if __name__ == "__main__":
