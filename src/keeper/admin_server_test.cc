@@ -146,8 +146,6 @@ TEST_F(AdminServerTest, AConnectionThatWasHandedOnIsRefused) {
 // Somebody connects and ends before he is looked at, and another process gets his number: made certain in a PID
 // namespace whose next pid is chosen.
 TEST(AdminServerNumbers, ALaterProcessWithTheNumberOfWhoConnectedIsNotTakenForHim) {
-  // Else his number is all that is left, and who writes has to have it too.
-  if (!HandlesOutliveTheirProcess()) GTEST_SKIP() << "this kernel has no handles of the dead";
   const pid_t outer = ::fork();
   if (outer == 0) {
     if (::unshare((::geteuid() == 0 ? 0 : CLONE_NEWUSER) | CLONE_NEWPID | CLONE_NEWNS) != 0) ::_exit(77);
@@ -194,8 +192,10 @@ TEST(AdminServerNumbers, ALaterProcessWithTheNumberOfWhoConnectedIsNotTakenForHi
   int status = 0;
   ASSERT_EQ(::waitpid(outer, &status, 0), outer);
   ASSERT_TRUE(WIFEXITED(status));
-  if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "a PID namespace of one's own is needed: run this test as root";
-  EXPECT_EQ(WEXITSTATUS(status), 0) << "3: another process was looked at in his place; 5: nobody was";
+  const int said = WEXITSTATUS(status);
+  // Without a handle of the dead his number is all that is left, and who writes has to have it too (docs/unproven.md).
+  EXPECT_TRUE(said == 0 || (said == 3 && !HandlesOutliveTheirProcess()))
+      << said << " is 3: another process was looked at in his place; 5: nobody was; 77: no PID namespace: be root";
 }
 
 // What we cannot name we cannot look at: an agent's process, seen from a node in a container, say.
@@ -222,7 +222,7 @@ TEST(AdminServerNumbers, ACallerWhomOurPidNamespaceDoesNotSeeIsRefused) {
   });
   char apart = 0;
   ASSERT_EQ(::read(node.ready(), &apart, 1), 1);
-  if (apart != 'y') GTEST_SKIP() << "a PID namespace of one's own is needed: run this test as root";
+  ASSERT_EQ(apart, 'y') << "a PID namespace of one's own is needed: run this test as root";
   const UniqueFd connected(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   ASSERT_EQ(connect(connected.get(), reinterpret_cast<sockaddr*>(&address), length), 0);
   Envelope e;
@@ -235,7 +235,7 @@ TEST(AdminServerNumbers, ACallerWhomOurPidNamespaceDoesNotSeeIsRefused) {
 }
 
 TEST_F(AdminServerTest, AnotherUserIsRefusedThoughHeCanConnect) {
-  if (::geteuid() != 0) GTEST_SKIP() << "nobody else can be had: run this test as root";
+  ASSERT_EQ(::geteuid(), 0u) << "nobody else can be had: run this test as root";
   Start(false);
   Envelope e;
   e.set_call(1);
