@@ -20,6 +20,7 @@
 #include "identity/digest_cache.h"
 #include "identity/testing/puppet.h"
 #include "runtime/process.h"
+#include "runtime/testing/pid_namespace.h"
 
 namespace hexr::identity {
 namespace {
@@ -121,17 +122,7 @@ TEST_P(EachTier, AZombieIsNobody) {
 // really gets the number of the first.
 TEST_P(EachTier, AReusedPidIsAnotherProcess) {
   const ProcessTier tier = GetParam();
-  const pid_t outer = ::fork();
-  if (outer == 0) {
-    if (::unshare((::geteuid() == 0 ? 0 : CLONE_NEWUSER) | CLONE_NEWPID | CLONE_NEWNS) != 0) ::_exit(77);
-    const pid_t init = ::fork();
-    if (init != 0) {
-      int status = 0;
-      ::waitpid(init, &status, 0);
-      ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
-    }
-    ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
-    if (::mount("proc", "/proc", "proc", 0, nullptr) != 0) ::_exit(77);
+  const int said = runtime::testing::InPidNamespace([&] {
     const auto spawn = [] {
       const pid_t pid = ::fork();
       if (pid == 0) {
@@ -151,9 +142,9 @@ TEST_P(EachTier, AReusedPidIsAnotherProcess) {
     const uint64_t old_tick = before->key.start_time;
     pid_t second = 0;
     for (int i = 0; i < 1000; ++i) {
-      std::ofstream("/proc/sys/kernel/ns_last_pid") << (first - 1);
+      runtime::testing::ChooseNextPid(first);
       second = spawn();
-      if (second != first) ::_exit(77);
+      if (second != first) ::_exit(runtime::testing::kNoPidNamespace);
       if (*runtime::ProcessStartTime(second) != old_tick) break;
       ::kill(second, SIGKILL);
       ::waitpid(second, nullptr, 0);
@@ -169,14 +160,10 @@ TEST_P(EachTier, AReusedPidIsAnotherProcess) {
     }
     if (reader.AncestorsOf(before->key).ok()) ::_exit(7);
     ::kill(second, SIGKILL);
-    ::_exit(0);
-  }
-  int status = 0;
-  ASSERT_EQ(::waitpid(outer, &status, 0), outer);
-  ASSERT_TRUE(WIFEXITED(status));
-  ASSERT_NE(WEXITSTATUS(status), 77)
+  });
+  ASSERT_NE(said, runtime::testing::kNoPidNamespace)
       << "a PID namespace of one's own is needed to bring a pid back: run this test as root";
-  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_EQ(said, 0);
 }
 
 TEST_P(EachTier, EvidenceThatNamesTwoProcessesIsRefused) {

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sched.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -11,11 +10,11 @@
 
 #include <csignal>
 #include <cstring>
-#include <fstream>
 
 #include "base/limits/messages.h"
 #include "identity/testing/puppet.h"
 #include "net/unix_peer.h"
+#include "runtime/testing/pid_namespace.h"
 
 namespace hexr::keeper {
 namespace {
@@ -146,17 +145,7 @@ TEST_F(AdminServerTest, AConnectionThatWasHandedOnIsRefused) {
 // Somebody connects and ends before he is looked at, and another process gets his number: made certain in a PID
 // namespace whose next pid is chosen.
 TEST(AdminServerNumbers, ALaterProcessWithTheNumberOfWhoConnectedIsNotTakenForHim) {
-  const pid_t outer = ::fork();
-  if (outer == 0) {
-    if (::unshare((::geteuid() == 0 ? 0 : CLONE_NEWUSER) | CLONE_NEWPID | CLONE_NEWNS) != 0) ::_exit(77);
-    const pid_t init = ::fork();
-    if (init != 0) {
-      int status = 0;
-      ::waitpid(init, &status, 0);
-      ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
-    }
-    ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
-    if (::mount("proc", "/proc", "proc", 0, nullptr) != 0) ::_exit(77);
+  const int said = runtime::testing::InPidNamespace([&] {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     socklen_t length = sizeof address;
@@ -178,21 +167,17 @@ TEST(AdminServerNumbers, ALaterProcessWithTheNumberOfWhoConnectedIsNotTakenForHi
     if (first == 0) ::_exit(connect(connected.get(), reinterpret_cast<sockaddr*>(&address), length) == 0 ? 0 : 1);
     int status = 0;
     if (::waitpid(first, &status, 0) != first || status != 0) ::_exit(2);
-    std::ofstream("/proc/sys/kernel/ns_last_pid") << (first - 1);
+    runtime::testing::ChooseNextPid(first);
     const pid_t second = ::fork();
     if (second == 0) {
       ::pause();
       ::_exit(0);
     }
-    if (second != first) ::_exit(77);
+    if (second != first) ::_exit(runtime::testing::kNoPidNamespace);
     for (int i = 0; i < 5; ++i) loop.RunReady();
     ::kill(second, SIGKILL);
     ::_exit(!looked ? 5 : lives ? 3 : 0);
-  }
-  int status = 0;
-  ASSERT_EQ(::waitpid(outer, &status, 0), outer);
-  ASSERT_TRUE(WIFEXITED(status));
-  const int said = WEXITSTATUS(status);
+  });
   // Without a handle of the dead his number is all that is left, and who writes has to have it too (docs/unproven.md).
   EXPECT_TRUE(said == 0 || (said == 3 && !HandlesOutliveTheirProcess()))
       << said << " is 3: another process was looked at in his place; 5: nobody was; 77: no PID namespace: be root";
