@@ -1,6 +1,4 @@
 // What a spawner keeps for others, and how much of it.
-#include <sched.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -67,12 +65,7 @@ TEST_P(BoundsTest, InAnotherPidNamespaceTheOwnerIsAnybody) {
     fflush(nullptr);
     const pid_t child = fork();
     if (child == 0) {
-      prctl(PR_SET_DUMPABLE, 1);  // an ordinary program, and not a copy of a node's process
-      if (unshare(geteuid() == 0 ? CLONE_NEWPID : CLONE_NEWUSER | CLONE_NEWPID) != 0) _exit(1);
-      if (const pid_t inner = fork(); inner != 0) {
-        waitpid(inner, nullptr, 0);
-        _exit(0);
-      }
+      GoIntoAnotherPidNamespace();
       sockaddr_un a{};
       a.sun_family = AF_UNIX;
       snprintf(a.sun_path, sizeof a.sun_path, "%s", node.path().c_str());

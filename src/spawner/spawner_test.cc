@@ -580,12 +580,7 @@ TEST_P(SpawnerTest, ACallerInAnotherPidNamespaceIsNobody) {
     fflush(nullptr);
     const pid_t child = fork();
     if (child == 0) {
-      prctl(PR_SET_DUMPABLE, 1);  // an ordinary program, and not a copy of a node's process
-      if (unshare(geteuid() == 0 ? CLONE_NEWPID : CLONE_NEWUSER | CLONE_NEWPID) != 0) _exit(1);
-      if (const pid_t inner = fork(); inner != 0) {
-        waitpid(inner, nullptr, 0);
-        _exit(0);
-      }
+      GoIntoAnotherPidNamespace();
       Client c(node.path());
       c.Launch(folder.path(), {"touch", "ran"});
       for (int i = 0; i < 2000 && !c.refused && !c.started && !c.closed; ++i) {

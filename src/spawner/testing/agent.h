@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <linux/seccomp.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -36,8 +37,7 @@ inline std::string CallerName(const ::testing::TestParamInfo<Who>& info) {
   return info.param == Who::kRoot ? "Root" : "Plain";
 }
 
-// Runs `body` in a process of its own, as that caller: its expectations count for the test. Skipped for root when we
-// are not.
+// Runs `body` in a process of its own, as that caller: its expectations count for the test.
 inline void As(Who caller, const std::function<void()>& body) {
   ASSERT_EQ(geteuid(), 0u) << "these tests launch as root and as a plain user: run them as root";
   fflush(nullptr);
@@ -58,6 +58,16 @@ inline void As(Who caller, const std::function<void()>& body) {
   }
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0)
       << "as " << (caller == Who::kRoot ? "root" : "plain user") << ": " << runtime::DescribeWaitStatus(status);
+}
+
+// In a child: goes on as a program in another PID namespace, as in a container; the child itself waits for it and ends.
+inline void GoIntoAnotherPidNamespace() {
+  prctl(PR_SET_DUMPABLE, 1);  // an ordinary program, and not a copy of a node's process
+  if (unshare(geteuid() == 0 ? CLONE_NEWPID : CLONE_NEWUSER | CLONE_NEWPID) != 0) _exit(1);
+  if (const pid_t inner = fork(); inner != 0) {
+    waitpid(inner, nullptr, 0);
+    _exit(0);
+  }
 }
 
 // A folder under /var/tmp that goes away again, owned by `owner`.
