@@ -215,7 +215,8 @@ class Attacks(OnANode):
         self.node.hexr("kill", instance["instance"])
         process.wait(timeout=20)
         process.stdout.close()
-        leaves = [str(p) for p in pathlib.Path("/sys/fs/cgroup").glob("**/hexr-agents-*/" + instance["instance"])]
+        # os.walk passes over groups that others take away meanwhile; glob does not.
+        leaves = [folder for folder, _, _ in os.walk("/sys/fs/cgroup") if os.path.basename(folder) == instance["instance"]]
         end = time.monotonic() + 10
         while any(os.path.exists(p) for p in leaves) and time.monotonic() < end:
             self.agent("true")  # what the kernel still held is let go of with the next launch

@@ -1,7 +1,9 @@
 """Users that agents act for (--on-behalf-of), and this node as an OpenID Connect provider of its agents' tokens."""
 import base64
+import contextlib
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import tempfile
@@ -58,9 +60,10 @@ class OnBehalfOf(unittest.TestCase):
         registered = wait_for(lambda: [r for r in self.records() if "on_behalf_of" in r["body"]])
         self.assertEqual(registered[-1]["body"]["event"], "registered")
         self.assertEqual(sorted(registered[-1]["body"]["on_behalf_of"]["sub"]), ["bytes", "sha256"])
-        for path in (self.node.home / "state" / "ledger").rglob("*"):
-            if path.is_file():
-                self.assertNotIn(b"alice", path.read_bytes(), path)
+        for folder, _, files in os.walk(self.node.home / "state" / "ledger"):
+            for path in (pathlib.Path(folder) / name for name in files):
+                with contextlib.suppress(FileNotFoundError):  # a part of a tile goes when the next is written
+                    self.assertNotIn(b"alice", path.read_bytes(), path)
 
     def test_the_agent_gets_no_token_and_its_sub_agents_its_user(self):
         script = ('import os, subprocess\n'
