@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -26,25 +27,23 @@ using runtime::UniqueFd;
 constexpr int64_t kFirstCheckUs = 100;
 constexpr int64_t kLongestCheckUs = 100'000;
 
-constexpr size_t kJournalBytes = sizeof(ExecJournal::Slot) * ExecJournal::kSlots;
-
 // _IOW('!', 4, __u64) of 6.6: the answering CPU hands over to the waiting task at once.
 constexpr unsigned long kNotifSetFlags = _IOW('!', 4, uint64_t);
 
 }  // namespace
 
 Result<ExecJournal> ExecJournal::Map(UniqueFd memory) {
-  void* at = mmap(nullptr, kJournalBytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory.get(), 0);
+  void* at = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED, memory.get(), 0);
   if (at == MAP_FAILED) return ErrnoError("map exec journal", errno);
-  ExecJournal mapped(std::move(memory), static_cast<Slot*>(at));
+  ExecJournal mapped(std::move(memory), static_cast<Shared*>(at));
   // The next agent's PID 1 begins as a copy of this process, and never execs.
-  if (madvise(at, kJournalBytes, MADV_DONTFORK) != 0) return ErrnoError("map exec journal", errno);
+  if (madvise(at, sizeof(Shared), MADV_DONTFORK) != 0) return ErrnoError("map exec journal", errno);
   return mapped;
 }
 
 Result<ExecJournal> ExecJournal::Create() {
   UniqueFd memory(memfd_create("hexr-execs", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!memory || ftruncate(memory.get(), kJournalBytes) != 0) return ErrnoError("exec journal", errno);
+  if (!memory || ftruncate(memory.get(), sizeof(Shared)) != 0) return ErrnoError("exec journal", errno);
   if (fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
     return ErrnoError("exec journal", errno);
   return Map(std::move(memory));
@@ -53,24 +52,48 @@ Result<ExecJournal> ExecJournal::Create() {
 Result<ExecJournal> ExecJournal::Adopt(UniqueFd memory) {
   struct stat st {};
   const int seals = fcntl(memory.get(), F_GET_SEALS);
-  if (fstat(memory.get(), &st) != 0 || st.st_size != kJournalBytes || seals < 0 || (seals & F_SEAL_SHRINK) == 0) {
+  if (fstat(memory.get(), &st) != 0 || st.st_size != sizeof(Shared) || seals < 0 || (seals & F_SEAL_SHRINK) == 0) {
     return DataLoss("not an exec journal");
   }
-  return Map(std::move(memory));
+  ASSIGN_OR_RETURN(ExecJournal adopted, Map(std::move(memory)));
+  adopted.Keep();
+  return adopted;
 }
 
 ExecJournal::ExecJournal(ExecJournal&& o) noexcept
-    : memory_(std::move(o.memory_)), slots_(std::exchange(o.slots_, nullptr)) {}
+    : memory_(std::move(o.memory_)), shared_(std::exchange(o.shared_, nullptr)) {}
 
 ExecJournal::~ExecJournal() {
-  if (slots_ != nullptr) munmap(slots_, kJournalBytes);
+  if (shared_ != nullptr) munmap(shared_, sizeof(Shared));
 }
 
 ExecJournal::Slot* ExecJournal::Free() {
-  for (size_t i = 0; i < kSlots; ++i) {
-    if (slots_[i].state == kFree) return &slots_[i];
+  for (Slot& slot : shared_->slots) {
+    if (slot.state == kFree) return &slot;
   }
   return nullptr;
+}
+
+bool ExecJournal::Receive(int listener) {
+  return ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &shared_->received) == 0;  // ENOENT: that task has died meanwhile
+}
+
+// Each step may be the last of this process; a successor begins here again.
+ExecJournal::Slot* ExecJournal::Keep() {
+  Slot* slot = nullptr;
+  if (shared_->received.id != 0) {
+    const auto known = std::ranges::find_if(
+        shared_->slots, [&](const Slot& s) { return s.state != kFree && s.id == shared_->received.id; });
+    slot = known != std::end(shared_->slots) ? known : Free();
+    if (slot == nullptr) return nullptr;
+    slot->id = shared_->received.id;
+    slot->tid = static_cast<int32_t>(shared_->received.pid);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    if (slot->state == kFree) slot->state = kTaken;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+  std::memset(&shared_->received, 0, sizeof shared_->received);
+  return slot;
 }
 
 // An exec of the registered process under way.
@@ -119,17 +142,12 @@ void ExecWatch::Readable() {
     if ((p.revents & POLLHUP) != 0) watch_ = runtime::FdWatch();
     return;
   }
-  ExecJournal::Slot* slot = journal_.Free();
-  if (slot == nullptr) {
+  if (journal_.Free() == nullptr) {
     watch_.WantRead(false);  // until one is answered
     return;
   }
-  seccomp_notif n{};
-  if (ioctl(listener_, SECCOMP_IOCTL_NOTIF_RECV, &n) != 0) return;  // ENOENT: that task has died meanwhile
-  slot->id = n.id;
-  slot->tid = static_cast<int32_t>(n.pid);
-  slot->state = ExecJournal::kTaken;
-  TakeUp(*slot);
+  if (!journal_.Receive(listener_)) return;
+  if (ExecJournal::Slot* const slot = journal_.Keep()) TakeUp(*slot);
 }
 
 void ExecWatch::Inherit(ExecJournal::Slot& slot) {
@@ -183,8 +201,9 @@ void ExecWatch::Answered(uint64_t id, bool go) {
   });
   if (it == pending_.end()) return;
   ExecJournal::Slot& slot = *(*it)->slot;
-  slot.state = ExecJournal::kContinued;
+  // In this order: a successor answers again what is not known to be answered, and would wait for the rest for ever.
   Answer(slot, go ? 0 : EAGAIN);
+  slot.state = ExecJournal::kContinued;
   held_.to = MonotonicNanos();
   CheckSoon();
 }

@@ -6,6 +6,7 @@
 // revocation. What the new image is, is read from the kernel after the old one has gone. Belongs to the loop's thread.
 #pragma once
 
+#include <linux/seccomp.h>
 #include <sys/types.h>
 
 #include <cstdint>
@@ -47,13 +48,22 @@ class ExecJournal {
   runtime::UniqueFd TakeMemory() { return std::move(memory_); }
   // A free slot, or nullptr: take no further notification then.
   Slot* Free();
-  Slot* slots() { return slots_; }
+  Slot* slots() { return shared_->slots; }
+  // Takes the next notification of `listener` in; false where there is none. There has to be a free slot. Then Keep()
+  // gives it that slot, as taken. At no point of either does what the kernel has given out stand nowhere.
+  bool Receive(int listener);
+  Slot* Keep();
 
  private:
-  ExecJournal(runtime::UniqueFd memory, Slot* slots) : memory_(std::move(memory)), slots_(slots) {}
+  struct Shared {
+    Slot slots[kSlots];
+    // The kernel writes it here, not into memory that ends with its receiver. All zero where nothing is on its way.
+    seccomp_notif received;
+  };
+  ExecJournal(runtime::UniqueFd memory, Shared* shared) : memory_(std::move(memory)), shared_(shared) {}
   static Result<ExecJournal> Map(runtime::UniqueFd memory);
   runtime::UniqueFd memory_;
-  Slot* slots_;
+  Shared* shared_;
 };
 
 class ExecWatch {

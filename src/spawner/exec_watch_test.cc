@@ -240,6 +240,31 @@ TEST_P(ExecWatchTest, ASuccessorAnswersWhatItsPredecessorTookAndLeft) {
   });
 }
 
+// INV-SPAWN-08, where the kernel has given a notification out and its receiver never came back from the call.
+TEST_P(ExecWatchTest, ASuccessorAnswersWhatItsPredecessorWasKilledReceiving) {
+  As(GetParam(), [] {
+    Watched w(std::string(kWaitForInput) + "os.execv('/usr/bin/cat',['cat'])");
+    ASSERT_TRUE(w.agent->started().ok());
+    w.Watch();
+    w.Until([&] { return w.agent->HasOutput(); });
+    w.watch.reset();
+    const int listener = w.agent->handles().exec_listener.get();
+    w.agent->Input("\n");
+    pollfd p{listener, POLLIN, 0};
+    ASSERT_EQ(poll(&p, 1, 20'000), 1);
+    ASSERT_TRUE(w.journal->Receive(listener));
+    EXPECT_EQ(w.UsedSlots(), 0);
+    auto adopted = ExecJournal::Adopt(UniqueFd(fcntl(w.journal->fd(), F_DUPFD_CLOEXEC, 3)));
+    ASSERT_TRUE(adopted.ok()) << adopted.error().ToString();
+    w.journal = std::make_unique<ExecJournal>(std::move(*adopted));
+    EXPECT_EQ(w.UsedSlots(), 1);
+    w.Watch(/*launching=*/false);
+    ASSERT_TRUE(w.Until([&] { return w.attested.size() == 1; }));
+    EXPECT_EQ(w.attested[0], "cat");
+    EXPECT_EQ(w.UsedSlots(), 0);
+  });
+}
+
 TEST_P(ExecWatchTest, AnExecThatWasContinuedIsAttestedByTheSuccessor) {
   As(GetParam(), [] {
     Watched w(std::string(kWaitForInput) + "os.execv('/usr/bin/cat',['cat'])");
