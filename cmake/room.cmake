@@ -57,7 +57,7 @@ function(hexr_room NAME)
     # Optimising the tests themselves takes a third of their compile time and is worth nothing.
     target_compile_options(${NAME}_test PRIVATE -O0 -U_FORTIFY_SOURCE)
     add_test(NAME ${NAME} COMMAND ${NAME}_test)
-    set_tests_properties(${NAME} PROPERTIES LABELS "fast;${NAME}" TIMEOUT 600)
+    set_tests_properties(${NAME} PROPERTIES LABELS "fast;${NAME}" TIMEOUT 600 COST 20)
   endif()
   foreach(f ${fuzzers})
     get_filename_component(stem ${f} NAME_WE)

@@ -84,16 +84,16 @@ class JsonOf {
 
   // A distinguished name; undefined when malformed.
   Value Name(std::string_view content) {
-    static constexpr std::array<std::pair<int, std::string_view>, 9> kTypes = {{{3, "CommonName"},
-                                                                                {5, "SerialNumber"},
-                                                                                {6, "Country"},
-                                                                                {7, "Locality"},
-                                                                                {8, "Province"},
-                                                                                {9, "StreetAddress"},
-                                                                                {10, "Organization"},
-                                                                                {11, "OrganizationalUnit"},
-                                                                                {17, "PostalCode"}}};
-    std::vector<std::vector<Value>> found(kTypes.size());
+    static constexpr std::array<std::pair<int, std::string_view>, 9> kFields = {{{3, "CommonName"},
+                                                                                 {5, "SerialNumber"},
+                                                                                 {6, "Country"},
+                                                                                 {7, "Locality"},
+                                                                                 {8, "Province"},
+                                                                                 {9, "StreetAddress"},
+                                                                                 {10, "Organization"},
+                                                                                 {11, "OrganizationalUnit"},
+                                                                                 {17, "PostalCode"}}};
+    std::vector<std::vector<Value>> found(kFields.size());
     std::vector<Value> names;
     Der sets(content);
     Tlv set, pair, type, text;
@@ -109,16 +109,17 @@ class JsonOf {
         entry.Add("Type", Oid(type.content));
         entry.Add("Value", v);
         names.push_back(entry.Finish());
-        for (size_t i = 0; i < kTypes.size(); ++i) {
-          if (type.content.size() == 3 && type.content.substr(0, 2) == "\x55\x04" && type.content[2] == kTypes[i].first)
+        for (size_t i = 0; i < kFields.size(); ++i) {
+          if (type.content.size() == 3 && type.content.substr(0, 2) == "\x55\x04" &&
+              type.content[2] == kFields[i].first)
             found[i].push_back(v);
         }
       }
     }
     ObjectBuilder out(arena_, 12);
-    for (size_t i = 0; i < kTypes.size(); ++i) {
+    for (size_t i = 0; i < kFields.size(); ++i) {
       bool single = i < 2;  // the last one counts
-      out.Add(kTypes[i].second, single ? (found[i].empty() ? Text("") : found[i].back()) : List(found[i]));
+      out.Add(kFields[i].second, single ? (found[i].empty() ? Text("") : found[i].back()) : List(found[i]));
     }
     out.Add("Names", List(names));
     out.Add("ExtraNames", Value::Null());
