@@ -135,6 +135,7 @@ int RunOne(const Command& command, Invocation& in, const Common& common) {
   in.paths = *paths;
   if (!common.config_file.empty()) {
     in.paths.config_file = common.config_file;
+    in.config_named = true;
     // Nobody is to believe that it chose a node.
     if (!command.reads_config) {
       PrintError("`hexr " + command.path +

@@ -54,6 +54,7 @@ class Invocation {
   bool Has(const std::string& name) const;  // given on the command line
   Output output = Output::kText;
   config::Paths paths;
+  bool config_named = false;  // paths.config_file is from the command line
 
   std::map<std::string, std::vector<std::string>> values;  // by flag or positional name
   std::map<std::string, std::string> fallbacks;

@@ -30,6 +30,7 @@ struct OpenLog {
   std::string folder;
   ledger::DirectoryStorage storage;
   ledger::VerifierKey key;
+  std::string_view key_from;  // "argument", "beside" the log, "node"
 };
 
 Result<ledger::VerifierKey> OneKey(const std::string& text, const std::string& file) {
@@ -85,16 +86,16 @@ Result<OpenLog> Open(const Invocation& in) {
   if (in.Has("--key")) {
     ASSIGN_OR_RETURN(const std::string text, ReadNamedFile(in.Get("--key")));
     ASSIGN_OR_RETURN(ledger::VerifierKey key, OneKey(text, in.Get("--key")));
-    return OpenLog{folder, std::move(storage), std::move(key)};
+    return OpenLog{folder, std::move(storage), std::move(key), "argument"};
   }
   const auto beside = ReadNamedFile(folder + "/" + ledger::kKeyPath);
   if (beside.ok()) {
     ASSIGN_OR_RETURN(ledger::VerifierKey key, OneKey(*beside, ledger::kKeyPath));
-    return OpenLog{folder, std::move(storage), std::move(key)};
+    return OpenLog{folder, std::move(storage), std::move(key), "beside"};
   }
   if (!own) return InvalidArgument(folder + " has no " + ledger::kKeyPath + "; name the log's key with --key FILE");
   ASSIGN_OR_RETURN(ledger::VerifierKey key, KeyFromNode(in, tenant));
-  return OpenLog{folder, std::move(storage), std::move(key)};
+  return OpenLog{folder, std::move(storage), std::move(key), "node"};
 }
 
 struct Witnesses {
@@ -262,9 +263,15 @@ int RunLedgerVerify(const Invocation& in) {
       .log_key = log->key, .witnesses = std::move(witnesses->keys), .seen = std::move(witnesses->seen)};
   const auto report = ledger::VerifyLog(log->storage, options);
   if (!report.ok()) return Fail(report.error());
+  // Whoever writes a log anew under a key of his own puts that key beside it.
+  if (log->key_from == "beside" && in.Has("--log"))
+    PrintError("the key is the one beside the log, " + log->key.ToString() +
+               ": whether it is that of the log you mean is yours to know; --key FILE names one from elsewhere");
   if (in.output == Output::kJson) {
-    const auto json = wire::ParseJson(ledger::ToJson(*report));
+    auto json = wire::ParseJson(ledger::ToJson(*report));
     if (!json.ok()) return Fail(json.error());
+    json->as_object()->Set("key", log->key.ToString());
+    json->as_object()->Set("key_from", std::string(log->key_from));
     PrintJson(*json);
   } else {
     for (const ledger::Problem& p : report->problems) PrintLine(Paint(Colour::kRed, p.code) + "  " + p.message);
@@ -303,7 +310,8 @@ int RunLedgerExport(const Invocation& in) {
   if (in.output == Output::kJson)
     PrintJson(wire::JsonObject{{"folder", folder}, {"key", log->key.ToString()}});
   else
-    PrintLine("exported to " + folder + "; check it with: hexr ledger verify --log " + folder);
+    PrintLine("exported to " + folder + "; check it with: hexr ledger verify --log " + folder +
+              " --key FILE, where FILE holds " + log->key.ToString());
   return kYes;
 }
 

@@ -40,13 +40,48 @@ Status WriteStarter(const std::string& path) {
   return Ok();
 }
 
+Result<std::string> ReadConfig(const std::string& path) {
+  auto text = ReadFile(path);
+  if (text.ok()) return text;
+  const bool missing = text.error().code() == ErrorCode::kNotFound;
+  return InvalidArgument(
+      text.error().message() +
+      (missing ? "; `hexr up` without --config writes a first one, --config FILE names another" : ""));
+}
+
+// What the node was started with; empty where that is not for this user to read.
+std::string ConfigOf(pid_t node) {
+  const auto words = ReadFile("/proc/" + std::to_string(node) + "/cmdline");
+  if (!words.ok()) return "";
+  const std::string_view flag("--config\0", 9);
+  const size_t at = words->find(flag);
+  return at == std::string::npos ? "" : std::string(words->c_str() + at + flag.size());
+}
+
+int AlreadyUp(const Invocation& in, pid_t node) {
+  const std::string with = ConfigOf(node), up = "already up: pid " + std::to_string(node) + ", " + in.paths.run_dir;
+  std::error_code e;
+  if (in.config_named && !std::filesystem::equivalent(with, in.paths.config_file, e)) {
+    PrintError(up + (with.empty() ? "" : ", with " + with) + "; `hexr down` first, to start it with " +
+               in.paths.config_file);
+    return kNo;
+  }
+  if (in.Has("--foreground")) {
+    PrintError(up + "; `hexr down` ends it");
+    return kNo;
+  }
+  if (in.output == Output::kJson)
+    PrintJson(wire::JsonObject{{"run_dir", in.paths.run_dir}, {"pid", node}, {"already", true}});
+  else
+    PrintLine(up);
+  return kYes;
+}
+
 }  // namespace
 
 Result<config::Config> LoadConfig(const std::string& path) {
-  const auto text = ReadFile(path);
-  if (!text.ok())
-    return InvalidArgument(text.error().message() + "; `hexr up` writes a first one, --config FILE names another");
-  return config::ParseOrError(*text, path);
+  ASSIGN_OR_RETURN(const std::string text, ReadConfig(path));
+  return config::ParseOrError(text, path);
 }
 
 namespace {
@@ -54,14 +89,11 @@ namespace {
 int RunUp(const Invocation& in) {
   const auto running = RunningNode(in.paths);
   if (!running.ok()) return Fail(running.error());
-  if (*running) {
-    if (in.output == Output::kJson)
-      PrintJson(wire::JsonObject{{"run_dir", in.paths.run_dir}, {"pid", **running}, {"already", true}});
-    else
-      PrintLine("already up: pid " + std::to_string(**running) + ", " + in.paths.run_dir);
-    return kYes;
+  if (*running) return AlreadyUp(in, **running);
+  // A name that was mistyped is no wish for a node that lets its user start any agent.
+  if (!in.config_named) {
+    if (const Status s = WriteStarter(in.paths.config_file); !s.ok()) return Fail(s.error());
   }
-  if (const Status s = WriteStarter(in.paths.config_file); !s.ok()) return Fail(s.error());
   if (const auto c = LoadConfig(in.paths.config_file); !c.ok()) return Fail(c.error());
 
   if (in.Has("--foreground")) {
@@ -121,11 +153,8 @@ int RunConfigShow(const Invocation& in) {
 
 int RunConfigCheck(const Invocation& in) {
   const std::string path = in.Has("FILE") ? in.Get("FILE") : in.paths.config_file;
-  const auto text = ReadFile(path);
-  if (!text.ok()) {
-    PrintError(text.error().message());
-    return kUsage;
-  }
+  const auto text = ReadConfig(path);
+  if (!text.ok()) return Fail(text.error());
   const config::ParseOutcome outcome = config::Parse(*text, path, config::CheckLocalUser);
   if (in.output == Output::kJson) {
     wire::JsonArray problems;
@@ -156,7 +185,7 @@ std::vector<Command> NodeCommands() {
       {"down", "Stop the node that runs here", "hexr down", {}, {}, RunDown},
       {"doctor", "Say what this machine gives each layer, and what is weaker here", "hexr doctor", {}, {}, RunDoctor},
       {"config show",
-       "Print the configuration in force, with every default",
+       "Print the configuration file as a node reads it, with every default",
        "hexr config show",
        {},
        {},

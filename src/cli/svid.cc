@@ -70,6 +70,13 @@ void PrintSvid(const wire::Json& d) {
       {{"SPIFFE ID", Text(d, "spiffe_id")}, {"Serial", Text(d, "serial")}, {"Valid until", Text(d, "not_after")}});
 }
 
+// Where --write names no folder that is there; an SVID that is on its way already would be lost with it.
+Status CheckWritable(const Invocation& in) {
+  std::error_code e;
+  if (!in.Has("--write") || std::filesystem::is_directory(in.Get("--write"), e)) return Ok();
+  return InvalidArgument("--write " + in.Get("--write") + ": no such folder");
+}
+
 // One response: print it, write it. False when something went wrong, which is told.
 bool Show(const Invocation& in, ByteView message, bool last) {
   X509SVIDResponse response;
@@ -175,8 +182,14 @@ Result<crypto::VerifiedSvid> Verify(const Invocation& in) {
   return crypto::VerifySvid(chain, bundles, SystemClock().Wall());
 }
 
-int RunSvidFetch(const Invocation& in) { return in.Has("--audience") ? FetchJwt(in) : FetchX509(in, false); }
-int RunSvidWatch(const Invocation& in) { return FetchX509(in, true); }
+int RunSvidFetch(const Invocation& in) {
+  if (const Status s = CheckWritable(in); !s.ok()) return Fail(s.error());
+  return in.Has("--audience") ? FetchJwt(in) : FetchX509(in, false);
+}
+int RunSvidWatch(const Invocation& in) {
+  if (const Status s = CheckWritable(in); !s.ok()) return Fail(s.error());
+  return FetchX509(in, true);
+}
 
 int RunSvidVerify(const Invocation& in) {
   const auto r = Verify(in);

@@ -21,7 +21,7 @@ std::string Mistake(const std::string& path, const std::string& word) {
   const std::vector<std::string> known = Followers(path);
   const std::string near = Nearest(word, {known.begin(), known.end()});
   return "no command is called '" + Joined(path, word) + "'" +
-         (near.empty() ? "" : "; did you mean 'hexr " + Joined(path, near) + "'?") + " `hexr " +
+         (near.empty() ? "" : "; did you mean 'hexr " + Joined(path, near) + "'?") + "; `hexr " +
          Joined(path, "--help") + "` lists them";
 }
 

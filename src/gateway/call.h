@@ -57,11 +57,9 @@ enum class Door : uint8_t {
   kCapturedTcp,   // another captured port
   kDns,
 };
-std::string_view DoorName(Door door);
 
 // What kind of thing is asked for (docs/policy/input.md: `service`).
 enum class Service : uint8_t { kEgress, kDns };
-std::string_view ServiceName(Service service);
 
 // The destination of a call that has not come as far as naming one; left out of its record.
 inline HostPort Nowhere() { return {IpAddress::FromBytes(std::array<uint8_t, 4>{}).value(), 0}; }

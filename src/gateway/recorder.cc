@@ -81,9 +81,6 @@ void SetProcess(Body& body, const Call& call) {
 
 }  // namespace
 
-std::string_view DoorName(Door door) { return DoorCode(door).text(); }
-std::string_view ServiceName(Service service) { return ServiceCode(service).text(); }
-
 void Recorder::Append(ledger::RecordKind kind, const Call& call, Body body, Done done) {
   const InstanceFacts& who = *call.instance;
   Result<PublicName> id = PublicName::Parse(call.id);

@@ -76,7 +76,6 @@ class Launch {
   State Advance();
   State state() const { return state_; }
   const LaunchFailure& failure() const { return *failure_; }
-  bool ground_laid() const { return built_; }
   bool begun() const { return plan_ != nullptr; }
 
   // From kReady on. `program` is the file that will be executed, and where the agent sees it; readable unless it is

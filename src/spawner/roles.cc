@@ -46,7 +46,7 @@ Result<std::vector<config::Role>> EntriesFor(const std::vector<config::Role>& ro
   if (named)
     return PermissionDenied("user " + user + " may not start " + target.ToString() +
                             "; its entry in `roles` lists who may");
-  return PermissionDenied("no entry in `roles` names " + target.ToString() +
+  return PermissionDenied("no entry in `roles` names " + target.ToString() + " of tenant " + target.tenant.value() +
                           "; add one to the node's configuration (with `tenant:` where it is not the node's own)");
 }
 

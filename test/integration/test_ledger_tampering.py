@@ -95,6 +95,13 @@ class Tampering(unittest.TestCase):
         checkpoint.write_text("\n".join([origin, str(int(size) - 1), root, *rest]))
         self.assertIn("signature", self.found())
 
+    def test_a_key_from_beside_the_log_is_named_as_such(self):
+        for more, source, warned in (((), "beside", True), (("--key", str(self.key)), "argument", False)):
+            done = self.node.hexr("ledger", "verify", "--log", str(self.log), *more, "--output", "json")
+            found = json.loads(done.stdout)
+            self.assertEqual((found["key_from"], found["key"]), (source, self.key.read_text().strip()))
+            self.assertEqual("whether it is that of the log you mean" in done.stderr, warned, done.stderr)
+
     def test_signed_by_another(self):
         # Another node's whole log, with keys and all, handed over as this one's.
         shutil.rmtree(self.log)

@@ -28,6 +28,16 @@ class NodeLife(unittest.TestCase):
             self.assertEqual(sorted(pids), ["gateway/default", "keeper", "spawner"])
             again = node.hexr("up")
             self.assertIn("already up", again.stdout)
+            # What was not taken is not said to be up.
+            other = node.home / "other.yaml"
+            other.write_text("trust_domain: other.test\n")
+            for file in (other, node.home / "no-such.yaml"):
+                done = node.hexr("up", "--config", str(file), check=False)
+                self.assertEqual((done.returncode, done.stdout), (1, ""))
+                self.assertIn(f"`hexr down` first, to start it with {file}", done.stderr)
+            done = node.hexr("up", "--foreground", check=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("`hexr down` ends it", done.stderr)
             node.down()
             for pid in pids.values():
                 self.assertFalse(os.path.exists(f"/proc/{pid}"), pid)
@@ -150,6 +160,15 @@ class NodeLife(unittest.TestCase):
                             open_to_others[str(path)] = mode(path)
             self.assertEqual(open_to_others, {})
             self.assertGreater(seen, 10)
+
+    def test_a_mistyped_configuration_starts_nothing_and_is_not_written(self):
+        with Node(start=False) as node:
+            file = node.home / "folder" / "hexr.yaml"
+            done = node.hexr("up", "--config", str(file), check=False)
+            self.assertEqual((done.returncode, done.stdout), (2, ""))
+            self.assertIn("No such file", done.stderr)
+            self.assertFalse(file.parent.exists())
+            self.assertEqual(node.hexr("config", "check", str(file), check=False).returncode, 2)
 
     def test_the_log_says_what_it_is_asked_to(self):
         for level, said in (("error", set()), ("info", {"info"})):
