@@ -14,9 +14,9 @@ constexpr std::string_view kTenant = "tenant";
 constexpr size_t kMaxNameBytes = 64, kMaxValueBytes = 256, kMaxHelpBytes = 512, kMaxLabels = 4;
 
 bool IsName(std::string_view text) {
-  return !text.empty() && text.size() <= kMaxNameBytes && std::ranges::all_of(text, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
-  }) && (text.front() < '0' || text.front() > '9');
+  const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+  const auto fits = [&](char c) { return (c >= 'a' && c <= 'z') || digit(c) || c == '_'; };
+  return !text.empty() && text.size() <= kMaxNameBytes && !digit(text.front()) && std::ranges::all_of(text, fits);
 }
 
 void AddLabel(::hexr::node::v1::Metrics::Sample& sample, std::string_view name, std::string_view value) {

@@ -53,6 +53,22 @@ struct Watched {
     }
     return done();
   }
+  // Whoever watched is gone, and the exec that the script makes once it has read a line waits for the next.
+  bool LeaveAnExecWaiting() {
+    Watch();
+    Until([&] { return agent->HasOutput(); });
+    watch.reset();
+    agent->Input("\n");
+    agent->Line();
+    pollfd p{agent->handles().exec_listener.get(), POLLIN, 0};
+    return poll(&p, 1, 20'000) == 1;
+  }
+  // The journal as a successor has it: the memory by its descriptor alone.
+  Status AdoptJournal() {
+    ASSIGN_OR_RETURN(ExecJournal adopted, ExecJournal::Adopt(UniqueFd(fcntl(journal->fd(), F_DUPFD_CLOEXEC, 3))));
+    journal = std::make_unique<ExecJournal>(std::move(adopted));
+    return Ok();
+  }
   int UsedSlots() {
     int n = 0;
     for (size_t i = 0; i < ExecJournal::kSlots; ++i) n += journal->slots()[i].state != ExecJournal::kFree;
@@ -203,13 +219,7 @@ TEST_P(ExecWatchTest, ASuccessorServesWhatWaitedMeanwhile) {
   As(GetParam(), [] {
     Watched w(std::string(kWaitForInput) + "subprocess.run(['true'])\nprint('done',flush=True)\nsys.stdin.readline()");
     ASSERT_TRUE(w.agent->started().ok());
-    w.Watch();
-    w.Until([&] { return w.agent->HasOutput(); });
-    w.watch.reset();  // nobody handles notifications now
-    w.agent->Input("\n");
-    w.agent->Line();
-    pollfd p{w.agent->handles().exec_listener.get(), POLLIN, 0};
-    ASSERT_EQ(poll(&p, 1, 20'000), 1);
+    ASSERT_TRUE(w.LeaveAnExecWaiting());
     w.Watch(/*launching=*/false);
     ASSERT_TRUE(w.Until([&] { return w.agent->HasOutput(); }));
     EXPECT_EQ(w.agent->Line(), "done");
@@ -228,10 +238,7 @@ TEST_P(ExecWatchTest, ASuccessorAnswersWhatItsPredecessorTookAndLeft) {
     w.watch.reset();  // dies between taking and answering
     w.held.clear();
     EXPECT_EQ(w.UsedSlots(), 1);
-    // The successor has the memory by its descriptor alone.
-    auto adopted = ExecJournal::Adopt(UniqueFd(fcntl(w.journal->fd(), F_DUPFD_CLOEXEC, 3)));
-    ASSERT_TRUE(adopted.ok()) << adopted.error().ToString();
-    w.journal = std::make_unique<ExecJournal>(std::move(*adopted));
+    ASSERT_TRUE(w.AdoptJournal().ok());
     w.hold = false;
     w.Watch(/*launching=*/false);
     ASSERT_TRUE(w.Until([&] { return w.attested.size() == 1; }));
@@ -245,18 +252,10 @@ TEST_P(ExecWatchTest, ASuccessorAnswersWhatItsPredecessorWasKilledReceiving) {
   As(GetParam(), [] {
     Watched w(std::string(kWaitForInput) + "os.execv('/usr/bin/cat',['cat'])");
     ASSERT_TRUE(w.agent->started().ok());
-    w.Watch();
-    w.Until([&] { return w.agent->HasOutput(); });
-    w.watch.reset();
-    const int listener = w.agent->handles().exec_listener.get();
-    w.agent->Input("\n");
-    pollfd p{listener, POLLIN, 0};
-    ASSERT_EQ(poll(&p, 1, 20'000), 1);
-    ASSERT_TRUE(w.journal->Receive(listener));
+    ASSERT_TRUE(w.LeaveAnExecWaiting());
+    ASSERT_TRUE(w.journal->Receive(w.agent->handles().exec_listener.get()));
     EXPECT_EQ(w.UsedSlots(), 0);
-    auto adopted = ExecJournal::Adopt(UniqueFd(fcntl(w.journal->fd(), F_DUPFD_CLOEXEC, 3)));
-    ASSERT_TRUE(adopted.ok()) << adopted.error().ToString();
-    w.journal = std::make_unique<ExecJournal>(std::move(*adopted));
+    ASSERT_TRUE(w.AdoptJournal().ok());
     EXPECT_EQ(w.UsedSlots(), 1);
     w.Watch(/*launching=*/false);
     ASSERT_TRUE(w.Until([&] { return w.attested.size() == 1; }));

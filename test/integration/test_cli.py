@@ -176,6 +176,12 @@ class Cli(unittest.TestCase):
         self.assertNotIn("--config", self.node.hexr("ps", "--help").stdout)
         self.assertIn("--config", self.node.hexr("up", "--help").stdout)
 
+    def test_an_svid_is_asked_for_only_where_it_can_be_written(self):
+        for command in ("fetch", "watch"):
+            done = self.node.hexr("svid", command, "--write", "no-such-folder", check=False)
+            self.assertEqual((done.returncode, done.stdout), (2, ""))
+            self.assertIn("--write no-such-folder: no such folder", done.stderr)
+
     def test_help_of_a_command(self):
         self.assertEqual(self.node.hexr("help", "vault", "put").stdout, self.node.hexr("vault", "put", "--help").stdout)
         self.assertEqual(self.node.hexr("help").stdout, self.node.hexr("--help").stdout)
