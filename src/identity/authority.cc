@@ -179,6 +179,8 @@ void Authority::RebuildBundle() {
 Result<SigningSlot> Authority::MakeSlot(SigningUse use, WallTime now) {
   const crypto::KeyType type = use == SigningUse::kJwt ? options_.jwt_key : crypto::KeyType::kP256;
   crypto::PrivateKey key = crypto::PrivateKey::Generate(type);
+  // Operators type the IDs of keys, and a word with `-` in front is an option: such a key is not used.
+  while (crypto::Thumbprint(key.public_key()).front() == '-') key = crypto::PrivateKey::Generate(type);
   SigningSlot slot{"", SlotState::kPrepared, now, now + options_.key_life, {}, false, key.public_key(), key, {}, {}};
   if (use == SigningUse::kX509) {
     ASSIGN_OR_RETURN(slot.ca, crypto::CertificateAuthority::CreateRoot(options_.trust_domain, std::move(key), now,

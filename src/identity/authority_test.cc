@@ -214,6 +214,16 @@ TEST_F(AuthorityTest, OldKeysAreBounded) {
   EXPECT_EQ(Count(SigningUse::kJwt, SlotState::kOld), limits::kMaxOldSlots);
 }
 
+// A key ID in base64url begins with `-` once in 64, and `hexr authority revoke -TB…` would read it as an option.
+TEST_F(AuthorityTest, NoKeyIdReadsAsAnOption) {
+  for (int i = 0; i < 500; ++i) {
+    ASSERT_TRUE(authority_->Prepare(SigningUse::kWit).ok());
+    ASSERT_TRUE(authority_->Activate(SigningUse::kWit).ok());
+    ASSERT_TRUE(authority_->Tick().ok());
+    ASSERT_NE(ActiveId(SigningUse::kWit).at(0), '-');
+  }
+}
+
 TEST_F(AuthorityTest, ARetiredPrivateKeyIsDestroyed) {
   const std::string first = ActiveId(SigningUse::kX509);
   ASSERT_TRUE(authority_->Prepare(SigningUse::kX509).ok());
