@@ -11,6 +11,7 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <set>
 #include <string_view>
 
 #include "base/limits/agents.h"
@@ -150,13 +151,38 @@ class Planner {
         (lstat(g.path.c_str(), &there) != 0 || FileIdOf(g.fd.get()) != FileId{there.st_dev, there.st_ino})) {
       return PermissionDenied(g.path + " is not this machine's own");
     }
-    for (const std::string& own : request_.node_places) {
-      struct stat st {};
-      const bool alias = stat(own.c_str(), &st) == 0 && FileIdOf(g.fd.get()) == FileId{st.st_dev, st.st_ino};
-      if (alias || IsBelow(g.path, own))
+    return CheckOwn(g);
+  }
+
+  // INV-SPAWN-14. What the node has is hidden in what is given, and held by its name there (Pin); what cannot be is not
+  // given.
+  Status CheckOwn(const Given& g) const {
+    const std::optional<FileId> id = FileIdOf(g.fd.get());
+    for (const std::string& own : request_.own.places) {
+      if (IsBelow(g.path, own))
         return PermissionDenied(g.path + " is the node's own (" + own + "): no agent is given it");
+      // Another name of a folder around it: nothing could be hidden by its name.
+      for (std::string around = own; !around.empty(); around.resize(around.rfind('/'))) {
+        struct stat st {};
+        if (around != g.path && lstat(around.c_str(), &st) == 0 && id == FileId{st.st_dev, st.st_ino})
+          return PermissionDenied(g.path + " is " + around + " by another name, where the node's own " + own +
+                                  " lies: give it by that name");
+      }
+    }
+    for (const std::string& name : request_.own.names) {
+      if (g.writable && IsBelow(name, g.path) && !IsHiddenWith(name)) {
+        return PermissionDenied("with " + g.path + " writable, an agent could say by " + name +
+                                ", a link or not there yet, where the node finds its own: give it read-only (--ro), "
+                                "or a folder beside that");
+      }
     }
     return Ok();
+  }
+
+  // Hidden with a place of the node's that it lies in.
+  bool IsHiddenWith(const std::string& path) const {
+    return std::any_of(request_.own.places.begin(), request_.own.places.end(),
+                       [&](const std::string& own) { return own != path && IsBelow(path, own); });
   }
 
   // The given folder that shows `path`, the nearest one.
@@ -170,11 +196,17 @@ class Planner {
   bool IsOverlay(const Given& g) const { return idmapper_ == nullptr && !g.writable && !g.bind; }
 
   Status HiddenPlaces() {
-    for (const std::string& own : request_.node_places) {
-      if (Shows(own) != nullptr) Hide({own, std::nullopt, false});
+    for (const std::string& own : request_.own.places) {
+      const Given* in = Shows(own);
+      if (in == nullptr || IsHiddenWith(own)) continue;
+      RETURN_IF_ERROR(Pin(own));
+      struct stat st {};
+      if (lstat(own.c_str(), &st) != 0) return ErrnoError(own, errno);
+      Hide({own, FileId{st.st_dev, st.st_ino}, in->writable});
     }
     for (const Hidden& h : request_.hidden) {
       const Given* in = Shows(h.path);
+      RETURN_IF_ERROR(Pin(h.path));
       Hidden now = h;
       if (in != nullptr) {
         const std::optional<FileId> what = WhatLiesAt(h.path, *in);
@@ -223,6 +255,7 @@ class Planner {
       s.directory = directory;
       s.recursive = true;
       s.expect = FileId{makedev(st.stx_dev_major, st.stx_dev_minor), st.stx_ino};
+      RETURN_IF_ERROR(Pin(g.path));
       s.over = Over(g);
       Add(std::move(s));
       return Ok();
@@ -252,8 +285,28 @@ class Planner {
       }
       notes_.weaker.push_back(UnmappedNote(g.path));
     }
+    RETURN_IF_ERROR(Pin(g.path));
     s.over = Over(g);
     Add(std::move(s));
+    return Ok();
+  }
+
+  // A mount holds its own name only. What lies deeper in a folder that the agent may write could be moved away with a
+  // folder around it, on the disk of the host, and another put there under its name: so each of these becomes a mount.
+  Status Pin(const std::string& path) {
+    const Given* outer = nullptr;
+    for (const Given* g : seen_) {
+      if (g->path != path && IsBelow(path, g->path) && (outer == nullptr || g->path.size() > outer->path.size()))
+        outer = g;
+    }
+    if (outer == nullptr || !outer->writable) return Ok();
+    for (size_t end = path.find('/', outer->path.size() + 1); end != std::string::npos; end = path.find('/', end + 1)) {
+      if (!pinned_.insert(path.substr(0, end)).second) continue;
+      if (pinned_.size() > limits::kMaxFoldersPinned)
+        return ResourceExhausted("too many folders lie around what is hidden or given more narrowly in " + outer->path +
+                                 ": give the folders that are needed instead");
+      Add(Step(Kind::kPin, path.substr(0, end)));
+    }
     return Ok();
   }
 
@@ -279,6 +332,7 @@ class Planner {
   std::vector<std::string>& writable_;
   std::string home_;
   std::vector<const Given*> seen_;      // what the agent sees, in order
+  std::set<std::string> pinned_;        // folders whose names are held
   std::vector<std::string> reachable_;  // folders whose sockets are the host's own
   FolderNotes notes_;
 };

@@ -17,6 +17,7 @@
 #include "runtime/unique_fd.h"
 #include "spawner/idmap.h"
 #include "spawner/launch.h"
+#include "spawner/node_places.h"
 #include "spawner/plan.h"
 
 namespace hexr::spawner {
@@ -49,10 +50,10 @@ struct FolderRequest {
   std::string working_folder;  // absolute and normalised; given where its Given is in `given`
   std::vector<Given> given;
   std::vector<Hidden> hidden;
-  std::vector<std::string> node_places;  // canonical: the node's own state, run folder and configuration
-  std::string home;                      // the caller's HOME; made fresh
-  uid_t caller_uid = 0;                  // whose folders these are
-  std::vector<gid_t> caller_gids;        // its groups, the primary one first
+  NodePlaces own;                  // the node's state, run folder and configuration
+  std::string home;                // the caller's HOME; made fresh
+  uid_t caller_uid = 0;            // whose folders these are
+  std::vector<gid_t> caller_gids;  // its groups, the primary one first
   // What lies at hidden places, for those that were looked up before.
   std::map<std::string, std::optional<FileId>> found = {};
 };
@@ -68,7 +69,8 @@ struct FolderNotes {
 // Appends the mount steps, working folder and Landlock's writable places to `plan`. `idmapper` is null for a plain
 // user. `ids` are the agent's host ids. PERMISSION_DENIED when the caller may not give a folder so, when a descriptor
 // is not what lies at its path, and for what is the node's own (INV-SPAWN-14); INVALID_ARGUMENT for paths that are not
-// absolute and normal; FAILED_PRECONDITION when what was hidden from the parent has been moved.
+// absolute and normal; RESOURCE_EXHAUSTED beyond limits::kMaxFoldersPinned; FAILED_PRECONDITION when what was hidden
+// from the parent has been moved.
 Result<FolderNotes> PlanFolders(const FolderRequest& request, HostIds ids, Idmapper* idmapper, ChildPlan& plan,
                                 std::vector<std::string>& writable);
 

@@ -27,10 +27,9 @@ void Write(const std::string& path, const std::string& text, mode_t mode = 0644)
 }
 
 // The outcome of a launch that is given `path`, shown as `fd`.
-Status Giving(const std::string& path, UniqueFd fd, bool writable = false,
-              const std::vector<std::string>& node_places = {}) {
+Status Giving(const std::string& path, UniqueFd fd, bool writable = false, NodePlaces own = {}) {
   AgentOptions o = Shell("true");
-  o.node_places = node_places;
+  o.own = std::move(own);
   o.ask = [&](FolderRequest& r) { r.given.push_back({path, std::move(fd), writable}); };
   Agent agent(std::move(o));
   return agent.started();
@@ -94,7 +93,7 @@ TEST_P(FoldersTest, TheNodesOwnPlacesAreHiddenAndNeverGiven) {
     mkdir(state.c_str(), 0755);  // wider than it is: what stops the agent is not the mode
     mkdir(run.c_str(), 0755);
     Write(state + "/keys", "the keys");
-    const std::vector<std::string> own = {state, run};
+    const NodePlaces own{{state, run}, {}};
     for (const std::string& path : {state, run, state + "/keys"})
       EXPECT_EQ(CodeOf(Giving(path, OpenPath(path), false, own)), ErrorCode::kPermissionDenied) << path;
     for (const bool writable : {true, false}) {
@@ -103,13 +102,110 @@ TEST_P(FoldersTest, TheNodesOwnPlacesAreHiddenAndNeverGiven) {
                              "mv .local/state .local/moved; cat .local/moved/hexr/keys; mv .local/moved .local/state");
       o.given = {{home.path(), writable}};
       AgentOptions without = o;
-      o.node_places = own;
+      o.own = own;
       Agent agent(std::move(o));
       ASSERT_TRUE(agent.started().ok()) << agent.started().error().ToString();
       EXPECT_EQ(agent.Finish().first.find("the keys"), std::string::npos) << writable;
       Agent open(std::move(without));
       EXPECT_NE(open.Finish().first.find("the keys"), std::string::npos) << "the attack reads nothing anyway";
     }
+  });
+}
+
+// INV-SPAWN-14: no folder on the way to what the agent does not get is renamed, exchanged or removed by it. On
+// the host's disk, root or the next node would follow the new name.
+TEST_P(FoldersTest, NoNameOnTheWayToWhatIsKeptIsChanged) {
+  As(GetParam(), [] {
+    for (const std::string kept : {"the node's", "hidden", "read-only"}) {
+      const TempFolder folder;
+      const std::string a = folder.path() + "/a", b = a + "/b", c = b + "/c";
+      for (const std::string& made : {a, b, c, folder.path() + "/evil"}) mkdir(made.c_str(), 0755);
+      Write(c + "/file", "kept");
+      AgentOptions o = Python(
+          "import ctypes, os\n"
+          "os.chdir('" +
+          folder.path() +
+          "')\n"
+          "libc, said = ctypes.CDLL(None), []\n"
+          "for name in ('a', 'a/b', 'a/b/c'):\n"
+          "    for flags in (0, 2):\n"
+          "        to = b'evil' if flags else b'moved'\n"
+          "        said.append(libc.syscall(316, -100, name.encode(), -100, to, flags))\n"
+          "    try: os.rmdir(name); said.append(0)\n"
+          "    except OSError: said.append(-1)\n"
+          "print(set(said), os.path.isdir('evil'), open('evil/made', 'w').write('x'))\n");
+      o.given = {{folder.path(), true}};
+      const AgentOptions without = o;
+      if (kept == "the node's") o.own.places = {c};
+      if (kept == "hidden") o.hidden = {c};
+      if (kept == "read-only") o.given.emplace_back(c, false);
+      Agent agent(std::move(o));
+      ASSERT_TRUE(agent.started().ok()) << kept << ": " << agent.started().error().ToString();
+      EXPECT_EQ(agent.Finish().first, "{-1} True 1\n") << kept;
+      EXPECT_EQ(access((c + "/file").c_str(), F_OK), 0) << kept;
+      Agent open(without);
+      EXPECT_NE(open.Finish().first.find("0"), std::string::npos) << "the attack renames nothing anyway";
+    }
+  });
+}
+
+TEST_P(FoldersTest, FoldersAroundWhatIsKeptAreBounded) {
+  As(GetParam(), [] {
+    const TempFolder folder;
+    for (const size_t deep : {limits::kMaxFoldersPinned, limits::kMaxFoldersPinned + 1}) {
+      AgentOptions o = Shell("true");
+      o.given = {{folder.path(), true}};
+      std::string path = folder.path();
+      for (size_t i = 0; i < deep; ++i) path += "/d";
+      o.hidden = {path + "/hidden"};
+      const Agent agent(std::move(o));
+      EXPECT_EQ(CodeOf(agent.started()),
+                deep > limits::kMaxFoldersPinned ? ErrorCode::kResourceExhausted : ErrorCode::kUnknown);
+    }
+  });
+}
+
+// What cannot be held by its name: a link on the way to the node's own, a configuration that is not there yet, and a
+// folder around it by another name.
+TEST_P(FoldersTest, WhereTheNodeWouldFindItsOwnIsNotWritable) {
+  As(GetParam(), [] {
+    const TempFolder home;
+    const std::string there = home.path() + "/there", link = home.path() + "/link";
+    mkdir(there.c_str(), 0755);
+    ASSERT_EQ(symlink("there", link.c_str()), 0);
+    NodePlaces linked, missing;
+    linked.Add(link + "/.");
+    missing.Add(there + "/hexr/hexr.yaml");
+    EXPECT_EQ(linked.places, std::vector<std::string>{there});
+    EXPECT_EQ(linked.names, std::vector<std::string>{link});
+    EXPECT_EQ(missing.names, std::vector<std::string>{there + "/hexr"});
+    for (const NodePlaces& own : {linked, missing}) {
+      EXPECT_EQ(CodeOf(Giving(home.path(), OpenPath(home.path()), true, own)), ErrorCode::kPermissionDenied);
+      EXPECT_TRUE(Giving(home.path(), OpenPath(home.path()), false, own).ok());
+    }
+    for (int i = 0; i <= limits::kMaxNodeLinks; ++i) {
+      const std::string to = i == 0 ? "there" : "l" + std::to_string(i - 1);
+      ASSERT_EQ(symlink(to.c_str(), (home.path() + "/l" + std::to_string(i)).c_str()), 0);
+      NodePlaces chain;
+      chain.Add(home.path() + "/l" + std::to_string(i));
+      EXPECT_EQ(chain.names.size(), static_cast<size_t>(i) + 1);
+      EXPECT_EQ(chain.places.empty(), i == limits::kMaxNodeLinks) << i;  // i + 1 links
+    }
+  });
+}
+
+TEST(FoldersTest, AFolderAroundTheNodesOwnIsNotGivenByAnotherName) {
+  As(Who::kRoot, [] {
+    ASSERT_EQ(unshare(CLONE_NEWNS), 0);
+    ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    const TempFolder home, other;
+    const std::string state = home.path() + "/state";
+    mkdir(state.c_str(), 0755);
+    ASSERT_EQ(mount(home.path().c_str(), other.path().c_str(), nullptr, MS_BIND, nullptr), 0);
+    const NodePlaces own{{state}, {}};
+    EXPECT_EQ(CodeOf(Giving(other.path(), OpenPath(other.path()), false, own)), ErrorCode::kPermissionDenied);
+    EXPECT_TRUE(Giving(home.path(), OpenPath(home.path()), false, own).ok());
+    umount(other.path().c_str());
   });
 }
 

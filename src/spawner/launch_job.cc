@@ -36,20 +36,6 @@ constexpr std::chrono::seconds kBuildDeadline{10};
 constexpr uid_t kInnerId = 1000;
 constexpr char kDefaultPath[] = "/usr/local/bin:/usr/bin:/bin";
 
-// The node's own places, which no agent sees. A configuration may lie in a folder of the user's: of such a one, the
-// file.
-std::vector<std::string> NodePlaces(const config::Paths& paths) {
-  const auto parent = [](const std::string& p) { return p.substr(0, p.rfind('/')); };
-  const std::string folder = parent(paths.config_file);
-  const bool own = folder.ends_with("/hexr") || (!folder.empty() && parent(folder) == parent(paths.state_dir));
-  std::vector<std::string> out;
-  for (const std::string& p : {paths.state_dir, paths.run_dir, own ? folder : paths.config_file}) {
-    char real[PATH_MAX];
-    if (!p.empty() && realpath(p.c_str(), real) != nullptr) out.emplace_back(real);
-  }
-  return out;
-}
-
 std::string Variable(const std::vector<std::string>& env, std::string_view name) {
   for (const std::string& v : env) {
     if (v.size() > name.size() && v[name.size()] == '=' && v.starts_with(name)) return v.substr(name.size() + 1);
@@ -327,7 +313,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     for (const std::string& path : request_.hide()) r.hidden.push_back({path, std::nullopt, false});
     if (parent_ != nullptr) Inherit(r);
     if (r.hidden.size() > limits::kMaxFoldersHidden) return ResourceExhausted("too much is hidden from one agent");
-    r.node_places = NodePlaces(host_.paths());
+    r.own = NodePlacesOf(host_.paths());
     r.home = Variable(plan_->env, "HOME");
     r.caller_uid = caller_uid_;
     r.caller_gids = caller_gids_;

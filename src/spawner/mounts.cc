@@ -176,6 +176,18 @@ int WriteText(const SharedStep& step, Path& p) {
   return e;
 }
 
+int Pin(Path& p) {
+  struct stat st {};
+  if (lstat(p.text, &st) != 0) return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : errno;
+  if (S_ISLNK(st.st_mode)) return ELOOP;
+  if (!S_ISDIR(st.st_mode)) return 0;
+  const int tree = open_tree(AT_FDCWD, p.text, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+  if (tree < 0) return errno;
+  const int e = PutOn(tree, p, FileId{st.st_dev, st.st_ino});
+  close(tree);
+  return e;
+}
+
 int Hide(const SharedStep& step, Path& p) {
   struct stat st {};
   if (lstat(p.text, &st) != 0)
@@ -225,6 +237,7 @@ int Take(SharedStep& step) {
     case MountStep::Kind::kProc:
       if (const int e = MakeDirectory(p)) return e;
       return mount("proc", p.text, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=invisible") == 0 ? 0 : errno;
+    case MountStep::Kind::kPin: return Pin(p);
     case MountStep::Kind::kHide: return Hide(step, p);
     case MountStep::Kind::kReadOnly: return MakeReadOnly(p);
   }

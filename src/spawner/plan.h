@@ -38,6 +38,7 @@ struct MountStep {
     kOverlay,    // the folder `source` read-only through an overlay, whose sockets nobody can connect to
     kDevpts,
     kProc,
+    kPin,       // the folder at target is mounted on itself: nobody in this root can rename it; skipped where none is
     kHide,      // an unreadable nothing over target
     kReadOnly,  // the mount at target becomes read-only
   };

@@ -106,7 +106,7 @@ struct AgentOptions {
   std::vector<std::string> hidden;
   uid_t caller_uid = geteuid();
   std::vector<gid_t> caller_gids = {getegid()};
-  std::vector<std::string> node_places;
+  NodePlaces own;
   std::function<void(FolderRequest&)> ask;  // last word on what is asked for
   bool terminal = false;
   std::string stdin_text;
@@ -245,7 +245,7 @@ class Agent {
     request.working_folder = o.working_folder;
     for (const auto& [path, writable] : o.given) request.given.push_back(Open(path, writable));
     for (const std::string& path : o.hidden) request.hidden.push_back({path, std::nullopt, false});
-    request.node_places = o.node_places;
+    request.own = o.own;
     request.caller_gids = o.caller_gids;
     request.home = "/home/u";
     request.caller_uid = o.caller_uid;
