@@ -216,7 +216,7 @@ std::pair<std::string, std::string> Self() {
 // INV-SPAWN-10
 TEST_P(RunTest, SubAgentsAreKnownByTheKernelAndGetNoMoreThanTheirParent) {
   As(GetParam(), [] {
-    const std::string me = spawner::UserName(geteuid());
+    const std::string me = spawner::UserName(geteuid()).value();
     const std::string user = me.starts_with("uid:") ? "\"*\"" : me;
     Node node("roles:\n  - {agent: crew, role: main, exe: \"*\", user: " + user +
               ", spawn: [crew/writer]}\n"
@@ -252,7 +252,9 @@ TEST_P(RunTest, ASubAgentShedsNothingThatHoldsItsParent) {
                 {"sh", "-c",
                  "read x; HEXR_TEST_SUB=writer HEXR_TEST_SCRIPT='echo sub; cat plain; cat .ssh/id; echo x > vendor/x; "
                  "echo x > free' " +
-                     program + "; mv a b; mkdir -p a/secret; HEXR_TEST_SUB=writer HEXR_TEST_SCRIPT='cat b/secret/id' " +
+                     program +
+                     "; mv a b && echo renamed; echo > tried; read x; HEXR_TEST_SUB=writer HEXR_TEST_SCRIPT='cat "
+                     "b/secret/id' " +
                      program},
                 false, {bin}, [](RunRequest& r, const std::string& folder) {
                   for (const char* name : {".ssh", "vendor", "a", "a/secret"}) mkdir(name, 0755);
@@ -269,8 +271,16 @@ TEST_P(RunTest, ASubAgentShedsNothingThatHoldsItsParent) {
         node.StartSpawner();
       }
       (void)!write(c.input.get(), "\n", 1);
+      ASSERT_TRUE(node.Until([&] { return access((c.folder.path() + "/tried").c_str(), F_OK) == 0; }));
+      // What the agent cannot do, its user or another program may.
+      const std::string a = c.folder.path() + "/a", b = c.folder.path() + "/b";
+      ASSERT_EQ(rename(a.c_str(), b.c_str()), 0);
+      ASSERT_EQ(mkdir(a.c_str(), 0755), 0);
+      ASSERT_EQ(mkdir((a + "/secret").c_str(), 0755), 0);
+      (void)!write(c.input.get(), "\n", 1);
       c.Finish();
       EXPECT_NE(c.text.find("sub\nplain text\n"), std::string::npos) << c.text;
+      EXPECT_EQ(c.text.find("renamed"), std::string::npos) << c.text;
       EXPECT_EQ(c.text.find("secret key"), std::string::npos) << c.text;
       EXPECT_NE(c.text.find("hidden from the parent, has been moved"), std::string::npos) << c.text;
       EXPECT_NE(access((c.folder.path() + "/vendor/x").c_str(), F_OK), 0);
