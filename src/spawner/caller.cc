@@ -114,11 +114,15 @@ Status CheckLaunched(const Caller& caller, const std::string& cgroup) {
   return runtime::SignalPidfd(caller.pidfd.get(), 0);  // all of it was said of this process
 }
 
-std::string UserName(uid_t uid) {
+Result<std::string> UserName(uid_t uid) {
   passwd entry{};
   passwd* found = nullptr;
   std::vector<char> buffer(16 * 1024);
-  if (getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) return found->pw_name;
+  const int e = getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found);
+  if (found != nullptr) return std::string(found->pw_name);
+  // getpwnam(3): these say that there is no such user, as 0 does. Anything else says nothing of it.
+  if (e != 0 && e != ENOENT && e != ESRCH && e != EBADF && e != EPERM)
+    return ErrnoError("the name of uid " + std::to_string(uid) + " cannot be looked up now", e);
   return "uid:" + std::to_string(uid);
 }
 

@@ -36,7 +36,8 @@ Result<std::vector<uint64_t>> PidNamespacesOf(int pidfd, pid_t pid);
 // (empty: it has none of its own). PERMISSION_DENIED when it was not.
 Status CheckLaunched(const Caller& caller, const std::string& cgroup);
 
-// The local name of a uid, or "uid:N".
-std::string UserName(uid_t uid);
+// The local name of a uid; "uid:N" where it has none. An error: nobody knows at this moment (no descriptor is left, a
+// directory does not answer); a role that names a user decides nothing by it.
+Result<std::string> UserName(uid_t uid);
 
 }  // namespace hexr::spawner

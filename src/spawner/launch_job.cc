@@ -122,7 +122,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     host_.images().files().Run<std::vector<Place>>(
         party(),
         [places = std::move(places)]() mutable {
-          for (Place& p : places) p.found = FindBelow(p.folder.get(), p.below, O_NOFOLLOW);
+          for (Place& p : places) p.found = FindBelow(p.folder->get(), p.below, O_NOFOLLOW);
           return std::move(places);
         },
         [self = shared_from_this()](Result<std::vector<Place>> found) {
@@ -161,10 +161,15 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
   // likes.
   std::vector<Place> PlacesToFind() const {
     std::vector<Place> out;
+    std::map<int, std::shared_ptr<const UniqueFd>> kept;
+    const auto in = [&](const std::string& path, const std::string& folder, const UniqueFd& fd) {
+      std::shared_ptr<const UniqueFd>& its = kept[fd.get()];
+      if (!its) its = Keep(fd);
+      out.push_back(PlaceIn(path, folder, its));
+    };
     const auto add = [&](const std::string& path) {
       if (parent_ != nullptr) {
-        if (const Given* g = GrantOf(path); g != nullptr && g->path != path)
-          out.push_back(PlaceIn(path, g->path, g->fd));
+        if (const Given* g = GrantOf(path); g != nullptr && g->path != path) in(path, g->path, g->fd);
         return;
       }
       int nearest = -1;
@@ -174,7 +179,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
           nearest = i;
       }
       if (nearest >= 0 && request_.folders(nearest).path() != path)
-        out.push_back(PlaceIn(path, request_.folders(nearest).path(), fds_[3 + static_cast<size_t>(nearest)]));
+        in(path, request_.folders(nearest).path(), fds_[3 + static_cast<size_t>(nearest)]);
     };
     for (const std::string& path : request_.hide()) add(path);
     if (parent_ == nullptr) return out;
@@ -198,6 +203,9 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
       return InvalidArgument("one descriptor per folder, after three");
     if (request_.folders_size() > static_cast<int>(limits::kMaxFoldersGiven))
       return ResourceExhausted("too many folders for one agent");
+    // Before any of them is looked for. What is hidden from a parent comes to it below.
+    if (request_.hide_size() > static_cast<int>(limits::kMaxFoldersHidden))
+      return ResourceExhausted("too much is hidden from one agent");
     for (int i = 0; i < 3; ++i) RETURN_IF_ERROR(CheckStdio(fds_[static_cast<size_t>(i)].get()));
     // By the namespaces that the kernel sees it in, never by what it says. One that is in a container of the machine,
     // whatever it calls itself there, is nobody that a launch could be answered for.
@@ -244,11 +252,11 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
       return Ok();
     }
     caller_uid_ = caller.uid;
-    caller_user_ = UserName(caller.uid);
+    ASSIGN_OR_RETURN(caller_user_, UserName(caller.uid));
     caller_gids_ = caller.groups;
     // A node that does not run as root has one user's rights to give: that user's.
     if (host_.idmapper() == nullptr && caller.uid != geteuid())
-      return PermissionDenied("this node belongs to " + UserName(geteuid()));
+      return PermissionDenied("this node belongs to uid " + std::to_string(geteuid()));
     const bool owner = caller.uid == geteuid() || caller.uid == 0;
     ASSIGN_OR_RETURN(candidates_, RolesFor(roles, *name_, caller_user_, owner));
     return Ok();
@@ -472,7 +480,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
       if (argv[i].empty() || argv[i][0] == '-') continue;
       const std::string path = argv[i][0] == '/' ? argv[i] : launch_->plan().working_folder + "/" + argv[i];
       for (const Given& g : instance_ ? instance_->facts().folders : folders_) {
-        if (path.starts_with(g.path + "/")) out.push_back(PlaceIn(path, g.path, g.fd));
+        if (path.starts_with(g.path + "/")) out.push_back(PlaceIn(path, g.path, Keep(g.fd)));
       }
       break;
     }

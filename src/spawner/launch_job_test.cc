@@ -4,6 +4,9 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <string>
@@ -11,6 +14,7 @@
 #include "base/limits/agents.h"
 #include "base/limits/identity.h"
 #include "runtime/packet.h"
+#include "spawner/caller.h"
 
 namespace hexr::spawner {
 namespace {
@@ -41,7 +45,7 @@ class FullHost final : public LaunchHost {
   void Adopt(std::unique_ptr<Instance>) override { std::abort(); }
 
   // What a launch with so many folders is told. Its agent has no name, which is looked at after all bounds.
-  std::string Asked(size_t instances, size_t folders) {
+  std::string Asked(size_t instances, size_t folders, size_t hidden = 0) {
     instances_ = instances;
     auto pair = runtime::MakePacketPair().value();
     auto session = std::make_shared<LaunchSession>(loop_, std::move(pair.first), Caller(),
@@ -52,6 +56,7 @@ class FullHost final : public LaunchHost {
     std::vector<UniqueFd> fds;
     for (size_t i = 0; i < 3 + folders; ++i) fds.emplace_back(open("/dev/null", O_RDWR | O_CLOEXEC));
     for (size_t i = 0; i < folders; ++i) request.add_folders()->set_path("/" + std::to_string(i));
+    for (size_t i = 0; i < hidden; ++i) request.add_hide("/0/" + std::to_string(i));
     BeginLaunch(*this, std::move(session), std::move(request), std::move(fds));
     const auto packet = ReceiveLaunchMessage(pair.second.get());
     pb::ServerMessage said;
@@ -78,6 +83,28 @@ TEST(LaunchJobTest, AnAgentIsGivenSoManyFolders) {
   FullHost host;
   EXPECT_TRUE(host.Asked(0, limits::kMaxFoldersGiven).starts_with("agent:"));
   EXPECT_EQ(host.Asked(0, limits::kMaxFoldersGiven + 1), "too many folders for one agent");
+}
+
+TEST(LaunchJobTest, SoMuchIsHiddenFromAnAgentAndNothingIsOpenedForMore) {
+  FullHost host;
+  EXPECT_TRUE(host.Asked(0, 1, limits::kMaxFoldersHidden).starts_with("agent:"));
+  EXPECT_EQ(host.Asked(0, 1, limits::kMaxFoldersHidden + 1), "too much is hidden from one agent");
+}
+
+// A user is not another one, or nobody, because no descriptor was left to read his name by.
+TEST(LaunchJobTest, AUserWhoseNameCannotBeReadNowIsNotNameless) {
+  const rlimit none{0, 0};
+  const pid_t pid = fork();
+  if (pid == 0) {
+    setrlimit(RLIMIT_NOFILE, &none);
+    const Result<std::string> name = UserName(1);
+    _exit(name.ok() ? 1 : name.error().code() == ErrorCode::kResourceExhausted ? 0 : 2);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(pid, &status, 0), pid);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(UserName(0).value(), "root");
+  EXPECT_EQ(UserName(1'234'567).value(), "uid:1234567");
 }
 
 }  // namespace

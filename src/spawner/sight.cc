@@ -17,7 +17,7 @@ RunningProgram OpenScript(const std::vector<Place>& places) {
     open_how how{};
     how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
-    UniqueFd fd(static_cast<int>(syscall(SYS_openat2, p.folder.get(), p.below.c_str(), &how, sizeof how)));
+    UniqueFd fd(static_cast<int>(syscall(SYS_openat2, p.folder->get(), p.below.c_str(), &how, sizeof how)));
     if (fd && FileKeyOf(fd.get()).ok()) return {p.path, std::move(fd)};
   }
   return {};
@@ -25,8 +25,12 @@ RunningProgram OpenScript(const std::vector<Place>& places) {
 
 }  // namespace
 
-Place PlaceIn(const std::string& path, const std::string& folder_path, const UniqueFd& folder) {
-  return {path, UniqueFd(fcntl(folder.get(), F_DUPFD_CLOEXEC, 0)), path.substr(folder_path.size() + 1)};
+std::shared_ptr<const UniqueFd> Keep(const UniqueFd& folder) {
+  return std::make_shared<const UniqueFd>(fcntl(folder.get(), F_DUPFD_CLOEXEC, 0));
+}
+
+Place PlaceIn(const std::string& path, const std::string& folder_path, std::shared_ptr<const UniqueFd> folder) {
+  return {path, std::move(folder), path.substr(folder_path.size() + 1)};
 }
 
 Sight LookAt(UniqueFd program, const std::vector<Place>& scripts) {

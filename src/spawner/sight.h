@@ -2,6 +2,7 @@
 // asks whatever file systems they lie in, so it runs beside the loop (file_work.h). Thread-safe.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,12 +15,14 @@ namespace hexr::spawner {
 // Where something of the request may lie: below a folder that was given, at this path for the agent.
 struct Place {
   std::string path;
-  runtime::UniqueFd folder;
+  std::shared_ptr<const runtime::UniqueFd> folder;  // one for all that lie in it
   std::string below;
   runtime::UniqueFd found = {};
 };
+// A folder that outlives whoever gave it. One that could not be had finds nothing.
+std::shared_ptr<const runtime::UniqueFd> Keep(const runtime::UniqueFd& folder);
 // `path` lies below `folder_path`.
-Place PlaceIn(const std::string& path, const std::string& folder_path, const runtime::UniqueFd& folder);
+Place PlaceIn(const std::string& path, const std::string& folder_path, std::shared_ptr<const runtime::UniqueFd> folder);
 
 // What is about to run, before it is measured.
 struct Sight {

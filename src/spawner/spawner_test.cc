@@ -85,7 +85,7 @@ TEST_P(SpawnerTest, WithoutKeeperOrGatewayNothingIsLaunched) {
 
 TEST_P(SpawnerTest, RolesDecideWhoStartsWhat) {
   As(GetParam(), [] {
-    const std::string me = UserName(geteuid());
+    const std::string me = UserName(geteuid()).value();
     Node node("roles:\n  - {agent: crew, role: main, exe: \"sh\", user: \"" + (geteuid() == 0 ? me : "nobody-else") +
               "\"}\n"
               "  - {agent: crew, role: py, exe: \"python3*\", user: \"*\"}\n");
