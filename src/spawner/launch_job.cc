@@ -122,13 +122,22 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     host_.images().files().Run<std::vector<Place>>(
         party(),
         [places = std::move(places)]() mutable {
-          for (Place& p : places) p.found = FindBelow(p.folder->get(), p.below, O_NOFOLLOW);
+          for (Place& p : places) {
+            p.found = FindBelow(p.folder->get(), p.below, O_NOFOLLOW);
+            if (!p.found && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == EBADF))
+              p.shortage = errno;
+          }
           return std::move(places);
         },
         [self = shared_from_this()](Result<std::vector<Place>> found) {
           if (self->done_) return;
           if (!found.ok()) return self->Fail(found.error());
-          for (Place& p : *found) self->found_[p.path] = std::move(p.found);
+          for (Place& p : *found) {
+            // What is hidden would be taken for nothing, and shown.
+            if (p.shortage != 0)
+              return self->Fail(ErrnoError(p.path + " cannot be looked for now: try again", p.shortage));
+            self->found_[p.path] = std::move(p.found);
+          }
           self->Planned();
         });
   }

@@ -18,6 +18,7 @@ struct Place {
   std::shared_ptr<const runtime::UniqueFd> folder;  // one for all that lie in it
   std::string below;
   runtime::UniqueFd found = {};
+  int shortage = 0;  // errno, where it could not be looked for: that says nothing of what lies there
 };
 // A folder that outlives whoever gave it. One that could not be had finds nothing.
 std::shared_ptr<const runtime::UniqueFd> Keep(const runtime::UniqueFd& folder);
