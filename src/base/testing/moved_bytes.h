@@ -9,7 +9,7 @@
 
 namespace hexr {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(HEXR_SANITIZED)
 inline constexpr bool kCountsMovedBytes = false;  // these functions are the sanitizer's
 inline size_t MovedBytes() { return 0; }
 #else
@@ -20,7 +20,7 @@ inline size_t MovedBytes() { return moved_bytes.load(); }
 
 }  // namespace hexr
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !defined(HEXR_SANITIZED)
 // In assembly: a compiler makes a call of memcpy from a loop that copies.
 extern "C" __attribute__((visibility("default"))) void* memcpy(void* to, const void* from, size_t n) noexcept {
   hexr::moved_bytes.fetch_add(n, std::memory_order_relaxed);
