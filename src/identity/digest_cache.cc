@@ -3,23 +3,21 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <vector>
 
 #include "base/limits/identity.h"
+#include "runtime/file_changes.h"
 
 namespace hexr::identity {
 namespace {
 
 constexpr size_t kReadBytes = 256 * 1024;
-// A file written twice within one tick of the file system's clock looks the same both times: what has changed only just
-// now is hashed again next time instead of being remembered.
-constexpr std::chrono::seconds kSettled{2};
 
 }  // namespace
 
-Result<crypto::Sha256Digest> HashFile(int fd, const FileIdentity& file) {
+Result<FileDigest> HashFile(int fd, const FileIdentity& file, WallTime now) {
   if (file.size > limits::kMaxHashedFileBytes) return ResourceExhausted("the executable is too large to be hashed");
+  const bool lasts = runtime::ChangesShow(fd, now);
   crypto::Sha256Hasher hasher;
   std::vector<uint8_t> buffer(kReadBytes);
   for (uint64_t at = 0; at <= file.size;) {
@@ -32,7 +30,7 @@ Result<crypto::Sha256Digest> HashFile(int fd, const FileIdentity& file) {
   }
   ASSIGN_OR_RETURN(const FileIdentity after, FileIdentityOf(fd));
   if (after != file) return Error(ErrorCode::kAborted, "the executable changed while it was hashed");
-  return hasher.Finish();
+  return FileDigest{hasher.Finish(), lasts};
 }
 
 Result<crypto::Sha256Digest> DigestCache::DigestOf(int fd, const FileIdentity& file) {
@@ -42,20 +40,18 @@ Result<crypto::Sha256Digest> DigestCache::DigestOf(int fd, const FileIdentity& f
     return it->second.digest;
   }
   ++misses_;
-  ASSIGN_OR_RETURN(const crypto::Sha256Digest digest, HashFile(fd, file));
+  ASSIGN_OR_RETURN(const FileDigest digest, hash_(fd, file, clock_.Wall()));
   Remember(file, digest);
-  return digest;
+  return digest.sha256;
 }
 
-void DigestCache::Remember(const FileIdentity& file, const crypto::Sha256Digest& digest) {
-  const WallTime changed{std::chrono::nanoseconds(file.ctime_ns)};
-  const WallTime now = clock_.Wall();
-  if (changed > now || now - changed < kSettled || entries_.contains(file)) return;
+void DigestCache::Remember(const FileIdentity& file, const FileDigest& digest) {
+  if (!digest.lasts || entries_.contains(file)) return;
   if (entries_.size() == limits::kMaxCachedDigests) {
     entries_.erase(by_age_.front());
     by_age_.pop_front();
   }
-  entries_.emplace(file, Entry{digest, by_age_.insert(by_age_.end(), file)});
+  entries_.emplace(file, Entry{digest.sha256, by_age_.insert(by_age_.end(), file)});
 }
 
 }  // namespace hexr::identity

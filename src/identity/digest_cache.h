@@ -1,9 +1,11 @@
-// SHA-256 of executables, once per state of a file and not once per call.
+// SHA-256 of executables, once per state of a file whose changes show, and not once per call.
 // Belongs to one thread.
 #pragma once
 
+#include <functional>
 #include <list>
 #include <map>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/limits/identity.h"
@@ -13,18 +15,25 @@
 
 namespace hexr::identity {
 
-// Reads the whole file that `fd` has open and `file` describes. Files over limits::kMaxHashedFileBytes are
-// RESOURCE_EXHAUSTED; ABORTED when the file changes while it is read. Thread-safe.
-Result<crypto::Sha256Digest> HashFile(int fd, const FileIdentity& file);
+struct FileDigest {
+  crypto::Sha256Digest sha256;
+  bool lasts = false;  // for as long as the file's identity stays (runtime/file_changes.h)
+};
+
+// Reads the whole file that `fd` has open and `file` described at `now` or later. Files over
+// limits::kMaxHashedFileBytes are RESOURCE_EXHAUSTED; ABORTED when the file changes while it is read. Thread-safe.
+Result<FileDigest> HashFile(int fd, const FileIdentity& file, WallTime now);
+// That, or a test's file system.
+using HashFunction = std::function<Result<FileDigest>(int fd, const FileIdentity& file, WallTime now)>;
 
 class DigestCache {
  public:
-  explicit DigestCache(const Clock& clock) : clock_(clock) {}
+  explicit DigestCache(const Clock& clock, HashFunction hash = HashFile) : clock_(clock), hash_(std::move(hash)) {}
 
   // What is known, else HashFile.
   Result<crypto::Sha256Digest> DigestOf(int fd, const FileIdentity& file);
-  // What HashFile has found, unless the file was written only just now.
-  void Remember(const FileIdentity& file, const crypto::Sha256Digest& digest);
+  // What HashFile has found, if it lasts.
+  void Remember(const FileIdentity& file, const FileDigest& digest);
 
   // Null when it is not known.
   const crypto::Sha256Digest* Find(const FileIdentity& file) const {
@@ -42,6 +51,7 @@ class DigestCache {
     std::list<FileIdentity>::iterator age;
   };
   const Clock& clock_;
+  HashFunction hash_;
   std::map<FileIdentity, Entry> entries_;
   std::list<FileIdentity> by_age_;  // least recently used first
   uint64_t hits_ = 0;

@@ -14,6 +14,7 @@ struct FileHasher::Shared {
   struct Job {
     runtime::UniqueFd file;
     FileIdentity identity;
+    WallTime now;
     Done done;
   };
   HashFunction hash;
@@ -36,9 +37,9 @@ FileHasher::~FileHasher() {
   shared_->news.notify_all();
 }
 
-void FileHasher::Hash(runtime::UniqueFd file, const FileIdentity& identity, Done done) {
+void FileHasher::Hash(runtime::UniqueFd file, const FileIdentity& identity, WallTime now, Done done) {
   const std::lock_guard lock(shared_->mutex);
-  shared_->jobs.push_back({std::move(file), identity, std::move(done)});
+  shared_->jobs.push_back({std::move(file), identity, now, std::move(done)});
   if (shared_->idle < shared_->jobs.size() && shared_->threads < limits::kMaxHashingThreads) {
     ++shared_->threads;
     std::thread([shared = shared_] { Work(shared); }).detach();
@@ -56,7 +57,7 @@ void FileHasher::Work(const std::shared_ptr<Shared>& shared) {
     Shared::Job job = std::move(shared->jobs.front());
     shared->jobs.pop_front();
     lock.unlock();
-    auto digest = shared->hash(job.file.get(), job.identity);
+    auto digest = shared->hash(job.file.get(), job.identity, job.now);
     job.file.reset();
     lock.lock();
     if (shared->loop == nullptr) return;

@@ -2,7 +2,6 @@
 // likes (FUSE). Belongs to one loop.
 #pragma once
 
-#include <functional>
 #include <memory>
 
 #include "base/result.h"
@@ -16,10 +15,7 @@ namespace hexr::identity {
 
 class FileHasher {
  public:
-  using Done = UniqueFunction<void(Result<crypto::Sha256Digest>)>;
-
-  // HashFile, or a test's file system.
-  using HashFunction = std::function<Result<crypto::Sha256Digest>(int fd, const FileIdentity& file)>;
+  using Done = UniqueFunction<void(Result<FileDigest>)>;
 
   explicit FileHasher(runtime::Loop& loop, HashFunction hash = HashFile);
   // Waits for nobody: a thread that hangs in a read keeps what it needs. What is not done is never answered.
@@ -27,8 +23,8 @@ class FileHasher {
   FileHasher(const FileHasher&) = delete;
   FileHasher& operator=(const FileHasher&) = delete;
 
-  // Of at most limits::kMaxHashingThreads at once; `done` runs on the loop.
-  void Hash(runtime::UniqueFd file, const FileIdentity& identity, Done done);
+  // Of at most limits::kMaxHashingThreads at once; `done` runs on the loop. `now`: of the caller's clock.
+  void Hash(runtime::UniqueFd file, const FileIdentity& identity, WallTime now, Done done);
 
  private:
   struct Shared;

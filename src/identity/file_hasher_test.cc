@@ -28,12 +28,12 @@ struct SlowFiles {
   std::counting_semaphore<1000> answer{0};
   std::atomic<size_t> asked = 0, answered = 0;
 
-  static FileHasher::HashFunction Of(const std::shared_ptr<SlowFiles>& files) {
-    return [files](int, const FileIdentity&) -> Result<crypto::Sha256Digest> {
+  static HashFunction Of(const std::shared_ptr<SlowFiles>& files) {
+    return [files](int, const FileIdentity&, WallTime) -> Result<FileDigest> {
       ++files->asked;
       files->answer.acquire();
       ++files->answered;
-      return crypto::Sha256("slow");
+      return FileDigest{crypto::Sha256("slow"), true};
     };
   }
 };
@@ -66,7 +66,7 @@ TEST_F(FileHasherTest, ReadsThatHangAreFewAndTheLoopGoesOn) {
   FileHasher hasher(loop_, SlowFiles::Of(files_));
   size_t done = 0;
   for (size_t i = 0; i < limits::kMaxHashingThreads + 2; ++i)
-    hasher.Hash({}, {}, [&](const Result<crypto::Sha256Digest>& d) { done += d.ok(); });
+    hasher.Hash({}, {}, {}, [&](const Result<FileDigest>& d) { done += d.ok(); });
   ASSERT_TRUE(Await([&] { return files_->asked == limits::kMaxHashingThreads; }));
   loop_.RunFor(std::chrono::milliseconds(50));
   EXPECT_EQ(files_->asked, limits::kMaxHashingThreads);
@@ -78,7 +78,7 @@ TEST_F(FileHasherTest, ReadsThatHangAreFewAndTheLoopGoesOn) {
 TEST_F(FileHasherTest, NobodyWaitsForAReadThatHangsWhenAllEnds) {
   {
     FileHasher hasher(loop_, SlowFiles::Of(files_));
-    hasher.Hash({}, {}, [](const Result<crypto::Sha256Digest>&) { FAIL() << "answered after the end"; });
+    hasher.Hash({}, {}, {}, [](const Result<FileDigest>&) { FAIL() << "answered after the end"; });
     ASSERT_TRUE(Await([&] { return files_->asked == 1; }));
   }
   files_->answer.release();
@@ -87,9 +87,9 @@ TEST_F(FileHasherTest, NobodyWaitsForAReadThatHangsWhenAllEnds) {
 }
 
 TEST_F(FileHasherTest, OneUsersHangingFileHoldsUpHimAlone) {
-  FileHasher hasher(loop_, [files = files_](int fd, const FileIdentity& file) -> Result<crypto::Sha256Digest> {
-    if (file.inode == 1) return SlowFiles::Of(files)(fd, file);
-    return crypto::Sha256("quick");
+  FileHasher hasher(loop_, [files = files_](int fd, const FileIdentity& file, WallTime now) -> Result<FileDigest> {
+    if (file.inode == 1) return SlowFiles::Of(files)(fd, file, now);
+    return FileDigest{crypto::Sha256("quick"), true};
   });
   DigestCache digests(clock_);
   SelectorSource source(names_, cgroups_, digests, clock_);
@@ -124,16 +124,15 @@ TEST_F(FileHasherTest, FilesThatWaitAreBounded) {
   files_->answer.release(limits::kMaxPendingDigests);
 }
 
-// What was found of a file that may change again within the same tick is told to the process it was read for.
-TEST_F(FileHasherTest, WhatIsNotSettledIsReadForEachProcess) {
-  FileHasher hasher(loop_,
-                    [](int, const FileIdentity&) -> Result<crypto::Sha256Digest> { return crypto::Sha256("x"); });
+// What was found of a file that may change without a sign is told to the process it was read for.
+TEST_F(FileHasherTest, WhatDoesNotLastIsReadForEachProcess) {
+  FileHasher hasher(
+      loop_, [](int, const FileIdentity&, WallTime) -> Result<FileDigest> { return FileDigest{crypto::Sha256("x")}; });
   DigestCache digests(clock_);
   SelectorSource source(names_, cgroups_, digests, clock_);
   int read = 0;
   source.ReadOn(hasher, [&] { ++read; });
   ProcessFacts one = Facts(1000, 5), two = Facts(1001, 5);
-  one.exe_file->ctime_ns = two.exe_file->ctime_ns = std::chrono::nanoseconds(clock_.Wall().time_since_epoch()).count();
   SelectorSet set;
   EXPECT_FALSE(source.AddDigest(one, set).ok());
   ASSERT_TRUE(Await([&] { return read == 1; }));
@@ -150,9 +149,9 @@ TEST_F(DigestOfAProgram, ARequestWaitsUntilItsProgramHasBeenRead) {
   AddWorkloadApi(*router, *core, evidence);
   const runtime::Timer later = loop.After(std::chrono::hours(1), [] {});
   const runtime::UniqueFd exe(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
-  const auto digest = HashFile(exe.get(), FileIdentityOf(exe.get()).value());
+  const auto digest = HashFile(exe.get(), FileIdentityOf(exe.get()).value(), {});
   ASSERT_TRUE(digest.ok());
-  Match("service/db", {Uid(), "unix:sha256:" + HexEncode(*digest)});
+  Match("service/db", {Uid(), "unix:sha256:" + HexEncode(digest->sha256)});
   Puppet service;
   Connection c(*router, clock, service.pid());
   JWTSVIDRequest request;
@@ -167,7 +166,7 @@ TEST_F(DigestOfAProgram, ARequestWaitsUntilItsProgramHasBeenRead) {
     return !unary.messages.empty() && !stream.messages.empty();
   }));
   EXPECT_FALSE(stream.end.has_value());
-  EXPECT_THAT(c.Call("/SpiffeWorkloadAPI/FetchJWTSVID", request).messages, SizeIs(1)) << "from now on it is known";
+  EXPECT_THAT(c.Call("/SpiffeWorkloadAPI/FetchJWTSVID", request).messages, SizeIs(1)) << "for a while it is known";
 }
 
 }  // namespace

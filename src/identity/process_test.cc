@@ -307,6 +307,13 @@ TEST(ProcessReader, APathUnderAPrivateMountProvesNothing) {
   std::filesystem::remove_all(dir);
 }
 
+// As of files whose changes show, wherever this test has its own.
+Result<FileDigest> HashLasting(int fd, const FileIdentity& file, WallTime now) {
+  ASSIGN_OR_RETURN(FileDigest digest, HashFile(fd, file, now));
+  digest.lasts = true;
+  return digest;
+}
+
 TEST(DigestCache, HashesOncePerStateOfAFile) {
   char dir[] = "/tmp/hexr-digest-XXXXXX";
   ASSERT_NE(::mkdtemp(dir), nullptr);
@@ -314,7 +321,7 @@ TEST(DigestCache, HashesOncePerStateOfAFile) {
   std::ofstream(path) << "one";
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   ManualClock clock(SystemClock().Wall() + std::chrono::hours(1));
-  DigestCache cache(clock);
+  DigestCache cache(clock, HashLasting);
   const FileIdentity one = *FileIdentityOf(fd.get());
   EXPECT_EQ(*cache.DigestOf(fd.get(), one), crypto::Sha256("one"));
   EXPECT_EQ(*cache.DigestOf(fd.get(), one), crypto::Sha256("one"));
@@ -347,7 +354,7 @@ TEST(DigestCache, IsBounded) {
   char path[] = "/tmp/hexr-digest-XXXXXX";
   const UniqueFd fd(::mkstemp(path));
   ManualClock clock(SystemClock().Wall() + std::chrono::hours(1));
-  DigestCache cache(clock);
+  DigestCache cache(clock, HashLasting);
   FileIdentity file = *FileIdentityOf(fd.get());
   file.size = limits::kMaxHashedFileBytes + 1;
   EXPECT_EQ(cache.DigestOf(fd.get(), file).error().code(), ErrorCode::kResourceExhausted);

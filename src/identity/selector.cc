@@ -129,14 +129,14 @@ Status SelectorSource::ReadElsewhere(const ProcessFacts& facts, SelectorSet& set
   runtime::UniqueFd copy(::fcntl(facts.exe_fd.get(), F_DUPFD_CLOEXEC, 0));
   if (!copy) return Ok();
   reading_.emplace(file, facts.uid);
-  hasher_->Hash(std::move(copy), file,
-                [weak = std::weak_ptr<SelectorSource*>(self_), file, key](const Result<crypto::Sha256Digest>& found) {
+  hasher_->Hash(std::move(copy), file, clock_.Wall(),
+                [weak = std::weak_ptr<SelectorSource*>(self_), file, key](const Result<FileDigest>& found) {
                   const auto self = weak.lock();
                   if (self == nullptr) return;
                   SelectorSource& s = **self;
                   s.reading_.erase(file);
                   if (found.ok()) s.digests_.Remember(file, *found);
-                  s.read_[key] = {found.ok() ? std::optional(*found) : std::nullopt, s.clock_.Mono()};
+                  s.read_[key] = {found.ok() ? std::optional(found->sha256) : std::nullopt, s.clock_.Mono()};
                   s.on_read_();
                 });
   return being_read;

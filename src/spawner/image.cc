@@ -50,7 +50,7 @@ Result<FileKey> FileKeyOf(int fd, bool cached) {
 
 // One file, some of it at a time.
 struct ImageDigests::Job {
-  explicit Job(UniqueFd file) : fd(std::move(file)) {}
+  Job(UniqueFd file, WallTime now, Lasts check) : fd(std::move(file)), asked(now), may_last(check) {}
   Status Begin();
   // The next kMeasuredBytesPerTurn. Nullopt: there is more.
   std::optional<Result<Sha256Digest>> Turn();
@@ -64,6 +64,9 @@ struct ImageDigests::Job {
   }
 
   UniqueFd fd;
+  const WallTime asked;
+  const Lasts may_last;
+  bool lasts = false;
   Result<Sha256Digest> result = Internal("not measured");
   std::optional<FileKey> before;  // once begun
   crypto::Sha256Hasher hasher;
@@ -80,6 +83,7 @@ Status ImageDigests::Job::Begin() {
   // The hole of a sparse file costs its maker nothing and us as much as any bytes.
   if (static_cast<uint64_t>(before->size) > limits::kMaxMeasuredFileBytes)
     return ResourceExhausted("the program is larger than is measured");
+  lasts = may_last(fd.get(), asked);
   return Ok();
 }
 
@@ -107,8 +111,8 @@ std::optional<Result<Sha256Digest>> ImageDigests::Job::Turn() {
   return std::nullopt;
 }
 
-ImageDigests::ImageDigests(runtime::Loop& loop)
-    : loop_(loop), self_(std::make_shared<ImageDigests*>(this)), files_(loop) {}
+ImageDigests::ImageDigests(runtime::Loop& loop, const Clock& clock, Lasts lasts)
+    : loop_(loop), clock_(clock), lasts_(lasts), self_(std::make_shared<ImageDigests*>(this)), files_(loop) {}
 
 std::optional<Sha256Digest> ImageDigests::Known(int fd) const {
   const Result<FileKey> key = FileKeyOf(fd, /*cached=*/true);
@@ -124,13 +128,13 @@ void ImageDigests::Measure(const std::string& party, UniqueFd fd, Done done) {
     });
     return;
   }
-  const auto job = std::make_shared<Job>(std::move(fd));
+  const auto job = std::make_shared<Job>(std::move(fd), clock_.Wall(), lasts_);
   const auto tell = std::make_shared<Done>(std::move(done));
   const size_t most = files_.waiting() < limits::kMaxQueuedMeasurements ? limits::kMaxQueuedMeasurementsOfOne : 1;
   const Status s = files_.Add(
       party, most, [job] { return job->Work(); },
       [this, job, tell] {
-        if (job->result.ok()) {
+        if (job->result.ok() && job->lasts) {
           if (known_.size() >= limits::kMaxKnownImages) known_.clear();
           known_[*job->before] = *job->result;
         }
@@ -145,6 +149,7 @@ void ImageDigests::Measure(const std::string& party, UniqueFd fd, Done done) {
 void ImageDigests::MeasureImage(const std::string& party, RunningProgram program, RunningProgram script,
                                 UniqueFunction<void(Image)> done) {
   Image image{std::move(program.path), std::nullopt, std::move(script.path), std::nullopt};
+  if (const auto key = FileKeyOf(program.fd.get(), /*cached=*/true); key.ok()) image.key = *key;
   Measure(party, std::move(program.fd),
           [this, party, image = std::move(image), script_fd = std::move(script.fd),
            done = std::move(done)](Result<Sha256Digest> d) mutable {

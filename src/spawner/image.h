@@ -11,31 +11,18 @@
 #include <string>
 #include <string_view>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "base/unique_function.h"
 #include "crypto/digest.h"
+#include "runtime/file_changes.h"
 #include "runtime/loop.h"
 #include "runtime/unique_fd.h"
 #include "spawner/file_work.h"
 
 namespace hexr::spawner {
 
-// What a process image is. Empty digests: the file could not be read by us (executable only), or there is no script.
-struct Image {
-  std::string exe;
-  std::optional<crypto::Sha256Digest> exe_sha256;
-  std::string script;
-  std::optional<crypto::Sha256Digest> script_sha256;
-  bool operator==(const Image&) const = default;
-};
-
-// A file that is or would be run, and where it lies. An empty path: there is none.
-struct RunningProgram {
-  std::string path;
-  runtime::UniqueFd fd;
-};
-
-// One file's identity while its content stays: any write moves ctime, any replacement the inode. The mount is left out
+// One file's identity, and while its changes show (runtime/file_changes.h) that of its content. The mount is left out
 // on purpose, since every agent has mounts of its own over the same files.
 struct FileKey {
   dev_t dev;
@@ -45,6 +32,22 @@ struct FileKey {
   auto operator<=>(const FileKey&) const = default;
 };
 
+// What a process image is. Empty digests: the file could not be read by us (executable only), or there is no script.
+struct Image {
+  std::string exe;
+  std::optional<crypto::Sha256Digest> exe_sha256;
+  std::string script;
+  std::optional<crypto::Sha256Digest> script_sha256;
+  std::optional<FileKey> key = {};  // of the executable
+  bool operator==(const Image&) const = default;
+};
+
+// A file that is or would be run, and where it lies. An empty path: there is none.
+struct RunningProgram {
+  std::string path;
+  runtime::UniqueFd fd;
+};
+
 // Of a regular file. On the loop's thread with `cached`: as the kernel remembers it, no file system is asked.
 Result<FileKey> FileKeyOf(int fd, bool cached = false);
 
@@ -52,7 +55,9 @@ Result<FileKey> FileKeyOf(int fd, bool cached = false);
 // hashed take turns (INV-SPAWN-15). Public functions belong to the loop's thread.
 class ImageDigests {
  public:
-  explicit ImageDigests(runtime::Loop& loop);
+  // Whether a digest may be remembered: ChangesShow, or a test's.
+  using Lasts = bool (*)(int fd, WallTime now);
+  ImageDigests(runtime::Loop& loop, const Clock& clock, Lasts lasts = runtime::ChangesShow);
   ImageDigests(const ImageDigests&) = delete;
   ImageDigests& operator=(const ImageDigests&) = delete;
 
@@ -75,6 +80,8 @@ class ImageDigests {
   struct Job;
 
   runtime::Loop& loop_;
+  const Clock& clock_;
+  Lasts lasts_;
   std::map<FileKey, crypto::Sha256Digest> known_;
   std::shared_ptr<ImageDigests*> self_;  // results that arrive after our end are dropped
   FileWork files_;

@@ -3,8 +3,10 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <optional>
 #include <string>
@@ -18,12 +20,16 @@ namespace {
 
 using namespace testing;  // NOLINT: the harness of these tests
 
+// As if changes showed, wherever these tests have their files.
+bool AllLast(int, WallTime) { return true; }
+
 TEST(ImageTest, DigestsAreRememberedUntilTheFileChanges) {
   const TempFolder folder;
   const std::string path = folder.path() + "/program";
   std::ofstream(path) << "one";
   runtime::Loop loop;
-  ImageDigests images(loop);
+  const SystemClock clock;
+  ImageDigests images(loop, clock, AllLast);
   const auto measure = [&] {
     std::optional<Result<crypto::Sha256Digest>> got;
     images.Measure("x", UniqueFd(open(path.c_str(), O_RDONLY | O_CLOEXEC)),
@@ -43,7 +49,8 @@ TEST(ImageTest, DigestsAreRememberedUntilTheFileChanges) {
 
 TEST(ImageTest, OnlyRegularFilesAndNeverMoreThanTheBound) {
   runtime::Loop loop;
-  ImageDigests images(loop);
+  const SystemClock clock;
+  ImageDigests images(loop, clock, AllLast);
   size_t refused = 0, failed = 0;
   const size_t n = limits::kMaxQueuedMeasurements + 64;
   for (size_t i = 0; i < n; ++i) {
@@ -66,7 +73,8 @@ UniqueFd Sparse(const std::string& path, uint64_t size) {
 TEST(ImageTest, WhoHasHugeFilesMeasuredHoldsUpNobodyElse) {
   const TempFolder folder;
   runtime::Loop loop;
-  ImageDigests images(loop);
+  const SystemClock clock;
+  ImageDigests images(loop, clock, AllLast);
   size_t huge = 0, refused = 0;
   constexpr size_t kMore = 5;
   for (size_t i = 0; i < limits::kMaxQueuedMeasurementsOfOne + kMore; ++i) {
@@ -89,7 +97,8 @@ TEST(ImageTest, WhoHasHugeFilesMeasuredHoldsUpNobodyElse) {
 TEST(ImageTest, BeyondTheBoundOfAllOnlyWhoWaitsForNothingIsLetIn) {
   const TempFolder folder;
   runtime::Loop loop;
-  ImageDigests images(loop);
+  const SystemClock clock;
+  ImageDigests images(loop, clock, AllLast);
   size_t refused = 0;
   for (size_t party = 0; party < limits::kMaxQueuedMeasurements; party += limits::kMaxQueuedMeasurementsOfOne) {
     for (size_t i = 0; i < limits::kMaxQueuedMeasurementsOfOne; ++i) {
@@ -115,7 +124,8 @@ TEST(ImageTest, AFileOfSeveralTurnsIsMeasuredWhole) {
   const std::string content(2 * limits::kMeasuredBytesPerTurn + 5, 'x');
   std::ofstream(folder.path() + "/large") << content;
   runtime::Loop loop;
-  ImageDigests images(loop);
+  const SystemClock clock;
+  ImageDigests images(loop, clock, AllLast);
   std::optional<Result<crypto::Sha256Digest>> got;
   images.Measure("x", UniqueFd(open((folder.path() + "/large").c_str(), O_PATH | O_CLOEXEC)),
                  [&](Result<crypto::Sha256Digest> r) { got = std::move(r); });
@@ -126,7 +136,8 @@ TEST(ImageTest, AFileOfSeveralTurnsIsMeasuredWhole) {
 TEST(ImageTest, AFileThatIsTooLargeIsNotMeasured) {
   const TempFolder folder;
   runtime::Loop loop;
-  ImageDigests images(loop);
+  const SystemClock clock;
+  ImageDigests images(loop, clock, AllLast);
   std::optional<Result<crypto::Sha256Digest>> got;
   images.Measure("x", Sparse(folder.path() + "/huge", limits::kMaxMeasuredFileBytes + 1),
                  [&](Result<crypto::Sha256Digest> r) { got = std::move(r); });
@@ -137,7 +148,8 @@ TEST(ImageTest, AFileThatIsTooLargeIsNotMeasured) {
 TEST(ImageTest, SoManyDigestsAreRemembered) {
   const TempFolder folder;
   runtime::Loop loop;
-  ImageDigests images(loop);
+  const SystemClock clock;
+  ImageDigests images(loop, clock, AllLast);
   const auto at = [&](size_t i) { return folder.path() + "/" + std::to_string(i); };
   const auto open_at = [&](size_t i) { return UniqueFd(open(at(i).c_str(), O_RDONLY | O_CLOEXEC)); };
   for (size_t i = 0; i <= limits::kMaxKnownImages; ++i) {
@@ -153,11 +165,37 @@ TEST(ImageTest, SoManyDigestsAreRemembered) {
   EXPECT_TRUE(images.Known(open_at(limits::kMaxKnownImages).get()).has_value());
 }
 
+// The attack: the file is measured, written through a mapping, which moves no time here, and measured again.
+TEST(ImageTest, WhatIsWrittenWithoutASignIsMeasuredAgain) {
+  char path[] = "/dev/shm/hexr-image-XXXXXX";
+  const UniqueFd fd(mkostemp(path, O_CLOEXEC));
+  ASSERT_EQ(write(fd.get(), "good", 4), 4);
+  auto* const at = static_cast<volatile char*>(mmap(nullptr, 4, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0));
+  ASSERT_NE(at, MAP_FAILED);
+  ASSERT_EQ(at[0], 'g');  // from here on the page is there, and writing it is no fault
+  runtime::Loop loop;
+  const ManualClock clock(SystemClock().Wall() + std::chrono::hours(1));
+  ImageDigests images(loop, clock);
+  const auto measure = [&] {
+    std::optional<Result<crypto::Sha256Digest>> got;
+    images.Measure("x", UniqueFd(open(path, O_RDONLY | O_CLOEXEC)),
+                   [&](Result<crypto::Sha256Digest> r) { got = std::move(r); });
+    while (!got) loop.RunFor(std::chrono::milliseconds(10));
+    return got->value();
+  };
+  EXPECT_EQ(measure(), crypto::Sha256("good"));
+  at[0] = 'f';
+  EXPECT_EQ(measure(), crypto::Sha256("food"));
+  munmap(const_cast<char*>(at), 4);
+  unlink(path);
+}
+
 // Written to for as long as it is read: what came out is the digest of no file that ever was.
 TEST(ImageTest, AFileThatChangesMeanwhileHasNoDigest) {
   const TempFolder folder;
   runtime::Loop loop;
-  ImageDigests images(loop);
+  const SystemClock clock;
+  ImageDigests images(loop, clock, AllLast);
   const UniqueFd file = Sparse(folder.path() + "/program", uint64_t{256} << 20);
   std::optional<Result<crypto::Sha256Digest>> got;
   images.Measure("x", UniqueFd(open((folder.path() + "/program").c_str(), O_RDONLY | O_CLOEXEC)),

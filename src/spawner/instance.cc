@@ -584,7 +584,13 @@ void Instance::OnHolder(const Result<pid_t>& holder, Channel::Reply reply) {
   owner.set_pid(*holder);
   owner.set_exe(program->path);
   owner.set_registered(*holder == handles_.agent_pid);
-  if (const auto known = images_.Known(program->fd.get())) {
+  // No exec of the registered process goes unseen: what was measured of it runs until then, also where nothing is
+  // remembered.
+  const Result<FileKey> key = FileKeyOf(program->fd.get(), /*cached=*/true);
+  const bool attested =
+      owner.registered() && execs_ && !execs_->busy() && attested_ == begun_ && key.ok() && facts_.image.key == *key;
+  const auto known = attested ? facts_.image.exe_sha256 : images_.Known(program->fd.get());
+  if (known) {
     owner.set_exe_sha256(known->data(), known->size());
     return reply.Send(std::move(e));
   }

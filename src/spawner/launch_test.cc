@@ -269,6 +269,22 @@ TEST_P(LaunchTest, WritesInTheWorkingFolderAsItsOwner) {
   });
 }
 
+// Its times stay when a file is given other blocks, and what was measured of it would be taken for what it is.
+TEST_P(LaunchTest, GivesNoFileTheBlocksOfAnother) {
+  As(GetParam(), [] {
+    const TempFolder folder;
+    AgentOptions o = Python(
+        "import fcntl\n"
+        "f = open('a', 'w+b')\n"
+        "for call in (0xC028660F, 0xC0C0586D):\n"
+        "  try: fcntl.ioctl(f.fileno(), call, bytes(192))\n"
+        "  except OSError as e: print(e.strerror)\n");
+    o.working_folder = folder.path();
+    o.given = {{folder.path(), true}};
+    EXPECT_EQ(OutputOf(std::move(o)), "Operation not permitted\nOperation not permitted\n");
+  });
+}
+
 TEST_P(LaunchTest, ReachesAFolderBelowOnesThatItMayNotSearch) {
   As(GetParam(), [] {
     const TempFolder outer(geteuid(), 0700);

@@ -42,7 +42,7 @@ Spawner::Spawner(runtime::Loop& loop, const Clock& clock, Random& random, Spawne
       options_(std::move(options)),
       launch_listener_(std::move(launch_listener)),
       supervisor_(supervisor),
-      images_(loop),
+      images_(loop, clock),
       owners_(loop, clock),
       cgroups_(MakeCgroups(options_.paths.run_dir)),
       nursery_(loop, [this](const IdSegment& tenant) { return PrepareAgent(*this, tenant); }) {}
