@@ -21,8 +21,8 @@ pb::ParkedInstance ParkedAgent(Node& node, Client& c, const std::string& folder)
   c.Launch(folder, {"sleep", "1000"});
   EXPECT_TRUE(node.UntilStarted(c) && c.started.has_value());
   pb::ParkedInstance parked;
-  EXPECT_TRUE(node.Until([&] { return node.parked.size() == 1; }));
-  EXPECT_TRUE(parked.ParseFromString(node.parked.begin()->second.first));
+  EXPECT_TRUE(node.Until([&] { return node.parked.contains(c.started->instance()); }));
+  EXPECT_TRUE(parked.ParseFromString(node.parked.at(c.started->instance()).first));
   return parked;
 }
 
@@ -51,13 +51,17 @@ TEST_P(BoundsTest, SoManySocketsAreAskedOfOneAgent) {
   });
 }
 
+void RaiseFileLimit() {
+  rlimit files{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
+  files.rlim_cur = files.rlim_max;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
+}
+
 // Unbounded is the node's owner alone, who is at the node: not whoever has the uid in a container.
 TEST_P(BoundsTest, InAnotherPidNamespaceTheOwnerIsAnybody) {
   As(GetParam(), [] {
-    rlimit files{};
-    ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
-    files.rlim_cur = files.rlim_max;
-    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
+    RaiseFileLimit();
     Node node;
     int out[2];
     ASSERT_EQ(pipe2(out, O_CLOEXEC | O_NONBLOCK), 0);
@@ -91,52 +95,85 @@ TEST_P(BoundsTest, InAnotherPidNamespaceTheOwnerIsAnybody) {
   });
 }
 
-// Ends without a starter to hear them, and without a keeper: the last so many are kept for each. One agent under many
-// names stands for as many, as parked by a predecessor.
-TEST_P(BoundsTest, EndsThatNobodyHeardAreKeptAndNotForEver) {
+// One agent under many names stands for as many, as parked by a predecessor.
+void ParkAgain(Node& node, pb::ParkedInstance agent, const std::vector<std::string>& names) {
+  const auto& handles = node.parked.at(agent.instance()).second;
+  const size_t own = handles.size() - static_cast<size_t>(agent.listeners_size() + agent.folders_size());
+  agent.clear_listeners();
+  agent.clear_folders();
+  for (const std::string& name : names) {
+    agent.set_instance(name);
+    Envelope e;
+    e.mutable_park()->set_key(name);
+    e.mutable_park()->set_state(agent.SerializeAsString());
+    std::vector<UniqueFd> fds;
+    for (size_t h = 0; h < own; ++h) fds.emplace_back(fcntl(handles[h].get(), F_DUPFD_CLOEXEC, 3));
+    ASSERT_TRUE(node.supervisor->Send(std::move(e), std::move(fds)).ok());
+  }
+}
+
+std::vector<std::string> Names(size_t count) {
+  std::vector<std::string> names;
+  for (size_t i = 0; i < count; ++i) names.push_back(InstanceId::Make(1'700'000'000'000 + i, "0123456789").value());
+  return names;
+}
+
+// How many of these ends are told to whoever asks for them now.
+size_t Heard(Node& node, const std::vector<std::string>& names) {
+  size_t heard = 0;
+  for (const std::string& name : names) {
+    Client again(node.path());
+    pb::ClientMessage attach;
+    attach.mutable_attach()->set_instance(name);
+    again.Send(attach);
+    EXPECT_TRUE(node.UntilEnded(again));
+    EXPECT_NE(again.ended.has_value(), again.refused.has_value());
+    heard += again.ended.has_value();
+  }
+  return heard;
+}
+
+// The attack: more ends of one user's than are kept, after the few of another's.
+TEST_P(BoundsTest, NobodysEndsPushOutThoseOfWhoHasFewer) {
   As(GetParam(), [] {
-    constexpr size_t kAgents = limits::kMaxUnheardEnds + 44;
-    rlimit files{};
-    ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
-    files.rlim_cur = files.rlim_max;
-    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
+    RaiseFileLimit();
     Node node;
     const TempFolder folder;
     Client c(node.path());
-    pb::ParkedInstance agent = ParkedAgent(node, c, folder.path());
-    const auto& handles = node.parked.begin()->second.second;
-    const size_t own = handles.size() - static_cast<size_t>(agent.listeners_size() + agent.folders_size());
-    agent.clear_listeners();
-    agent.clear_folders();
-    std::vector<std::string> names;
-    for (size_t i = 0; i < kAgents; ++i) {
-      names.push_back(InstanceId::Make(1'700'000'000'000 + i, "0123456789").value());
-      agent.set_instance(names.back());
-      Envelope e;
-      e.mutable_park()->set_key(names.back());
-      e.mutable_park()->set_state(agent.SerializeAsString());
-      std::vector<UniqueFd> fds;
-      for (size_t h = 0; h < own; ++h) fds.emplace_back(fcntl(handles[h].get(), F_DUPFD_CLOEXEC, 3));
-      ASSERT_TRUE(node.supervisor->Send(std::move(e), std::move(fds)).ok());
-    }
-    ASSERT_TRUE(node.Until([&] { return node.spawner->instances() == kAgents + 1; }));
+    Client other(node.path());
+    const std::vector<std::string> all = Names(limits::kMaxUnheardEnds + 44);
+    const std::vector<std::string> mine(all.begin(), all.begin() + 3), others(all.begin() + 3, all.end());
+    const pb::ParkedInstance my_agent = ParkedAgent(node, c, folder.path());
+    ParkAgain(node, my_agent, mine);
+    pb::ParkedInstance their_agent = ParkedAgent(node, other, folder.path());
+    their_agent.set_caller_uid(their_agent.caller_uid() + 1);
+    ParkAgain(node, their_agent, others);
+    ASSERT_TRUE(node.Until([&] { return node.spawner->instances() == all.size() + 2; }));
+    ASSERT_EQ(kill(my_agent.init_pid(), SIGKILL), 0);
+    ASSERT_TRUE(node.Until([&] { return node.spawner->instances() == others.size() + 1; }));
+    ASSERT_EQ(kill(their_agent.init_pid(), SIGKILL), 0);
+    ASSERT_TRUE(node.Until([&] { return node.spawner->instances() == 0; }));
+    EXPECT_EQ(Heard(node, mine), mine.size());
+  });
+}
+
+// Ends without a starter to hear them, and without a keeper: the last so many are kept for each.
+TEST_P(BoundsTest, EndsThatNobodyHeardAreKeptAndNotForEver) {
+  As(GetParam(), [] {
+    RaiseFileLimit();
+    Node node;
+    const TempFolder folder;
+    Client c(node.path());
+    const pb::ParkedInstance agent = ParkedAgent(node, c, folder.path());
+    const std::vector<std::string> names = Names(limits::kMaxUnheardEnds + 44);
+    ParkAgain(node, agent, names);
+    ASSERT_TRUE(node.Until([&] { return node.spawner->instances() == names.size() + 1; }));
     node.keeper.reset();
     node.loop.RunFor(std::chrono::milliseconds(5));
     ASSERT_EQ(kill(agent.init_pid(), SIGKILL), 0);
     ASSERT_TRUE(node.Until([&] { return node.spawner->instances() == 0; }));
 
-    size_t heard = 0, forgotten = 0;
-    for (const std::string& name : names) {
-      Client again(node.path());
-      pb::ClientMessage attach;
-      attach.mutable_attach()->set_instance(name);
-      again.Send(attach);
-      ASSERT_TRUE(node.UntilEnded(again));
-      heard += again.ended.has_value();
-      forgotten += again.refused.has_value();
-    }
-    EXPECT_EQ(heard, limits::kMaxUnheardEnds);
-    EXPECT_EQ(forgotten, kAgents - limits::kMaxUnheardEnds);
+    EXPECT_EQ(Heard(node, names), limits::kMaxUnheardEnds);
 
     node.events.clear();
     node.ConnectKeeper();

@@ -137,7 +137,7 @@ Instance::OnEnded Spawner::OnEnded() {
   return [this](Instance& instance, int status) {
     Log(LogLevel::kInfo, "instance.ended", {{"instance", instance.facts().id}, {"status", status}});
     if (!instance.has_session()) {
-      if (unheard_.size() >= limits::kMaxUnheardEnds) unheard_.pop_front();
+      if (unheard_.size() >= limits::kMaxUnheardEnds) ForgetUnheard();
       unheard_.push_back({instance.facts().id.value(), StarterOf(instance.facts()), instance.Ended(status)});
     }
     const std::string id = instance.facts().id.value();
@@ -159,6 +159,20 @@ void Spawner::Adopt(std::unique_ptr<Instance> instance) {
   instance->quarantined = quarantined_.contains(id);
   if (const uint64_t inode = instance->handles().pid_namespace; inode != 0) by_pid_namespace_[inode] = instance.get();
   instances_[id] = std::move(instance);
+}
+
+// The oldest of the user who has most, and among that user's starters again of the one who has most: nobody's ends push
+// out those of somebody who has fewer.
+void Spawner::ForgetUnheard() {
+  std::map<uid_t, size_t> of_user;
+  std::map<Starter, size_t> of_starter;
+  for (const Unheard& u : unheard_) {
+    ++of_user[u.starter.uid];
+    ++of_starter[u.starter];
+  }
+  const auto had = [&](const Unheard& u) { return std::pair(of_user[u.starter.uid], of_starter[u.starter]); };
+  unheard_.erase(
+      std::ranges::max_element(unheard_, [&](const Unheard& a, const Unheard& b) { return had(a) < had(b); }));
 }
 
 // The uid alone says nothing inside: on a node of one's own every agent has its user's.

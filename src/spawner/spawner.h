@@ -85,10 +85,12 @@ class Spawner final : private Links, private LaunchHost {
   struct Starter {
     uid_t uid;
     std::optional<InstanceId> parent;
+    auto operator<=>(const Starter&) const = default;
   };
   static Starter StarterOf(const InstanceFacts& facts) { return {facts.caller_uid, facts.parent}; }
 
   void OpenLaunchSocket();
+  void ForgetUnheard();
   bool IsStarter(const Caller& caller, const Starter& starter);
   void Attach(const std::shared_ptr<LaunchSession>& session, const pb::Attach& request);
   void FromKeeper(runtime::Message message, runtime::Channel::Reply reply);
