@@ -156,7 +156,7 @@ struct GatewayFixture : ::testing::Test {
 
   template <class F>
   void Until(F condition) {
-    const MonoTime give_up = clock.Mono() + std::chrono::seconds(20);
+    const MonoTime give_up = clock.Mono() + std::chrono::seconds(60);
     while (!condition()) {
       ASSERT_LT(clock.Mono(), give_up) << "did not happen";
       loop.RunFor(std::chrono::milliseconds(5));
