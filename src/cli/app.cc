@@ -35,23 +35,23 @@ std::string GroupSummary(const std::string& word) {
 
 // What is common to all: said before or after the command's words, once.
 struct Common {
-  std::string output = "text", config_file;
+  std::map<std::string, std::string> given;  // by the flag's name
   std::map<std::string, int> times;
   std::string twice;  // the one that was given again
 
   void AddTo(CLI::App& app, bool config) {
-    const auto once = [this](const char* name, std::string& value) {
-      return [this, name, &value](const std::string& given) {
-        if (++times[name] > 1) twice = name;
-        value = given;
-      };
-    };
-    app.add_option_function<std::string>("--output", once("--output", output), "text or json")
-        ->check(CLI::IsMember({"text", "json"}))
-        ->group("Common");
-    app.add_option_function<std::string>("--config", once("--config", config_file), "the node's configuration file")
-        ->type_name("FILE")
-        ->group(config ? "Common" : "");
+    for (const Flag& f : CommonFlags()) {
+      if (f.value.empty()) continue;  // --help is CLI11's own
+      auto* option = app.add_option_function<std::string>(
+          f.name,
+          [this, name = f.name](const std::string& value) {
+            if (++times[name] > 1) twice = name;
+            given[name] = value;
+          },
+          f.help);
+      option->type_name(f.value)->group(config || f.name != "--config" ? "Common" : "");
+      if (!f.choices.empty()) option->check(CLI::IsMember(f.choices));
+    }
   }
 };
 
@@ -109,21 +109,6 @@ void AddArguments(CLI::App& app, const Command& command, Invocation* in) {
   }
 }
 
-Status CheckChoices(const Command& command, const Invocation& in) {
-  const auto check = [&](const std::string& name, const std::vector<std::string>& choices) -> Status {
-    for (const std::string& value : in.All(name)) {
-      if (choices.empty() || std::ranges::find(choices, value) != choices.end()) continue;
-      std::string list;
-      for (const std::string& c : choices) list += (list.empty() ? "" : ", ") + c;
-      return InvalidArgument(name + ": '" + value + "' is not one of: " + list);
-    }
-    return Ok();
-  };
-  for (const Flag& f : command.flags) RETURN_IF_ERROR(check(f.Key(), f.choices));
-  for (const Positional& p : command.positionals) RETURN_IF_ERROR(check(p.name, p.choices));
-  return Ok();
-}
-
 int RunOne(const Command& command, Invocation& in, const Common& common) {
   if (!common.twice.empty()) return Fail(InvalidArgument(common.twice + " is given twice"));
   if (const Status s = CheckChoices(command, in); !s.ok()) return Fail(s.error());
@@ -133,8 +118,8 @@ int RunOne(const Command& command, Invocation& in, const Common& common) {
     return kUsage;
   }
   in.paths = *paths;
-  if (!common.config_file.empty()) {
-    in.paths.config_file = common.config_file;
+  if (const auto config = common.given.find("--config"); config != common.given.end() && !config->second.empty()) {
+    in.paths.config_file = config->second;
     in.config_named = true;
     // Nobody is to believe that it chose a node.
     if (!command.reads_config) {
@@ -142,7 +127,8 @@ int RunOne(const Command& command, Invocation& in, const Common& common) {
                  "` reads no configuration: --config changes nothing; HEXR_HOME names a node");
     }
   }
-  in.output = common.output == "json" ? Output::kJson : Output::kText;
+  const auto output = common.given.find("--output");
+  in.output = output != common.given.end() && output->second == "json" ? Output::kJson : Output::kText;
   return command.run(in);
 }
 

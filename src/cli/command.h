@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/exit_codes.h"
 #include "base/result.h"
 #include "config/paths.h"
 
@@ -19,7 +20,6 @@ inline constexpr int kNo = 1;           // a negative answer: denied, verificati
 inline constexpr int kUsage = 2;        // arguments or configuration
 inline constexpr int kUnreachable = 3;  // the node cannot be reached
 inline constexpr int kFault = 4;        // our fault
-inline constexpr int kRunRefused = 125, kRunCannotExecute = 126, kRunNotFound = 127;
 
 // What --help calls a value is also what the shell offers for it: FILE, FOLDER and PATH are found on disk, TENANT,
 // INSTANCE, SECRET, ENTRY, KEY and COMMAND are asked for (complete.h). Other words are only words.
@@ -33,7 +33,13 @@ struct Flag {
   std::vector<std::string> choices = {};  // the only values that are taken; none: any
 
   std::string Key() const { return name.substr(name.rfind(',') + 1); }
+  // "-d" and "--data" alike.
+  bool Is(const std::string& word) const { return ("," + name + ",").find("," + word + ",") != std::string::npos; }
 };
+
+// What every command takes; --config is only shown where one reads a configuration.
+const std::vector<Flag>& CommonFlags();
+const Flag* FlagNamed(const std::vector<Flag>& flags, const std::string& word);
 
 struct Positional {
   std::string name;  // "CMD"
@@ -74,6 +80,9 @@ struct Command {
 
 // Of this process's user and environment.
 Result<config::Paths> PathsHere();
+
+// OK, or which value is none of a flag's or an argument's choices.
+Status CheckChoices(const Command& command, const Invocation& in);
 
 // Reads the plainest form alone: flags with values, "--", then the rest. Nothing for all else, mistakes and --help
 // among them: the full reader of app.h has the words for those.

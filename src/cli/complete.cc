@@ -67,23 +67,12 @@ Candidates NextWords(const std::string& path) {
   return out;
 }
 
-const std::vector<Flag> kCommon = {{"--output", "FORMAT", "text or json", "", false, false, {"text", "json"}},
-                                   {"--config", "FILE", "the node's configuration file"},
-                                   {"--help", "", "an example, and every flag"}};
-
 std::vector<Flag> FlagsOf(const Command* command) {
   std::vector<Flag> flags = command == nullptr ? std::vector<Flag>() : command->flags;
-  for (const Flag& f : kCommon) {
+  for (const Flag& f : CommonFlags()) {
     if (f.name != "--config" || (command != nullptr && command->reads_config)) flags.push_back(f);
   }
   return flags;
-}
-
-const Flag* FlagNamed(const std::vector<Flag>& flags, const std::string& word) {
-  for (const Flag& f : flags) {
-    if (("," + f.name + ",").find("," + word + ",") != std::string::npos) return &f;
-  }
-  return nullptr;
 }
 
 // What follows a command's own words: values of flags, flags, arguments in their order.
@@ -128,7 +117,8 @@ Candidates After(const std::vector<std::string>& words) {
   const CommandWords found = FindCommand(before);
   if (!found.mistake.empty()) return {};
   if (found.command != nullptr) return Arguments(*found.command, words, found.used);
-  if (const Flag* f = before.empty() ? nullptr : FlagNamed(kCommon, before.back()); f != nullptr && !f->value.empty())
+  if (const Flag* f = before.empty() ? nullptr : FlagNamed(CommonFlags(), before.back());
+      f != nullptr && !f->value.empty())
     return Values(f->value, f->choices);
   if (!words.back().starts_with('-')) return NextWords(found.path);
   Candidates out;

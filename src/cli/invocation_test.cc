@@ -34,5 +34,20 @@ TEST(ReadPlainly, EverythingElseIsLeftToTheFullReader) {
   }
 }
 
+int Nothing(const Invocation&) { return kYes; }
+
+TEST(ReadPlainly, ShortNamesAreTheSameFlagAndChoicesTheOnlyValues) {
+  Command c{
+      "say",  "", "", {{"-l,--level", "LEVEL", "", "low", false, false, {"low", "high"}}}, {{"CMD", "", true, true}},
+      Nothing};
+  EXPECT_EQ(ReadPlainly(c, {"--", "x"})->Get("--level"), "low");
+  EXPECT_EQ(ReadPlainly(c, {"-l", "high", "--", "x"})->Get("--level"), "high");
+  EXPECT_FALSE(ReadPlainly(c, {"-l", "high", "--level", "low", "--", "x"}));
+  EXPECT_FALSE(ReadPlainly(c, {"-l", "middle", "--", "x"}));
+  c.flags[0].required = true;
+  EXPECT_TRUE(ReadPlainly(c, {"-l", "low", "--", "x"}));
+  EXPECT_FALSE(ReadPlainly(c, {"--", "x"}));
+}
+
 }  // namespace
 }  // namespace hexr::cli

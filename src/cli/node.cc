@@ -8,10 +8,13 @@
 #include <filesystem>
 #include <sstream>
 
+#include "base/bytes.h"
+#include "cli/admin_client.h"
 #include "cli/files.h"
 #include "cli/node_process.h"
 #include "cli/output.h"
 #include "config/config.h"
+#include "crypto/digest.h"
 #include "policy/rego/value/arena.h"
 #include "policy/rego/value/json.h"
 #include "policy/rego/value/yaml.h"
@@ -49,20 +52,23 @@ Result<std::string> ReadConfig(const std::string& path) {
       (missing ? "; `hexr up` without --config writes a first one, --config FILE names another" : ""));
 }
 
-// What the node was started with; empty where that is not for this user to read.
-std::string ConfigOf(pid_t node) {
-  const auto words = ReadFile("/proc/" + std::to_string(node) + "/cmdline");
-  if (!words.ok()) return "";
-  const std::string_view flag("--config\0", 9);
-  const size_t at = words->find(flag);
-  return at == std::string::npos ? "" : std::string(words->c_str() + at + flag.size());
+// What the node was started with. Nothing where none runs, or it is not this user's to ask.
+struct Running {
+  std::string file, sha256;
+};
+
+std::optional<Running> ConfigOfRunning(const config::Paths& paths) {
+  const auto status = Admin(paths, "status", {});
+  if (!status.ok()) return std::nullopt;
+  return Running{Text(status->json, "config_file"), Text(status->json, "config_sha256")};
 }
 
 int AlreadyUp(const Invocation& in, pid_t node) {
-  const std::string with = ConfigOf(node), up = "already up: pid " + std::to_string(node) + ", " + in.paths.run_dir;
+  const std::string up = "already up: pid " + std::to_string(node) + ", " + in.paths.run_dir;
+  const auto with = in.config_named ? ConfigOfRunning(in.paths) : std::nullopt;
   std::error_code e;
-  if (in.config_named && !std::filesystem::equivalent(with, in.paths.config_file, e)) {
-    PrintError(up + (with.empty() ? "" : ", with " + with) + "; `hexr down` first, to start it with " +
+  if (in.config_named && (!with || !std::filesystem::equivalent(with->file, in.paths.config_file, e))) {
+    PrintError(up + (with ? ", with " + with->file : "") + "; `hexr down` first, to start it with " +
                in.paths.config_file);
     return kNo;
   }
@@ -134,9 +140,22 @@ int RunDown(const Invocation& in) {
   return kYes;
 }
 
+// Of the text that the node which runs was started with, where it is another.
+void SayIfNotRunning(const config::Paths& paths, const std::string& text) {
+  const auto running = ConfigOfRunning(paths);
+  if (!running || running->sha256 == HexEncode(crypto::Sha256(AsBytes(text)))) return;
+  std::error_code e;
+  const bool same_file = std::filesystem::equivalent(running->file, paths.config_file, e);
+  PrintError("the node that runs has " + (same_file ? "an earlier text of this file" : running->file) +
+             "; `hexr down && hexr up` takes a change");
+}
+
 int RunConfigShow(const Invocation& in) {
-  const auto c = LoadConfig(in.paths.config_file);
+  const auto text = ReadConfig(in.paths.config_file);
+  if (!text.ok()) return Fail(text.error());
+  const auto c = config::ParseOrError(*text, in.paths.config_file);
   if (!c.ok()) return Fail(c.error());
+  SayIfNotRunning(in.paths, *text);
   if (in.output == Output::kJson) {
     const std::string yaml = config::ToYaml(*c);
     rego::Arena arena;

@@ -14,6 +14,8 @@
 
 #include "base/clock.h"
 #include "cli/command.h"
+#include "cli/output.h"
+#include "wire/json.h"
 
 namespace hexr::cli {
 
@@ -23,13 +25,23 @@ namespace {
 
 constexpr int kPatienceMs = 30'000;
 
-// What the daemon said since it was started is the reason.
-std::string SaidSince(const std::string& log, off_t start) {
+// What the daemon has complained of since it was started is the reason; that a process has ended because of it is none.
+std::string ComplaintsSince(const std::string& log, off_t start) {
   std::ifstream in(log);
   in.seekg(start);
-  std::string all;
-  for (std::string line; std::getline(in, line);) all += "\n" + line;
-  return all;
+  std::string reasons, rest;
+  for (std::string line; std::getline(in, line);) {
+    const auto json = wire::ParseJson(line);
+    if (!json.ok()) {
+      reasons += "\n" + line;
+      continue;
+    }
+    const std::string level = Text(*json, "level"), error = Text(*json, "error");
+    if (level != "error") continue;
+    (error.empty() ? rest : reasons) +=
+        "\n" + Text(*json, "process") + ": " + (error.empty() ? Text(*json, "event") : error);
+  }
+  return (reasons.empty() ? rest : reasons) + "\nmore in " + log;
 }
 
 }  // namespace
@@ -73,11 +85,11 @@ Result<StartedNode> StartNode(const config::Paths& paths, const std::map<std::st
   if (n > 0 && poll(&ended, 1, kPatienceMs) == 1) {
     const auto status = runtime::ReapChild(child.pidfd.get());
     if (status.ok() && *status && WIFEXITED(**status) && WEXITSTATUS(**status) == kUsage) {
-      return InvalidArgument("the node did not start" + SaidSince(paths.LogFile(), log_start));
+      return InvalidArgument("the node did not start" + ComplaintsSince(paths.LogFile(), log_start));
     }
   }
   return Internal((n == 0 ? "the node is not ready after 30 s" : "the node did not start") +
-                  SaidSince(paths.LogFile(), log_start));
+                  ComplaintsSince(paths.LogFile(), log_start));
 }
 
 Result<std::optional<pid_t>> RunningNode(const config::Paths& paths) {

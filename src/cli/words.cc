@@ -63,7 +63,7 @@ CommandWords FindCommand(const std::vector<std::string>& words) {
   CommandWords found;
   for (; found.used < words.size() && found.command == nullptr; ++found.used) {
     const std::string& word = words[found.used];
-    if (word == "--output" || word == "--config") {
+    if (const Flag* common = FlagNamed(CommonFlags(), word); common != nullptr && !common->value.empty()) {
       ++found.used;  // and its value
     } else if (word == "--help" || word == "-h" || word == "--version") {
       return found;

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -79,7 +80,8 @@ int RunSupervisor(const Arguments& args) {
   if (!paths.ok()) return Fail(kExitUsage, paths.error().message());
   SupervisorOptions options;
   options.paths = *paths;
-  if (!args.config_file.empty()) options.paths.config_file = args.config_file;
+  // Whole: its folder is kept from agents by this name, and we leave this folder.
+  if (!args.config_file.empty()) options.paths.config_file = std::filesystem::absolute(args.config_file).string();
   {  // closed before anything is started: a stream's descriptor is inherited
     std::ifstream file(options.paths.config_file, std::ios::binary);
     if (!file)

@@ -40,6 +40,7 @@ class KeeperRole final : public Role {
     RETURN_IF_ERROR(ConfineRole(KeeperConfinement(info.start.state_dir())));
     keeper::KeeperOptions options{.config = std::move(info.config),
                                   .config_yaml = info.start.config_yaml(),
+                                  .config_file = info.start.config_path(),
                                   .state_dir = info.start.state_dir(),
                                   .boot_id = info.start.boot_id(),
                                   .epoch = info.start.epoch(),

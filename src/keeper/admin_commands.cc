@@ -211,6 +211,8 @@ Result<Json> AdminCommands::Status(const AdminCall&) {
                          {"tenant", c.tenant.value()},
                          {"pid", static_cast<int64_t>(getppid())},
                          {"started", FormatRfc3339(k_.started_, 0)},
+                         {"config_file", k_.options_.config_file},
+                         {"config_sha256", HexEncode(crypto::Sha256(AsBytes(k_.options_.config_yaml)))},
                          {"machine_key", store::MachineKeyProviderName(k_.state_->machine_key().provider())},
                          {"machine_key_detail", k_.state_->machine_key().description()},
                          {"secret_memory", crypto::SecretBackendName(memory.best)},

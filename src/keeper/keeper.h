@@ -36,6 +36,7 @@ class WorkloadDoor;
 struct KeeperOptions {
   config::Config config;
   std::string config_yaml;  // its digest goes into the log
+  std::string config_file;  // where that text was, for operators
   std::string state_dir;
   std::string boot_id;
   uint64_t epoch = 1;  // how often this node has started a keeper

@@ -7,6 +7,8 @@ namespace {
 
 constexpr char kKeys[] = "keys";
 constexpr char kAuthority[] = "authority";
+constexpr char kNode[] = "node";
+constexpr char kTrustDomain[] = "trust_domain";
 constexpr size_t kKeyBytes = 32;
 
 std::optional<store::MachineKeyProvider> Provider(config::MachineKey k) {
@@ -20,6 +22,19 @@ std::optional<store::MachineKeyProvider> Provider(config::MachineKey k) {
   return std::nullopt;
 }
 
+// Keys, identities and logs are made under one name and cannot take another.
+Status CheckTrustDomain(store::SealedStore& store, const std::string& name, const std::string& folder) {
+  const auto kept = store.Get(kNode, kTrustDomain);
+  if (!kept.ok() && kept.error().code() == ErrorCode::kNotFound)
+    return store.Put(kNode, kTrustDomain, crypto::Secret::Copy(AsBytes(name)));
+  if (!kept.ok()) return kept.error();
+  const std::string was(kept->RevealText(crypto::RevealToken::For("name of the trust domain, not secret")));
+  if (was == name) return Ok();
+  return FailedPrecondition("trust_domain: the configuration says " + name + ", and the state in " + folder +
+                            " is of " + was + ", for good: write `trust_domain: " + was +
+                            "`, or give the new one a state folder of its own (HEXR_HOME)");
+}
+
 }  // namespace
 
 Result<std::unique_ptr<State>> State::Open(const config::Config& config, const std::string& state_dir, Random& random) {
@@ -31,6 +46,7 @@ Result<std::unique_ptr<State>> State::Open(const config::Config& config, const s
   ASSIGN_OR_RETURN(store::MachineKey key, store::MachineKey::Open(options, random));
   ASSIGN_OR_RETURN(store::SealedStore sealed,
                    store::SealedStore::Open({state_dir + "/keeper.db", std::nullopt}, key.key(), random));
+  RETURN_IF_ERROR(CheckTrustDomain(sealed, config.trust_domain.name(), state_dir));
   return std::unique_ptr<State>(new State(std::move(key), std::move(sealed)));
 }
 

@@ -20,6 +20,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "base/exit_codes.h"
 #include "base/limits/agents.h"
 #include "base/limits/messages.h"
 #include "spawner/init.h"
@@ -101,7 +102,7 @@ class ChildProcess {
   [[noreturn]] void Fail(Stage stage, int errnum, size_t index = 0) {
     const ChildError error{stage, errnum, static_cast<uint32_t>(index)};
     (void)!write(ground_.errors.get(), &error, sizeof error);
-    _exit(125);
+    _exit(kRunRefused);
   }
 
   // The spawner ignores and blocks signals that a program expects to find untouched.
@@ -279,7 +280,7 @@ class ChildProcess {
     int keep[] = {ground_.control.get(), slave};
     CloseAllBut(keep, 2);
     ForgetSharedPlan(&plan_);
-    if (!DropCapabilities()) _exit(125);
+    if (!DropCapabilities()) _exit(kRunRefused);
     RunInit(agent, ground_.control.get(), slave);
   }
 
@@ -306,7 +307,7 @@ class ChildProcess {
 
     int given[5];
     size_t count = 0;
-    if (ReceiveDescriptors(step, given, std::size(given), count) != kSyncGo || count < 3) _exit(125);
+    if (ReceiveDescriptors(step, given, std::size(given), count) != kSyncGo || count < 3) _exit(kRunRefused);
     close(step);
     std::copy(given, given + 3, stdio_);
     const int slave = count == 5 ? given[3] : -1;
@@ -330,7 +331,7 @@ class ChildProcess {
     Stamp(plan_.times.confined);
     const char* program = FindProgram();
     Announce(listener, program);
-    if (!WaitForGo()) _exit(125);
+    if (!WaitForGo()) _exit(kRunRefused);
     Execute(program);
     if (errno == ENOEXEC) {
       // A script without "#!": what execvp(3) and every shell do with it.

@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "base/exit_codes.h"
 #include "base/limits/agents.h"
 #include "base/limits/messages.h"
 #include "runtime/packet.h"
@@ -277,7 +278,7 @@ AgentHandles Launch::Take() {
 
 LaunchFailure Explain(const ChildError& error, const Groundwork& ground, const ChildPlan* planned) {
   using Stage = ChildError::Stage;
-  const auto say = [&](const std::string& what, int exit_code = 125) {
+  const auto say = [&](const std::string& what, int exit_code = kRunRefused) {
     return LaunchFailure{ErrnoError(what, error.errnum), exit_code};
   };
   static const ChildPlan kNone;
@@ -298,7 +299,8 @@ LaunchFailure Explain(const ChildError& error, const Groundwork& ground, const C
       if (error.index >= plan.mounts.size()) break;
       const MountStep& m = plan.mounts[error.index];
       if (error.errnum == ESTALE && m.expect) {
-        return {FailedPrecondition(m.target + ": something else is there now than when hexr run was started"), 125};
+        return {FailedPrecondition(m.target + ": something else is there now than when hexr run was started"),
+                kRunRefused};
       }
       return say("give the agent " + m.target);
     }
@@ -317,10 +319,10 @@ LaunchFailure Explain(const ChildError& error, const Groundwork& ground, const C
     case Stage::kFindProgram:
     case Stage::kExec: {
       const bool missing = error.errnum == ENOENT || error.errnum == ENOTDIR;
-      return say(plan.argv.empty() ? "exec" : plan.argv[0], missing ? 127 : 126);
+      return say(plan.argv.empty() ? "exec" : plan.argv[0], missing ? kRunNotFound : kRunCannotExecute);
     }
   }
-  return {Internal("malformed report of the child"), 125};
+  return {Internal("malformed report of the child"), kRunRefused};
 }
 
 Status WaitFor(Launch& launch, Launch::State wanted) {

@@ -15,6 +15,7 @@
 #include <cstdlib>
 #include <map>
 
+#include "base/exit_codes.h"
 #include "base/limits/agents.h"
 #include "base/limits/identity.h"
 #include "base/log.h"
@@ -27,7 +28,6 @@
 namespace hexr::spawner {
 namespace {
 
-constexpr int kCannotLaunch = 125;
 constexpr uint16_t kProxyPort = 15001;
 constexpr uint16_t kDnsPort = 53;
 constexpr size_t kHostnameBytes = 63;
@@ -643,7 +643,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     error_watch_ = runtime::FdWatch();
   }
 
-  void Fail(const Error& e, int exit_code = kCannotLaunch) {
+  void Fail(const Error& e, int exit_code = kRunRefused) {
     if (done_) return;
     const auto self = shared_from_this();
     Finish();

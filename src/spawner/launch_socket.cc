@@ -7,6 +7,7 @@
 #include <csignal>
 #include <utility>
 
+#include "base/exit_codes.h"
 #include "base/limits/agents.h"
 #include "base/log.h"
 
@@ -103,7 +104,7 @@ void LaunchSocket::Accepted(UniqueFd socket) {
   const int on = 1;
   Result<Caller> caller = IdentifyCaller(socket.get());
   if (!caller.ok() || setsockopt(socket.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0) {
-    refusals_->Write({Party::Kind::kUser, "unknown"}, {}, "", 125,
+    refusals_->Write({Party::Kind::kUser, "unknown"}, {}, "", kRunRefused,
                      caller.ok() ? "SO_PASSCRED" : caller.error().message());
     return;
   }
@@ -115,7 +116,8 @@ void LaunchSocket::Accepted(UniqueFd socket) {
       std::make_shared<LaunchSession>(loop_, std::move(socket), std::move(*caller), std::move(party), refusals_);
   if (!place) {
     // Its last word waits in the other end's queue.
-    return session->Refuse(125, "too many connections to this node's launch.sock are open; end some and try again");
+    return session->Refuse(kRunRefused,
+                           "too many connections to this node's launch.sock are open; end some and try again");
   }
   session->place_ = std::move(place);
   const std::weak_ptr<LaunchSession> weak = session;
@@ -126,7 +128,7 @@ void LaunchSocket::Accepted(UniqueFd socket) {
   session->deadline_ = loop_.After(times_.request, [this, weak] {
     const auto s = weak.lock();
     if (!s) return;
-    s->Refuse(125, "nothing was asked for on this connection in time");
+    s->Refuse(kRunRefused, "nothing was asked for on this connection in time");
     Drop(s);
   });
   session->watch_ = loop_.Watch(session->socket_.get(), [this, weak] {
@@ -140,7 +142,7 @@ void LaunchSocket::Readable(const std::shared_ptr<LaunchSession>& session) {
   if (!packet.ok() && packet.error().code() == ErrorCode::kNotFound) return;
   Status s = packet.ok() ? Handle(session, std::move(*packet)) : Status(packet.error());
   if (s.ok()) return;
-  if (s.error().code() != ErrorCode::kUnavailable) session->Refuse(125, s.error().message());
+  if (s.error().code() != ErrorCode::kUnavailable) session->Refuse(kRunRefused, s.error().message());
   Drop(session);
 }
 

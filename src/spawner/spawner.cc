@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/bytes.h"
+#include "base/exit_codes.h"
 #include "base/limits/agents.h"
 #include "base/log.h"
 #include "crypto/digest.h"
@@ -67,7 +68,7 @@ void Spawner::Start() {
 void Spawner::OpenLaunchSocket() {
   LaunchSocket::Events events;
   events.launch = [this](std::shared_ptr<LaunchSession> session, pb::Launch request, std::vector<UniqueFd> fds) {
-    if (draining_) return session->Refuse(125, "the node is going down");
+    if (draining_) return session->Refuse(kRunRefused, "the node is going down");
     BeginLaunch(*this, std::move(session), std::move(request), std::move(fds));
   };
   events.party = [this](const Caller& caller) {
@@ -190,7 +191,7 @@ void Spawner::Attach(const std::shared_ptr<LaunchSession>& session, const pb::At
     const auto it = std::find_if(unheard_.begin(), unheard_.end(), [&](const Unheard& u) {
       return u.instance == request.instance() && IsStarter(caller, u.starter);
     });
-    if (it == unheard_.end()) return session->Refuse(125, "no such instance; it has ended");
+    if (it == unheard_.end()) return session->Refuse(kRunRefused, "no such instance; it has ended");
     pb::ServerMessage m;
     *m.mutable_ended() = std::move(it->ended);
     unheard_.erase(it);
@@ -198,7 +199,7 @@ void Spawner::Attach(const std::shared_ptr<LaunchSession>& session, const pb::At
     return session->Close();
   }
   if (!IsStarter(caller, StarterOf(instance->facts())))
-    return session->Refuse(125, "this instance was started by somebody else");
+    return session->Refuse(kRunRefused, "this instance was started by somebody else");
   instance->AttachSession(session);
 }
 

@@ -51,6 +51,40 @@ class NodeLife(unittest.TestCase):
             node.up()
             self.assertEqual(node.json("bundle", "show")["keys"], first["keys"])
 
+    def test_a_configuration_named_from_the_folder_one_is_in(self):
+        with Node(start=False) as node:
+            folder = node.config_file.parent
+            done = node.hexr("up", "--config", node.config_file.name, cwd=folder)
+            self.assertEqual(node.json("status")["config_file"], str(node.config_file))
+            # Told by the file, from wherever it is named.
+            again = node.hexr("up", "--config", "../" + folder.name + "/" + node.config_file.name, cwd=folder)
+            self.assertIn("already up", again.stdout)
+            # What agents do not get is found by that name, too.
+            done = node.hexr("run", "--agent", "a", "--rw", str(folder), "--", "cat", node.config_file.name, cwd=folder, check=False)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertNotIn("trust_domain", done.stdout)
+
+    def test_config_show_says_when_the_node_that_runs_has_another_text(self):
+        with Node() as node:
+            self.assertEqual(node.hexr("config", "show").stderr, "")
+            node.config_file.write_text(node.config_file.read_text() + "# later\n")
+            self.assertIn("has an earlier text of this file; `hexr down && hexr up`", node.hexr("config", "show").stderr)
+            other = node.home / "other.yaml"
+            other.write_text("trust_domain: other.test\n")
+            said = node.hexr("config", "show", "--config", str(other)).stderr
+            self.assertIn(f"the node that runs has {node.config_file};", said)
+
+    def test_why_a_node_does_not_start_is_a_sentence_with_what_to_do(self):
+        with Node() as node:
+            was = json.loads(node.hexr("status", "--output", "json").stdout)["trust_domain"]
+            node.down()
+            node.config_file.write_text(re.sub("trust_domain: .*", "trust_domain: other.test", node.config_file.read_text()))
+            done = node.hexr("up", check=False)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(f"write `trust_domain: {was}`", done.stderr)
+            self.assertIn(f"more in {node.home}/state/hexrd.log", done.stderr)
+            self.assertNotIn('{"', done.stderr)
+
     def test_first_start_writes_a_configuration_that_allows_nothing_out(self):
         with Node(start=False) as node:
             node.config_file.unlink()

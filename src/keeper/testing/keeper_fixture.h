@@ -112,6 +112,7 @@ class KeeperTest : public ::testing::Test {
     auto keeper = Keeper::Create(loop_, clock_, random_,
                                  {.config = std::move(*config),
                                   .config_yaml = yaml,
+                                  .config_file = "/etc/hexr/hexr.yaml",
                                   .state_dir = folder_,
                                   .boot_id = "boot",
                                   .api_listener = Listen(folder_ + "/api" + life, SOCK_STREAM),
