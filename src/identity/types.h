@@ -26,7 +26,7 @@ struct OnBehalfOf {
 struct ImageFacts {
   std::string exe;  // path, as seen in the node's mount namespace
   std::optional<crypto::Sha256Digest> exe_sha256;
-  std::string script;  // first script argument that could be read, or empty
+  std::string script;  // that exe was told to run (docs/launch.md), or empty
   std::optional<crypto::Sha256Digest> script_sha256;
   bool operator==(const ImageFacts&) const = default;
 };

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/limits/agents.h"
+#include "spawner/script.h"
 
 namespace hexr::spawner {
 namespace {
@@ -38,6 +39,8 @@ UniqueFd OpenInRoot(pid_t pid, const std::string& path) {
 }
 
 }  // namespace
+
+std::string PathOf(int fd) { return LinkTarget("/proc/self/fd/" + std::to_string(fd)); }
 
 Result<FileKey> FileKeyOf(int fd, bool cached) {
   struct statx st {};
@@ -170,46 +173,63 @@ Result<RunningProgram> OpenRunningProgram(pid_t pid) {
   return p;
 }
 
-RunningProgram OpenRunningScript(pid_t pid) {
+ScriptLook LookForScript(pid_t pid, const std::string& exe) {
   const std::string folder = "/proc/" + std::to_string(pid);
   const UniqueFd cmdline(open((folder + "/cmdline").c_str(), O_RDONLY | O_CLOEXEC));
   char buffer[4096];
   const ssize_t n = cmdline ? read(cmdline.get(), buffer, sizeof buffer) : -1;
-  if (n <= 0) return {};
-  const std::string_view all(buffer, static_cast<size_t>(n));
-  size_t begin = all.find('\0');
-  while (begin != std::string_view::npos && begin + 1 < all.size()) {
-    const size_t end = all.find('\0', begin + 1);
-    const std::string argument(all.substr(begin + 1, end == std::string_view::npos ? end : end - begin - 1));
-    begin = end;
-    if (argument.empty() || argument[0] == '-') continue;
-    const std::string path = argument[0] == '/' ? argument : LinkTarget(folder + "/cwd") + "/" + argument;
-    UniqueFd fd = OpenInRoot(pid, path);
-    struct stat st {};
-    if (fd && fstat(fd.get(), &st) == 0 && S_ISREG(st.st_mode)) return {path, std::move(fd)};
-    return {};
-  }
-  return {};
+  if (n <= 0) return {.too_early = n == 0};
+  const std::vector<std::string> argv = ArgumentsOf(std::string_view(buffer, static_cast<size_t>(n)));
+  const std::optional<size_t> at = ScriptArgument(exe, argv);
+  if (!at) return {};
+  const std::string& script = argv[*at];
+  std::string path = script[0] == '/' ? script : LinkTarget(folder + "/cwd") + "/" + script;
+  UniqueFd fd = OpenInRoot(pid, path);
+  struct stat st {};
+  if (!fd || fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode)) return {};
+  return {.script = {std::move(path), std::move(fd)}};
+}
+
+// A process between its new memory and its new arguments.
+struct ImageDigests::Search {
+  std::string party, exe;
+  pid_t pid;
+  UniqueFunction<void(RunningProgram, size_t)> done;
+  size_t looks = 0;
+  std::chrono::microseconds wait{100};
+  runtime::Timer again = {};
+};
+
+void ImageDigests::FindScript(const std::string& party, pid_t pid, const std::string& exe,
+                              UniqueFunction<void(RunningProgram, size_t)> done) {
+  if (!IsKnownInterpreter(exe)) return done({}, 0);
+  const auto search = std::make_shared<Search>(Search{party, exe, pid, std::move(done)});
+  searches_.insert(search);
+  Look(search);
+}
+
+void ImageDigests::Look(const std::shared_ptr<Search>& search) {
+  ++search->looks;
+  // Beside the loop: the arguments, like the script, may lie in a file system of the agent's.
+  files_.Run<ScriptLook>(
+      search->party, [pid = search->pid, exe = search->exe] { return LookForScript(pid, exe); },
+      [this, search](Result<ScriptLook> found) {
+        if (found.ok() && found->too_early && search->looks < limits::kMaxLooksForArguments) {
+          search->again = loop_.After(search->wait, [this, weak = std::weak_ptr<Search>(search)] {
+            if (const auto waiting = weak.lock()) Look(waiting);
+          });
+          search->wait *= 2;
+          return;
+        }
+        searches_.erase(search);
+        search->done(found.ok() ? std::move(found->script) : RunningProgram(), search->looks);
+      });
 }
 
 namespace {
 
 // The kernel follows no more of them.
 constexpr int kInterpretersFollowed = 5;
-
-// What runs for a file that begins so.
-std::string InterpreterOf(std::string_view head) {
-  if (head.starts_with("#!")) {
-    std::string_view line = head.substr(2, head.find('\n') - 2);
-    line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
-    return std::string(line.substr(0, line.find_first_of(" \t")));
-  }
-  return head.starts_with(
-             "\x7f"
-             "ELF")
-             ? ""
-             : "/bin/sh";
-}
 
 }  // namespace
 

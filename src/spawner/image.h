@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -48,6 +49,8 @@ struct RunningProgram {
   runtime::UniqueFd fd;
 };
 
+// Where an open file lies, as whoever opened it sees it. Asks no file system.
+std::string PathOf(int fd);
 // Of a regular file. On the loop's thread with `cached`: as the kernel remembers it, no file system is asked.
 Result<FileKey> FileKeyOf(int fd, bool cached = false);
 
@@ -75,23 +78,34 @@ class ImageDigests {
   // Both files of an image. A file that cannot be measured is there without its digest.
   void MeasureImage(const std::string& party, RunningProgram program, RunningProgram script,
                     UniqueFunction<void(Image)> done);
+  // The script that a process runs, and how often it was looked for: an exec gives a process its new memory before its
+  // new arguments. `done` may run inside this call.
+  void FindScript(const std::string& party, pid_t pid, const std::string& exe,
+                  UniqueFunction<void(RunningProgram, size_t looks)> done);
 
  private:
   struct Job;
+  struct Search;
+  void Look(const std::shared_ptr<Search>& search);
 
   runtime::Loop& loop_;
   const Clock& clock_;
   Lasts lasts_;
   std::map<FileKey, crypto::Sha256Digest> known_;
   std::shared_ptr<ImageDigests*> self_;  // results that arrive after our end are dropped
+  std::set<std::shared_ptr<Search>> searches_;
   FileWork files_;
 };
 
 // The program of a running process, /proc/PID/exe, as a name (O_PATH), and its path. Asks no file system.
 Result<RunningProgram> OpenRunningProgram(pid_t pid);
-// The first argument of a running process that is a file of its own view, other than an option. None: an empty path.
-// Asks whatever file system it lies in.
-RunningProgram OpenRunningScript(pid_t pid);
+// The script of a process that runs `exe`, as its command line stands in its memory (script.h), and as a file of its
+// own view. None: an empty path. Asks whatever file systems these lie in.
+struct ScriptLook {
+  RunningProgram script;
+  bool too_early = false;  // it has no arguments yet
+};
+ScriptLook LookForScript(pid_t pid, const std::string& exe);
 
 // A launched program as it was before it was measured.
 struct Launched {

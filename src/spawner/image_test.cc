@@ -209,5 +209,27 @@ TEST(ImageTest, AFileThatChangesMeanwhileHasNoDigest) {
   EXPECT_FALSE(images.Known(file.get()).has_value());
 }
 
+// A process that has ended and is still there has no arguments, now or later.
+TEST(ImageTest, AProcessWithoutArgumentsIsLookedAtSoOften) {
+  const pid_t pid = fork();
+  if (pid == 0) _exit(0);
+  siginfo_t info{};
+  ASSERT_EQ(waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT), 0);
+  EXPECT_TRUE(LookForScript(pid, "/usr/bin/dash").too_early);
+  runtime::Loop loop;
+  const SystemClock clock;
+  ImageDigests images(loop, clock, AllLast);
+  std::optional<size_t> looks;
+  images.FindScript("x", pid, "/usr/bin/dash", [&](const RunningProgram& script, size_t n) {
+    EXPECT_EQ(script.path, "");
+    looks = n;
+  });
+  while (!looks) loop.RunFor(std::chrono::milliseconds(10));
+  EXPECT_EQ(looks, limits::kMaxLooksForArguments);
+  images.FindScript("x", pid, "/usr/bin/cat", [&](const RunningProgram&, size_t n) { looks = n; });
+  EXPECT_EQ(looks, 0u) << "which takes none";
+  waitpid(pid, nullptr, 0);
+}
+
 }  // namespace
 }  // namespace hexr::spawner

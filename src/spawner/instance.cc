@@ -28,6 +28,7 @@ using runtime::Message;
 namespace {
 
 constexpr std::chrono::milliseconds kKeeperRetry{100};
+constexpr std::chrono::milliseconds kSettleRetry{100};
 constexpr int kKeeperAttempts = 50;  // five seconds: a restarting keeper is back by then
 // What another try does not change.
 bool IsFinal(ErrorCode code) { return code == ErrorCode::kPermissionDenied || code == ErrorCode::kResourceExhausted; }
@@ -372,24 +373,29 @@ void Instance::OnExecStarting(UniqueFunction<void(bool)> answer, int attempt) {
 
 void Instance::OnExecSettled() {
   Result<RunningProgram> program = OpenRunningProgram(handles_.agent_pid);
-  if (!program.ok()) return;  // it has ended meanwhile; its pidfd says so
+  if (!program.ok()) {
+    // It has ended meanwhile, and its pidfd says so; or this process has no descriptor left for it now.
+    if (program.error().code() == ErrorCode::kResourceExhausted)
+      settle_retry_ = loop_.After(kSettleRetry, [this] {
+        if (execs_ && !execs_->busy()) OnExecSettled();
+      });
+    return;
+  }
   const std::weak_ptr<Instance*> weak = self_;
   const uint64_t begun = begun_, counter = counter_ ? counter_.value() : 0;
-  // Beside the loop: the script may lie in a file system of the agent's.
-  images_.files().Run<RunningProgram>(
-      facts_.id.value(), [pid = handles_.agent_pid] { return OpenRunningScript(pid); },
-      [weak, begun, counter, program = std::move(*program)](Result<RunningProgram> script) mutable {
-        const auto alive = weak.lock();
-        if (!alive) return;
-        Instance& self = **alive;
-        const bool measured = !self.images_.Known(program.fd.get());
-        self.images_.MeasureImage(self.facts_.id.value(), std::move(program),
-                                  script.ok() ? std::move(*script) : RunningProgram(),
-                                  [weak, measured, begun, counter](Image image) {
-                                    if (const auto still = weak.lock())
-                                      (*still)->OnMeasured(std::move(image), measured, begun, counter);
-                                  });
-      });
+  const std::string exe = program->path;
+  images_.FindScript(facts_.id.value(), handles_.agent_pid, exe,
+                     [weak, begun, counter, program = std::move(*program)](RunningProgram script, size_t) mutable {
+                       const auto alive = weak.lock();
+                       if (!alive) return;
+                       Instance& self = **alive;
+                       const bool measured = !self.images_.Known(program.fd.get());
+                       self.images_.MeasureImage(self.facts_.id.value(), std::move(program), std::move(script),
+                                                 [weak, measured, begun, counter](Image image) {
+                                                   if (const auto still = weak.lock())
+                                                     (*still)->OnMeasured(std::move(image), measured, begun, counter);
+                                                 });
+                     });
 }
 
 void Instance::OnMeasured(Image image, bool measured, uint64_t begun, uint64_t counter) {

@@ -134,7 +134,7 @@ class Instance {
   } revoked_;  // of the last exec, in nanoseconds: the keeper asked, its answer there
   std::shared_ptr<LaunchSession> session_;
   std::deque<runtime::Channel::Reply> sockets_;  // PID 1 answers in order
-  runtime::Timer exec_retry_, register_retry_, hang_up_;
+  runtime::Timer exec_retry_, settle_retry_, register_retry_, hang_up_;
   runtime::FdWatch init_watch_, control_watch_;
   std::unique_ptr<ExecWatch> execs_;
   std::shared_ptr<Instance*> self_;  // answers that come after our end are dropped

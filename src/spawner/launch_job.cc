@@ -22,6 +22,7 @@
 #include "spawner/environment.h"
 #include "spawner/filter.h"
 #include "spawner/landlock.h"
+#include "spawner/script.h"
 #include "spawner/sight.h"
 #include "spawner/sys.h"
 
@@ -452,11 +453,11 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
 
   // Beside the loop: the program may lie in a file system of the caller's.
   void CheckProgram() {
+    UniqueFd file = launch_->TakeProgram();
+    script_at_ = ScriptArgument(PathOf(file.get()), launch_->plan().argv);
     host_.images().files().Run<Sight>(
         party(),
-        [program = launch_->TakeProgram(), scripts = Scripts()]() mutable {
-          return LookAt(std::move(program), scripts);
-        },
+        [program = std::move(file), scripts = Scripts()]() mutable { return LookAt(std::move(program), scripts); },
         [self = shared_from_this()](Result<Sight> s) {
           if (self->done_) return;
           const Status seen = s.ok() ? self->Seen(std::move(*s)) : Status(s.error());
@@ -468,11 +469,21 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     const std::string& path = launch_->program_path();
     ASSIGN_OR_RETURN(const FileKey key, std::move(s.key));
     ASSIGN_OR_RETURN(entry_, FindByProgram(candidates_, *name_, EffectiveProgram(path, s.head)));
+    // The kernel is given this very file, so that its first line says who reads it, whatever follows.
+    const bool itself = IsScriptOfTheMachine(s.head);
+    if (InterpreterOf(s.head).empty()) {
+      script_path_ = s.script.path;
+      script_key_ = s.script_key;
+    } else {
+      s.script = {};
+    }
     launched_.emplace(Launched{path, std::move(s.head), key});
-    script_path_ = s.script.path;
-    script_key_ = s.script_key;
     host_.images().MeasureImage(party(), {path, std::move(s.program)}, std::move(s.script),
-                                [self = shared_from_this()](Image image) {
+                                [self = shared_from_this(), itself](Image image) {
+                                  if (itself) {
+                                    image.script = image.exe;
+                                    image.script_sha256 = image.exe_sha256;
+                                  }
                                   if (!self->done_) self->Register(std::move(image));
                                 });
     return Ok();
@@ -485,13 +496,11 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
   std::vector<Place> Scripts() const {
     const std::vector<std::string>& argv = launch_->plan().argv;
     std::vector<Place> out;
-    for (size_t i = 1; i < argv.size() && out.empty(); ++i) {
-      if (argv[i].empty() || argv[i][0] == '-') continue;
-      const std::string path = argv[i][0] == '/' ? argv[i] : launch_->plan().working_folder + "/" + argv[i];
-      for (const Given& g : instance_ ? instance_->facts().folders : folders_) {
-        if (path.starts_with(g.path + "/")) out.push_back(PlaceIn(path, g.path, Keep(g.fd)));
-      }
-      break;
+    if (!script_at_) return out;
+    const std::string& script = argv[*script_at_];
+    const std::string path = script[0] == '/' ? script : launch_->plan().working_folder + "/" + script;
+    for (const Given& g : instance_ ? instance_->facts().folders : folders_) {
+      if (path.starts_with(g.path + "/")) out.push_back(PlaceIn(path, g.path, Keep(g.fd)));
     }
     return out;
   }
@@ -687,6 +696,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
   std::string sockets_;
   std::vector<std::string> warnings_, weaker_, ground_weaker_;
   std::optional<Launched> launched_;
+  std::optional<size_t> script_at_;  // in argv
   std::string script_path_;
   std::optional<FileKey> script_key_;
   runtime::FdWatch event_watch_, error_watch_;

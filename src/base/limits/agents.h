@@ -50,7 +50,8 @@ inline constexpr size_t kMaxFileThreads = 8;               // those in file syst
 inline constexpr std::chrono::milliseconds kFileWorkStuckAfter{2000};
 inline constexpr size_t kMeasuredBytesPerTurn = 4UL << 20;  // of one, before the next has its turn
 inline constexpr uint64_t kMaxMeasuredFileBytes = 1UL << 30;
-inline constexpr size_t kMaxProcessesWalked = 512;  // for the owner of one connection
+inline constexpr size_t kMaxLooksForArguments = 10;  // of a process that has just called exec; 50 ms in all
+inline constexpr size_t kMaxProcessesWalked = 512;   // for the owner of one connection
 inline constexpr size_t kMaxThreadsWalked = 4096;
 inline constexpr size_t kMaxDescriptorsListed = 65536;
 inline constexpr int kMaxDescriptorsTried = 1024;        // by number, of a process that hides its list
