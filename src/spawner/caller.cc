@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/nsfs.h>
-#include <pwd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -24,6 +23,9 @@ using runtime::UniqueFd;
 
 // linux/pidfd.h of 6.11.
 constexpr unsigned long kPidfdGetPidNamespace = _IO(0xFF, 5);
+
+// As many as a name service wants at once.
+constexpr size_t kLookupFds = 4;
 
 Result<uint64_t> InodeOf(const std::string& path) {
   struct stat st {};
@@ -114,15 +116,26 @@ Status CheckLaunched(const Caller& caller, const std::string& cgroup) {
   return runtime::SignalPidfd(caller.pidfd.get(), 0);  // all of it was said of this process
 }
 
-Result<std::string> UserName(uid_t uid) {
+Result<std::string> UserName(uid_t uid, UserLookup lookup) {
   passwd entry{};
   passwd* found = nullptr;
   std::vector<char> buffer(16 * 1024);
-  const int e = getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found);
+  int e = lookup(uid, &entry, buffer.data(), buffer.size(), &found);
   if (found != nullptr) return std::string(found->pw_name);
   // getpwnam(3): these say that there is no such user, as 0 does. Anything else says nothing of it.
-  if (e != 0 && e != ENOENT && e != ESRCH && e != EBADF && e != EPERM)
-    return ErrnoError("the name of uid " + std::to_string(uid) + " cannot be looked up now", e);
+  bool unknown = e == 0 || e == ENOENT || e == ESRCH || e == EBADF || e == EPERM;
+  // So does a service that was left without a descriptor of its own: its configuration, its library, its socket.
+  if (unknown) {
+    UniqueFd some[kLookupFds];
+    for (UniqueFd& fd : some) {
+      fd = UniqueFd(open("/dev/null", O_RDONLY | O_CLOEXEC));
+      if (fd) continue;
+      unknown = false;
+      e = errno;
+      break;
+    }
+  }
+  if (!unknown) return ErrnoError("the name of uid " + std::to_string(uid) + " cannot be looked up now; try again", e);
   return "uid:" + std::to_string(uid);
 }
 

@@ -1,6 +1,7 @@
 // Who is at the other end of launch.sock, from the kernel alone. Stateless functions; thread-safe.
 #pragma once
 
+#include <pwd.h>
 #include <sys/types.h>
 
 #include <cstdint>
@@ -38,6 +39,8 @@ Status CheckLaunched(const Caller& caller, const std::string& cgroup);
 
 // The local name of a uid; "uid:N" where it has none. An error: nobody knows at this moment (no descriptor is left, a
 // directory does not answer); a role that names a user decides nothing by it.
-Result<std::string> UserName(uid_t uid);
+// `lookup`: getpwuid_r(3), or a test's.
+using UserLookup = int (*)(uid_t, passwd*, char*, size_t, passwd**);
+Result<std::string> UserName(uid_t uid, UserLookup lookup = getpwuid_r);
 
 }  // namespace hexr::spawner

@@ -299,6 +299,32 @@ void CopyProgram(const std::string& from, const std::string& to) {
   chmod(to.c_str(), 0755);
 }
 
+// What is hidden from an agent is hidden from its sub-agents as well, and counts with what they hide themselves.
+TEST_P(InsideTest, WhatIsHiddenFromAParentCountsBeforeItIsLookedFor) {
+  As(GetParam(), [] {
+    Node node(kRoles);
+    const TempFolder folder;
+    Client c(node.path());
+    for (size_t i = 0; i < limits::kMaxFoldersHidden; ++i) c.hide.push_back(folder.path() + "/" + std::to_string(i));
+    c.Launch(folder.path(),
+             Asking("where = '" + folder.path() +
+                    "'\n"
+                    "def hiding(path):\n"
+                    "    return said(ask(field(1, field(2, 'crew') + field(3, 'main') + field(4, 'true') "
+                    "+ field(5, 'PATH=/usr/bin') + field(7, '/tmp') + field(9, path)), 0, 1, 2))\n"
+                    "print(hiding(where + '/0'), flush=True)\n"
+                    "print(hiding(where + '/more'), flush=True)\n"
+                    "print('end', flush=True)\nsys.stdin.readline()\n"));
+    ASSERT_TRUE(node.UntilStarted(c));
+    ASSERT_TRUE(c.started.has_value()) << c.refused->message();
+    ASSERT_TRUE(UntilText(node, c, "end\n"));
+    const size_t first = c.text.find('\n');
+    EXPECT_EQ(c.text.substr(0, first).find("too much"), std::string::npos) << c.text;
+    EXPECT_NE(c.text.substr(first).find("too much is hidden"), std::string::npos) << c.text;
+    EXPECT_EQ(node.registered.size(), 2u);
+  });
+}
+
 void WriteProgram(const std::string& path, const std::string& text) {
   std::ofstream(path) << text;
   chmod(path.c_str(), 0755);

@@ -14,6 +14,7 @@
 #include <climits>
 #include <cstdlib>
 #include <map>
+#include <set>
 
 #include "base/exit_codes.h"
 #include "base/limits/agents.h"
@@ -106,6 +107,11 @@ std::vector<std::string> Candidates(const std::string& program, const std::strin
   return out;
 }
 
+struct Found {
+  std::optional<FileId> what;
+  UniqueFd fd;  // of what is handed down
+};
+
 class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
  public:
   LaunchJob(LaunchHost& host, std::shared_ptr<LaunchSession> session, pb::Launch request, std::vector<UniqueFd> fds)
@@ -123,11 +129,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     host_.images().files().Run<std::vector<Place>>(
         party(),
         [places = std::move(places)]() mutable {
-          for (Place& p : places) {
-            p.found = FindBelow(p.folder->get(), p.below, O_NOFOLLOW);
-            if (!p.found && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == EBADF))
-              p.shortage = errno;
-          }
+          for (Place& p : places) Find(p);
           return std::move(places);
         },
         [self = shared_from_this()](Result<std::vector<Place>> found) {
@@ -137,7 +139,9 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
             // What is hidden would be taken for nothing, and shown.
             if (p.shortage != 0)
               return self->Fail(ErrnoError(p.path + " cannot be looked for now: try again", p.shortage));
-            self->found_[p.path] = std::move(p.found);
+            Found& kept = self->found_[p.path];
+            kept.what = p.what;
+            if (p.found) kept.fd = std::move(p.found);
           }
           self->Planned();
         });
@@ -172,14 +176,15 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
   std::vector<Place> PlacesToFind() const {
     std::vector<Place> out;
     std::map<int, std::shared_ptr<const UniqueFd>> kept;
-    const auto in = [&](const std::string& path, const std::string& folder, const UniqueFd& fd) {
+    const auto in = [&](const std::string& path, const std::string& folder, const UniqueFd& fd, bool keep) {
       std::shared_ptr<const UniqueFd>& its = kept[fd.get()];
       if (!its) its = Keep(fd);
       out.push_back(PlaceIn(path, folder, its));
+      out.back().keep = keep;
     };
-    const auto add = [&](const std::string& path) {
+    const auto add = [&](const std::string& path, bool keep = false) {
       if (parent_ != nullptr) {
-        if (const Given* g = GrantOf(path); g != nullptr && g->path != path) in(path, g->path, g->fd);
+        if (const Given* g = GrantOf(path); g != nullptr && g->path != path) in(path, g->path, g->fd, keep);
         return;
       }
       int nearest = -1;
@@ -189,12 +194,12 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
           nearest = i;
       }
       if (nearest >= 0 && request_.folders(nearest).path() != path)
-        in(path, request_.folders(nearest).path(), fds_[3 + static_cast<size_t>(nearest)]);
+        in(path, request_.folders(nearest).path(), fds_[3 + static_cast<size_t>(nearest)], keep);
     };
     for (const std::string& path : request_.hide()) add(path);
     if (parent_ == nullptr) return out;
     for (const Hidden& h : parent_->facts().hidden) add(h.path);
-    for (const pb::Folder& f : request_.folders()) add(f.path());
+    for (const pb::Folder& f : request_.folders()) add(f.path(), /*keep=*/true);
     return out;
   }
 
@@ -213,7 +218,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
       return InvalidArgument("one descriptor per folder, after three");
     if (request_.folders_size() > static_cast<int>(limits::kMaxFoldersGiven))
       return ResourceExhausted("too many folders for one agent");
-    // Before any of them is looked for. What is hidden from a parent comes to it below.
+    // Before any of them is looked for.
     if (request_.hide_size() > static_cast<int>(limits::kMaxFoldersHidden))
       return ResourceExhausted("too much is hidden from one agent");
     for (int i = 0; i < 3; ++i) RETURN_IF_ERROR(CheckStdio(fds_[static_cast<size_t>(i)].get()));
@@ -226,6 +231,8 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
       RETURN_IF_ERROR(CheckLaunched(caller, parent_->facts().cgroup));
       parent_instance_ = parent_->facts().id;
       if (parent_->quarantined) return PermissionDenied("this agent is quarantined; an operator can release it");
+      if (HiddenInAll() > limits::kMaxFoldersHidden)
+        return ResourceExhausted("too much is hidden from one agent and from the agent that starts it");
     }
     RETURN_IF_ERROR(Name());
     return Authorise(caller);
@@ -330,7 +337,6 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     r.working_folder = request_.working_folder();
     for (const std::string& path : request_.hide()) r.hidden.push_back({path, std::nullopt, false});
     if (parent_ != nullptr) Inherit(r);
-    if (r.hidden.size() > limits::kMaxFoldersHidden) return ResourceExhausted("too much is hidden from one agent");
     r.own = NodePlacesOf(host_.paths());
     r.home = Variable(plan_->env, "HOME");
     r.caller_uid = caller_uid_;
@@ -348,7 +354,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
       }
     }
     if (parent_ != nullptr) AddNarrower(r);
-    for (const auto& [path, fd] : found_) r.found[path] = FileIdOf(fd.get());
+    for (const auto& [path, found] : found_) r.found[path] = found.what;
     std::vector<std::string> writable;
     ASSIGN_OR_RETURN(FolderNotes notes, PlanFolders(r, ids_, host_.idmapper(), *plan_, writable));
     warnings_.insert(warnings_.end(), notes.warnings.begin(), notes.warnings.end());
@@ -382,7 +388,7 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     if (g != nullptr && f.path() == g->path) {
       found = UniqueFd(fcntl(g->fd.get(), F_DUPFD_CLOEXEC, 0));
     } else if (const auto it = found_.find(f.path()); g != nullptr && it != found_.end()) {
-      found = UniqueFd(fcntl(it->second.get(), F_DUPFD_CLOEXEC, 0));
+      found = UniqueFd(fcntl(it->second.fd.get(), F_DUPFD_CLOEXEC, 0));
     }
     if (const auto is = FileIdOf(found.get()); !is || is != FileIdOf(shown.get())) {
       if (!IsSystemPath(f.path()))
@@ -409,6 +415,13 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
         r.given.push_back(
             {g.path, UniqueFd(fcntl(g.fd.get(), F_DUPFD_CLOEXEC, 0)), writable && g.writable, g.writable});
     }
+  }
+
+  // What is asked for and what comes from the parent, the same place once.
+  size_t HiddenInAll() const {
+    std::set<std::string_view> paths(request_.hide().begin(), request_.hide().end());
+    for (const Hidden& h : parent_->facts().hidden) paths.insert(h.path);
+    return paths.size();
   }
 
   // What is hidden from a parent is hidden from all below it.
@@ -690,8 +703,8 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
   std::unique_ptr<Instance> instance_;
   std::vector<Given> folders_;
   std::vector<Hidden> hidden_;
-  Origins origins_;                        // of what was laid ahead, for whoever gets it where this launch does not
-  std::map<std::string, UniqueFd> found_;  // what lies at the places that the plan has to know of
+  Origins origins_;                     // of what was laid ahead, for whoever gets it where this launch does not
+  std::map<std::string, Found> found_;  // what lies at the places that the plan has to know of
   Shares shares_;
   std::string sockets_;
   std::vector<std::string> warnings_, weaker_, ground_weaker_;

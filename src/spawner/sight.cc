@@ -5,6 +5,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 namespace hexr::spawner {
 
 using runtime::UniqueFd;
@@ -27,6 +29,17 @@ RunningProgram OpenScript(const std::vector<Place>& places) {
 
 std::shared_ptr<const UniqueFd> Keep(const UniqueFd& folder) {
   return std::make_shared<const UniqueFd>(fcntl(folder.get(), F_DUPFD_CLOEXEC, 0));
+}
+
+void Find(Place& p) {
+  UniqueFd fd = FindBelow(p.folder->get(), p.below, O_NOFOLLOW);
+  if (!fd) {
+    if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) p.shortage = errno;
+    if (errno == EBADF) p.shortage = EMFILE;  // there was none left for the folder
+    return;
+  }
+  p.what = FileIdOf(fd.get());
+  if (p.keep) p.found = std::move(fd);
 }
 
 Place PlaceIn(const std::string& path, const std::string& folder_path, std::shared_ptr<const UniqueFd> folder) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "spawner/folders.h"
 #include "spawner/image.h"
 
 namespace hexr::spawner {
@@ -17,9 +18,13 @@ struct Place {
   std::string path;
   std::shared_ptr<const runtime::UniqueFd> folder;  // one for all that lie in it
   std::string below;
+  bool keep = false;  // what is found there stays open
+  std::optional<FileId> what = {};
   runtime::UniqueFd found = {};
   int shortage = 0;  // errno, where it could not be looked for: that says nothing of what lies there
 };
+// Looks for what lies there, no link followed; it is left open only where the place says so.
+void Find(Place& place);
 // A folder that outlives whoever gave it. One that could not be had finds nothing.
 std::shared_ptr<const runtime::UniqueFd> Keep(const runtime::UniqueFd& folder);
 // `path` lies below `folder_path`.

@@ -46,6 +46,7 @@ struct Client {
     auto& f = *l.add_folders();
     f.set_path(folder);
     f.set_writable(true);
+    for (const std::string& path : hide) l.add_hide(path);
     const UniqueFd fd(open(folder.c_str(), O_PATH | O_CLOEXEC));
     std::vector<int> fds = {input_end.get(), output_end.get(), output_end.get(), fd.get()};
     for (size_t i = 0; i < 3; ++i) {
@@ -78,6 +79,7 @@ struct Client {
   }
 
   UniqueFd socket, output, output_end, input, input_end;
+  std::vector<std::string> hide;
   int in_place[3] = {-1, -1, -1};  // of stdin, stdout, stderr: what is sent instead of our pipes
   std::string text, warnings;
   std::optional<pb::Started> started;
