@@ -464,18 +464,27 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
     times_.confined = between(begun, t.confined);
   }
 
-  // Beside the loop: the program may lie in a file system of the caller's.
+  // Beside the loop: the program may lie in a file system of the caller's. Not one in the machine's own folders, which
+  // only root fills.
   void CheckProgram() {
     UniqueFd file = launch_->TakeProgram();
-    script_at_ = ScriptArgument(PathOf(file.get()), launch_->plan().argv);
+    const std::string exe = PathOf(file.get());
+    script_at_ = ScriptArgument(exe, launch_->plan().argv);
+    std::vector<Place> scripts = Scripts();
+    if (scripts.empty() && IsSystemPath(exe)) return OnSight(LookAt(std::move(file), {}));
     host_.images().files().Run<Sight>(
         party(),
-        [program = std::move(file), scripts = Scripts()]() mutable { return LookAt(std::move(program), scripts); },
+        [program = std::move(file), places = std::move(scripts)]() mutable {
+          return LookAt(std::move(program), places);
+        },
         [self = shared_from_this()](Result<Sight> s) {
-          if (self->done_) return;
-          const Status seen = s.ok() ? self->Seen(std::move(*s)) : Status(s.error());
-          if (!seen.ok()) self->Fail(seen.error());
+          if (!self->done_) self->OnSight(std::move(s));
         });
+  }
+
+  void OnSight(Result<Sight> s) {
+    const Status seen = s.ok() ? Seen(std::move(*s)) : Status(s.error());
+    if (!seen.ok()) Fail(seen.error());
   }
 
   Status Seen(Sight s) {
