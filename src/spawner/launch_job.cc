@@ -562,9 +562,10 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
       if (self->done_) return;
       if (!s.ok()) return self->Fail(Explained(s.error(), "the tenant's gateway"));
       self->times_.announced = self->Elapsed();
-      self->instance_->Park();
       self->Execute();
     });
+    // While the gateway takes it in. One that is refused ends, and its end takes it away again.
+    if (instance_) instance_->Park();
   }
 
   static Error Explained(const Error& e, const std::string& who) {

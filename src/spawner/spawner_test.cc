@@ -65,6 +65,23 @@ TEST_P(SpawnerTest, ALaunchThatTheKeeperRefusesNeverRuns) {
   });
 }
 
+// It is parked by then, and has to be taken away again.
+TEST_P(SpawnerTest, ALaunchThatTheGatewayRefusesNeverRuns) {
+  As(GetParam(), [] {
+    Node node;
+    node.refuse_up = true;
+    const TempFolder folder;
+    Client c(node.path());
+    c.Launch(folder.path(), {"sh", "-c", "touch ran"});
+    ASSERT_TRUE(node.UntilEnded(c));
+    ASSERT_TRUE(c.refused.has_value());
+    EXPECT_EQ(c.refused->exit_code(), 125u);
+    EXPECT_NE(c.refused->message().find("no such tenant here"), std::string::npos) << c.refused->message();
+    EXPECT_TRUE(node.Until([&] { return node.spawner->instances() == 0 && node.parked.empty(); }));
+    EXPECT_NE(access((folder.path() + "/ran").c_str(), F_OK), 0);
+  });
+}
+
 TEST_P(SpawnerTest, WithoutKeeperOrGatewayNothingIsLaunched) {
   As(GetParam(), [] {
     for (const bool keeper : {true, false}) {

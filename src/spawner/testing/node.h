@@ -171,6 +171,7 @@ struct Node {
       up.push_back(m.body.instance_up());
       listeners[m.body.instance_up().instance()] = std::move(m.fds);
     }
+    if (m.body.has_instance_up() && refuse_up) return r.Fail(PermissionDenied("no such tenant here"));
     r.Ack();
   }
   static std::string Name(const Message& m) {
@@ -223,7 +224,7 @@ struct Node {
   std::optional<runtime::SharedCounters> exec_counters;
   bool reads_execs = false, hold_execs = false;  // what the keeper does
   std::vector<Channel::Reply> held_execs;
-  bool ready = false, refuse_registration = false;
+  bool ready = false, refuse_registration = false, refuse_up = false;
   std::function<void()> before_exec;  // a program has been measured, and does not run yet
   bool knows_nobody = false;          // the keeper has just started: no exec is of anybody it knows
   int refuse_next = 0;                // registrations, for a reason that passes
